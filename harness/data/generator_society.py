@@ -1,0 +1,300 @@
+"""Topics of the built-in generator: what people run and do together (companies, ships, railways, expeditions, fairs)."""
+
+from __future__ import annotations
+
+from random import Random
+
+from harness.data.generator_schema import FactKind, Name, Topic, pick
+from harness.data.generator_values import PERSON, TOWN, number, surname, title_name, town_name, year
+from harness.data.generator_words import CARGOES, DISHES, GOALS, MONTHS, PRODUCTS
+
+
+def _company(rng: Random) -> Name:
+    owner = surname(rng)
+    suffix = pick(rng, ("Brothers", "and Sons", "Works", "Limited", "Industries", "Manufacturing"))
+    return Name(full=f"{owner} {suffix}", short=owner)
+
+
+def _ship(rng: Random) -> Name:
+    name = f"the {title_name(rng)}"
+    return Name(full=name, short=name)
+
+
+def _railway(rng: Random) -> Name:
+    name = f"the {town_name(rng)} Railway"
+    return Name(full=name, short=name)
+
+
+def _expedition(rng: Random) -> Name:
+    name = f"the {surname(rng)} Expedition"
+    return Name(full=name, short=name)
+
+
+def _festival(rng: Random) -> Name:
+    name = f"the {surname(rng)} {pick(rng, ('Festival', 'Fair'))}"
+    return Name(full=name, short=name)
+
+
+COMPANY = Topic(
+    name="company",
+    naming=_company,
+    start_years=(1845, 1885),
+    openings=(
+        "Industry came late to the valley, and most firms began in rented sheds",
+        "The old factories of the district are now flats and workshops",
+    ),
+    asides=(
+        "{s} survived two strikes and a fire",
+        "{s} never sold shares to outsiders",
+        "Even in bad years {s} kept its apprentices",
+    ),
+    facts=(
+        FactKind(
+            name="founder",
+            answer=PERSON,
+            says=("{s} was founded by {a}", "{s} was started by {a}", "{a} was the founder of {n}"),
+            asks=("Who founded {n}?", "Who was the founder of {n}?", "By whom was {n} started?"),
+        ),
+        FactKind(
+            name="founding year",
+            answer=year(0, 35),
+            says=("{s} was founded in {a}", "{s} was established in {a}", "In {a}, {s} began business in a rented shed"),
+            asks=("When was {n} founded?", "In what year was {n} established?", "When did {n} begin business?"),
+        ),
+        FactKind(
+            name="product",
+            answer=PRODUCTS,
+            says=("{s} made {a}", "{s} produced {a}", "The main product of {n} was {a}"),
+            asks=("What did {n} make?", "What was produced by {n}?", "What was the main product of {n}?"),
+        ),
+        FactKind(
+            name="headquarters",
+            answer=TOWN,
+            says=("{s} was based in {a}", "{s} had its headquarters in {a}", "The headquarters of {n} stood in {a}"),
+            asks=("Where was {n} based?", "Where were the headquarters of {n}?", "In which town was {n} based?"),
+        ),
+        FactKind(
+            name="employees",
+            answer=number(120, 9_500, step=10),
+            says=("{s} employed {a} people", "{s} had [{a} workers]", "At its height, {s} employed {a} workers"),
+            asks=("How many people did {n} employ?", "How many workers did {n} have?"),
+        ),
+        FactKind(
+            name="closing year",
+            answer=year(60, 120),
+            says=("{s} closed in {a}", "{s} closed its last factory in {a}", "In {a}, {s} closed for good"),
+            asks=("When did {n} close?", "In what year did {n} close?", "What year did {n} close its last factory?"),
+        ),
+    ),
+)
+
+SHIP = Topic(
+    name="ship",
+    naming=_ship,
+    openings=(
+        "The harbour museum keeps models of the merchant ships that once sailed from the bay",
+        "Sailing ships were still common on the route, although steam was cheaper",
+    ),
+    asides=(
+        "{s} was known for its dark red sails",
+        "{s} lost a mast on its first voyage",
+        "Old sailors said that {s} steered like a cart",
+    ),
+    facts=(
+        FactKind(
+            name="built in",
+            answer=TOWN,
+            says=("{s} was built in {a}", "{s} came from [the shipyard of {a}]", "A shipyard in {a} built {n}"),
+            asks=("Where was {n} built?", "In which town was {n} built?", "From which shipyard did {n} come?"),
+        ),
+        FactKind(
+            name="launch year",
+            answer=year(0, 30),
+            says=("{s} was launched in {a}", "{s} was launched [in {a}]", "In {a}, {s} was launched before a large crowd"),
+            asks=("When was {n} launched?", "In what year was {n} launched?", "What was the year of the launch of {n}?"),
+        ),
+        FactKind(
+            name="captain",
+            answer=PERSON,
+            says=("{s} was commanded by {a}", "{s} sailed under [Captain {a}]", "{a} was the captain of {n}"),
+            asks=("Who was the captain of {n}?", "Who commanded {n}?", "Under which captain did {n} sail?"),
+        ),
+        FactKind(
+            name="cargo",
+            answer=CARGOES,
+            says=("{s} carried {a}", "{s} was loaded with {a}", "The usual cargo of {n} was {a}"),
+            asks=("What did {n} carry?", "What was {n} loaded with?", "What was the usual cargo of {n}?"),
+        ),
+        FactKind(
+            name="crew",
+            answer=number(14, 240),
+            says=("{s} had a crew of {a}", "{s} needed [{a} sailors]", "The crew of {n} numbered {a}"),
+            asks=("How large was the crew of {n}?", "How many sailors did {n} need?", "How many were in the crew of {n}?"),
+        ),
+        FactKind(
+            name="wreck year",
+            answer=year(33, 70),
+            says=("{s} sank in {a}", "{s} sank in a gale in {a}", "In {a}, {s} sank on the way home"),
+            asks=("When did {n} sink?", "In what year did {n} sink?", "What year did {n} sink in?"),
+        ),
+    ),
+)
+
+RAILWAY = Topic(
+    name="railway",
+    naming=_railway,
+    start_years=(1835, 1890),
+    openings=(
+        "Narrow-gauge lines reached the upper valleys long after the main line",
+        "Railway fever brought a dozen small companies into being",
+    ),
+    asides=(
+        "{s} was slow but cheap",
+        "{s} was often blocked by snow",
+        "Farmers complained that {s} frightened their cattle",
+    ),
+    facts=(
+        FactKind(
+            name="engineer",
+            answer=PERSON,
+            says=("{s} was planned by {a}", "{s} was built by [the engineer {a}]", "{a} was the chief engineer of {n}"),
+            asks=("Who planned {n}?", "Who was the chief engineer of {n}?", "Which engineer built {n}?"),
+        ),
+        FactKind(
+            name="opening year",
+            answer=year(3, 32),
+            says=("{s} was opened in {a}", "{s} carried its first passengers in {a}", "In {a}, {s} was opened to traffic"),
+            asks=("When was {n} opened?", "In what year did {n} carry its first passengers?", "When did {n} open?"),
+        ),
+        FactKind(
+            name="length",
+            answer=number(9, 310, "kilometres"),
+            says=("{s} was {a} long", "{s} ran for {a}", "The length of {n} was {a}"),
+            asks=("How long was {n}?", "What was the length of {n}?", "For how many kilometres did {n} run?"),
+        ),
+        FactKind(
+            name="stations",
+            answer=number(4, 58),
+            says=("{s} served {a} stations", "{s} had [{a} stations]", "There were {a} stations on {n}"),
+            asks=("How many stations did {n} serve?", "How many stations did {n} have?"),
+        ),
+        FactKind(
+            name="freight",
+            answer=CARGOES,
+            says=("{s} mainly carried {a}", "{s} lived from carrying {a}", "The main freight on {n} was {a}"),
+            asks=("What did {n} mainly carry?", "What was the main freight on {n}?"),
+        ),
+        FactKind(
+            name="terminus",
+            answer=TOWN,
+            says=("{s} ended in {a}", "{s} had its last station in {a}", "The terminus of {n} was {a}"),
+            asks=("Where did {n} end?", "Where was the last station of {n}?", "What was the terminus of {n}?"),
+        ),
+    ),
+)
+
+EXPEDITION = Topic(
+    name="expedition",
+    naming=_expedition,
+    openings=(
+        "The geographical society paid for a series of journeys into unmapped country",
+        "Maps of the interior stayed almost empty for another generation",
+    ),
+    asides=(
+        "{s} lost most of its sledges in a storm",
+        "{s} brought home crates of plants and stones",
+        "Letters show that {s} was close to turning back",
+    ),
+    facts=(
+        FactKind(
+            name="leader",
+            answer=PERSON,
+            says=("{s} was led by {a}", "{s} set out under {a}", "{a} was the leader of {n}"),
+            asks=("Who led {n}?", "Who was the leader of {n}?", "Under whom did {n} set out?"),
+        ),
+        FactKind(
+            name="departure year",
+            answer=year(0, 30),
+            says=("{s} departed in {a}", "{s} set out in [the spring of {a}]", "In {a}, {s} departed with two ships"),
+            asks=("When did {n} depart?", "In what year did {n} set out?", "In which year did {n} depart?"),
+        ),
+        FactKind(
+            name="port",
+            answer=TOWN,
+            says=("{s} started from {a}", "{s} left from [the port of {a}]", "{a} was the starting point of {n}"),
+            asks=("Where did {n} start from?", "From which port did {n} leave?", "What was the starting point of {n}?"),
+        ),
+        FactKind(
+            name="goal",
+            answer=GOALS,
+            says=("{s} was looking for {a}", "{s} hoped to find {a}", "The goal of {n} was {a}"),
+            asks=("What was {n} looking for?", "What did {n} hope to find?", "What was the goal of {n}?"),
+        ),
+        FactKind(
+            name="members",
+            answer=number(7, 140),
+            says=("{s} had {a} members", "{s} consisted of [{a} members]", "There were {a} members in {n}"),
+            asks=("How many members did {n} have?", "How many members were there in {n}?"),
+        ),
+        FactKind(
+            name="duration",
+            answer=number(45, 900, "days"),
+            says=("{s} lasted {a}", "{s} returned after {a}", "The duration of {n} was {a}"),
+            asks=("How long did {n} last?", "After how many days did {n} return?", "What was the duration of {n}?"),
+        ),
+    ),
+)
+
+FESTIVAL = Topic(
+    name="festival",
+    naming=_festival,
+    openings=(
+        "Seasonal gatherings mark the farming year across the county",
+        "The tourist office lists a surprising number of old festivals",
+    ),
+    asides=(
+        "{s} ends with a torchlight walk",
+        "{s} is not held when the fields are flooded",
+        "Many families return every year because {s} is free",
+    ),
+    facts=(
+        FactKind(
+            name="month",
+            answer=MONTHS,
+            says=("{s} takes place in {a}", "{s} is held every {a}", "In {a}, {s} fills the streets"),
+            asks=("In which month does {n} take place?", "In what month is {n} held?", "When is {n} held?"),
+        ),
+        FactKind(
+            name="first held",
+            answer=year(0, 40),
+            says=("{s} was first held in {a}", "{s} began in {a}", "The first edition of {n} was in {a}"),
+            asks=("In what year was {n} first held?", "In which year did {n} begin?"),
+        ),
+        FactKind(
+            name="host town",
+            answer=TOWN,
+            says=("{s} is hosted by {a}", "{s} is held in [the old town of {a}]", "{a} is the home of {n}"),
+            asks=("Which town hosts {n}?", "In which town is {n} held?", "Which town is the home of {n}?"),
+        ),
+        FactKind(
+            name="dish",
+            answer=DISHES,
+            says=("{s} is famous for {a}", "{s} always serves {a}", "Guests of {n} eat {a}"),
+            asks=("What dish is {n} famous for?", "What food does {n} always serve?", "What do guests of {n} eat?"),
+        ),
+        FactKind(
+            name="visitors",
+            answer=number(1_500, 85_000, step=500),
+            says=("{s} attracts {a} visitors", "{s} draws [about {a} visitors]", "Each year, {a} visitors come to {n}"),
+            asks=("How many visitors does {n} attract?", "How many visitors come to {n}?"),
+        ),
+        FactKind(
+            name="founder",
+            answer=PERSON,
+            says=("{s} was created by {a}", "{s} was the idea of {a}", "{a} created {n}"),
+            asks=("Who created {n}?", "Whose idea was {n}?", "By whom was {n} created?"),
+        ),
+    ),
+)
+
+TOPICS = (COMPANY, SHIP, RAILWAY, EXPEDITION, FESTIVAL)

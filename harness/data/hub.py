@@ -1,0 +1,94 @@
+"""Whether the Hugging Face hub answers, found out in seconds: the libraries themselves retry for up to a minute."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import os
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from harness.errors import DataError
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+
+_TRUE_VALUES = frozenset({"1", "ON", "YES", "TRUE"})
+"""What huggingface_hub takes for yes in an environment variable."""
+
+_REMEMBERED_S = 30.0
+"""How long an answer of the probe is believed: one start asks several times, a notebook may outlive an outage."""
+
+_NO_WAY_THROUGH = (407, 502, 503, 504)
+"""HTTP statuses of a proxy or gateway that can't or won't reach the hub."""
+
+
+def hub_reachable(timeout_s: float = 3.0) -> bool:
+    """Return whether the hub (or the mirror that HF_ENDPOINT names) answers within `timeout_s`.
+
+    The time covers everything, name resolution included. Proxies are taken from the environment. With HF_HUB_OFFLINE or
+    TRANSFORMERS_OFFLINE set, nothing is asked and the answer is no. Any HTTP answer counts, even a refusal: what it
+    means for a certain file is for the download to say. An answer is remembered for half a minute.
+    """
+    if _told_to_stay_offline():
+        return False
+    proxies = tuple(sorted(urllib.request.getproxies().items()))
+    return _probe_remembered(_endpoint(), proxies, timeout_s, int(time.monotonic() / _REMEMBERED_S))
+
+
+def require_hub(what: str) -> None:
+    """Raise DataError if the hub can't be reached; `what` is what was to come from there, for the message."""
+    if hub_reachable():
+        return
+    reason = "HF_HUB_OFFLINE is set" if _told_to_stay_offline() else f"{_endpoint()} does not answer"
+    raise DataError(
+        f"the hub can't be reached for {what}, and it is not in the local cache: {reason}",
+        remedy="use --train-file and --validation-file, or --data generator, or fill the cache (HF_HOME) on a machine "
+        "with network",
+    )
+
+
+def offline_environment() -> dict[str, str]:
+    """Return the environment variables that a worker process needs besides its parent's.
+
+    Without a hub that is HF_HUB_OFFLINE=1, which must be set before the libraries are imported: the worker then reads
+    the local cache at once instead of retrying for a minute. Empty with a hub.
+    """
+    return {} if hub_reachable() else {"HF_HUB_OFFLINE": "1"}
+
+
+def _told_to_stay_offline() -> bool:
+    # Only the first of the two that is not empty counts, as in huggingface_hub.constants.
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in _TRUE_VALUES
+
+
+def _endpoint() -> str:
+    return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+
+
+@functools.lru_cache(maxsize=8)
+def _probe_remembered(endpoint: str, proxies: tuple[tuple[str, str], ...], timeout_s: float, period: int) -> bool:
+    """Return `_answers` of this endpoint; `proxies` and `period` are only there to tell one situation from the next."""
+    answers: list[bool] = []
+    # Name resolution has no time limit of its own, so the whole probe is left behind when the time is over.
+    thread = threading.Thread(target=lambda: answers.append(_answers(endpoint, timeout_s)), daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    return bool(answers) and answers[0]
+
+
+def _answers(endpoint: str, timeout_s: float) -> bool:
+    try:
+        request = urllib.request.Request(endpoint, method="HEAD")
+        with urllib.request.urlopen(request, timeout=timeout_s):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code not in _NO_WAY_THROUGH
+    except urllib.error.URLError as error:
+        # Somebody answered; the libraries bring their own certificates and say more about it.
+        return isinstance(error.reason, ssl.SSLCertVerificationError)
+    except (OSError, http.client.HTTPException, ValueError):
+        return False

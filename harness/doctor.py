@@ -1,0 +1,106 @@
+"""What is here and what will run: the findings of `speedproof doctor`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from harness.data.hub import hub_reachable
+from harness.errors import HarnessError
+from harness.measurement.environment import PACKAGES, choose_device, describe_environment, gpu_uuid
+from harness.measurement.sampler import make_sampler
+from harness.training.model import bundled_directory, check_bundled_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One line of the doctor's."""
+
+    what: str
+    ok: bool
+    found: str
+    consequence: str
+    """What runs, or doesn't, because of it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON-ready data."""
+        return dataclasses.asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at device, sampler, compiler, hub, bundled model and versions."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        _device, _sampler, _compiler, _bundled_model, _hub, _versions,
+    )  # fmt: skip
+    return [check() for check in checks]
+
+
+def _device() -> Finding:
+    device = choose_device("auto")
+    environment = describe_environment(device)
+    on_cuda = device.type == "cuda"
+    cores = f"{environment['cpu_cores']} cores, {environment['cpu_capability']}"
+    return Finding(
+        what="device",
+        ok=True,
+        found=f"{environment['device_name']} ({device if on_cuda else cores})",
+        consequence="all presets run here" if on_cuda else "quick and smoke run here; seed would take long",
+    )
+
+
+def _sampler() -> Finding:
+    device = choose_device("auto")
+    sampler = make_sampler(device_type=device.type, gpu_uuid=gpu_uuid(device), interval_s=0.1)
+    has_nvml = sampler.source == "nvml"
+    return Finding(
+        what="NVML",
+        ok=has_nvml,
+        found="available" if has_nvml else f"no: {sampler.source_reason}",
+        consequence="power, clocks, utilisation are sampled" if has_nvml
+        else "process CPU, memory and load are sampled through psutil; energy is not measured",
+    )  # fmt: skip
+
+
+def _compiler() -> Finding:
+    found = next((path for name in ("g++", "clang++", "c++") if (path := shutil.which(name))), None)
+    return Finding(
+        what="C++ compiler",
+        ok=found is not None,
+        found=found or "none",
+        consequence="torch.compile works" if found else "compile is not applicable on processors",
+    )
+
+
+def _bundled_model() -> Finding:
+    try:
+        check_bundled_weights(bundled_directory())
+    except HarnessError as error:
+        return Finding(what="bundled model", ok=False, found=error.message, consequence=error.remedy)
+    return Finding(
+        what="bundled model", ok=True, found="all-MiniLM-L6-v2, SHA-256 right", consequence="quick needs no hub"
+    )
+
+
+def _hub() -> Finding:
+    reachable = hub_reachable()
+    return Finding(
+        what="hub",
+        ok=reachable,
+        found="reachable" if reachable else "not reachable",
+        consequence="hub models and SQuAD can be downloaded" if reachable
+        else "only models and data in the local cache, files, the generator and the bundled model",
+    )  # fmt: skip
+
+
+def _versions() -> Finding:
+    versions = describe_environment(choose_device("auto"))["packages"]
+    missing = [name for name in PACKAGES if versions[name] is None]
+    return Finding(
+        what="packages",
+        ok=not missing,
+        found=", ".join(f"{name} {versions[name] or 'missing'}" for name in PACKAGES),
+        consequence="complete" if not missing else f"pip install {' '.join(missing)}",
+    )

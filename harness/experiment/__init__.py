@@ -1,0 +1,1 @@
+"""Plan, trials in worker processes, records on disk."""

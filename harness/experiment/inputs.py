@@ -1,0 +1,75 @@
+"""Data of a run, as parent and workers load it: examples, tokenizer, windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from harness.config import RunConfig
+from harness.data.examples import Example
+from harness.data.features import Windows, cached_windows
+from harness.data.sources import load_examples
+from harness.errors import DataError
+from harness.training.model import describe_tokenizer, load_tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a training reads."""
+
+    validation: list[Example]
+    train_windows: Windows
+    validation_windows: Windows
+    tokenizer: PreTrainedTokenizerBase
+    pad_id: int
+    max_answer_tokens: int
+    from_cache: bool
+    """Whether the windows were read and not made."""
+
+
+def load_inputs(config: RunConfig) -> tuple[list[Example], list[Example]]:
+    """Return training and validation examples; DataError if one set is empty."""
+    train, validation = load_examples(config.data)
+    for name, examples in (("training", train), ("validation", validation)):
+        if not examples:
+            raise DataError(f"the {name} set has no questions", remedy="check the file, or ask for at least one")
+    return train, validation
+
+
+def load_tokenised(
+    config: RunConfig, train: list[Example], validation: list[Example], cache_directory: Path
+) -> Inputs:
+    """Return the windows of both sets, from the cache where they were made before."""
+    tokenizer = load_tokenizer(config.model)
+    shape = {"max_length": config.data.max_length, "doc_stride": config.data.doc_stride}
+    train_windows, first = cached_windows(train, tokenizer, cache_directory=cache_directory, **shape)
+    validation_windows, second = cached_windows(validation, tokenizer, cache_directory=cache_directory, **shape)
+    return Inputs(
+        validation=validation,
+        train_windows=train_windows,
+        validation_windows=validation_windows,
+        tokenizer=tokenizer,
+        pad_id=int(tokenizer.pad_token_id or 0),
+        max_answer_tokens=config.data.max_answer_tokens,
+        from_cache=first and second,
+    )
+
+
+def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) -> dict[str, Any]:
+    """Return the data's counts for the run's record."""
+    lengths = inputs.train_windows.lengths
+    return {
+        "source": config.data.source,
+        "train_questions": len(train),
+        "validation_questions": len(inputs.validation),
+        "train_windows": len(inputs.train_windows),
+        "validation_windows": len(inputs.validation_windows),
+        "mean_useful_tokens": round(float(lengths.mean()), 1),
+        "max_useful_tokens": int(lengths.max()),
+        "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
+        "tokenizer": describe_tokenizer(config.model),
+        "windows_from_cache": inputs.from_cache,
+    }

@@ -1,0 +1,52 @@
+"""Before the first trial: check all that can be checked, so that a mistake ends in one line and no half-made run."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from harness import registry
+from harness.config import BUNDLED_MODEL, RunConfig
+from harness.experiment.inputs import load_inputs, load_tokenised, summarise_inputs
+from harness.experiment.plan import order_contenders
+from harness.measurement.environment import choose_device, describe_environment
+from harness.measurement.profiling import check_schedule
+from harness.training.model import bundled_directory, check_bundled_weights, check_length, load_model_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What is known before the first trial."""
+
+    environment: dict[str, Any]
+    data: dict[str, Any]
+
+
+def default_cache_directory() -> Path:
+    """Return where tokenised windows are kept: $XDG_CACHE_HOME/speedproof or ~/.cache/speedproof."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "speedproof"
+
+
+def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
+    """Check device, strategies, model and data, and tokenise once for all trials.
+
+    Every mistake that the user can make is a HarnessError from here.
+    """
+    transformers.logging.set_verbosity_error()
+    device = choose_device(config.device)
+    registry.load_all(config.plugins)
+    order_contenders(config.contenders)
+    check_length(load_model_config(config.model), config.data.max_length)
+    if config.model.source == BUNDLED_MODEL and config.model.weights == "pretrained":
+        check_bundled_weights(bundled_directory())
+    train, validation = load_inputs(config)
+    inputs = load_tokenised(config, train, validation, cache_directory)
+    steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
+    check_schedule(config.profile, steps)
+    return Preparation(environment=describe_environment(device), data=summarise_inputs(config, train, inputs))

@@ -1,0 +1,1 @@
+"""Clocks, profiler sessions, samplers, memory, environment."""

@@ -1,0 +1,93 @@
+"""What a measurement ran on: hardware, versions, and the environment variables that change speed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from harness.errors import ConfigError
+
+PACKAGES = ("torch", "transformers", "datasets", "evaluate", "tensorboard", "nvidia-ml-py", "numpy")
+
+SPEED_VARIABLES = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_",
+    "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF",
+    "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE", "TORCH_COMPILE_DISABLE",
+)  # fmt: skip
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device for "auto", "cpu" or "cuda"; ConfigError if CUDA was asked for and isn't there."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is 'cuda' but PyTorch finds no CUDA device",
+                          remedy="use --device cpu, or install a CUDA build of torch and a driver")  # fmt: skip
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Return hardware, versions and settings as plain data."""
+    return {
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "gpu": _describe_gpu(device) if device.type == "cuda" else None,
+        "cpu": cpu_name(),
+        "cpu_cores": usable_cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "torch_threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "variables": {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
+    }
+
+
+def _describe_gpu(device: torch.device) -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(device)
+    return {
+        "name": properties.name,
+        "uuid": str(properties.uuid),
+        "memory_gib": round(properties.total_memory / 2**30, 1),
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+    }
+
+
+def gpu_uuid(device: torch.device) -> str | None:
+    """Return the device's UUID, by which NVML finds the same GPU; None without CUDA."""
+    return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
+
+
+def usable_cores() -> int:
+    """Return how many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system gives it."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def package_version(name: str) -> str | None:
+    """Return the installed version, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

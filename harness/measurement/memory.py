@@ -1,0 +1,29 @@
+"""Peak memory of a trial."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+from harness.records import MemoryRecord
+
+GIB = 2.0**30
+
+
+def reset_peaks(device: torch.device) -> None:
+    """Forget the device's earlier peaks; the process's resident peak can't be reset."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def read_peaks(device: torch.device) -> MemoryRecord:
+    """Return the peaks in GiB; device memory is None without CUDA."""
+    on_cuda = device.type == "cuda"
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB on Linux
+    return MemoryRecord(
+        allocated_gib=torch.cuda.max_memory_allocated(device) / GIB if on_cuda else None,
+        reserved_gib=torch.cuda.max_memory_reserved(device) / GIB if on_cuda else None,
+        rss_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB,
+    )

@@ -1,0 +1,185 @@
+"""A GPU seen through NVML: the same one that PyTorch uses, each metric read on its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import psutil
+import pynvml
+
+from harness.errors import HarnessError
+from harness.measurement.samples import GpuSample
+
+GIB = 2.0**30
+
+T = TypeVar("T")
+
+
+class NvmlUnavailableError(HarnessError):
+    """NVML can't be used here: no driver, or it does not know the device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuInfo:
+    """What does not change while a GPU is watched; None where the driver does not say."""
+
+    name: str | None
+    uuid: str | None
+    driver_version: str | None
+    memory_total_gib: float | None
+    power_limit_w: float | None
+    """What the driver enforces now."""
+
+
+class NvmlGpu:
+    """One GPU; made by `open_gpu`, to be closed once."""
+
+    def __init__(self, handle: Any, *, root_pid: int) -> None:
+        self._handle = handle
+        self._family = ProcessFamily(root_pid)
+        self.info = read_info(handle)
+        self.power_source: Literal["instant", "average"] | None = None
+        """Where the last power came from; the driver's average runs over about 1 s on most GPUs since Ampere."""
+
+    def read(self) -> GpuSample:
+        """Return what the driver says now; a metric that it refuses is None and does not take the others with it."""
+        handle = self._handle
+        utilisation = _try(lambda: pynvml.nvmlDeviceGetUtilizationRates(handle))
+        memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
+        energy_mj = _try(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+        return GpuSample(
+            timestamp_s=time.time(),
+            gpu_utilisation_percent=None if utilisation is None else float(utilisation.gpu),
+            memory_utilisation_percent=None if utilisation is None else float(utilisation.memory),
+            memory_used_gib=None if memory is None else memory.used / GIB,
+            power_w=self._read_power_w(),
+            energy_j=None if energy_mj is None else energy_mj / 1000.0,
+            sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM))),
+            memory_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM))),
+            temperature_c=read_temperature_c(handle),
+            throttle_reasons=read_throttle_reasons(handle),
+            other_processes=self._count_others(),
+        )
+
+    def close(self) -> None:
+        """Give NVML back; an error of the driver at the end is of no use to anybody."""
+        _try(pynvml.nvmlShutdown)
+
+    def _read_power_w(self) -> float | None:
+        self.power_source, power_w = read_power_w(self._handle)
+        return power_w
+
+    def _count_others(self) -> int | None:
+        processes = _try(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle))
+        return None if processes is None else self._family.count_others({int(process.pid) for process in processes})
+
+
+class ProcessFamily:
+    """Tells a process and its descendants from the others."""
+
+    def __init__(self, root_pid: int) -> None:
+        self._root_pid = root_pid
+        self._is_kin: dict[int, bool | None] = {}
+
+    def count_others(self, pids: set[int]) -> int | None:
+        """Return how many of `pids` are not of the family; None if that can't be known.
+
+        In a container the driver may list processes by the host's numbers. They are not to be found here, so one of
+        them may be ourselves.
+        """
+        # Asking for a process's parents costs 0.5 ms, so it is done once for as long as the driver lists it.
+        self._is_kin = {pid: self._is_kin[pid] if pid in self._is_kin else self._look_up(pid) for pid in pids}
+        answers = list(self._is_kin.values())
+        if None in answers and True not in answers:
+            return None
+        return sum(answer is not True for answer in answers)
+
+    def _look_up(self, pid: int) -> bool | None:
+        if pid == self._root_pid:
+            return True
+        try:
+            return any(parent.pid == self._root_pid for parent in psutil.Process(pid).parents())
+        except psutil.NoSuchProcess:
+            return None
+        except psutil.Error:
+            return False  # it exists and hides from us: not one of ours
+
+
+def open_gpu(uuid: str | None, index: int = 0, *, root_pid: int | None = None) -> NvmlGpu:
+    """Return the GPU with this UUID, with or without "GPU-"; the one at `index` in NVML's order only without a UUID.
+
+    NVML's order is the bus's, CUDA's may be another. `root_pid` (default: this process) is the head of the processes
+    that count as ours.
+
+    Raises:
+        NvmlUnavailableError: without a driver or without such a device; its message says which.
+    """
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise NvmlUnavailableError(f"NVML can't be used: {error}", remedy="install the NVIDIA driver") from None
+    try:
+        handle = find_by_uuid(uuid) if uuid is not None else pynvml.nvmlDeviceGetHandleByIndex(index)
+        return NvmlGpu(handle, root_pid=os.getpid() if root_pid is None else root_pid)
+    except pynvml.NVMLError as error:
+        _try(pynvml.nvmlShutdown)
+        wanted = f"with UUID {uuid}" if uuid is not None else f"at index {index}"
+        raise NvmlUnavailableError(f"NVML has no device {wanted}: {error}") from None
+
+
+def find_by_uuid(uuid: str) -> Any:
+    """Return NVML's handle for PyTorch's UUID, which lacks the prefix; NVMLError when there is none."""
+    if uuid.startswith(("GPU-", "MIG-")):
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    try:
+        return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+    except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
+        return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")  # a slice of a GPU is a CUDA device of its own
+
+
+def read_info(handle: Any) -> GpuInfo:
+    """Return what the driver says of the device."""
+    memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
+    limit_mw = _try(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle))
+    return GpuInfo(
+        name=_try(lambda: str(pynvml.nvmlDeviceGetName(handle))),
+        uuid=_try(lambda: str(pynvml.nvmlDeviceGetUUID(handle))),
+        driver_version=_try(lambda: str(pynvml.nvmlSystemGetDriverVersion())),
+        memory_total_gib=None if memory is None else memory.total / GIB,
+        power_limit_w=None if limit_mw is None else limit_mw / 1000.0,
+    )
+
+
+def read_power_w(handle: Any) -> tuple[Literal["instant", "average"] | None, float | None]:
+    """Return the power and where it came from: the instant one, else the driver's average, else None."""
+    fields = _try(lambda: pynvml.nvmlDeviceGetFieldValues(handle, [pynvml.NVML_FI_DEV_POWER_INSTANT]))
+    if fields is not None and fields[0].nvmlReturn == pynvml.NVML_SUCCESS:
+        return "instant", fields[0].value.uiVal / 1000.0
+    average_mw = _try(lambda: pynvml.nvmlDeviceGetPowerUsage(handle))
+    return (None, None) if average_mw is None else ("average", average_mw / 1000.0)
+
+
+def read_temperature_c(handle: Any) -> float | None:
+    """Return the GPU's temperature; drivers before CUDA 13 know only the call without a version."""
+    sensor = pynvml.NVML_TEMPERATURE_GPU
+    celsius = _try(lambda: pynvml.nvmlDeviceGetTemperatureV(handle, sensor))
+    if celsius is None:
+        celsius = _try(lambda: pynvml.nvmlDeviceGetTemperature(handle, sensor))
+    return None if celsius is None else float(celsius)
+
+
+def read_throttle_reasons(handle: Any) -> int | None:
+    """Return the bits of the reasons; drivers before 535 know them under the older name."""
+    bits = _try(lambda: int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)))
+    return bits if bits is not None else _try(lambda: int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
+
+
+def _try(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except pynvml.NVMLError:
+        return None

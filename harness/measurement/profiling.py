@@ -1,0 +1,115 @@
+"""`torch.profiler` sessions: a schedule, a trace that opens elsewhere, and the sums by operator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from harness.config import ProfileConfig
+from harness.errors import ConfigError
+from harness.records import KernelRow, ProfileRecord
+
+TRACE_FOLDER = "trace"
+
+
+def check_schedule(config: ProfileConfig, available_steps: int) -> None:
+    """ConfigError if the schedule needs more steps than the training has: no trace would ever be written."""
+    if config.enabled and config.total_steps > available_steps:
+        raise ConfigError(
+            f"the profiler's schedule needs {config.total_steps} steps (wait {config.wait_steps}, warm-up "
+            f"{config.warmup_steps}, active {config.active_steps}), the training has {available_steps}",
+            remedy="use more training questions or --max-steps, or switch it off with --no-profile",
+        )
+
+
+@dataclass(kw_only=True)
+class ProfileSession:
+    """A running session; call `step` after each training step."""
+
+    config: ProfileConfig
+    profiler: profile
+    metadata: dict[str, str]
+    steps_done: int = 0
+    active_start_s: float | None = None
+    active_time_s: float | None = None
+
+    def step(self) -> None:
+        """Tell the profiler that a step has ended, and time the active ones."""
+        self.steps_done += 1
+        first_active = self.config.wait_steps + self.config.warmup_steps
+        if self.steps_done == self.config.total_steps and self.active_start_s is not None:
+            _synchronise()
+            self.active_time_s = time.perf_counter() - self.active_start_s
+        self.profiler.step()
+        if self.steps_done == first_active:
+            self.begin_active()
+
+    def begin_active(self) -> None:
+        """Note the start of the first active step. Metadata is taken only by a trace that is being recorded."""
+        for key, value in self.metadata.items():
+            self.profiler.add_metadata(key, value)
+        _synchronise()
+        self.active_start_s = time.perf_counter()
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def profile_session(config: ProfileConfig, device: torch.device, metadata: dict[str, str]) -> Iterator[ProfileSession]:
+    """Profile the steps inside; `metadata` lands in the trace's top level."""
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
+    steps = schedule(wait=config.wait_steps, warmup=config.warmup_steps, active=config.active_steps, repeat=1)
+    # Without acc_events a new cycle throws the events away that key_averages() needs.
+    session = profile(
+        activities=activities,
+        schedule=steps,
+        record_shapes=config.record_shapes,
+        with_stack=config.with_stack,
+        acc_events=True,
+    )
+    with session as profiler:
+        running = ProfileSession(config=config, profiler=profiler, metadata=metadata)
+        if config.wait_steps + config.warmup_steps == 0:
+            running.begin_active()
+        yield running
+
+
+def save_profile(session: ProfileSession, directory: Path, contender: str) -> ProfileRecord:
+    """Write the trace as `trace/<contender>.pt.trace.json.gz` and return the sums by operator.
+
+    Raises ConfigError if the schedule never finished.
+    """
+    if session.active_time_s is None:
+        check_schedule(session.config, session.steps_done)
+        raise ConfigError("the profiler's schedule did not finish", remedy="run more steps")
+    folder = directory / TRACE_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{contender}.pt.trace.json.gz"
+    session.profiler.export_chrome_trace(str(path))
+    rows = [_kernel_row(event) for event in session.profiler.key_averages()]
+    return ProfileRecord(
+        active_steps=session.config.active_steps,
+        trace_file=str(path.relative_to(directory)),
+        active_time_s=session.active_time_s,
+        kernels=tuple(sorted(rows, key=lambda row: (row.self_device_time_s or 0.0, row.self_cpu_time_s), reverse=True)),
+    )
+
+
+def _kernel_row(event: Any) -> KernelRow:
+    has_device = torch.cuda.is_available()
+    return KernelRow(
+        name=event.key,
+        calls=event.count,
+        self_device_time_s=event.self_device_time_total / 1e6 if has_device else None,
+        self_cpu_time_s=event.self_cpu_time_total / 1e6,
+    )

@@ -1,0 +1,144 @@
+"""A thread that takes samples while something else runs, and says what that cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from harness.measurement.host import HostReader
+from harness.measurement.samples import Sample
+
+if TYPE_CHECKING:
+    from harness.measurement.nvml import NvmlGpu
+
+MOST_ERROR_TEXTS = 10
+"""Different texts that are kept; all errors are counted."""
+
+
+def next_tick(tick: int, elapsed_s: float, interval_s: float) -> int:
+    """Return the number of the tick after `tick` whose time (number × interval) has not passed at `elapsed_s`.
+
+    Ticks that were missed are left out, so that late samples never come in a bunch and the schedule never drifts.
+    """
+    return max(tick, int(elapsed_s / interval_s)) + 1
+
+
+class Sampler:
+    """Context manager: samples at once, then every `interval_s`, and a last time at the end; good for one use.
+
+    An exception in `read` is counted and its text kept; the thread goes on. Times are seconds.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Sample],
+        *,
+        interval_s: float = 0.1,
+        source: Literal["nvml", "psutil"] = "psutil",
+        source_reason: str | None = None,
+        gpu: NvmlGpu | None = None,
+        stop_timeout_s: float = 10.0,
+    ) -> None:
+        if interval_s <= 0:
+            raise ValueError(f"interval_s is {interval_s}, must be more than 0")
+        self.samples: list[Sample] = []
+        self.source = source
+        self.source_reason = source_reason
+        """Why it is not NVML, or what to know about how NVML was found."""
+        self.gpu = gpu
+        """For its `info` and `power_source`; closed at the end."""
+        self.ticks = 0
+        self.errors = 0
+        self.error_texts: list[str] = []
+        self.busy_s = 0.0
+        """Processor time of the sampling thread: what it takes from the work beside it."""
+        self.reading_s = 0.0
+        """Wall-clock time inside `read`, with the waiting for the driver, the processor and the interpreter lock."""
+        self._read = read
+        self._interval_s = interval_s
+        self._stop_timeout_s = stop_timeout_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
+        self._start_s: float | None = None
+        self._end_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start, up to the end."""
+        if self._start_s is None:
+            return 0.0
+        return (time.monotonic() if self._end_s is None else self._end_s) - self._start_s
+
+    @property
+    def overhead_share(self) -> float:
+        """The thread's processor time over elapsed time; 0 before the start."""
+        return self.busy_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    def __enter__(self) -> Sampler:
+        """Start the thread; RuntimeError when the sampler was used before."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take the last sample and close the GPU; a `read` that hangs is left behind and counted as an error."""
+        self._stop.set()
+        self._thread.join(self._stop_timeout_s)
+        self._end_s = time.monotonic()
+        if self._thread.is_alive():
+            self._count_error(f"the last reading did not return within {self._stop_timeout_s:g} s")
+        elif self.gpu is not None:
+            self.gpu.close()
+
+    def _run(self) -> None:
+        self._start_s = start_s = time.monotonic()
+        start_busy_s = time.thread_time()
+        tick, stopping = 0, False
+        while True:
+            self._take()
+            self.busy_s = time.thread_time() - start_busy_s
+            if stopping:
+                return
+            tick = next_tick(tick, time.monotonic() - start_s, self._interval_s)
+            stopping = self._stop.wait(max(0.0, start_s + tick * self._interval_s - time.monotonic()))
+
+    def _take(self) -> None:
+        start_s = time.perf_counter()
+        try:
+            self.samples.append(self._read())
+        except Exception as error:  # whatever goes wrong in a reading must not end the trial that is being watched
+            self._count_error(f"{type(error).__name__}: {error}")
+        self.reading_s += time.perf_counter() - start_s
+        self.ticks += 1
+
+    def _count_error(self, text: str) -> None:
+        self.errors += 1
+        if text not in self.error_texts and len(self.error_texts) < MOST_ERROR_TEXTS:
+            self.error_texts.append(text)
+
+
+def make_sampler(
+    *, device_type: str, gpu_uuid: str | None, interval_s: float, root_pid: int | None = None
+) -> Sampler:
+    """Return a sampler of the GPU for "cuda" when NVML knows it, else of the host; `source_reason` says why.
+
+    `root_pid` (default: this process) is the head of the processes that don't count as others on the GPU.
+    """
+    if device_type != "cuda":
+        return _host_sampler(f"the device is {device_type}", interval_s)
+    from harness.measurement import nvml  # importing pynvml takes 0.1 s, which a run without a GPU need not wait for
+
+    try:
+        gpu = nvml.open_gpu(gpu_uuid, root_pid=root_pid)
+    except nvml.NvmlUnavailableError as error:
+        return _host_sampler(error.message, interval_s)
+    reason = None if gpu_uuid is not None else "no UUID was given: the first device in NVML's order was taken"
+    return Sampler(gpu.read, interval_s=interval_s, source="nvml", source_reason=reason, gpu=gpu)
+
+
+def _host_sampler(reason: str, interval_s: float) -> Sampler:
+    return Sampler(HostReader().read, interval_s=interval_s, source="psutil", source_reason=reason)

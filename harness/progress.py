@@ -1,0 +1,83 @@
+"""Progress bars of a run: one for the trials, one for what the running trial does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from harness.experiment.plan import PlannedTrial
+from harness.experiment.runner import Listener
+from harness.records import TrialRecord
+
+
+class SilentListener:
+    """Shows nothing."""
+
+    def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
+        """Show nothing."""
+
+    def trial_progress(self, phase: str, done: int, total: int) -> None:
+        """Show nothing."""
+
+    def trial_ended(self, trial: PlannedTrial, record: TrialRecord, *, resumed: bool) -> None:
+        """Show nothing."""
+
+
+class BarListener:
+    """Draws two bars and a line for each trial that ended."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._trials: TaskID = progress.add_task("trials", total=None)
+        self._phase: TaskID = progress.add_task("", total=None)
+        self._label = ""
+
+    def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
+        """Name the trial on the upper bar."""
+        self._label = describe_trial(trial)
+        self._progress.update(self._trials, description=self._label, completed=number - 1, total=total)
+        self._progress.reset(self._phase, description="starting", total=None)
+
+    def trial_progress(self, phase: str, done: int, total: int) -> None:
+        """Move the lower bar."""
+        self._progress.update(self._phase, description=phase, completed=done, total=total)
+
+    def trial_ended(self, trial: PlannedTrial, record: TrialRecord, *, resumed: bool) -> None:
+        """Print how the trial ended."""
+        self._progress.advance(self._trials)
+        note = " (kept from before)" if resumed else ""
+        line = f"{describe_trial(trial)}: {describe_outcome(record)}{note}"
+        self._progress.console.print(line, highlight=False, markup=False)
+
+
+def describe_trial(trial: PlannedTrial) -> str:
+    """Return the trial's name for people."""
+    return f"{trial.contender} {'profile' if trial.kind == 'profile' else f'seed {trial.seed}'}"
+
+
+def describe_outcome(record: TrialRecord) -> str:
+    """Return in a line how a trial ended."""
+    if record.status == "not_applicable":
+        return f"not applicable: {record.reason}"
+    if record.status == "failed":
+        return f"failed: {record.reason}"
+    if record.kind == "profile" or record.job_time_s is None:
+        return "trace written"
+    last = record.epochs[-1] if record.epochs else None
+    scores = f", EM {last.em:.1f}, F1 {last.f1:.1f}" if last and last.em is not None and last.f1 is not None else ""
+    training_s = sum(epoch.train_time_s for epoch in record.epochs)
+    return f"job {record.job_time_s:.1f} s, training {training_s:.1f} s{scores}"
+
+
+@contextmanager
+def make_listener(console: Console, *, show: bool) -> Iterator[Listener]:
+    """Yield a listener that draws on `console`, or one that stays silent."""
+    if not show:
+        yield SilentListener()
+        return
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        yield BarListener(progress)

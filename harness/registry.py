@@ -1,0 +1,106 @@
+"""Which strategies there are: registration, look-up, stacks, and strategies from elsewhere."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TypeVar
+
+from harness.errors import StrategyError
+from harness.strategy import Strategy
+
+BASELINE = "baseline"
+"""The contender without any strategy."""
+
+BUILTIN_PACKAGE = "optimizations"
+"""Imported by name: it depends on this module, not the other way round."""
+
+ENTRY_POINT_GROUP = "speedproof.strategies"
+"""An installed distribution that names modules here has them imported, and so its strategies registered."""
+
+S = TypeVar("S", bound=type[Strategy])
+
+_strategies: dict[str, type[Strategy]] = {}
+
+
+def register(strategy: S) -> S:
+    """Class decorator that makes a strategy known under its name; StrategyError if the name is taken or malformed."""
+    missing = [name for name in ("name", "summary", "effect", "stage") if not hasattr(strategy, name)]
+    if missing:
+        raise StrategyError(f"strategy class {strategy.__qualname__} has no {', '.join(missing)}",
+                            remedy="set the class attributes of the contract in harness/strategy.py")  # fmt: skip
+    name = strategy.name
+    if not name.isidentifier() or name == BASELINE:
+        raise StrategyError(f"strategy name {name!r} can't be used", remedy="use a lower-case identifier")
+    known = _strategies.get(name)
+    if known is not None and (known.__module__, known.__qualname__) != (strategy.__module__, strategy.__qualname__):
+        raise StrategyError(f"two strategies are named {name!r}: {known.__module__} and {strategy.__module__}",
+                            remedy="rename one")  # fmt: skip
+    _strategies[name] = strategy
+    return strategy
+
+
+def load_all(plugins: tuple[str, ...] = ()) -> None:
+    """Import the built-in strategies, those of installed distributions, and `plugins` (modules or .py files)."""
+    importlib.import_module(BUILTIN_PACKAGE)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        point.load()
+    for plugin in plugins:
+        _import_plugin(plugin)
+
+
+def _import_plugin(plugin: str) -> None:
+    try:
+        if not plugin.endswith(".py"):
+            importlib.import_module(plugin)
+            return
+        path = Path(plugin).resolve()
+        name = f"speedproof_plugin_{path.stem}"
+        if name in sys.modules:
+            return
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise StrategyError(f"plugin file {plugin} is not there", remedy="check the path")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise StrategyError(f"plugin {plugin} can't be imported: {error}", remedy="run it with Python to see where") \
+            from error  # fmt: skip
+
+
+def names() -> list[str]:
+    """Names of all registered strategies, sorted."""
+    return sorted(_strategies)
+
+
+def get(name: str) -> type[Strategy]:
+    """Return the strategy class `name`; StrategyError with a suggestion if there is none."""
+    if name in _strategies:
+        return _strategies[name]
+    close = difflib.get_close_matches(name, [*names(), BASELINE], n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names())}"
+    raise StrategyError(f"there is no strategy {name!r}", remedy=hint)
+
+
+def resolve(contender: str) -> list[Strategy]:
+    """Return the parts of a contender ("baseline", a name, or a stack "a+b") in the order of their application.
+
+    StrategyError for unknown, repeated or conflicting parts.
+    """
+    if contender == BASELINE:
+        return []
+    parts = [part.strip() for part in contender.split("+")]
+    strategies = [get(part)() for part in parts if part != BASELINE]
+    if len(set(parts)) < len(parts) or len(strategies) < len(parts):
+        raise StrategyError(f"stack {contender!r} names a part twice, or the baseline", remedy="name each part once")
+    for strategy in strategies:
+        clashing = sorted(set(strategy.conflicts) & set(parts))
+        if clashing:
+            raise StrategyError(f"stack {contender!r}: {strategy.name} can't be combined with {clashing[0]}",
+                                remedy="leave one of them out")  # fmt: skip
+    return sorted(strategies, key=lambda strategy: (strategy.stage, strategy.name))

@@ -1,0 +1,119 @@
+"""The strategy contract, and `TrainSetup`: everything of a training that a strategy may change."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from harness.config import TrainingConfig
+from harness.data.batching import Batch
+from harness.data.features import Windows
+
+__all__ = ["Batch", "Effect", "Stage", "StepOutcome", "Strategy", "TrainSetup", "Windows"]
+
+
+class Effect(enum.Enum):
+    """What a strategy does to the numbers; decides how its quality is judged."""
+
+    SAME_MATH = "same math"
+    """The same update up to rounding of the same precision."""
+    LOWER_PRECISION = "lower precision"
+    NEW_SCHEDULE = "new schedule"
+    """Other updates: batch size, learning rate, order."""
+    NEW_MODEL = "new model"
+
+
+class Stage(enum.IntEnum):
+    """When a strategy of a stack is applied: lower first."""
+
+    DATA = 1
+    MODEL = 2
+    PRECISION = 3
+    OPTIMIZER = 4
+    COMPILE = 5
+    GRAPH = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepOutcome:
+    """What one step gives back, still on the device: reading it would synchronise."""
+
+    loss: Tensor
+    """Mean loss of the batch, a scalar."""
+    gradient_norm: Tensor
+    """L2 norm before clipping, a scalar."""
+
+
+StepFunction = Callable[[Batch], StepOutcome]
+Logits = tuple[np.ndarray, np.ndarray]
+"""Start and end logits, float32, each (windows, longest window)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSetup:
+    """A training, ready. Strategies return a changed copy (`dataclasses.replace`); the model itself changes in place.
+
+    The functions are the extension points: each has a plain default in `harness.training` or `harness.data`.
+    """
+
+    model: nn.Module
+    """On `device`, in training mode."""
+    device: torch.device
+    training: TrainingConfig
+    seed: int
+    compute_dtype: torch.dtype = torch.float32
+    """Other than float32: forward passes run under autocast to it."""
+    gradient_scaling: bool = False
+    """Scale the loss so that fp16 gradients don't vanish; a step that overflows is skipped."""
+    fp32_matmul: Literal["ieee", "tf32"] = "ieee"
+    """How CUDA multiplies fp32 matrices."""
+    collate: Callable[[Windows, np.ndarray], Batch]
+    """(windows, window numbers) → one padded batch on the host."""
+    plan_batches: Callable[[Windows, TrainingConfig, int, int], list[np.ndarray]]
+    """(windows, training, seed, epoch) → window numbers of each batch, in order."""
+    load_batches: Callable[[TrainSetup, Windows, list[np.ndarray]], Iterable[Batch]]
+    """(setup, windows, plan) → batches on the host or the device."""
+    forward_loss: Callable[[nn.Module, Batch], Tensor]
+    make_optimizer: Callable[[nn.Module, TrainingConfig], Optimizer]
+    make_scheduler: Callable[[Optimizer, TrainingConfig, int], LRScheduler]
+    """(optimizer, training, total steps) → scheduler, stepped once per update."""
+    make_step: Callable[[TrainSetup, Optimizer, LRScheduler], StepFunction]
+    """Everything between a batch and the changed parameters."""
+    evaluate: Callable[[TrainSetup, Windows], Logits]
+    """The forward passes of evaluation."""
+    knobs: dict[str, str] = field(default_factory=dict)
+    """Settings that can't be read off the fields, as the report prints them."""
+
+
+class Strategy(ABC):
+    """One way to make the training faster. A subclass is one file in `optimizations/`, registered with `@register`.
+
+    Its module docstring is its card: what it changes, why it is faster, when it is not, what it does to the numbers,
+    sources.
+    """
+
+    name: ClassVar[str]
+    """As on the command line; the same as the file's name."""
+    summary: ClassVar[str]
+    """One line for tables."""
+    effect: ClassVar[Effect]
+    stage: ClassVar[Stage]
+    conflicts: ClassVar[tuple[str, ...]] = ()
+    """Strategies that can't be in one stack with this one."""
+
+    def not_applicable(self, setup: TrainSetup) -> str | None:
+        """Return in words why the strategy can't work on `setup`, or None if it can."""
+        return None
+
+    @abstractmethod
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        """Return the changed setup."""

@@ -1,0 +1,102 @@
+"""The baseline: every knob pinned and printed, never a library's default (DESIGN §2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+from harness.config import RunConfig, TrainingConfig
+from harness.data.batching import Batch, load_in_process, make_padding_collate, plan_shuffled_batches
+from harness.strategy import TrainSetup
+from harness.training.evaluation import evaluate_in_batches
+from harness.training.step import make_eager_step
+
+
+def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: int, device: torch.device) -> TrainSetup:
+    """Return the baseline's setup for a loaded model."""
+    return TrainSetup(
+        model=model,
+        device=device,
+        training=config.training,
+        seed=seed,
+        collate=make_padding_collate(
+            length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)
+        ),
+        plan_batches=plan_shuffled_batches,
+        load_batches=load_in_process,
+        forward_loss=forward_loss,
+        make_optimizer=make_loop_adamw,
+        make_scheduler=make_linear_schedule,
+        make_step=make_eager_step,
+        evaluate=evaluate_in_batches,
+        knobs={"padding": f"to max_length {config.data.max_length}"},
+    )
+
+
+def uses_token_types(model: nn.Module) -> bool:
+    """Whether the model was trained with segment numbers (BERT: yes; DistilBERT, RoBERTa: no)."""
+    return int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
+
+
+def forward_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the model's own loss: the mean of the start and end cross-entropies over the window's positions."""
+    output = model(**batch.inputs, start_positions=batch.start_positions, end_positions=batch.end_positions)
+    loss: Tensor = output.loss
+    return loss
+
+
+def make_loop_adamw(model: nn.Module, training: TrainingConfig) -> Optimizer:
+    """Return AdamW that loops over the parameters one by one."""
+    return AdamW(
+        model.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        foreach=False,
+        fused=False,
+    )
+
+
+def make_linear_schedule(optimizer: Optimizer, training: TrainingConfig, total_steps: int) -> LRScheduler:
+    """Return a schedule that rises linearly over the LR warm-up, then falls linearly to 0 after `total_steps`.
+
+    The first step's rate is above 0 even with LR warm-up: an update that changes nothing would be lost work.
+    """
+    warmup = round(training.lr_warmup_ratio * total_steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        return max(0.0, (total_steps - step) / max(1, total_steps - warmup))
+
+    return LambdaLR(optimizer, factor)
+
+
+def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:
+    """Return every setting that bears on speed or quality, for the report."""
+    training = setup.training
+    config: Any = getattr(setup.model, "config", None)
+    dtype = str(setup.compute_dtype).removeprefix("torch.")
+    plain = setup.compute_dtype == torch.float32
+    defaults = optimizer.defaults
+    return {
+        "forward dtype": dtype if plain else f"{dtype} autocast",
+        "weights dtype": str(next(setup.model.parameters()).dtype).removeprefix("torch."),
+        "gradient scaling": "on" if setup.gradient_scaling else "off",
+        "TF32": "on" if setup.fp32_matmul == "tf32" else "off",
+        "attention": str(getattr(config, "_attn_implementation", "unknown")),
+        "optimizer": f"{type(optimizer).__name__}, foreach={defaults.get('foreach')}, fused={defaults.get('fused')}",
+        "batch size": str(training.batch_size),
+        "evaluation batch size": str(training.eval_batch_size),
+        "learning rate": f"{training.learning_rate:g}",
+        "LR schedule": f"linear, LR warm-up {training.lr_warmup_ratio:.0%} of steps",
+        "weight decay": f"{training.weight_decay:g}",
+        "gradient clipping": f"{training.max_grad_norm:g}",
+        "epochs": str(training.epochs),
+        "loader": "DataLoader, no workers, not pinned" if setup.load_batches is load_in_process else "other",
+        "compile": "off",
+        **setup.knobs,
+    }

@@ -1,0 +1,41 @@
+"""The plain step: forward, backward, clip, update, one after the other."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.profiler import record_function
+
+from harness.data.batching import Batch
+from harness.strategy import StepFunction, StepOutcome, TrainSetup
+
+
+def autocast(setup: TrainSetup) -> AbstractContextManager[None]:
+    """Return the autocast context of the setup; float32 means none."""
+    enabled = setup.compute_dtype != torch.float32
+    return torch.autocast(setup.device.type, dtype=setup.compute_dtype if enabled else None, enabled=enabled)
+
+
+def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
+    """Return the step of the baseline. It never waits for the device (but for a gradient scaler, which must)."""
+    scaler = torch.amp.GradScaler(setup.device.type, enabled=setup.gradient_scaling)
+    parameters = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
+
+    def step(batch: Batch) -> StepOutcome:
+        optimizer.zero_grad(set_to_none=True)
+        with record_function("forward"), autocast(setup):
+            loss = setup.forward_loss(setup.model, batch)
+        with record_function("backward"):
+            scaler.scale(loss).backward()
+        with record_function("optimizer"):
+            scaler.unscale_(optimizer)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, setup.training.max_grad_norm, foreach=False)
+            scaler.step(optimizer)
+            scaler.update()
+            scheduler.step()
+        return StepOutcome(loss=loss.detach(), gradient_norm=norm.detach())
+
+    return step

@@ -1,0 +1,62 @@
+"""Everything that a run directory's reports are, built from its records alone; building again replaces them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from harness.analysis.analyse import analyse
+from harness.analysis.model import Analysis, to_json
+from harness.analysis.sampling import TrialSamples, read_trial_samples
+from harness.errors import RecordError
+from harness.storage import ANALYSIS_FILE, LoadedRun, load_run, write_text_atomic
+from reports.figures import draw_figures, to_png, to_svg
+from reports.markdown import render_markdown
+from reports.tensorboard import write_tensorboard
+
+REPORT_FILE = "report.md"
+FIGURE_FOLDER = "figures"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+def build_reports(run_directory: Path) -> Analysis:
+    """Read a run and write `analysis.json`, `report.md`, `figures/` and `tensorboard/` into it.
+
+    Unfinished runs and damaged trials give a report too; RecordError only if the run's head can't be read.
+    """
+    loaded = load_run(run_directory)
+    analysis = analyse(loaded)
+    write_text_atomic(run_directory / ANALYSIS_FILE, analysis_text(analysis))
+    samples = baseline_samples(loaded, analysis)
+    figures = draw_figures(analysis, samples)
+    write_figures(run_directory / FIGURE_FOLDER, {f"{name}.svg": to_svg(figure) for name, figure in figures.items()})
+    write_text_atomic(run_directory / REPORT_FILE, render_markdown(analysis, tuple(figures)))
+    images = {name: to_png(figure) for name, figure in figures.items()}
+    write_tensorboard(run_directory / TENSORBOARD_FOLDER, analysis, loaded, images)
+    return analysis
+
+
+def analysis_text(analysis: Analysis) -> str:
+    """Return `analysis.json`: strict JSON, the same text for the same records."""
+    return json.dumps(to_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_figures(folder: Path, figures: dict[str, str]) -> None:
+    """Write the figures, and remove those of an earlier report that this one doesn't have."""
+    for old in folder.glob("*.svg"):
+        if old.name not in figures:
+            old.unlink()
+    for name, svg in figures.items():
+        write_text_atomic(folder / name, svg)
+
+
+def baseline_samples(loaded: LoadedRun, analysis: Analysis) -> TrialSamples:
+    """Return the samples of the baseline's first job; none if it has none or they can't be read (a note says so)."""
+    for trial in loaded.trials:
+        record = trial.record
+        if record.contender == analysis.baseline and record.kind == "job" and record.sampling is not None:
+            try:
+                return read_trial_samples(trial)
+            except RecordError:
+                break
+    return TrialSamples(everything=[], training=[])

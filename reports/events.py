@@ -1,0 +1,120 @@
+"""TensorBoard event files without torch or TensorFlow: one writer, and the few kinds of summaries that we need.
+
+The same records give the same bytes: file names and times come from the run, never from the clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+FILE_NAME = "events.out.tfevents.0000000000.speedproof"
+"""TensorBoard looks for "tfevents" in the name."""
+
+
+class EventWriter:
+    """Writes one event file of one TensorBoard run; use it in a `with`."""
+
+    def __init__(self, folder: Path, wall_time_s: float) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._wall_time_s = wall_time_s
+        self._records = RecordWriter((folder / FILE_NAME).open("wb"))
+        self._write(event_pb2.Event(wall_time=wall_time_s, file_version="brain.Event:2"))
+
+    def __enter__(self) -> EventWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._records.close()
+
+    def _write(self, event: Any) -> None:
+        self._records.write(event.SerializeToString(deterministic=True))
+
+    def _add(self, value: Any, step: int, wall_time_s: float | None) -> None:
+        time_s = self._wall_time_s if wall_time_s is None else wall_time_s
+        self._write(event_pb2.Event(wall_time=time_s, step=step, summary=summary_pb2.Summary(value=[value])))
+
+    def scalar(self, tag: str, value: float | None, step: int, wall_time_s: float | None = None) -> None:
+        """Add one point of a curve; what was not measured or is not finite is left out."""
+        if value is not None and math.isfinite(value):
+            self._add(summary_pb2.Summary.Value(tag=tag, simple_value=value), step, wall_time_s)
+
+    def text(self, tag: str, markdown: str) -> None:
+        """Add a text in Markdown."""
+        metadata = text_metadata.create_summary_metadata(display_name="", description="")
+        self._tensor(tag, [markdown.encode("utf-8")], metadata)
+
+    def image(self, tag: str, png: bytes, width: int, height: int) -> None:
+        """Add an image."""
+        metadata = image_metadata.create_summary_metadata(display_name="", description="", converted_to_tensor=False)
+        self._tensor(tag, [str(width).encode(), str(height).encode(), png], metadata)
+
+    def _tensor(self, tag: str, strings: list[bytes], metadata: Any) -> None:
+        shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=len(strings))])
+        tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=shape, string_val=strings)
+        self._add(summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata), 0, None)
+
+    def experiment(self, parameters: Mapping[str, list[bool] | list[str]], metrics: Mapping[str, str]) -> None:
+        """Say which hyperparameters and metrics the table has; belongs in the top folder.
+
+        `parameters` maps a name to all its values, `metrics` the tag of a scalar to the name to show.
+        """
+        experiment = api_pb2.Experiment(
+            time_created_secs=self._wall_time_s,
+            hparam_infos=[_parameter(name, values) for name, values in parameters.items()],
+            metric_infos=[
+                api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=shown)
+                for tag, shown in metrics.items()
+            ],
+        )
+        self._hparams(hparams_metadata.EXPERIMENT_TAG, plugin_data_pb2.HParamsPluginData(experiment=experiment))
+
+    def session(self, name: str, parameters: Mapping[str, bool | str], *, succeeded: bool) -> None:
+        """Add a row of the hyperparameter table; its metrics are this run's scalars."""
+        start = plugin_data_pb2.SessionStartInfo(group_name=name, start_time_secs=self._wall_time_s)
+        for key, value in parameters.items():
+            if isinstance(value, bool):
+                start.hparams[key].bool_value = value
+            else:
+                start.hparams[key].string_value = value
+        status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
+        end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=self._wall_time_s)
+        self._hparams(
+            hparams_metadata.SESSION_START_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_start_info=start)
+        )
+        self._hparams(hparams_metadata.SESSION_END_INFO_TAG, plugin_data_pb2.HParamsPluginData(session_end_info=end))
+
+    def _hparams(self, tag: str, content: Any) -> None:
+        # The data lies in deterministic order so that the same records give the same bytes.
+        content.version = hparams_metadata.PLUGIN_DATA_VERSION
+        plugin = summary_pb2.SummaryMetadata.PluginData(
+            plugin_name=hparams_metadata.PLUGIN_NAME, content=content.SerializeToString(deterministic=True)
+        )
+        metadata = summary_pb2.SummaryMetadata(plugin_data=plugin)
+        self._add(summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR), 0, None)
+
+
+def _parameter(name: str, values: list[bool] | list[str]) -> Any:
+    info = api_pb2.HParamInfo(name=name)
+    is_bool = all(isinstance(value, bool) for value in values)
+    info.type = api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING
+    domain = info.domain_discrete
+    for value in values:
+        entry = domain.values.add()
+        if isinstance(value, bool):
+            entry.bool_value = value
+        else:
+            entry.string_value = value
+    return info

@@ -1,0 +1,161 @@
+"""The run for TensorBoard: curves by step and epoch, a hyperparameter table, the report's tables and figures.
+
+`<contender>/` holds the first seed, `<contender>/seed1` and so on the others; `report/` the texts and images.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.statistics import Estimate
+from harness.records import TrialRecord
+from harness.storage import LoadedRun, LoadedTrial
+from reports import sections
+from reports.events import EventWriter
+from reports.verdicts import result_sentence
+
+METRICS = {
+    "result/job_speedup": "job speedup",
+    "result/step_speedup": "step speedup",
+    "result/em": "EM (%)",
+    "result/f1": "F1 (%)",
+    "result/peak_memory_gib": "peak memory (GiB)",
+}
+"""Scalars of a contender's first run that the hyperparameter table shows."""
+
+
+def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
+    """Write all event files to `folder`; what was there before is replaced, so no event is there twice."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        fresh.chmod(0o755)
+        _write_all(fresh, analysis, loaded, images)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.replace(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
+    started_s = _epoch_seconds(analysis.run.started)
+    parameters = {contender.name: session_parameters(analysis, contender) for contender in analysis.contenders}
+    with EventWriter(folder, started_s) as writer:
+        writer.experiment(_domains(list(parameters.values())), METRICS)
+    with EventWriter(folder / "report", started_s) as writer:
+        for tag, text in _texts(analysis).items():
+            writer.text(tag, text)
+        for tag, png in images.items():
+            writer.image(tag, png, *_png_size(png))
+    jobs = [trial for trial in loaded.trials if trial.record.kind == "job" and trial.record.status == "done"]
+    for contender in analysis.contenders:
+        mine = sorted((job for job in jobs if job.record.contender == contender.name), key=lambda job: job.record.seed)
+        for number, job in enumerate(mine):
+            with EventWriter(_run_folder(folder, contender, number, job.record), started_s) as writer:
+                if number == 0:
+                    _write_session(writer, contender, parameters[contender.name])
+                _write_steps(writer, job, started_s)
+                _write_epochs(writer, job, started_s)
+
+
+def _run_folder(folder: Path, contender: ContenderAnalysis, number: int, job: TrialRecord) -> Path:
+    base = folder / contender.name
+    return base if number == 0 else base / f"seed{job.seed}"
+
+
+def _epoch_seconds(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def session_parameters(analysis: Analysis, contender: ContenderAnalysis) -> dict[str, bool | str]:
+    """Return a contender's row of the hyperparameter table: its strategies, and the knobs that differ."""
+    strategies = list(dict.fromkeys(part for other in analysis.contenders for part in other.parts))
+    knobs = list(dict.fromkeys(name for other in analysis.contenders for name in other.knobs))
+    row: dict[str, bool | str] = {name: name in contender.parts for name in strategies}
+    for name in knobs:
+        if len({other.knobs.get(name) for other in analysis.contenders if other.knobs}) > 1:
+            row[name] = contender.knobs.get(name, "–")
+    return row
+
+
+def _domains(rows: list[dict[str, bool | str]]) -> dict[str, list[bool] | list[str]]:
+    domains: dict[str, list[bool] | list[str]] = {}
+    for name, value in (item for row in rows for item in row.items()):
+        if isinstance(value, bool):
+            domains[name] = [True, False]
+        else:
+            texts = [str(row[name]) for row in rows if name in row]
+            domains[name] = list(dict.fromkeys(texts))
+    return domains
+
+
+def _write_session(writer: EventWriter, contender: ContenderAnalysis, parameters: dict[str, bool | str]) -> None:
+    writer.session(contender.name, parameters, succeeded=contender.state == "measured")
+    values = {
+        "job_speedup": _estimate(contender.job_speedup),
+        "step_speedup": _estimate(contender.step_speedup),
+        "em": None if contender.em is None else contender.em.contender,
+        "f1": None if contender.f1 is None else contender.f1.contender,
+        "peak_memory_gib": contender.peak_memory_gib,
+    }
+    for name, value in values.items():
+        writer.scalar(f"result/{name}", value, step=0)
+
+
+def _estimate(speedup: Estimate | None) -> float | None:
+    return None if speedup is None else speedup.estimate
+
+
+def _write_steps(writer: EventWriter, job: LoadedTrial, started_s: float) -> None:
+    """Points carry the time at which they were, so that TensorBoard's relative axis shows training time."""
+    sampling = job.record.sampling
+    now_s = started_s if sampling is None else sampling.training_start_s
+    for step in job.steps:
+        now_s += step.time_s
+        values = {
+            "loss": step.loss,
+            "learning_rate": step.learning_rate,
+            "gradient_norm": step.gradient_norm,
+            "step_time_ms": step.time_s * 1000.0,
+            "windows_per_s": step.windows / step.time_s if step.time_s > 0 else None,
+        }
+        for name, value in values.items():
+            writer.scalar(f"train/{name}", value, step.step, now_s)
+
+
+def _write_epochs(writer: EventWriter, job: LoadedTrial, started_s: float) -> None:
+    sampling = job.record.sampling
+    now_s = started_s if sampling is None else sampling.training_start_s
+    for epoch in job.record.epochs:
+        now_s += epoch.train_time_s + epoch.evaluation_time_s
+        writer.scalar("epoch/train_time_s", epoch.train_time_s, epoch.epoch, now_s)
+        writer.scalar("epoch/train_loss", epoch.train_loss, epoch.epoch, now_s)
+        writer.scalar("validation/em", epoch.em, epoch.epoch, now_s)
+        writer.scalar("validation/f1", epoch.f1, epoch.epoch, now_s)
+
+
+def _texts(analysis: Analysis) -> dict[str, str]:
+    contenders = sections.measured_contenders(analysis)
+    verdicts = f"**{result_sentence(analysis)}**\n\n{sections.verdict_table(analysis)}"
+    reasons = sections.reason_lines(analysis)
+    texts = {"report/1_result": "\n\n".join([verdicts, *reasons]), "report/2_run": sections.setting_table(analysis)}
+    if contenders:
+        texts["report/3_phases"] = sections.phase_table(contenders)
+        texts["report/4_work"] = sections.work_table(contenders)
+    return texts
+
+
+def _png_size(png: bytes) -> tuple[int, int]:
+    """Width and height stand in the first chunk of a PNG."""
+    width, height = struct.unpack(">II", png[16:24])
+    return int(width), int(height)

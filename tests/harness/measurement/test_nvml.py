@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.measurement.nvml import ProcessFamily
+
+SLOW = "aaaaaaaa-0000-0000-0000-000000000001"
+FAST = "bbbbbbbb-0000-0000-0000-000000000002"
+
+Probe = Callable[..., Any]
+
+METRICS_BY_REFUSAL = {
+    "utilisation": {"gpu_utilisation_percent", "memory_utilisation_percent"},
+    "memory": {"memory_used_gib"},
+    "energy": {"energy_j"},
+    "sm_clock": {"sm_clock_mhz"},
+    "memory_clock": {"memory_clock_mhz"},
+    "temperature": {"temperature_c"},
+    "reasons": {"throttle_reasons"},
+    "processes": {"other_processes"},
+    "instant_power,average_power": {"power_w"},
+}
+
+
+@pytest.mark.parametrize("uuid", [FAST, f"GPU-{FAST}"])
+def test_device_is_matched_by_uuid_and_not_by_order(probe: Probe, uuid: str) -> None:
+    seen = probe(uuid, index=0)
+    assert seen["info"] == {
+        "name": "Fake GPU fast", "uuid": f"GPU-{FAST}", "driver_version": "999.01",
+        "memory_total_gib": 16.0, "power_limit_w": 700.0,
+    }  # fmt: skip
+    (sample,) = seen["samples"]
+    del sample["timestamp_s"]
+    assert sample == {
+        "gpu_utilisation_percent": 80.0, "memory_utilisation_percent": 20.0, "memory_used_gib": 2.0,
+        "power_w": 300.0, "energy_j": 2.5, "sm_clock_mhz": 1800.0, "memory_clock_mhz": 2600.0,
+        "temperature_c": 60.0, "throttle_reasons": 0, "other_processes": 0,
+    }  # fmt: skip
+
+
+def test_index_is_used_only_without_a_uuid(probe: Probe) -> None:
+    assert probe(None, index=1)["info"]["uuid"] == f"GPU-{FAST}"
+    assert probe(SLOW, index=1)["info"]["uuid"] == f"GPU-{SLOW}"
+
+
+def test_unknown_uuid_is_refused_instead_of_taking_another_device(probe: Probe) -> None:
+    assert "cccccccc" in probe("cccccccc-0000")["unavailable"]
+
+
+def test_index_beyond_the_last_device_is_refused(probe: Probe) -> None:
+    assert "index 2" in probe(None, index=2)["unavailable"]
+
+
+@pytest.mark.parametrize("refused", METRICS_BY_REFUSAL)
+def test_one_missing_metric_keeps_the_others(probe: Probe, refused: str) -> None:
+    (sample,) = probe(SLOW, FAKE_NVML_REFUSED=refused)["samples"]
+    assert {name for name, value in sample.items() if value is None} == METRICS_BY_REFUSAL[refused]
+
+
+def test_missing_static_facts_do_not_prevent_sampling(probe: Probe) -> None:
+    seen = probe(SLOW, FAKE_NVML_REFUSED="driver_version,power_limit,memory")
+    assert (seen["info"]["driver_version"], seen["info"]["power_limit_w"]) == (None, None)
+    assert seen["samples"][0]["power_w"] == 150.0
+
+
+@pytest.mark.parametrize(
+    ("refused", "source", "power_w"),
+    [
+        ("", "instant", 150.0),
+        ("instant_power", "average", 120.0),
+        ("fields", "average", 120.0),
+        ("instant_power,average_power", None, None),
+    ],
+)
+def test_power_falls_back_to_the_average_and_says_so(
+    probe: Probe, refused: str, source: str | None, power_w: float | None
+) -> None:
+    seen = probe(SLOW, FAKE_NVML_REFUSED=refused)
+    assert (seen["power_source"], seen["samples"][0]["power_w"]) == (source, power_w)
+
+
+def test_older_drivers_calls_for_temperature_and_reasons_are_used(probe: Probe) -> None:
+    (sample,) = probe(SLOW, FAKE_NVML_REFUSED="temperature_v,event_reasons", FAKE_NVML_REASONS="0x24")["samples"]
+    assert (sample["temperature_c"], sample["throttle_reasons"]) == (31.0, 0x24)
+
+
+def test_energy_counter_is_in_joules_and_rises(probe: Probe) -> None:
+    samples = probe(SLOW, readings=3)["samples"]
+    assert [sample["energy_j"] for sample in samples] == [1.5, 2.0, 2.5]
+
+
+def test_foreign_process_is_counted_and_our_own_is_not(probe: Probe) -> None:
+    (sample,) = probe(SLOW, FAKE_NVML_PROCESSES=f"self,{os.getpid()}")["samples"]
+    assert sample["other_processes"] == 1
+
+
+def test_only_our_own_process_counts_as_nobody_else(probe: Probe) -> None:
+    (sample,) = probe(SLOW, FAKE_NVML_PROCESSES="self")["samples"]
+    assert sample["other_processes"] == 0
+
+
+def test_process_numbers_of_another_namespace_count_as_unknown(probe: Probe) -> None:
+    (sample,) = probe(SLOW, FAKE_NVML_PROCESSES="2147483000")["samples"]
+    assert sample["other_processes"] is None
+
+
+def test_our_children_are_not_others() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert ProcessFamily(os.getpid()).count_others({os.getpid(), child.pid, os.getppid()}) == 1
+        assert ProcessFamily(child.pid).count_others({os.getpid(), child.pid}) == 1
+    finally:
+        child.communicate(b"\n")
+
+
+def test_driver_that_does_not_start_is_named(probe: Probe) -> None:
+    assert "Driver Not Loaded" in probe(SLOW, FAKE_NVML_REFUSED="init")["unavailable"]

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.measurement.sampler import Sampler, make_sampler, next_tick
+from harness.measurement.samples import GpuSample, HostSample, Sample
+
+MAKE = """
+import json, sys
+from harness.measurement.sampler import make_sampler
+device_type, gpu_uuid = json.loads(sys.argv[1])
+with make_sampler(device_type=device_type, gpu_uuid=gpu_uuid, interval_s=0.01) as sampler:
+    pass
+print(json.dumps({
+    "source": sampler.source, "reason": sampler.source_reason, "ticks": sampler.ticks, "errors": sampler.errors,
+    "kinds": sorted({type(sample).__name__ for sample in sampler.samples}),
+    "power_source": sampler.gpu.power_source if sampler.gpu else None,
+}))
+"""
+
+
+class CountingRead:
+    """A reading that can fail at some calls, and announces the call that was waited for."""
+
+    def __init__(self, *, wait_for: int, failing: tuple[int, ...] = ()) -> None:
+        self.calls = 0
+        self.reached = threading.Event()
+        self._wait_for = wait_for
+        self._failing = failing
+
+    def __call__(self) -> Sample:
+        self.calls += 1
+        if self.calls >= self._wait_for:
+            self.reached.set()
+        if self.calls in self._failing:
+            raise OSError("the sensor is away")
+        return HostSample(timestamp_s=float(self.calls))
+
+
+def test_a_first_and_a_last_sample_are_taken_even_when_nothing_happens_between() -> None:
+    with Sampler(CountingRead(wait_for=1), interval_s=3600.0) as sampler:
+        pass
+    assert [sample.timestamp_s for sample in sampler.samples] == [1.0, 2.0]
+    assert sampler.ticks == 2
+
+
+def test_samples_go_on_at_the_interval() -> None:
+    read = CountingRead(wait_for=4)
+    with Sampler(read, interval_s=0.001) as sampler:
+        assert read.reached.wait(30)
+    assert len(sampler.samples) == sampler.ticks >= 4
+
+
+def test_an_exception_in_a_reading_is_counted_and_the_thread_goes_on() -> None:
+    read = CountingRead(wait_for=4, failing=(1, 2))
+    with Sampler(read, interval_s=0.001) as sampler:
+        assert read.reached.wait(30)
+    assert sampler.errors == 2
+    assert sampler.error_texts == ["OSError: the sensor is away"]
+    assert [sample.timestamp_s for sample in sampler.samples][:2] == [3.0, 4.0]
+    assert sampler.ticks == len(sampler.samples) + 2
+
+
+def test_the_samplers_own_cost_is_measured() -> None:
+    with Sampler(lambda: HostSample(timestamp_s=float(sum(range(1000)))), interval_s=0.001) as sampler:
+        pass
+    assert sampler.busy_s > 0
+    assert sampler.reading_s > 0
+    assert sampler.overhead_share == sampler.busy_s / sampler.elapsed_s
+
+
+def test_an_unused_sampler_has_no_overhead() -> None:
+    assert Sampler(CountingRead(wait_for=1)).overhead_share == 0.0
+
+
+def test_a_reading_that_hangs_does_not_hold_up_the_end() -> None:
+    release = threading.Event()
+
+    def hang() -> Sample:
+        release.wait(30)
+        return HostSample(timestamp_s=0.0)
+
+    with Sampler(hang, stop_timeout_s=0.01) as sampler:
+        pass
+    assert sampler.errors == 1
+    assert "did not return" in sampler.error_texts[0]
+    release.set()
+
+
+def test_an_exception_of_the_work_passes_through_and_samples_stay() -> None:
+    sampler = Sampler(CountingRead(wait_for=1), interval_s=3600.0)
+    with pytest.raises(ZeroDivisionError), sampler:
+        raise ZeroDivisionError
+    assert len(sampler.samples) == 2
+
+
+def test_a_sampler_is_good_for_one_use() -> None:
+    sampler = Sampler(CountingRead(wait_for=1))
+    with sampler:
+        pass
+    with pytest.raises(RuntimeError), sampler:
+        pass
+
+
+def test_an_interval_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="interval_s"):
+        Sampler(CountingRead(wait_for=1), interval_s=0.0)
+
+
+def test_missed_ticks_are_left_out_and_the_schedule_does_not_drift() -> None:
+    assert next_tick(0, 0.02, 0.1) == 1
+    assert next_tick(1, 0.13, 0.1) == 2
+    assert next_tick(2, 0.77, 0.1) == 8
+
+
+@given(st.integers(0, 10**6), st.floats(0, 1e5), st.floats(1e-3, 10))
+def test_the_next_tick_is_later_than_the_last_and_at_most_one_interval_away(
+    tick: int, elapsed_s: float, interval_s: float
+) -> None:
+    following = next_tick(tick, elapsed_s, interval_s)
+    assert following > tick
+    assert following == tick + 1 or (following - 1) * interval_s <= elapsed_s * (1 + 1e-9)
+
+
+def test_a_processor_is_watched_through_psutil_and_the_reason_is_given() -> None:
+    with make_sampler(device_type="cpu", gpu_uuid=None, interval_s=0.01) as sampler:
+        pass
+    assert (sampler.source, sampler.source_reason) == ("psutil", "the device is cpu")
+    assert all(isinstance(sample, HostSample) for sample in sampler.samples)
+    assert not any(isinstance(sample, GpuSample) for sample in sampler.samples)
+
+
+def test_a_gpu_is_watched_through_nvml(run_with_fake_nvml: Callable[..., Any]) -> None:
+    seen = run_with_fake_nvml(MAKE, '["cuda", "bbbbbbbb-0000-0000-0000-000000000002"]')
+    assert (seen["source"], seen["reason"], seen["kinds"]) == ("nvml", None, ["GpuSample"])
+    assert (seen["power_source"], seen["errors"]) == ("instant", 0)
+    assert seen["ticks"] >= 2
+
+
+def test_a_gpu_taken_by_its_index_is_said_to_be(run_with_fake_nvml: Callable[..., Any]) -> None:
+    seen = run_with_fake_nvml(MAKE, '["cuda", null]')
+    assert seen["source"] == "nvml"
+    assert "no UUID" in seen["reason"]
+
+
+def test_without_a_driver_psutil_is_used_and_the_reason_is_given(run_without_driver: Callable[..., Any]) -> None:
+    seen = run_without_driver(MAKE, '["cuda", "bbbbbbbb-0000-0000-0000-000000000002"]')
+    assert (seen["source"], seen["kinds"]) == ("psutil", ["HostSample"])
+    assert "NVML can't be used: NVML Shared Library Not Found" in seen["reason"]
+
+
+def test_a_gpu_that_nvml_does_not_know_is_not_replaced_by_another(run_with_fake_nvml: Callable[..., Any]) -> None:
+    seen = run_with_fake_nvml(MAKE, '["cuda", "cccccccc-0000"]')
+    assert seen["source"] == "psutil"
+    assert "cccccccc-0000" in seen["reason"]

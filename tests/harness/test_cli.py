@@ -1,0 +1,125 @@
+"""The program as a user runs it, in a subprocess."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+CLOSED_HUB = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def speedproof(*arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, arguments)],
+        cwd=cwd, capture_output=True, text=True, check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), "COLUMNS": "200", **CLOSED_HUB, **environment},
+    )  # fmt: skip
+
+
+def write_squad(path, contexts):
+    paragraphs = [
+        {"context": c, "qas": [{"id": f"{path.stem}{i}", "question": "Who came first?",
+                                "answers": [{"text": c.split()[0], "answer_start": 0}]}]}
+        for i, c in enumerate(contexts)
+    ]  # fmt: skip
+    path.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]}))
+
+
+def test_help_and_version_need_no_torch(tmp_path):
+    code = "import sys; from harness import cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert "speedproof 0." in speedproof("--version", cwd=tmp_path).stdout
+    assert "Baseline" in speedproof("run", "--help", cwd=tmp_path).stdout.replace("baseline", "Baseline")
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_smoke_run_prints_the_table_and_leaves_a_report(tmp_path):
+    done = speedproof("run", "fused_adamw", "channels_last", "--preset", "smoke", "--name", "first", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "fused_adamw" in done.stdout
+    assert "runs/first/report.md" in done.stdout
+    run = tmp_path / "runs/first"
+    report = (run / "report.md").read_text()
+    assert "fused_adamw" in report
+    assert "no 4-D weights" in report
+    analysis = json.loads((run / "analysis.json").read_text())
+    assert [contender["name"] for contender in analysis["contenders"]] == ["baseline", "fused_adamw", "channels_last"]
+    assert (run / "tensorboard").is_dir()
+    (run / "report.md").unlink()
+    again = speedproof("report", "first", cwd=tmp_path)
+    assert (again.returncode, (run / "report.md").read_text()) == (0, report)
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_own_files_and_json_output(tmp_path):
+    write_squad(tmp_path / "train.json", [f"Person{i} came first and then others did." for i in range(24)])
+    write_squad(tmp_path / "validation.json", [f"Human{i} came first and then others did." for i in range(4)])
+    done = speedproof("run", "baseline", "--preset", "smoke", "--train-file", "train.json", "--validation-file",
+                      "validation.json", "--no-profile", "--json", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["contenders"][0]["epochs"][1]["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fused_adam"], "did you mean fused_adamw"),
+        (["amp_bf16+amp_fp16"], "can't be combined"),
+        (["--preset", "fast"], "unknown preset 'fast'"),
+        (["--device", "cuda"], "finds no CUDA device"),
+        (["--preset", "seed"], "hub can't be reached"),
+        (["--train-file", "none.json", "--validation-file", "none.json"], "none.json"),
+        (["--train-size", "4", "--epochs", "1"], "schedule needs"),
+        (["--epochs", "0"], "training.epochs is 0"),
+        (["--config", "none.toml"], "none.toml can't be read"),
+    ],
+)
+@pytest.mark.usefixtures("needs_bundled")
+def test_mistakes_end_in_one_line_and_status_2(arguments, message, tmp_path):
+    if "cuda" in arguments:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("this machine has CUDA")
+    preset = [] if "--preset" in arguments else ["--preset", "smoke"]
+    done = speedproof("run", *preset, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_malformed_json_names_file_and_place(tmp_path):
+    (tmp_path / "train.json").write_text('{"data": [\n  {,}\n]}')
+    (tmp_path / "validation.json").write_text("{}")
+    done = speedproof("run", "--preset", "smoke", "--train-file", "train.json", "--validation-file",
+                      "validation.json", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 2
+    assert "train.json" in done.stderr
+    assert "line 2" in done.stderr
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_list_says_what_applies_and_why_not(tmp_path):
+    rows = {row["name"]: row for row in json.loads(speedproof("list", "--json", cwd=tmp_path).stdout)}
+    assert rows["fused_adamw"]["reason"] is None
+    assert "no 4-D weights" in rows["channels_last"]["reason"]
+    assert "fused_adamw" in speedproof("list", cwd=tmp_path).stdout
+
+
+def test_doctor_names_what_is_here(tmp_path):
+    findings = {row["what"]: row for row in json.loads(speedproof("doctor", "--json", cwd=tmp_path).stdout)}
+    assert findings["hub"]["ok"] is False
+    assert {"device", "NVML", "C++ compiler", "bundled model", "packages"} <= set(findings)
+    assert "device" in speedproof("doctor", cwd=tmp_path).stdout
+
+
+def test_report_of_nothing_is_an_error(tmp_path):
+    done = speedproof("report", "none", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "none/run.json is missing" in done.stderr

