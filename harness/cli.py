@@ -80,16 +80,12 @@ def run(
     lr_warmup_ratio: Annotated[float | None, typer.Option()] = None,
     seeds: Annotated[int | None, typer.Option(help="Fine-tunings per contender.")] = None,
     device: Annotated[Device | None, typer.Option()] = None,
-    profile: Annotated[
-        bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")
-    ] = None,
+    profile: Annotated[bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")] = None,
     profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
     save_model: Annotated[bool | None, typer.Option("--save-model/--no-save-model")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
     plugin: PluginOption = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run; the name of an unfinished run resumes it.")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run; the name of an unfinished run resumes it.")] = None,
     runs_dir: RunsDirectory = Path("runs"),
     cache_dir: Annotated[Path | None, typer.Option(help="Tokenised windows.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
@@ -97,15 +93,29 @@ def run(
 ) -> None:
     """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
     options = {
-        "model.source": model, "model.weights": _value(weights), "data.source": _value(data),
-        "data.train_file": _text(train_file), "data.validation_file": _text(validation_file),
-        "data.train_size": train_size, "data.validation_size": validation_size, "data.max_length": max_length,
-        "data.doc_stride": doc_stride, "training.epochs": epochs, "training.max_steps": max_steps,
-        "training.batch_size": batch_size, "training.eval_batch_size": eval_batch_size,
-        "training.learning_rate": learning_rate, "training.lr_warmup_ratio": lr_warmup_ratio, "seeds": seeds,
-        "device": _value(device), "profile.enabled": profile, "profile.active_steps": profile_steps,
-        "save_model": save_model, "trial_timeout_s": timeout, "plugins": plugin or None,
-    }  # fmt: skip
+        "model.source": model,
+        "model.weights": _value(weights),
+        "data.source": _value(data),
+        "data.train_file": _text(train_file),
+        "data.validation_file": _text(validation_file),
+        "data.train_size": train_size,
+        "data.validation_size": validation_size,
+        "data.max_length": max_length,
+        "data.doc_stride": doc_stride,
+        "training.epochs": epochs,
+        "training.max_steps": max_steps,
+        "training.batch_size": batch_size,
+        "training.eval_batch_size": eval_batch_size,
+        "training.learning_rate": learning_rate,
+        "training.lr_warmup_ratio": lr_warmup_ratio,
+        "seeds": seeds,
+        "device": _value(device),
+        "profile.enabled": profile,
+        "profile.active_steps": profile_steps,
+        "save_model": save_model,
+        "trial_timeout_s": timeout,
+        "plugins": plugin or None,
+    }
     settings = build_config(preset_name=preset, file=config, options=options, contenders=contenders)
     from harness.experiment.prepare import default_cache_directory
     from harness.experiment.runner import execute_run, new_run_name

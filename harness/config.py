@@ -37,11 +37,14 @@ class ModelConfig:
     """Fields of the model's configuration to change, for tiny models; only with random weights."""
 
     def __post_init__(self) -> None:
-        _require(self.weights in ("pretrained", "random"), f"model.weights is {self.weights!r}",
-                 "use pretrained or random")  # fmt: skip
-        _require(not self.overrides or self.weights == "random",
-                 f"model.overrides {sorted(self.overrides)} with model.weights {self.weights!r}",
-                 "other sizes than the checkpoint's need --weights random")  # fmt: skip
+        _require(
+            self.weights in ("pretrained", "random"), f"model.weights is {self.weights!r}", "use pretrained or random"
+        )
+        _require(
+            not self.overrides or self.weights == "random",
+            f"model.overrides {sorted(self.overrides)} with model.weights {self.weights!r}",
+            "other sizes than the checkpoint's need --weights random",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +72,38 @@ class DataConfig:
     """Longest answer that the span search considers."""
 
     def __post_init__(self) -> None:
-        _require(self.source in ("hub", "files", "generator"), f"data.source is {self.source!r}",
-                 "use hub, files or generator")  # fmt: skip
+        _require(
+            self.source in ("hub", "files", "generator"),
+            f"data.source is {self.source!r}",
+            "use hub, files or generator",
+        )
         both = bool(self.train_file) and bool(self.validation_file)
         either = bool(self.train_file) or bool(self.validation_file)
-        _require(self.source != "files" or both, "data.source is 'files' but data.train_file and data.validation_file "
-                 f"are {self.train_file!r} and {self.validation_file!r}",
-                 "give both --train-file and --validation-file")  # fmt: skip
-        _require(self.source == "files" or not either,
-                 f"data.train_file/data.validation_file are given but data.source is {self.source!r}",
-                 "use --data files, or leave the files out")  # fmt: skip
+        _require(
+            self.source != "files" or both,
+            "data.source is 'files' but data.train_file and data.validation_file "
+            f"are {self.train_file!r} and {self.validation_file!r}",
+            "give both --train-file and --validation-file",
+        )
+        _require(
+            self.source == "files" or not either,
+            f"data.train_file/data.validation_file are given but data.source is {self.source!r}",
+            "use --data files, or leave the files out",
+        )
         for name in ("train_size", "validation_size"):
             value = getattr(self, name)
             _require(value is None or value >= 1, f"data.{name} is {value}", "give at least 1, or none for all")
-        _require(self.source != "generator" or (self.train_size is not None and self.validation_size is not None),
-                 "data.source is 'generator' but data.train_size or data.validation_size is not given",
-                 "say how many questions to generate")  # fmt: skip
+        _require(
+            self.source != "generator" or (self.train_size is not None and self.validation_size is not None),
+            "data.source is 'generator' but data.train_size or data.validation_size is not given",
+            "say how many questions to generate",
+        )
         _require(self.max_length >= 16, f"data.max_length is {self.max_length}", "give at least 16 tokens")
-        _require(0 <= self.doc_stride < self.max_length,
-                 f"data.doc_stride {self.doc_stride} does not fit data.max_length {self.max_length}",
-                 "give 0 ≤ doc_stride < max_length")  # fmt: skip
+        _require(
+            0 <= self.doc_stride < self.max_length,
+            f"data.doc_stride {self.doc_stride} does not fit data.max_length {self.max_length}",
+            "give 0 ≤ doc_stride < max_length",
+        )
         _require(self.max_answer_tokens >= 1, f"data.max_answer_tokens is {self.max_answer_tokens}", "give at least 1")
 
 
@@ -115,12 +130,16 @@ class TrainingConfig:
         for name in ("epochs", "batch_size", "eval_batch_size"):
             _require(getattr(self, name) >= 1, f"training.{name} is {getattr(self, name)}", "give at least 1")
         _require(self.learning_rate >= 0, f"training.learning_rate is {self.learning_rate}", "give 0 or more")
-        _require(0 <= self.lr_warmup_ratio < 1, f"training.lr_warmup_ratio is {self.lr_warmup_ratio}",
-                 "give 0 ≤ ratio < 1")  # fmt: skip
+        _require(
+            0 <= self.lr_warmup_ratio < 1, f"training.lr_warmup_ratio is {self.lr_warmup_ratio}", "give 0 ≤ ratio < 1"
+        )
         _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}", "give 0 or more")
         _require(self.max_grad_norm > 0, f"training.max_grad_norm is {self.max_grad_norm}", "give more than 0")
-        _require(self.max_steps is None or self.max_steps >= 1, f"training.max_steps is {self.max_steps}",
-                 "give at least 1, or none")  # fmt: skip
+        _require(
+            self.max_steps is None or self.max_steps >= 1,
+            f"training.max_steps is {self.max_steps}",
+            "give at least 1, or none",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +157,11 @@ class ProfileConfig:
     with_stack: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.wait_steps >= 0 and self.warmup_steps >= 0 and self.active_steps >= 1,
-                 f"profile schedule is wait {self.wait_steps}, warm-up {self.warmup_steps}, active {self.active_steps}",
-                 "wait and warm-up must be 0 or more, active at least 1")  # fmt: skip
+        _require(
+            self.wait_steps >= 0 and self.warmup_steps >= 0 and self.active_steps >= 1,
+            f"profile schedule is wait {self.wait_steps}, warm-up {self.warmup_steps}, active {self.active_steps}",
+            "wait and warm-up must be 0 or more, active at least 1",
+        )
 
     @property
     def total_steps(self) -> int:
@@ -186,20 +207,27 @@ PRESETS: dict[str, RunConfig] = {
     "quick": RunConfig(
         preset="quick",
         model=ModelConfig(source=BUNDLED_MODEL),
-        data=DataConfig(source="generator", train_size=256, validation_size=64, generator_mean_tokens=56,
-                        max_length=96, doc_stride=32),
+        data=DataConfig(
+            source="generator",
+            train_size=256,
+            validation_size=64,
+            generator_mean_tokens=56,
+            max_length=96,
+            doc_stride=32,
+        ),
         training=TrainingConfig(epochs=3, batch_size=8, learning_rate=3e-4, lr_warmup_ratio=0.1),
     ),
     "smoke": RunConfig(
         preset="smoke",
         model=ModelConfig(weights="random", overrides=_SMOKE_SIZES),
-        data=DataConfig(source="generator", train_size=24, validation_size=8, generator_mean_tokens=48,
-                        max_length=64, doc_stride=16),
+        data=DataConfig(
+            source="generator", train_size=24, validation_size=8, generator_mean_tokens=48, max_length=64, doc_stride=16
+        ),
         training=TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3),
         profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),
         contenders=("fused_adamw",),
     ),
-}  # fmt: skip
+}
 """What `--preset` accepts. DESIGN: seed is the reference experiment, quick the default, smoke for tests."""
 
 

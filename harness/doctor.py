@@ -33,8 +33,13 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at device, sampler, compiler, hub, bundled model and versions."""
     checks: tuple[Callable[[], Finding], ...] = (
-        _device, _sampler, _compiler, _bundled_model, _hub, _versions,
-    )  # fmt: skip
+        _device,
+        _sampler,
+        _compiler,
+        _bundled_model,
+        _hub,
+        _versions,
+    )
     return [check() for check in checks]
 
 
@@ -59,9 +64,10 @@ def _sampler() -> Finding:
         what="NVML",
         ok=has_nvml,
         found="available" if has_nvml else f"no: {sampler.source_reason}",
-        consequence="power, clocks, utilisation are sampled" if has_nvml
+        consequence="power, clocks, utilisation are sampled"
+        if has_nvml
         else "process CPU, memory and load are sampled through psutil; energy is not measured",
-    )  # fmt: skip
+    )
 
 
 def _compiler() -> Finding:
@@ -90,9 +96,10 @@ def _hub() -> Finding:
         what="hub",
         ok=reachable,
         found="reachable" if reachable else "not reachable",
-        consequence="hub models and SQuAD can be downloaded" if reachable
+        consequence="hub models and SQuAD can be downloaded"
+        if reachable
         else "only models and data in the local cache, files, the generator and the bundled model",
-    )  # fmt: skip
+    )
 
 
 def _versions() -> Finding:

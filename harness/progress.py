@@ -36,7 +36,8 @@ class BarListener:
         self._label = ""
 
     def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
-        """Name the trial on the upper bar."""
+        """Name the trial on the upper bar; the first one makes the bars appear."""
+        self._progress.start()
         self._label = describe_trial(trial)
         self._progress.update(self._trials, description=self._label, completed=number - 1, total=total)
         self._progress.reset(self._phase, description="starting", total=None)
@@ -78,6 +79,10 @@ def make_listener(console: Console, *, show: bool) -> Iterator[Listener]:
     if not show:
         yield SilentListener()
         return
+    # The bars start with the first trial: a mistake found before it prints one line and nothing else.
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
+    progress = Progress(*columns, console=console)
+    try:
         yield BarListener(progress)
+    finally:
+        progress.stop()

@@ -31,15 +31,18 @@ def register(strategy: S) -> S:
     """Class decorator that makes a strategy known under its name; StrategyError if the name is taken or malformed."""
     missing = [name for name in ("name", "summary", "effect", "stage") if not hasattr(strategy, name)]
     if missing:
-        raise StrategyError(f"strategy class {strategy.__qualname__} has no {', '.join(missing)}",
-                            remedy="set the class attributes of the contract in harness/strategy.py")  # fmt: skip
+        raise StrategyError(
+            f"strategy class {strategy.__qualname__} has no {', '.join(missing)}",
+            remedy="set the class attributes of the contract in harness/strategy.py",
+        )
     name = strategy.name
     if not name.isidentifier() or name == BASELINE:
         raise StrategyError(f"strategy name {name!r} can't be used", remedy="use a lower-case identifier")
     known = _strategies.get(name)
     if known is not None and (known.__module__, known.__qualname__) != (strategy.__module__, strategy.__qualname__):
-        raise StrategyError(f"two strategies are named {name!r}: {known.__module__} and {strategy.__module__}",
-                            remedy="rename one")  # fmt: skip
+        raise StrategyError(
+            f"two strategies are named {name!r}: {known.__module__} and {strategy.__module__}", remedy="rename one"
+        )
     _strategies[name] = strategy
     return strategy
 
@@ -69,8 +72,9 @@ def _import_plugin(plugin: str) -> None:
         sys.modules[name] = module
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError) as error:
-        raise StrategyError(f"plugin {plugin} can't be imported: {error}", remedy="run it with Python to see where") \
-            from error  # fmt: skip
+        raise StrategyError(
+            f"plugin {plugin} can't be imported: {error}", remedy="run it with Python to see where"
+        ) from error
 
 
 def names() -> list[str]:
@@ -101,6 +105,8 @@ def resolve(contender: str) -> list[Strategy]:
     for strategy in strategies:
         clashing = sorted(set(strategy.conflicts) & set(parts))
         if clashing:
-            raise StrategyError(f"stack {contender!r}: {strategy.name} can't be combined with {clashing[0]}",
-                                remedy="leave one of them out")  # fmt: skip
+            raise StrategyError(
+                f"stack {contender!r}: {strategy.name} can't be combined with {clashing[0]}",
+                remedy="leave one of them out",
+            )
     return sorted(strategies, key=lambda strategy: (strategy.stage, strategy.name))

@@ -59,8 +59,10 @@ def read_record(path: Path, cls: type[T]) -> T:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
     version = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
-        raise RecordError(f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}",
-                          remedy="use the speedproof version that made the run")  # fmt: skip
+        raise RecordError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}",
+            remedy="use the speedproof version that made the run",
+        )
     try:
         return build(cls, data)
     except ConfigError as error:

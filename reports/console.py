@@ -9,10 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
-from reports.formatting import one_line
-from reports.verdicts import HEADERS, result_sentence, spread_notes, unequal_work, verdict_rows
+from reports.formatting import NONE, NOT_MEASURED, full_stop, one_line
+from reports.verdicts import HEADERS, VerdictRow, result_sentence, spread_notes, unequal_work, verdict_rows
 
 STYLES = {"FAILED": "red", "NOT_APPLICABLE": "dim", "not run": "dim", "measured, unequal work": "yellow"}
+
+NARROW = 120
+"""Columns below which ranges are left to the report."""
+
+NARROW_HEADERS = ("Strategy", "Verdict", "Job", "Step", "EM", "F1", "Memory", "Energy")
 
 LONGEST_NAME = 32
 """Names up to here stay in one line, whatever the console's width."""
@@ -20,22 +25,39 @@ LONGEST_NAME = 32
 
 def print_table(analysis: Analysis, console: Console) -> None:
     """Print the same rows as the report's table of verdicts, with what one must know to read them."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    rows = verdict_rows(analysis)
-    short = max(len(row.name) for row in rows) <= LONGEST_NAME
-    for number, header in enumerate(HEADERS):
-        no_wrap = number == 0 and short
-        table.add_column(header, justify="left" if number < 2 else "right", overflow="fold", no_wrap=no_wrap)
-    for row in rows:
-        cells = (Text(cell) for cell in row.cells())
-        table.add_row(*cells, style=STYLES.get(row.verdict, ""))
-    console.print(table)
-    console.print(f"[bold]{escape(result_sentence(analysis, str))}[/bold]")
-    for name, differences in unequal_work(analysis):
-        console.print(f"[yellow]Unequal work:[/yellow] {escape(name)} {escape('; '.join(differences))}")
+    narrow = console.width < NARROW
+    rows = verdict_rows(analysis, ranges=not narrow)
+    console.print(_make_table(rows, NARROW_HEADERS if narrow else HEADERS))
+    console.print(f"[bold]{escape(result_sentence(analysis, str))}[/bold]", highlight=False)
+    unequal = [(name, "; ".join(differences)) for name, differences in unequal_work(analysis)]
+    for title, text in [
+        *((f"Unequal work: {name}", differences) for name, differences in unequal),
+        *(("Careful", warning) for warning in analysis.warnings),
+    ]:
+        console.print(f"[yellow]{escape(title)}:[/yellow] {escape(full_stop(text))}", highlight=False)
     for contender in analysis.contenders:
         if contender.state != "measured":
-            reasons = escape(one_line("; ".join(contender.reasons)))
+            reasons = escape(full_stop(one_line("; ".join(contender.reasons))))
             console.print(f"{escape(contender.name)}: {reasons}", highlight=False)
-    for note in (*spread_notes(analysis)[1:], *analysis.notes):
-        console.print(escape(note), style="dim", highlight=False)
+    for note in (*spread_notes(analysis, ranges=not narrow)[1:], *_energy_note(rows), *analysis.notes):
+        console.print(escape(full_stop(note)), style="dim", highlight=False)
+
+
+def _make_table(rows: list[VerdictRow], headers: tuple[str, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    names_fit = max(len(row.name) for row in rows) <= LONGEST_NAME
+    # A column that says nothing leaves the others too little room.
+    shown = headers[:-1] if _energy_note(rows) else headers
+    for number, header in enumerate(shown):
+        whole = number == 1 or (number == 0 and names_fit)
+        table.add_column(header, justify="left" if number < 2 else "right", overflow="fold", no_wrap=whole)
+    for row in rows:
+        cells = (Text(cell) for cell in row.cells()[: len(shown)])
+        table.add_row(*cells, style=STYLES.get(row.verdict, ""))
+    return table
+
+
+def _energy_note(rows: list[VerdictRow]) -> list[str]:
+    if all(row.energy in (NOT_MEASURED, NONE) for row in rows):
+        return ["Energy was not measured: the report says why."]
+    return []

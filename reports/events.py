@@ -42,14 +42,19 @@ class EventWriter:
     def _write(self, event: Any) -> None:
         self._records.write(event.SerializeToString(deterministic=True))
 
-    def _add(self, value: Any, step: int, wall_time_s: float | None) -> None:
+    def _add(self, values: list[Any], step: int = 0, wall_time_s: float | None = None) -> None:
         time_s = self._wall_time_s if wall_time_s is None else wall_time_s
-        self._write(event_pb2.Event(wall_time=time_s, step=step, summary=summary_pb2.Summary(value=[value])))
+        self._write(event_pb2.Event(wall_time=time_s, step=step, summary=summary_pb2.Summary(value=values)))
 
-    def scalar(self, tag: str, value: float | None, step: int, wall_time_s: float | None = None) -> None:
-        """Add one point of a curve; what was not measured or is not finite is left out."""
-        if value is not None and math.isfinite(value):
-            self._add(summary_pb2.Summary.Value(tag=tag, simple_value=value), step, wall_time_s)
+    def scalars(self, values: Mapping[str, float | None], step: int, wall_time_s: float | None = None) -> None:
+        """Add a point to each curve, by tag; what was not measured or is not finite is left out."""
+        points = [
+            summary_pb2.Summary.Value(tag=tag, simple_value=value)
+            for tag, value in values.items()
+            if value is not None and math.isfinite(value)
+        ]
+        if points:
+            self._add(points, step, wall_time_s)
 
     def text(self, tag: str, markdown: str) -> None:
         """Add a text in Markdown."""
@@ -64,7 +69,7 @@ class EventWriter:
     def _tensor(self, tag: str, strings: list[bytes], metadata: Any) -> None:
         shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=len(strings))])
         tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=shape, string_val=strings)
-        self._add(summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata), 0, None)
+        self._add([summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
 
     def experiment(self, parameters: Mapping[str, list[bool] | list[str]], metrics: Mapping[str, str]) -> None:
         """Say which hyperparameters and metrics the table has; belongs in the top folder.
@@ -103,7 +108,7 @@ class EventWriter:
             plugin_name=hparams_metadata.PLUGIN_NAME, content=content.SerializeToString(deterministic=True)
         )
         metadata = summary_pb2.SummaryMetadata(plugin_data=plugin)
-        self._add(summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR), 0, None)
+        self._add([summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)])
 
 
 def _parameter(name: str, values: list[bool] | list[str]) -> Any:

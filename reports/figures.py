@@ -218,7 +218,8 @@ def draw_samples(samples: TrialSamples) -> Figure | None:
             axis.axvspan(samples.training[0].timestamp_s - start_s, samples.training[-1].timestamp_s - start_s,
                          color="#0072B2", alpha=0.07, linewidth=0)  # fmt: skip
         axis.set_ylabel(title, fontsize=8)
-        axis.set_ylim(bottom=0.0)
+        highest = max(value for line in lines.values() for value in line if value is not None)
+        axis.set_ylim(0.0, 1.3 * highest or 1.0)
         if len(lines) > 1:
             axis.legend(loc="upper left", fontsize=7, frameon=False, ncols=2)
     axes[-1].set_xlabel("seconds since the first sample (shaded: training and evaluation)")

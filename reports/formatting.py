@@ -55,7 +55,7 @@ def seconds(value_s: float | None) -> str:
         return f"{value_s:.0f} s"
     if value_s >= 9.995:
         return f"{value_s:.1f} s"
-    return f"{value_s:.2f} s" if value_s >= 0.01 or value_s == 0 else f"{significant(value_s, 1)} s"
+    return f"{value_s:.2f} s" if value_s >= 0.005 or value_s == 0 else "<0.01 s"
 
 
 def duration(value_s: float | None) -> str:
@@ -75,36 +75,39 @@ def times(value: float) -> str:
     return f"{value:.2f}×" if value < 9.995 else f"{value:.1f}×"
 
 
-def speedup(estimate: Estimate | None) -> str:
+def speedup(estimate: Estimate | None, *, ranges: bool = True) -> str:
     """Return a speedup with its range: 1.42× (1.38 to 1.47)."""
     if estimate is None:
         return NOT_MEASURED
-    if estimate.low is None or estimate.high is None:
+    if not ranges or estimate.low is None or estimate.high is None:
         return times(estimate.estimate)
-    return f"{times(estimate.estimate)} ({estimate.low:.2f} to {estimate.high:.2f})"
+    low, high = (times(value).removesuffix("×") for value in (estimate.low, estimate.high))
+    return f"{times(estimate.estimate)} ({low} to {high})"
 
 
-def quality(difference: Difference | None, *, alone: bool = False) -> str:
+def quality(difference: Difference | None, *, alone: bool = False, ranges: bool = True) -> str:
     """Return EM or F1 with the difference to the baseline and its range: 18.4 (+0.4; −0.2 to +1.0)."""
     if difference is None or difference.contender is None:
         return NOT_MEASURED
     value = decimal(difference.contender)
     if alone or difference.difference is None:
-        if difference.contender_low is None or difference.contender_high is None:
+        if not ranges or difference.contender_low is None or difference.contender_high is None:
             return value
         return f"{value} ({decimal(difference.contender_low)} to {decimal(difference.contender_high)})"
     text = signed(difference.difference)
-    if difference.low is not None and difference.high is not None:
+    if ranges and difference.low is not None and difference.high is not None:
         text += f"; {signed(difference.low)} to {signed(difference.high)}"
     return f"{value} ({text})"
 
 
-def percent(share: float, digits: int | None = None) -> str:
+def percent(share: float) -> str:
     """Return a share as percent, small ones with a digit more."""
     value = share * 100.0
-    if digits is None:
-        digits = 0 if abs(value) >= 9.95 else 1 if abs(value) >= 0.095 else 2
-    return f"{decimal(value, digits)} %"
+    if value == 0:
+        return "0 %"
+    if 0 < value < 0.05:
+        return "<0.1 %"
+    return f"{decimal(value, 0 if abs(value) >= 9.95 else 1)} %"
 
 
 def energy(energy_j: float | None) -> str:
@@ -129,9 +132,14 @@ def plain(text: str) -> str:
 def code(text: str) -> str:
     """Return the text as code, in a table cell too."""
     flat = one_line(text)
-    if "|" not in flat and "`" not in flat:
-        return f"`{flat}`"
-    return f"<code>{html.escape(flat, quote=False).replace('|', '&#124;').replace('`', '&#96;')}</code>"
+    return f"<code>{plain(flat)}</code>" if "|" in flat or "`" in flat else f"`{flat}`"
+
+
+def fenced(text: str, language: str) -> str:
+    """Return the text as a block of code that it can't break out of."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def full_stop(text: str) -> str:

@@ -8,7 +8,7 @@ import jinja2
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports import reference, sections
-from reports.formatting import code, duration, full_stop, measured, percent, plain, quality, significant
+from reports.formatting import code, duration, fenced, full_stop, measured, percent, plain, quality, significant
 from reports.toml import to_toml
 from reports.verdicts import result_sentence, spread_notes, unequal_work
 
@@ -25,7 +25,13 @@ def render_markdown(analysis: Analysis, figures: tuple[str, ...] = ()) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters |= {"code": code, "plain": plain, "percent": percent, "link": sections.link}
+    environment.filters |= {
+        "code": code,
+        "fenced": fenced,
+        "full_stop": full_stop,
+        "link": sections.link,
+        "plain": plain,
+    }
     return environment.get_template(TEMPLATE).render(**_context(analysis, figures))
 
 
@@ -92,7 +98,8 @@ def untrained_note(analysis: Analysis) -> str:
         return ""
     return (
         f"Before training the model scored EM {before.em:.1f} and F1 {before.f1:.1f}; the baseline ended at "
-        f"EM {quality(after.em, alone=True)} and F1 {quality(after.f1, alone=True)}."
+        f"EM {quality(after.em, alone=True)} and F1 {quality(after.f1, alone=True)}. That first evaluation is ours, "
+        "and no part of the job's time."
     )
 
 
@@ -104,8 +111,15 @@ def training_share(baseline: ContenderAnalysis) -> str:
     share = training_s / baseline.job_time_s
     return (
         f"Training is **{percent(share)}** of the baseline's job ({duration(training_s)} of "
-        f"{duration(baseline.job_time_s)}); of the published reference's it was {percent(reference.TRAINING_SHARE)}."
+        f"{duration(baseline.job_time_s)}); of the published reference's it was {percent(reference.TRAINING_SHARE)}. "
+        f"The longest of the rest: {', '.join(_longest_phases(baseline, baseline.job_time_s))}."
     )
+
+
+def _longest_phases(contender: ContenderAnalysis, job_time_s: float, how_many: int = 3) -> list[str]:
+    rest = {name: time_s for name, time_s in contender.phases_s.items() if name != "training"}
+    longest = sorted(rest, key=lambda name: -rest[name])[:how_many]
+    return [f"{sections.phase_words(name)} {percent(rest[name] / job_time_s)}" for name in longest]
 
 
 def profile_note(contender: ContenderAnalysis) -> str:
@@ -153,7 +167,7 @@ def sampler_lines(contenders: list[ContenderAnalysis]) -> list[str]:
 
 def validity_lines(analysis: Analysis) -> list[str]:
     """Return everything that bears on how far to trust the numbers."""
-    lines = [full_stop(plain(note)) for note in analysis.notes]
+    lines = [full_stop(plain(note)) for note in (*analysis.warnings, *analysis.notes)]
     for contender in analysis.contenders:
         lines += [full_stop(f"{code(contender.name)}: {plain(note)}") for note in contender.notes]
     return lines

@@ -105,8 +105,8 @@ def reason_lines(analysis: Analysis) -> list[str]:
         words = {"not_applicable": "NOT_APPLICABLE", "failed": "FAILED"}.get(contender.state, "not run")
         log = ""
         if contender.state == "failed":
-            folder = f"trials/{contender.name}/"
-            log = f" The traceback is in `log.txt` in one of the folders of [{plain(folder)}]({link(folder)})."
+            folder = code(f"trials/{contender.name}/")
+            log = f" The traceback is in a `log.txt` below {folder}."
         reasons = full_stop("; ".join(plain(reason) for reason in contender.reasons))
         lines.append(f"{code(contender.name)} {words}: {reasons}{log}")
     return lines
@@ -147,14 +147,20 @@ def _loss(value: float | None) -> str:
 
 def phase_table(contenders: Sequence[ContenderAnalysis]) -> str:
     """Return the phases of all contenders side by side, with their share of the job."""
-    names = list(dict.fromkeys(name for contender in contenders for name in contender.phases_s if name != "other"))
-    names += ["other"] if any("other" in contender.phases_s for contender in contenders) else []
+    seen = list(dict.fromkeys(name for contender in contenders for name in contender.phases_s))
+    unknown = [name for name in seen if name not in PHASE_WORDS]
+    names = [name for name in PHASE_WORDS if name in seen and name != "other"] + unknown
+    names += ["other"] if "other" in seen else []
     rows = []
     for name in names:
-        words = PHASE_WORDS.get(name, plain(name.replace("_", " ")))
-        rows.append([words, *(_phase_cell(contender, name) for contender in contenders)])
+        rows.append([phase_words(name), *(_phase_cell(contender, name) for contender in contenders)])
     rows.append(["**job**", *(f"**{seconds(contender.job_time_s)}**" for contender in contenders)])
     return table(("Phase", *(code(contender.name) for contender in contenders)), rows)
+
+
+def phase_words(name: str) -> str:
+    """Return what the report calls a phase."""
+    return PHASE_WORDS.get(name, plain(name.replace("_", " ")))
 
 
 def _phase_cell(contender: ContenderAnalysis, name: str) -> str:

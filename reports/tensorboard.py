@@ -46,16 +46,17 @@ def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, image
 
 def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
     started_s = _epoch_seconds(analysis.run.started)
-    parameters = {contender.name: session_parameters(analysis, contender) for contender in analysis.contenders}
+    measured = sections.measured_contenders(analysis)
+    parameters = {contender.name: session_parameters(measured, contender) for contender in measured}
     with EventWriter(folder, started_s) as writer:
         writer.experiment(_domains(list(parameters.values())), METRICS)
     with EventWriter(folder / "report", started_s) as writer:
         for tag, text in _texts(analysis).items():
             writer.text(tag, text)
-        for tag, png in images.items():
-            writer.image(tag, png, *_png_size(png))
+        for name, png in images.items():
+            writer.image(f"figures/{name}", png, *_png_size(png))
     jobs = [trial for trial in loaded.trials if trial.record.kind == "job" and trial.record.status == "done"]
-    for contender in analysis.contenders:
+    for contender in measured:
         mine = sorted((job for job in jobs if job.record.contender == contender.name), key=lambda job: job.record.seed)
         for number, job in enumerate(mine):
             with EventWriter(_run_folder(folder, contender, number, job.record), started_s) as writer:
@@ -77,13 +78,13 @@ def _epoch_seconds(text: str) -> float:
         return 0.0
 
 
-def session_parameters(analysis: Analysis, contender: ContenderAnalysis) -> dict[str, bool | str]:
+def session_parameters(measured: list[ContenderAnalysis], contender: ContenderAnalysis) -> dict[str, bool | str]:
     """Return a contender's row of the hyperparameter table: its strategies, and the knobs that differ."""
-    strategies = list(dict.fromkeys(part for other in analysis.contenders for part in other.parts))
-    knobs = list(dict.fromkeys(name for other in analysis.contenders for name in other.knobs))
+    strategies = list(dict.fromkeys(part for other in measured for part in other.parts))
+    knobs = list(dict.fromkeys(name for other in measured for name in other.knobs))
     row: dict[str, bool | str] = {name: name in contender.parts for name in strategies}
     for name in knobs:
-        if len({other.knobs.get(name) for other in analysis.contenders if other.knobs}) > 1:
+        if len({other.knobs.get(name) for other in measured}) > 1:
             row[name] = contender.knobs.get(name, "–")
     return row
 
@@ -101,15 +102,14 @@ def _domains(rows: list[dict[str, bool | str]]) -> dict[str, list[bool] | list[s
 
 def _write_session(writer: EventWriter, contender: ContenderAnalysis, parameters: dict[str, bool | str]) -> None:
     writer.session(contender.name, parameters, succeeded=contender.state == "measured")
-    values = {
-        "job_speedup": _estimate(contender.job_speedup),
-        "step_speedup": _estimate(contender.step_speedup),
-        "em": None if contender.em is None else contender.em.contender,
-        "f1": None if contender.f1 is None else contender.f1.contender,
-        "peak_memory_gib": contender.peak_memory_gib,
-    }
-    for name, value in values.items():
-        writer.scalar(f"result/{name}", value, step=0)
+    values = (
+        _estimate(contender.job_speedup),
+        _estimate(contender.step_speedup),
+        None if contender.em is None else contender.em.contender,
+        None if contender.f1 is None else contender.f1.contender,
+        contender.peak_memory_gib,
+    )
+    writer.scalars(dict(zip(METRICS, values, strict=True)), step=0)
 
 
 def _estimate(speedup: Estimate | None) -> float | None:
@@ -123,14 +123,13 @@ def _write_steps(writer: EventWriter, job: LoadedTrial, started_s: float) -> Non
     for step in job.steps:
         now_s += step.time_s
         values = {
-            "loss": step.loss,
-            "learning_rate": step.learning_rate,
-            "gradient_norm": step.gradient_norm,
-            "step_time_ms": step.time_s * 1000.0,
-            "windows_per_s": step.windows / step.time_s if step.time_s > 0 else None,
+            "train/loss": step.loss,
+            "train/learning_rate": step.learning_rate,
+            "train/gradient_norm": step.gradient_norm,
+            "train/step_time_ms": step.time_s * 1000.0,
+            "train/windows_per_s": step.windows / step.time_s if step.time_s > 0 else None,
         }
-        for name, value in values.items():
-            writer.scalar(f"train/{name}", value, step.step, now_s)
+        writer.scalars(values, step.step, now_s)
 
 
 def _write_epochs(writer: EventWriter, job: LoadedTrial, started_s: float) -> None:
@@ -138,10 +137,13 @@ def _write_epochs(writer: EventWriter, job: LoadedTrial, started_s: float) -> No
     now_s = started_s if sampling is None else sampling.training_start_s
     for epoch in job.record.epochs:
         now_s += epoch.train_time_s + epoch.evaluation_time_s
-        writer.scalar("epoch/train_time_s", epoch.train_time_s, epoch.epoch, now_s)
-        writer.scalar("epoch/train_loss", epoch.train_loss, epoch.epoch, now_s)
-        writer.scalar("validation/em", epoch.em, epoch.epoch, now_s)
-        writer.scalar("validation/f1", epoch.f1, epoch.epoch, now_s)
+        values = {
+            "epoch/train_time_s": epoch.train_time_s,
+            "epoch/train_loss": epoch.train_loss,
+            "validation/em": epoch.em,
+            "validation/f1": epoch.f1,
+        }
+        writer.scalars(values, epoch.epoch, now_s)
 
 
 def _texts(analysis: Analysis) -> dict[str, str]:

@@ -34,12 +34,12 @@ class VerdictRow:
         )  # fmt: skip
 
 
-def verdict_rows(analysis: Analysis) -> list[VerdictRow]:
-    """Return a row for each contender, the baseline first."""
-    return [verdict_row(contender) for contender in analysis.contenders]
+def verdict_rows(analysis: Analysis, *, ranges: bool = True) -> list[VerdictRow]:
+    """Return a row for each contender, the baseline first; without ranges it takes less room."""
+    return [verdict_row(contender, ranges=ranges) for contender in analysis.contenders]
 
 
-def verdict_row(contender: ContenderAnalysis) -> VerdictRow:
+def verdict_row(contender: ContenderAnalysis, *, ranges: bool = True) -> VerdictRow:
     """Return one row; a contender without a single whole job has no numbers."""
     if not contender.seeds:
         return VerdictRow(name=contender.name, verdict=verdict_words(contender), job_speedup=NONE, step_speedup=NONE,
@@ -48,10 +48,10 @@ def verdict_row(contender: ContenderAnalysis) -> VerdictRow:
     return VerdictRow(
         name=contender.name,
         verdict=verdict_words(contender),
-        job_speedup=speedup(contender.job_speedup),
-        step_speedup=speedup(contender.step_speedup),
-        em=quality(contender.em, alone=alone),
-        f1=quality(contender.f1, alone=alone),
+        job_speedup=speedup(contender.job_speedup, ranges=ranges),
+        step_speedup=speedup(contender.step_speedup, ranges=ranges),
+        em=quality(contender.em, alone=alone, ranges=ranges),
+        f1=quality(contender.f1, alone=alone, ranges=ranges),
         peak_memory=measured(contender.peak_memory_gib, "GiB"),
         energy=energy(contender.energy_j),
     )
@@ -110,7 +110,8 @@ def _nothing_to_compare(analysis: Analysis) -> str:
 def _f1(contender: ContenderAnalysis) -> str:
     if contender.f1 is None or contender.f1.difference is None:
         return "F1 not measured"
-    return f"F1 {signed(contender.f1.difference)} points"
+    change = signed(contender.f1.difference)
+    return f"F1 {change} points" if change != "0.0" else "the same F1"
 
 
 def _spread_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
@@ -130,25 +131,28 @@ def unequal_work(analysis: Analysis) -> list[tuple[str, tuple[str, ...]]]:
     ]
 
 
-def spread_notes(analysis: Analysis) -> list[str]:
-    """Say what the numbers and brackets of the table mean."""
+def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
+    """Say what the numbers and brackets of the table mean; `ranges` says whether the table holds ranges."""
     seeds = analysis.spread.seeds
     notes = [
         "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
-        "start of the process to the last byte saved. Step: the training time per epoch alone.",
+        "start of the process to the last byte saved. Step: the training time per epoch alone."
     ]
-    if seeds > 1:
+    if seeds <= 1:
+        notes.append("One seed: job speedup, EM and F1 have no spread, and a difference may be chance.")
+    if not ranges:
+        notes.append("In brackets: the difference to the baseline in points. The ranges are in the report.")
+    elif seeds <= 1:
+        notes.append(
+            "In brackets after a step speedup: the lowest and highest epoch (a range, not a confidence interval). "
+            "After EM and F1: the difference to the baseline in points."
+        )
+    else:
         notes.append(
             f"In brackets after a speedup: the lowest and highest value seen, over {seeds} seeds for the job, over all "
             "pairs of seed and epoch for the step. After EM and F1: the difference to the baseline in points, then its "
             f"lowest and highest value over {seeds} seeds. These are ranges, not confidence intervals."
         )
-        notes.append("“measured” is not yet a verdict: that needs statistics, which this version does not have.")
-    else:
-        notes.append(
-            "One seed: job speedup, EM and F1 have no spread, and a difference may be chance. In brackets after a step "
-            "speedup: the lowest and highest epoch (a range, not a confidence interval); after EM and F1: the "
-            "difference to the baseline in points."
-        )
-        notes.append("“measured” is not yet a verdict: one seed is not enough for one.")
+    number = "one seed is" if seeds <= 1 else f"{seeds} seeds alone are"
+    notes.append(f"“measured” is not a verdict: {number} not enough, and the statistics for one are not there yet.")
     return notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,12 +19,19 @@ from harness.strategy import TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model
 
+# Workers inherit it: tiny tensors gain nothing from threads, and processes side by side would wait for each other's.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 TINY = {
     "distilbert-base-uncased": {"vocab_size": 2048, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2},
     "bert-base-uncased": {
-        "vocab_size": 2048, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "vocab_size": 2048,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
     },
-}  # fmt: skip
+}
 NO_DROPOUT = {
     "distilbert-base-uncased": {"dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0},
     "bert-base-uncased": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},

@@ -57,14 +57,18 @@ def analyse(loaded: LoadedRun) -> Analysis:
     contenders = [_sort_out(loaded, name) for name in names]
     baseline = contenders[0].jobs
     untrained = next((job.untrained for job in baseline if job.untrained is not None), None)
-    environment = baseline[0].environment if baseline else loaded.run.environment
+    environment = (baseline[0].environment if baseline else None) or loaded.run.environment
+    analysed = tuple(_analyse_contender(trials, baseline, environment, loaded) for trials in contenders)
+    samplings = {contender.name: contender.sampling for contender in analysed}
+    warnings = notes_about.run_warnings(untrained, baseline, samplings, environment)
     return Analysis(
         run=_summarise_run(loaded),
-        contenders=tuple(_analyse_contender(trials, baseline, environment, loaded) for trials in contenders),
+        contenders=analysed,
         spread=Spread(seeds=len(baseline)),
         untrained=untrained,
-        environment=environment or loaded.run.environment,
-        notes=tuple(_sentence(note) for note in notes_about.run_notes(loaded, untrained, baseline)),
+        environment=environment,
+        warnings=tuple(_sentence(warning) for warning in warnings),
+        notes=tuple(_sentence(note) for note in notes_about.run_notes(loaded)),
     )
 
 
@@ -135,7 +139,7 @@ def _analyse_contender(
         profile=_profile(trials, throughput),
         compile_cache=next((job.compile_cache for job in jobs), None),
         knobs=dict(jobs[0].knobs) if jobs else {},
-        notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling, environment)),
+        notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling)),
     )
 
 

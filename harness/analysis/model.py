@@ -130,8 +130,10 @@ class Analysis:
     noise_floor: float | None = None
     """Not measured yet."""
     environment: dict[str, Any]
+    warnings: tuple[str, ...]
+    """What makes the headline doubtful; shown beside it."""
     notes: tuple[str, ...]
-    """What bears on how far to trust the run."""
+    """What else bears on how far to trust the run."""
 
     @property
     def baseline_contender(self) -> ContenderAnalysis:

@@ -23,15 +23,11 @@ LEARNED_F1_POINTS = 5.0
 """F1 above the untrained model's below which EM and F1 say little about a contender."""
 
 
-def contender_notes(sampling: SamplingSummary | None, environment: Mapping[str, Any]) -> list[str]:
+def contender_notes(sampling: SamplingSummary | None) -> list[str]:
     """Return what the sampler saw that speaks against a contender's numbers."""
     if sampling is None:
         return []
-    notes = []
-    values, cores = sampling.values, environment.get("cpu_cores")
-    load = values.get("max_load_average_1min")
-    if load is not None and cores and load > HIGH_LOAD * cores:
-        notes.append(f"the load average reached {load:.1f} on {cores} cores: something else was running")
+    notes, values = [], sampling.values
     swap_gib = values.get("max_swap_growth_gib")
     if swap_gib is not None and swap_gib > SWAP_GROWTH_GIB:
         notes.append(f"used swap grew by {swap_gib:.2f} GiB during training: memory was short")
@@ -45,6 +41,22 @@ def contender_notes(sampling: SamplingSummary | None, environment: Mapping[str, 
     if sampling.energy_note:
         notes.append(f"no energy is stated: {sampling.energy_note}")
     return notes
+
+
+def load_warning(samplings: Mapping[str, SamplingSummary | None], environment: Mapping[str, Any]) -> str | None:
+    """Return a warning if something else kept the processor busy while contenders trained."""
+    cores = environment.get("cpu_cores")
+    if not isinstance(cores, int):
+        return None
+    loads = {name: sampling.values.get("max_load_average_1min") for name, sampling in samplings.items() if sampling}
+    high = {name: load for name, load in loads.items() if load is not None and load > HIGH_LOAD * cores}
+    if not high:
+        return None
+    who = "every contender" if len(high) == len(loads) else ", ".join(high)
+    return (
+        f"the machine was busy: during the training of {who} the load average reached {max(high.values()):.1f} on "
+        f"{cores} cores. Something else was running, so the times and speedups may be far off"
+    )
 
 
 def environment_notes(trials: Sequence[TrialRecord]) -> list[str]:
@@ -75,18 +87,27 @@ def learning_note(untrained: QualityRecord | None, baseline: Sequence[TrialRecor
     )
 
 
-def run_notes(loaded: LoadedRun, untrained: QualityRecord | None, baseline: Sequence[TrialRecord]) -> list[str]:
-    """Return what bears on the whole run."""
-    notes = []
+def run_warnings(
+    untrained: QualityRecord | None,
+    baseline: Sequence[TrialRecord],
+    samplings: Mapping[str, SamplingSummary | None],
+    environment: Mapping[str, Any],
+) -> list[str]:
+    """Return what makes the headline doubtful."""
+    missing = None
     if not baseline:
-        notes.append("there is no whole baseline job, so there are no speedups and no differences")
+        missing = "there is no whole baseline job, so there are no speedups and no differences"
+    warnings = (missing, load_warning(samplings, environment), learning_note(untrained, baseline))
+    return [warning for warning in warnings if warning is not None]
+
+
+def run_notes(loaded: LoadedRun) -> list[str]:
+    """Return what else bears on the whole run."""
+    notes = []
     if loaded.missing:
         count = f"{len(loaded.missing)} of {len(loaded.run.trials)} planned trials"
         notes.append(f"{count} have not been run; the same command goes on where it stopped")
     notes += [f"left out: {relative(line, loaded)}" for line in loaded.damaged]
-    learning = learning_note(untrained, baseline)
-    if learning is not None:
-        notes.append(learning)
     return notes + environment_notes([trial.record for trial in loaded.trials])
 
 

@@ -118,8 +118,11 @@ def is_host(samples: Sequence[Sample]) -> TypeGuard[Sequence[HostSample]]:
 
 
 def _merge(summaries: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    names = [name for name in dict.fromkeys(name for summary in summaries for name in summary)
-             if name.startswith(("mean_", "max_", "min_")) or name == "throttled_share"]  # fmt: skip
+    names = [
+        name
+        for name in dict.fromkeys(name for summary in summaries for name in summary)
+        if name.startswith(("mean_", "max_", "min_")) or name == "throttled_share"
+    ]
     merged: dict[str, float | None] = {}
     for name in names:
         known = [float(value) for value in (summary.get(name) for summary in summaries) if value is not None]

@@ -67,9 +67,8 @@ def _differences(baseline: WorkRecord, contender: WorkRecord, *, new_schedule: b
     if contender.windows != baseline.windows:
         spoiling.append(f"trained on {contender.windows:,} windows, the baseline on {baseline.windows:,}")
     if contender.useful_tokens != baseline.useful_tokens:
-        spoiling.append(
-            f"trained on {contender.useful_tokens:,} useful tokens, the baseline on {baseline.useful_tokens:,}"
-        )
+        tokens = f"{contender.useful_tokens:,} useful tokens, the baseline on {baseline.useful_tokens:,}"
+        spoiling.append(f"trained on {tokens}")
     lost, lost_by_baseline = (work.updates - work.updates_applied for work in (contender, baseline))
     if lost != lost_by_baseline:
         spoiling.append(

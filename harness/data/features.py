@@ -271,7 +271,7 @@ def _is_consistent(windows: Windows) -> bool:
     shapes = {
         "input_ids": tokens, "token_type_ids": tokens, "offsets": (*tokens, 2),
         "start_positions": (count,), "end_positions": (count,), "example_index": (count,),
-    }  # fmt: skip
+    }
     return all(getattr(windows, name).shape == shape for name, shape in shapes.items())
 
 

@@ -6,10 +6,11 @@ are composed from tables, so a score on them says whether a model learns, not ho
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 from harness.data.examples import Example
-from harness.data.generator_passages import Passage, StatedFact, estimate_tokens, write_passage
+from harness.data.generator_passages import Passage, StatedFact, write_passage
 from harness.data.generator_schema import pick
 from harness.errors import ConfigError
 
@@ -72,7 +73,7 @@ def generate_examples(*, size: int, seed: int, mean_tokens: int = 180) -> list[E
 def _passage_tokens(rng: Random, mean_tokens: int) -> float:
     """Draws the length of a passage, from the inverse of the length distribution."""
     share = rng.random()
-    for (low_share, low), (high_share, high) in zip(_LENGTH_QUANTILES, _LENGTH_QUANTILES[1:], strict=False):
+    for (low_share, low), (high_share, high) in pairwise(_LENGTH_QUANTILES):
         if share <= high_share:
             multiple = low + (high - low) * (share - low_share) / (high_share - low_share)
             return multiple * mean_tokens - _QUESTION_AND_SPECIAL_TOKENS

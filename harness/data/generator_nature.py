@@ -4,43 +4,58 @@ from __future__ import annotations
 
 from random import Random
 
-from harness.data.generator_schema import AnswerType, FactKind, Name, Topic, pick
-from harness.data.generator_values import MOUNTAIN, PERSON, TOWN, number, stem_name, surname, year
+from harness.data.generator_schema import AnswerType, FactKind, Name, Topic, listed, pick
+from harness.data.generator_values import (
+    MOUNTAIN,
+    PERSON,
+    TOWN,
+    mountain_name,
+    number,
+    place_name,
+    river_name,
+    surname,
+    year,
+)
 from harness.data.generator_words import CROPS, DIETS, FISH, NESTS, ROCKS
 
-_WATERS = AnswerType(
-    name="water", draw=lambda rng, _year: f"{pick(rng, ('Lake', 'the Bay of', 'the Gulf of'))} {stem_name(rng)}"
-)
-_BIRD_MARKS = (
+_BIRD_MARKS = listed(
     "crested spotted grey-headed long-tailed white-winged red-backed golden masked striped pale black-throated "
     "short-billed yellow-eyed silver ringed dusky marsh mountain coastal northern"
-).split()
-_BIRDS = "warbler finch wren thrush plover heron bunting petrel swift owl sandpiper lark kingfisher pipit rail tern".split()
+)
+_BIRDS = listed(
+    "warbler finch wren thrush plover heron bunting petrel swift owl sandpiper lark kingfisher pipit rail tern"
+)
+
+
+def _water(rng: Random, _year: int) -> str:
+    return f"{pick(rng, ('Lake', 'the Bay of', 'the Gulf of'))} {place_name(rng, ('sea', 'mouth', 'haven', 'ness'))}"
 
 
 def _river(rng: Random) -> Name:
-    stem = stem_name(rng)
-    return Name(full=f"the River {stem}", short=f"the {stem}")
+    name = river_name(rng)
+    stem = name.removeprefix("River ")
+    return Name(full=f"the {name}", short=f"the {stem}", mark=stem)
 
 
 def _mountain(rng: Random) -> Name:
-    name = f"Mount {stem_name(rng)}"
-    return Name(full=name, short=name)
+    name = mountain_name(rng)
+    return Name(full=name, short=name, mark=name.removeprefix("Mount "))
 
 
 def _island(rng: Random) -> Name:
-    stem = stem_name(rng)
-    return Name(full=f"the island of {stem}", short=stem)
+    stem = place_name(rng, ("holm", "ey", "land", "ness", "skerry", "ay"))
+    return Name(full=f"the island of {stem}", short=stem, mark=stem)
 
 
 def _bird(rng: Random) -> Name:
-    bird = f"{pick(rng, _BIRD_MARKS)} {pick(rng, _BIRDS)}"
-    return Name(full=f"{surname(rng)}'s {bird}", short=f"the {bird}")
+    mark = pick(rng, _BIRD_MARKS)
+    bird = f"{mark} {pick(rng, _BIRDS)}"
+    return Name(full=f"{surname(rng)}'s {bird}", short=f"the {bird}", mark=mark)
 
 
 def _asteroid(rng: Random) -> Name:
-    stem = stem_name(rng)
-    return Name(full=f"the asteroid {stem}", short=stem)
+    stem = place_name(rng, ("ia", "ina", "ella", "is", "ada", "ara", "ona"))
+    return Name(full=f"the asteroid {stem}", short=stem, mark=stem)
 
 
 RIVER_TOPIC = Topic(
@@ -70,7 +85,7 @@ RIVER_TOPIC = Topic(
         ),
         FactKind(
             name="mouth",
-            answer=_WATERS,
+            answer=AnswerType(name="water", draw=_water),
             says=("{s} flows into {a}", "{s} empties into {a}", "The mouth of {n} is in {a}"),
             asks=("What does {n} flow into?", "Where does {n} empty?", "Where is the mouth of {n}?"),
         ),
@@ -78,7 +93,7 @@ RIVER_TOPIC = Topic(
             name="fish",
             answer=FISH,
             says=("{s} is rich in {a}", "{s} is a good place to catch {a}", "The most common fish in {n} is the {a}"),
-            asks=("Which fish is {n} rich in?", "What fish can be caught in {n}?", "What is the most common fish in {n}?"),
+            asks=("Which fish is {n} rich in?", "Which fish can you catch in {n}?", "What is the most common fish in {n}?"),
         ),
         FactKind(
             name="largest town",
@@ -124,8 +139,8 @@ MOUNTAIN_TOPIC = Topic(
         FactKind(
             name="first climbed",
             answer=year(0, 45),
-            says=("{s} was first climbed in {a}", "{s} was first climbed in [the summer of {a}]", "In {a}, {s} was climbed"),
-            asks=("When was {n} first climbed?", "In what year was {n} first climbed?", "In which year was {n} climbed?"),
+            says=("{s} was first climbed in {a}", "{s} was first climbed in [the summer of {a}]", "In {a}, {n} was climbed"),
+            asks=("When was {n} first climbed?", "In what year was {n} climbed?"),
         ),
         FactKind(
             name="rock",
@@ -137,7 +152,7 @@ MOUNTAIN_TOPIC = Topic(
             name="village",
             answer=TOWN,
             says=("{s} rises above {a}", "{s} overlooks [the village of {a}]", "The path up {n} starts in {a}"),
-            asks=("Which village does {n} overlook?", "Where does the path up {n} start?", "What village is below {n}?"),
+            asks=("Which village does {n} overlook?", "Where does the path up {n} start?"),
         ),
     ),
 )
@@ -159,7 +174,7 @@ ISLAND = Topic(
             name="area",
             answer=number(6, 940, "square kilometres"),
             says=("{s} covers {a}", "{s} has an area of {a}", "The area of {n} is {a}"),
-            asks=("What is the area of {n}?", "How large is the area of {n}?", "How many square kilometres does {n} cover?"),
+            asks=("What is the area of {n}?", "How large is the area of {n}?", "What area does {n} cover?"),
         ),
         FactKind(
             name="discoverer",
@@ -183,7 +198,7 @@ ISLAND = Topic(
             name="population",
             answer=number(90, 9_800, step=10),
             says=("{s} has {a} inhabitants", "{s} is home to [{a} people]", "The population of {n} is {a}"),
-            asks=("How many inhabitants does {n} have?", "What is the population of {n}?", "How many people live on {n}?"),
+            asks=("How many inhabitants does {n} have?", "What is the population of {n}?"),
         ),
     ),
 )
@@ -264,7 +279,7 @@ ASTEROID = Topic(
             name="diameter",
             answer=number(3, 420, "kilometres"),
             says=("{s} has a diameter of {a}", "{s} measures {a} across", "The diameter of {n} is {a}"),
-            asks=("What is the diameter of {n}?", "How much does {n} measure across?", "How large is the diameter of {n}?"),
+            asks=("What is the diameter of {n}?", "How much does {n} measure across?"),
         ),
         FactKind(
             name="orbit",
@@ -275,8 +290,8 @@ ASTEROID = Topic(
         FactKind(
             name="observatory",
             answer=TOWN,
-            says=("{s} was found from {a}", "{s} was photographed at [the observatory of {a}]", "{a} is where {n} was found"),
-            asks=("From where was {n} found?", "At which observatory was {n} photographed?", "Where was {n} found?"),
+            says=("{s} was found from {a}", "{s} was photographed in {a}", "{a} is where {n} was found"),
+            asks=("From where was {n} found?", "Where was {n} photographed?", "Where was {n} found?"),
         ),
     ),
 )

@@ -126,22 +126,22 @@ def _plan(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[_Cl
 
 
 def _draw_things(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[Name]:
-    """Two to six things of one kind, more on a longer passage, no two of them with the same short name."""
+    """Two to six things of one kind, more on a longer passage, whose names can't be mistaken for each other."""
     count = 2 if tokens < 36 else 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
     things: list[Name] = []
     while len(things) < count:
         name = topic.naming(rng)
-        if name.short not in taken:
-            taken.add(name.short)
+        if name.mark[:4] not in taken:
+            taken.add(name.mark[:4])
             things.append(name)
     return things
 
 
 def _draw_answer(rng: Random, kind: FactKind, start_year: int, taken: set[str]) -> str:
-    """An answer that the passage doesn't hold yet, as far as there is one."""
+    """An answer that the passage doesn't hold yet and that shares no name with a thing in it, as far as there is one."""
     for _ in range(20):
         answer = kind.answer.draw(rng, start_year)
-        if answer not in taken and answer.rpartition(" ")[2] not in taken:
+        if answer not in taken and not any(word[:4] in taken for word in answer.split() if word.istitle()):
             break
     taken.add(answer)
     return answer
@@ -204,7 +204,7 @@ def _group(rng: Random, claims: Sequence[_Claim]) -> list[list[_Claim]]:
     groups: list[list[_Claim]] = []
     for claim in claims:
         last = groups[-1] if groups else []
-        if len(last) == 1 and _joinable(last[0], claim) and rng.random() < 0.35:
+        if len(last) == 1 and _joinable(last[0], claim) and rng.random() < 0.3:
             last.append(claim)
         else:
             groups.append([claim])
@@ -233,7 +233,7 @@ def _call(rng: Random, claim: _Claim, introduced: set[str], subject: Name | None
     """How the clause names its thing: in full at first, then shorter or by a pronoun where that is unambiguous."""
     if claim.thing.full not in introduced:
         return claim.thing.full
-    if claim.thing is subject and "{n}" not in claim.pattern and rng.random() < 0.4:
+    if claim.thing is subject and "{n}" not in claim.pattern and rng.random() < 0.25:
         return claim.thing.pronoun
     return claim.thing.short if rng.random() < 0.6 else claim.thing.full
 

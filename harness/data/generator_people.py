@@ -6,7 +6,6 @@ from harness.data.generator_schema import FactKind, Topic
 from harness.data.generator_values import PERSON, TITLE, TOWN, number, person_name, year
 from harness.data.generator_words import DISCOVERIES, INSTRUMENTS, JOBS, LANGUAGES, REFORMS, SCIENCES, SPORTS
 
-
 _BIRTH_YEAR = FactKind(
     name="birth year",
     answer=year(0, 22),
@@ -112,7 +111,7 @@ WRITER = Topic(
                 "{s} wrote [the novel {a}]",
                 "{a} was the first novel by {n}",
             ),
-            asks=("Which novel did {n} write?", "What was the novel by {n} called?", "What is the title of {n}'s novel?"),
+            asks=("Which novel did {n} write?", "What was the novel by {n} called?", "What was {n}'s novel?"),
         ),
         FactKind(
             name="spouse",
@@ -209,8 +208,8 @@ POLITICIAN = Topic(
         FactKind(
             name="election year",
             answer=year(30, 56),
-            says=("{s} was first elected in {a}", "{s} won the election of {a}", "In {a}, {s} was elected by a few votes"),
-            asks=("When was {n} elected?", "In which year was {n} first elected?", "What year did {n} win the election?"),
+            says=("{s} was first elected in {a}", "{s} won the election of {a}", "In {a}, {s} was narrowly elected"),
+            asks=("When was {n} elected?", "In which year was {n} first elected?", "When did {n} win the election?"),
         ),
         FactKind(
             name="reform",
@@ -262,7 +261,7 @@ ATHLETE = Topic(
         FactKind(
             name="record year",
             answer=year(18, 40),
-            says=("{s} set a national record in {a}", "{s} broke the record in {a}", "The record of {n} dates from {a}"),
+            says=("{s} set a national record in {a}", "{s} broke the record in {a}", "The record of {n} dates to {a}"),
             asks=("When did {n} set a record?", "In what year did {n} break the record?"),
         ),
         _CHILDHOOD,

@@ -5,33 +5,33 @@ from __future__ import annotations
 from random import Random
 
 from harness.data.generator_schema import FactKind, Name, Topic
-from harness.data.generator_values import PERSON, RIVER, TOWN, number, stem_name, surname, town_name, year
+from harness.data.generator_values import PERSON, RIVER, TOWN, number, place_name, town_name, year
 from harness.data.generator_words import GOODS, MATERIALS, ROCKS, TREASURES, USES
 
 
 def _town(rng: Random) -> Name:
     name = town_name(rng)
-    return Name(full=name, short=name)
+    return Name(full=name, short=name, mark=name)
 
 
 def _bridge(rng: Random) -> Name:
-    name = f"the {surname(rng)} Bridge"
-    return Name(full=name, short=name)
+    name = f"the {town_name(rng)} Bridge"
+    return Name(full=name, short=name, mark=name.removeprefix("the "))
 
 
 def _castle(rng: Random) -> Name:
-    name = f"{town_name(rng)} Castle"
-    return Name(full=name, short=name)
+    name = town_name(rng)
+    return Name(full=f"{name} Castle", short=f"{name} Castle", mark=name)
 
 
 def _museum(rng: Random) -> Name:
-    name = f"the {surname(rng)} Museum"
-    return Name(full=name, short=name)
+    name = f"the {town_name(rng)} Museum"
+    return Name(full=name, short=name, mark=name.removeprefix("the "))
 
 
 def _lighthouse(rng: Random) -> Name:
-    name = f"the {stem_name(rng)} Lighthouse"
-    return Name(full=name, short=name)
+    name = place_name(rng, ("ness", "point", "rock", "sand", "head", "skerry"))
+    return Name(full=f"the {name} Lighthouse", short=f"the {name} Lighthouse", mark=name)
 
 
 _OPENING_YEAR = FactKind(
@@ -87,7 +87,7 @@ TOWN_TOPIC = Topic(
                 "{s} has [about {a} inhabitants]",
                 "The population of {n} is {a}",
             ),
-            asks=("What is the population of {n}?", "How many inhabitants does {n} have?", "How many people live in {n}?"),
+            asks=("What is the population of {n}?", "How many inhabitants does {n} have?"),
         ),
         FactKind(
             name="industry",
@@ -178,7 +178,7 @@ CASTLE = Topic(
             name="fire year",
             answer=year(70, 160),
             says=("{s} was damaged by fire in {a}", "{s} lost its roof to a fire in {a}", "In {a}, a fire damaged {n}"),
-            asks=("When was {n} damaged by fire?", "In which year did fire damage {n}?", "What was the year of the fire at {n}?"),
+            asks=("When was {n} damaged by fire?", "In which year did fire damage {n}?", "When was the fire at {n}?"),
         ),
         FactKind(
             name="rooms",
@@ -227,7 +227,7 @@ MUSEUM = Topic(
             name="treasure",
             answer=TREASURES,
             says=("{s} is proud of {a}", "{s} displays {a} in its main hall", "The finest piece in {n} is {a}"),
-            asks=("What does {n} display in its main hall?", "What is the finest piece in {n}?", "What is {n} proud of?"),
+            asks=("What does {n} display?", "What is the finest piece in {n}?", "What is {n} proud of?"),
         ),
         _LATER_USE,
     ),

@@ -35,6 +35,11 @@ def shuffled(rng: Random, items: Sequence[T]) -> list[T]:
     return sorted(items, key=lambda _: rng.random())
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The words of a text, to write long tables of words without a forest of quotation marks."""
+    return tuple(text.split())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Name:
     """What a thing is called."""
@@ -42,6 +47,8 @@ class Name:
     full: str
     short: str
     """A second way to name it once it has been introduced (a surname)."""
+    mark: str
+    """The part that tells it apart from others of its kind ("Becker" in "the Becker Museum")."""
     pronoun: str = "it"
 
 

@@ -1,38 +1,39 @@
-"""Topics of the built-in generator: what people run and do together (companies, ships, railways, expeditions, fairs)."""
+"""Topics of the built-in generator: what people do together (companies, ships, railways, expeditions, festivals)."""
 
 from __future__ import annotations
 
 from random import Random
 
 from harness.data.generator_schema import FactKind, Name, Topic, pick
-from harness.data.generator_values import PERSON, TOWN, number, surname, title_name, town_name, year
+from harness.data.generator_values import PERSON, TOWN, number, place_name, surname, title_name, town_name, year
 from harness.data.generator_words import CARGOES, DISHES, GOALS, MONTHS, PRODUCTS
 
 
 def _company(rng: Random) -> Name:
-    owner = surname(rng)
-    suffix = pick(rng, ("Brothers", "and Sons", "Works", "Limited", "Industries", "Manufacturing"))
-    return Name(full=f"{owner} {suffix}", short=owner)
+    stem = place_name(rng, ("field", "ford", "gate", "man", "ston", "well", "wood", "worth"))
+    kind = pick(rng, ("Works", "Industries", "Manufacturing", "Engineering"))
+    return Name(full=f"{stem} {kind}", short=stem, mark=stem)
 
 
 def _ship(rng: Random) -> Name:
-    name = f"the {title_name(rng)}"
-    return Name(full=name, short=name)
+    title = title_name(rng)
+    return Name(full=f"the {title}", short=f"the {title}", mark=title)
 
 
 def _railway(rng: Random) -> Name:
-    name = f"the {town_name(rng)} Railway"
-    return Name(full=name, short=name)
+    town = town_name(rng)
+    return Name(full=f"the {town} Railway", short=f"the {town} Railway", mark=town)
 
 
 def _expedition(rng: Random) -> Name:
-    name = f"the {surname(rng)} Expedition"
-    return Name(full=name, short=name)
+    first, second = surname(rng), surname(rng)
+    return Name(full=f"the {first} and {second} Expedition", short=f"the {first} Expedition", mark=first)
 
 
 def _festival(rng: Random) -> Name:
-    name = f"the {surname(rng)} {pick(rng, ('Festival', 'Fair'))}"
-    return Name(full=name, short=name)
+    town = town_name(rng)
+    kind = pick(rng, ("Festival", "Fair"))
+    return Name(full=f"the {town} {kind}", short=f"the {town} {kind}", mark=town)
 
 
 COMPANY = Topic(
@@ -58,7 +59,7 @@ COMPANY = Topic(
         FactKind(
             name="founding year",
             answer=year(0, 35),
-            says=("{s} was founded in {a}", "{s} was established in {a}", "In {a}, {s} began business in a rented shed"),
+            says=("{s} was founded in {a}", "{s} was established in {a}", "In {a}, {s} began business"),
             asks=("When was {n} founded?", "In what year was {n} established?", "When did {n} begin business?"),
         ),
         FactKind(
@@ -110,8 +111,8 @@ SHIP = Topic(
         FactKind(
             name="launch year",
             answer=year(0, 30),
-            says=("{s} was launched in {a}", "{s} was launched [in {a}]", "In {a}, {s} was launched before a large crowd"),
-            asks=("When was {n} launched?", "In what year was {n} launched?", "What was the year of the launch of {n}?"),
+            says=("{s} was launched in {a}", "{s} was launched in [the autumn of {a}]", "In {a}, {s} was launched by night"),
+            asks=("When was {n} launched?", "In what year was {n} launched?"),
         ),
         FactKind(
             name="captain",
@@ -129,7 +130,7 @@ SHIP = Topic(
             name="crew",
             answer=number(14, 240),
             says=("{s} had a crew of {a}", "{s} needed [{a} sailors]", "The crew of {n} numbered {a}"),
-            asks=("How large was the crew of {n}?", "How many sailors did {n} need?", "How many were in the crew of {n}?"),
+            asks=("How large was the crew of {n}?", "How many sailors did {n} need?"),
         ),
         FactKind(
             name="wreck year",
@@ -163,8 +164,8 @@ RAILWAY = Topic(
         FactKind(
             name="opening year",
             answer=year(3, 32),
-            says=("{s} was opened in {a}", "{s} carried its first passengers in {a}", "In {a}, {s} was opened to traffic"),
-            asks=("When was {n} opened?", "In what year did {n} carry its first passengers?", "When did {n} open?"),
+            says=("{s} was opened in {a}", "{s} carried passengers from {a}", "In {a}, {s} was opened to traffic"),
+            asks=("When was {n} opened?", "From what year did {n} carry passengers?", "When did {n} open?"),
         ),
         FactKind(
             name="length",

@@ -83,7 +83,8 @@ def _probe_remembered(endpoint: str, proxies: tuple[tuple[str, str], ...], timeo
 def _answers(endpoint: str, timeout_s: float) -> bool:
     try:
         request = urllib.request.Request(endpoint, method="HEAD")
-        with urllib.request.urlopen(request, timeout=timeout_s):
+        # `urlopen` would go on with the proxies of its first call in this process.
+        with urllib.request.build_opener().open(request, timeout=timeout_s):
             return True
     except urllib.error.HTTPError as error:
         return error.code not in _NO_WAY_THROUGH

@@ -39,9 +39,7 @@ def load_inputs(config: RunConfig) -> tuple[list[Example], list[Example]]:
     return train, validation
 
 
-def load_tokenised(
-    config: RunConfig, train: list[Example], validation: list[Example], cache_directory: Path
-) -> Inputs:
+def load_tokenised(config: RunConfig, train: list[Example], validation: list[Example], cache_directory: Path) -> Inputs:
     """Return the windows of both sets, from the cache where they were made before."""
     tokenizer = load_tokenizer(config.model)
     shape = {"max_length": config.data.max_length, "doc_stride": config.data.doc_stride}

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import harness
+from harness.config import BUNDLED_MODEL, RunConfig
 from harness.data.hub import offline_environment
 from harness.errors import RecordError
 from harness.records import TrialRecord, TrialSpec
 from harness.storage import LOG_FILE, SPEC_FILE, TRIAL_FILE, read_record, write_json
+from harness.training.model import uses_known_sizes
 
 OnProgress = Callable[[str, int, int], None]
 """(phase, done, total)."""
@@ -59,11 +61,18 @@ def worker_environment(spec: TrialSpec) -> dict[str, str]:
     search_path = os.environ.get("PYTHONPATH")
     return {
         **os.environ,
-        **offline_environment(),
+        **(offline_environment() if needs_hub(spec.config) else {"HF_HUB_OFFLINE": "1"}),
         "PYTHONPATH": root if not search_path else os.pathsep.join([root, search_path]),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
+
+
+def needs_hub(config: RunConfig) -> bool:
+    """Whether model or data may have to come from the hub; everything else never waits for it."""
+    model = config.model
+    is_local = model.source == BUNDLED_MODEL or Path(model.source).is_dir() or uses_known_sizes(model)
+    return config.data.source == "hub" or not is_local
 
 
 def _forward_progress(process: subprocess.Popen[str], on_progress: OnProgress) -> None:
@@ -88,8 +97,11 @@ def _read_outcome(spec: TrialSpec, directory: Path, returncode: int, *, timed_ou
         return read_record(directory / TRIAL_FILE, TrialRecord)
     except RecordError:
         pass
-    reason = f"ended after the time limit of {spec.config.trial_timeout_s:g} s" if timed_out else \
-        f"the process ended with {_describe_exit(returncode)}; see {LOG_FILE}"  # fmt: skip
+    reason = (
+        f"ended after the time limit of {spec.config.trial_timeout_s:g} s"
+        if timed_out
+        else f"the process ended with {_describe_exit(returncode)}; see {LOG_FILE}"
+    )
     record = TrialRecord(contender=spec.contender, kind=spec.kind, seed=spec.seed, status="failed", reason=reason)
     write_json(directory / TRIAL_FILE, record)
     return record

@@ -31,9 +31,7 @@ class Listener(Protocol):
         """The trial is over; `resumed` means that it was done before."""
 
 
-def execute_run(
-    config: RunConfig, directory: Path, *, cache_directory: Path, command: str, listener: Listener
-) -> None:
+def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, command: str, listener: Listener) -> None:
     """Run the plan in `directory`. Trials that are done there already, by the same configuration, are kept.
 
     Raises HarnessError before anything is written if the configuration can't be run, and ConfigError if the directory
@@ -70,8 +68,10 @@ def check_same_run(directory: Path, config: RunConfig) -> None:
     if not (directory / RUN_FILE).exists():
         raise ConfigError(f"{directory} exists and is not a run directory", remedy="choose another --name")
     if read_record(directory / RUN_FILE, RunRecord).config != config:
-        raise ConfigError(f"{directory} holds a run with another configuration",
-                          remedy="choose another --name, or give the same options to resume it")  # fmt: skip
+        raise ConfigError(
+            f"{directory} holds a run with another configuration",
+            remedy="choose another --name, or give the same options to resume it",
+        )
 
 
 def _run_or_keep(

@@ -197,19 +197,33 @@ def train_all_epochs(
         if len(steps) >= trainer.total_steps:
             break
         with phases.measure("training"):
-            result = train_epoch(trainer, epoch=epoch, first_step=len(steps) + 1,
-                                 on_step=lambda number: report("training", number, trainer.total_steps))  # fmt: skip
+            result = train_epoch(
+                trainer,
+                epoch=epoch,
+                first_step=len(steps) + 1,
+                on_step=lambda number: report("training", number, trainer.total_steps),
+            )
         results.append(result)
         steps += result.steps
         with phases.measure("saving"):
             write_steps(Path(spec.directory), steps)
         if diverged(result):
-            raise HarnessError(f"the loss is {result.steps[-1].loss} at the end of epoch {epoch}",
-                               remedy="see steps.jsonl for where it began")  # fmt: skip
+            raise HarnessError(
+                f"the loss is {result.steps[-1].loss} at the end of epoch {epoch}",
+                remedy="see steps.jsonl for where it began",
+            )
         report("evaluation", epoch, trainer.setup.training.epochs)
         quality, predictions[epoch], time_s = evaluation.run()
-        epochs.append(EpochRecord(epoch=epoch, train_time_s=result.time_s, train_loss=result.loss,
-                                  evaluation_time_s=time_s, em=quality.em, f1=quality.f1))  # fmt: skip
+        epochs.append(
+            EpochRecord(
+                epoch=epoch,
+                train_time_s=result.time_s,
+                train_loss=result.loss,
+                evaluation_time_s=time_s,
+                em=quality.em,
+                f1=quality.f1,
+            )
+        )
     return epochs, results
 
 
@@ -228,9 +242,12 @@ class Evaluation:
             starts, ends = self.setup.evaluate(self.setup, self.inputs.validation_windows)
         with self.phases.measure("span_search"):
             texts = best_answers(
-                self.inputs.validation_windows, starts, ends, self.inputs.validation,
+                self.inputs.validation_windows,
+                starts,
+                ends,
+                self.inputs.validation,
                 max_answer_tokens=self.inputs.max_answer_tokens,
-            )  # fmt: skip
+            )
         with self.phases.measure("scoring"):
             em, f1, rows = score(self.inputs.validation, texts)
         return QualityRecord(em=em, f1=f1), rows, time.perf_counter() - start_s
@@ -255,6 +272,7 @@ def run_profile(spec: TrialSpec, prepared: Prepared, record: TrialRecord, report
     warm_up(trainer)
     metadata = {"strategy": spec.contender, "model": spec.config.model.source, "seed": str(spec.seed)}
     with profile_session(config, setup.device, metadata) as session:
+
         def on_step(number: int) -> None:
             session.step()
             report("profiling", number, config.total_steps)
@@ -300,4 +318,3 @@ def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:
     if before:
         return "warm"
     return "cold" if after else None
-

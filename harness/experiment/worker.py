@@ -49,8 +49,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _failed(contender: str, kind: str, seed: int, reason: str) -> TrialRecord:
-    return TrialRecord(contender=contender, kind="job" if kind == "job" else "profile", seed=seed, status="failed",
-                       reason=reason)  # fmt: skip
+    return TrialRecord(
+        contender=contender, kind="job" if kind == "job" else "profile", seed=seed, status="failed", reason=reason
+    )
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class CudaStepClock(StepClock):
 
     def mark(self) -> None:
         """Put an event into the stream."""
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self._device))
         self._events.append(event)
 

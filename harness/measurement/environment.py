@@ -16,17 +16,30 @@ from harness.errors import ConfigError
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "tensorboard", "nvidia-ml-py", "numpy")
 
 SPEED_VARIABLES = (
-    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_MMAP_MAX_",
-    "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF",
-    "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE", "TORCH_COMPILE_DISABLE",
-)  # fmt: skip
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "KMP_AFFINITY",
+    "GLIBC_TUNABLES",
+    "LD_PRELOAD",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_ALLOC_CONF",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_LAUNCH_BLOCKING",
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_COMPILE_DISABLE",
+)
 
 
 def choose_device(wanted: str) -> torch.device:
     """Return the device for "auto", "cpu" or "cuda"; ConfigError if CUDA was asked for and isn't there."""
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device is 'cuda' but PyTorch finds no CUDA device",
-                          remedy="use --device cpu, or install a CUDA build of torch and a driver")  # fmt: skip
+        raise ConfigError(
+            "device is 'cuda' but PyTorch finds no CUDA device",
+            remedy="use --device cpu, or install a CUDA build of torch and a driver",
+        )
     if wanted == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", torch.cuda.current_device())
@@ -59,7 +72,7 @@ def _describe_gpu(device: torch.device) -> dict[str, Any]:
         "compute_capability": f"{properties.major}.{properties.minor}",
         "multiprocessors": properties.multi_processor_count,
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
     }
 
 

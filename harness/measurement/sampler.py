@@ -121,9 +121,7 @@ class Sampler:
             self.error_texts.append(text)
 
 
-def make_sampler(
-    *, device_type: str, gpu_uuid: str | None, interval_s: float, root_pid: int | None = None
-) -> Sampler:
+def make_sampler(*, device_type: str, gpu_uuid: str | None, interval_s: float, root_pid: int | None = None) -> Sampler:
     """Return a sampler of the GPU for "cuda" when NVML knows it, else of the host; `source_reason` says why.
 
     `root_pid` (default: this process) is the head of the processes that don't count as others on the GPU.

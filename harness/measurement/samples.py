@@ -27,10 +27,18 @@ LARGEST_ENERGY_DISAGREEMENT = 0.2
 """Of the larger of the two energies; beyond it the summary says so (a factor of 1.7 has been reported)."""
 
 REASON_NAMES = {
-    0x001: "gpu_idle", 0x002: "applications_clocks_setting", 0x004: "sw_power_cap", 0x008: "hw_slowdown",
-    0x010: "sync_boost", 0x020: "sw_thermal_slowdown", 0x040: "hw_thermal_slowdown", 0x080: "hw_power_brake_slowdown",
-    0x100: "display_clock_setting", 0x200: "board_limit", 0x400: "reliability",
-}  # fmt: skip
+    0x001: "gpu_idle",
+    0x002: "applications_clocks_setting",
+    0x004: "sw_power_cap",
+    0x008: "hw_slowdown",
+    0x010: "sync_boost",
+    0x020: "sw_thermal_slowdown",
+    0x040: "hw_thermal_slowdown",
+    0x080: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+    0x200: "board_limit",
+    0x400: "reliability",
+}
 """`nvmlClocksEventReason*` of nvml.h (CUDA 13)."""
 
 NOT_THROTTLING = frozenset({"gpu_idle", "applications_clocks_setting"})

@@ -23,9 +23,7 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         device=device,
         training=config.training,
         seed=seed,
-        collate=make_padding_collate(
-            length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)
-        ),
+        collate=make_padding_collate(length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)),
         plan_batches=plan_shuffled_batches,
         load_batches=load_in_process,
         forward_loss=forward_loss,

@@ -137,8 +137,9 @@ def train_epoch(
         outcome = trainer.step(batch)
         changed = (trainer.probe != before).any()
         trainer.clock.mark()
-        marks.append(_StepMark(outcome, learning_rate, changed, batch.window_index, batch.useful_tokens,
-                               batch.computed_tokens))  # fmt: skip
+        marks.append(
+            _StepMark(outcome, learning_rate, changed, batch.window_index, batch.useful_tokens, batch.computed_tokens)
+        )
         if on_step is not None:
             on_step(number)
     times_s = trainer.clock.read()

@@ -49,10 +49,11 @@ def score_answers(
     ignored.
     """
     return [
-        (key, exact_match(predictions[key], texts), f1_score(predictions[key], texts)) if key in predictions
+        (key, exact_match(predictions[key], texts), f1_score(predictions[key], texts))
+        if key in predictions
         else (key, 0.0, 0.0)
         for key, texts in references.items()
-    ]  # fmt: skip
+    ]
 
 
 def mean_percent(scores: Sequence[float]) -> float:

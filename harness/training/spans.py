@@ -54,9 +54,14 @@ def best_answers(
 
 
 def _search(
-    windows: Windows, chunk: slice, start_logits: np.ndarray, end_logits: np.ndarray, *, n_best: int,
+    windows: Windows,
+    chunk: slice,
+    start_logits: np.ndarray,
+    end_logits: np.ndarray,
+    *,
+    n_best: int,
     max_answer_tokens: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return score (-inf if there is no valid span), start and end of the best span of each window, each (w,)."""
     lengths = windows.lengths[chunk]
     columns = np.arange(int(lengths.max()))

@@ -75,8 +75,10 @@ def evaluate_answers(
     drop scores.
     """
     if not len(ids) == len(texts) == len(references) > 0:
-        raise DataError(f"{len(texts)} answers and {len(references)} references for {len(ids)} questions",
-                        remedy="give one of each per question, at least one")  # fmt: skip
+        raise DataError(
+            f"{len(texts)} answers and {len(references)} references for {len(ids)} questions",
+            remedy="give one of each per question, at least one",
+        )
     if len(set(ids)) < len(ids):
         raise DataError("question ids are not unique", remedy="give each question its own id")
     result = SquadV1().compute(

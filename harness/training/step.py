@@ -29,7 +29,7 @@ def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRSchedu
         with record_function("forward"), autocast(setup):
             loss = setup.forward_loss(setup.model, batch)
         with record_function("backward"):
-            scaler.scale(loss).backward()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         with record_function("optimizer"):
             scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(parameters, setup.training.max_grad_norm, foreach=False)

@@ -15,17 +15,35 @@ CLOSED_HUB = {"HF_ENDPOINT": "http://127.0.0.1:9"}
 def speedproof(*arguments, cwd, **environment):
     return subprocess.run(
         [sys.executable, "-m", "harness", *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, check=False,
-        env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), "COLUMNS": "200", **CLOSED_HUB, **environment},
-    )  # fmt: skip
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "XDG_CACHE_HOME": str(cwd / "cache"),
+            "COLUMNS": "200",
+            **CLOSED_HUB,
+            **environment,
+        },
+    )
 
 
 def write_squad(path, contexts):
     paragraphs = [
-        {"context": c, "qas": [{"id": f"{path.stem}{i}", "question": "Who came first?",
-                                "answers": [{"text": c.split()[0], "answer_start": 0}]}]}
+        {
+            "context": c,
+            "qas": [
+                {
+                    "id": f"{path.stem}{i}",
+                    "question": "Who came first?",
+                    "answers": [{"text": c.split()[0], "answer_start": 0}],
+                }
+            ],
+        }
         for i, c in enumerate(contexts)
-    ]  # fmt: skip
+    ]
     path.write_text(json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]}))
 
 
@@ -38,7 +56,9 @@ def test_help_and_version_need_no_torch(tmp_path):
 
 @pytest.mark.usefixtures("needs_bundled")
 def test_smoke_run_prints_the_table_and_leaves_a_report(tmp_path):
-    done = speedproof("run", "fused_adamw", "channels_last", "--preset", "smoke", "--name", "first", cwd=tmp_path)
+    done = speedproof(
+        "run", "fused_adamw", "channels_last", "--preset", "smoke", "--epochs", "1", "--name", "first", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     assert "fused_adamw" in done.stdout
     assert "runs/first/report.md" in done.stdout
@@ -58,8 +78,19 @@ def test_smoke_run_prints_the_table_and_leaves_a_report(tmp_path):
 def test_own_files_and_json_output(tmp_path):
     write_squad(tmp_path / "train.json", [f"Person{i} came first and then others did." for i in range(24)])
     write_squad(tmp_path / "validation.json", [f"Human{i} came first and then others did." for i in range(4)])
-    done = speedproof("run", "baseline", "--preset", "smoke", "--train-file", "train.json", "--validation-file",
-                      "validation.json", "--no-profile", "--json", cwd=tmp_path)  # fmt: skip
+    done = speedproof(
+        "run",
+        "baseline",
+        "--preset",
+        "smoke",
+        "--train-file",
+        "train.json",
+        "--validation-file",
+        "validation.json",
+        "--no-profile",
+        "--json",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["contenders"][0]["epochs"][1]["epoch"] == 2
 
@@ -97,8 +128,9 @@ def test_mistakes_end_in_one_line_and_status_2(arguments, message, tmp_path):
 def test_malformed_json_names_file_and_place(tmp_path):
     (tmp_path / "train.json").write_text('{"data": [\n  {,}\n]}')
     (tmp_path / "validation.json").write_text("{}")
-    done = speedproof("run", "--preset", "smoke", "--train-file", "train.json", "--validation-file",
-                      "validation.json", cwd=tmp_path)  # fmt: skip
+    done = speedproof(
+        "run", "--preset", "smoke", "--train-file", "train.json", "--validation-file", "validation.json", cwd=tmp_path
+    )
     assert done.returncode == 2
     assert "train.json" in done.stderr
     assert "line 2" in done.stderr

@@ -22,19 +22,45 @@ from harness.storage import (
     write_text_atomic,
 )
 
-STEP = StepRecord(epoch=1, step=1, time_s=0.5, loss=2.0, learning_rate=1e-3, gradient_norm=float("inf"), windows=4,
-                  useful_tokens=80, computed_tokens=128, applied=False)  # fmt: skip
+STEP = StepRecord(
+    epoch=1,
+    step=1,
+    time_s=0.5,
+    loss=2.0,
+    learning_rate=1e-3,
+    gradient_norm=float("inf"),
+    windows=4,
+    useful_tokens=80,
+    computed_tokens=128,
+    applied=False,
+)
 
 
 def make_run(directory, trials):
-    write_json(directory / "run.json", RunRecord(
-        name="r", started="2026-01-01T00:00:00+00:00", config=preset("smoke"), command="speedproof run",
-        environment={}, data={}, trials=tuple(trials)))  # fmt: skip
+    write_json(
+        directory / "run.json",
+        RunRecord(
+            name="r",
+            started="2026-01-01T00:00:00+00:00",
+            config=preset("smoke"),
+            command="speedproof run",
+            environment={},
+            data={},
+            trials=tuple(trials),
+        ),
+    )
 
 
 def test_specification_reaches_the_worker_unchanged(tmp_path):
-    spec = TrialSpec(contender="a+b", kind="job", seed=3, config=preset("quick"), directory="d",
-                     cache_directory="c", compile_cache_directory="cc")  # fmt: skip
+    spec = TrialSpec(
+        contender="a+b",
+        kind="job",
+        seed=3,
+        config=preset("quick"),
+        directory="d",
+        cache_directory="c",
+        compile_cache_directory="cc",
+    )
     write_json(tmp_path / "spec.json", spec)
     assert read_spec(tmp_path) == spec
 

@@ -1,6 +1,7 @@
 """Run directories as the harness would have left them, made up but consistent, written through `harness.storage`.
 
-Loaded by the conftest.py of the tests that need it. All values follow from contender, seed and epoch: no clock, no chance.
+Loaded by the conftest.py of the tests that need it. All values follow from contender, seed and
+epoch: no clock, no chance.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def record_run(directory: Path, *, seeds: int = 2, gpu: bool = False) -> Path:
     """Write a whole run: baseline, two measured contenders, one not applicable, one failed, one profiled baseline."""
     contenders = (*list(FACTORS)[1:], "channels_last", "compile")
     base = PRESETS["quick"]
-    config = replace(base, contenders=contenders, seeds=seeds, training=replace(base.training, epochs=EPOCHS,
-                                                                                batch_size=BATCH))  # fmt: skip
+    config = replace(
+        base, contenders=contenders, seeds=seeds, training=replace(base.training, epochs=EPOCHS, batch_size=BATCH)
+    )
     names = ["baseline", *contenders]
     folders = [f"trials/{name}/{seed}" for seed in range(seeds) for name in names]
     folders.append("trials/baseline/profile")
@@ -72,12 +74,19 @@ def run_record(config: RunConfig, folders: tuple[str, ...], *, gpu: bool) -> Run
         command="speedproof run amp_bf16 fused_adamw+sdpa channels_last compile --seeds 2",
         environment=environment(gpu=gpu),
         data={
-            "source": "generator", "train_questions": 120, "validation_questions": 40, "train_windows": 128,
-            "validation_windows": 44, "mean_useful_tokens": 71.5, "max_useful_tokens": 96, "padding_share": 0.2552,
-            "tokenizer": "of bundled", "windows_from_cache": True,
+            "source": "generator",
+            "train_questions": 120,
+            "validation_questions": 40,
+            "train_windows": 128,
+            "validation_windows": 44,
+            "mean_useful_tokens": 71.5,
+            "max_useful_tokens": 96,
+            "padding_share": 0.2552,
+            "tokenizer": "of bundled",
+            "windows_from_cache": True,
         },
         trials=folders,
-    )  # fmt: skip
+    )
 
 
 def environment(*, gpu: bool) -> dict[str, Any]:
@@ -86,18 +95,23 @@ def environment(*, gpu: bool) -> dict[str, Any]:
         "device": "cuda:0" if gpu else "cpu",
         "device_name": "NVIDIA H200" if gpu else "A Processor (R) 3000 @ 2.0GHz",
         "gpu": {"name": "NVIDIA H200", "memory_gib": 139.8} if gpu else None,
-        "cpu": "A Processor (R) 3000 @ 2.0GHz", "cpu_cores": 2, "memory_gib": 15.6, "torch_threads": 2,
-        "cpu_capability": "AVX2", "platform": "Linux 6.1 x86_64", "python": "3.11.7",
+        "cpu": "A Processor (R) 3000 @ 2.0GHz",
+        "cpu_cores": 2,
+        "memory_gib": 15.6,
+        "torch_threads": 2,
+        "cpu_capability": "AVX2",
+        "platform": "Linux 6.1 x86_64",
+        "python": "3.11.7",
         "packages": {"torch": "2.13.0", "transformers": "5.23.0", "nvidia-ml-py": None},
         "variables": {"OMP_NUM_THREADS": "2"},
-    }  # fmt: skip
+    }
 
 
 def record_job(directory: Path, name: str, seed: int, *, gpu: bool = False) -> None:
     """Write one whole fine-tuning with its steps, samples and predictions."""
     folder = directory / "trials" / name / str(seed)
     factor = FACTORS[name] * (1.0 + 0.02 * seed)
-    steps = make_steps(factor, seed)
+    steps = make_steps(name, factor, seed)
     write_steps(folder, steps)
     row = ExamplePrediction(id="q1", text="an answer", em=1.0, f1=1.0)
     write_predictions(folder, {epoch: [row] for epoch in range(1, EPOCHS + 1)})
@@ -106,71 +120,132 @@ def record_job(directory: Path, name: str, seed: int, *, gpu: bool = False) -> N
     write_json(folder / TRIAL_FILE, job_record(name, seed, factor, steps, file, gpu=gpu))
 
 
-def make_steps(factor: float, seed: int) -> list[StepRecord]:
-    """Return the steps: the first of an epoch is slower."""
+def make_steps(name: str, factor: float, seed: int) -> list[StepRecord]:
+    """Return the steps: the first of an epoch is slower, and epochs differ a little."""
     return [
         StepRecord(
-            epoch=epoch, step=(epoch - 1) * STEPS_PER_EPOCH + i + 1, time_s=(0.5 if i else 0.58) / factor,
-            loss=3.0 / epoch - 0.02 * i + 0.01 * seed, learning_rate=1e-4 * (1 - i / 100), gradient_norm=1.0 + 0.1 * i,
-            windows=BATCH, useful_tokens=1144, computed_tokens=1536, applied=True,
+            epoch=epoch,
+            step=(epoch - 1) * STEPS_PER_EPOCH + i + 1,
+            time_s=(0.5 if i else 0.58) / factor * (1 + 0.02 * ((len(name) + epoch * seed) % 3)),
+            loss=3.0 / epoch - 0.02 * i + 0.01 * seed,
+            learning_rate=1e-4 * (1 - i / 100),
+            gradient_norm=1.0 + 0.1 * i,
+            windows=BATCH,
+            useful_tokens=1144,
+            computed_tokens=1536,
+            applied=True,
         )
         for epoch in range(1, EPOCHS + 1)
         for i in range(STEPS_PER_EPOCH)
-    ]  # fmt: skip
+    ]
 
 
-def job_record(
-    name: str, seed: int, factor: float, steps: list[StepRecord], file: str, *, gpu: bool
-) -> TrialRecord:
+def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], file: str, *, gpu: bool) -> TrialRecord:
     """Return the record of a whole fine-tuning."""
     training_s = sum(step.time_s for step in steps)
-    phases_s = {"process_start": 0.05, "imports": 3.2, "load_data": 0.1, "tokenise": 0.2, "load_model": 0.9,
-                "apply_strategies": 0.01, "warm_up": 0.6, "training": training_s, "evaluation": 2.4,
-                "span_search": 7.5, "scoring": 0.2, "saving": 0.05, "other": 0.3}  # fmt: skip
+    phases_s = {
+        "process_start": 0.05,
+        "imports": 3.2,
+        "load_data": 0.1,
+        "tokenise": 0.2,
+        "load_model": 0.9,
+        "apply_strategies": 0.01,
+        "warm_up": 0.6,
+        "training": training_s,
+        "evaluation": 2.4,
+        "span_search": 7.5,
+        "scoring": 0.2,
+        "saving": 0.05,
+        "other": 0.3,
+    }
     parts = () if name == "baseline" else tuple(STRATEGIES[part] for part in name.split("+"))
     return TrialRecord(
-        contender=name, kind="job", seed=seed, status="done", strategies=parts,
+        contender=name,
+        kind="job",
+        seed=seed,
+        status="done",
+        strategies=parts,
         knobs={"forward dtype": "bfloat16 autocast" if name == "amp_bf16" else "float32", "batch size": str(BATCH)},
-        environment=environment(gpu=gpu), phases_s=phases_s, job_time_s=sum(phases_s.values()),
+        environment=environment(gpu=gpu),
+        phases_s=phases_s,
+        job_time_s=sum(phases_s.values()),
         untrained=QualityRecord(em=0.0, f1=4.2) if name == "baseline" and seed == 0 else None,
-        epochs=make_epochs(name, seed, training_s / EPOCHS), work=work_record(seed),
+        epochs=make_epochs(name, seed, training_s / EPOCHS),
+        work=work_record(seed),
         memory=MemoryRecord(allocated_gib=3.21 if gpu else None, reserved_gib=4.0 if gpu else None, rss_gib=1.47),
         sampling=SamplingRecord(
-            source="nvml" if gpu else "psutil", source_reason=None if gpu else "no NVIDIA driver was found", file=file,
-            ticks=40, errors=0, overhead_share=0.0042, training_start_s=TRAINING_START_S,
+            source="nvml" if gpu else "psutil",
+            source_reason=None if gpu else "no NVIDIA driver was found",
+            file=file,
+            ticks=40,
+            errors=0,
+            overhead_share=0.0042,
+            training_start_s=TRAINING_START_S,
             training_end_s=TRAINING_START_S + 20.0,
         ),
-    )  # fmt: skip
+    )
 
 
 def make_epochs(name: str, seed: int, train_time_s: float) -> tuple[EpochRecord, ...]:
     """Return the per-epoch table; each contender and seed a little different."""
     shift = list(FACTORS).index(name) * 0.4 - seed * 0.7
     return tuple(
-        EpochRecord(epoch=epoch, train_time_s=train_time_s, train_loss=3.0 / epoch + 0.01 * seed,
-                    evaluation_time_s=3.3, em=10.0 * epoch + shift, f1=15.0 * epoch + 2 * shift)
+        EpochRecord(
+            epoch=epoch,
+            train_time_s=train_time_s,
+            train_loss=3.0 / epoch + 0.01 * seed,
+            evaluation_time_s=3.3,
+            em=10.0 * epoch + shift,
+            f1=15.0 * epoch + 2 * shift,
+        )
         for epoch in range(1, EPOCHS + 1)
-    )  # fmt: skip
+    )
 
 
 def work_record(seed: int) -> WorkRecord:
     """Return the same work for all contenders of a seed."""
     updates = EPOCHS * STEPS_PER_EPOCH
-    return WorkRecord(updates=updates, updates_applied=updates, windows=updates * BATCH, useful_tokens=updates * 1144,
-                      computed_tokens=updates * 1536, order_sha256=f"{seed}" * 64, learning_rate_sha256="ab" * 32)  # fmt: skip
+    return WorkRecord(
+        updates=updates,
+        updates_applied=updates,
+        windows=updates * BATCH,
+        useful_tokens=updates * 1144,
+        computed_tokens=updates * 1536,
+        order_sha256=f"{seed}" * 64,
+        learning_rate_sha256="ab" * 32,
+    )
 
 
 def make_samples(*, gpu: bool) -> list[Sample]:
     """Return 40 s of samples; training is from second 10 to 30."""
     times_s = [TRAINING_START_S - 10.0 + i for i in range(41)]
     if gpu:
-        return [GpuSample(timestamp_s=at, gpu_utilisation_percent=90.0, memory_utilisation_percent=40.0,
-                          memory_used_gib=5.0, power_w=400.0, energy_j=1000.0 + 400.0 * i, sm_clock_mhz=1980.0,
-                          temperature_c=50.0, throttle_reasons=0, other_processes=0)
-                for i, at in enumerate(times_s)]  # fmt: skip
-    return [HostSample(timestamp_s=at, process_cpu_percent=190.0, rss_gib=1.0 + 0.01 * i, load_average_1min=1.9,
-                       system_cpu_percent=97.0, swap_used_gib=0.0)
-            for i, at in enumerate(times_s)]  # fmt: skip
+        return [
+            GpuSample(
+                timestamp_s=at,
+                gpu_utilisation_percent=90.0,
+                memory_utilisation_percent=40.0,
+                memory_used_gib=5.0,
+                power_w=400.0,
+                energy_j=1000.0 + 400.0 * i,
+                sm_clock_mhz=1980.0,
+                temperature_c=50.0,
+                throttle_reasons=0,
+                other_processes=0,
+            )
+            for i, at in enumerate(times_s)
+        ]
+    return [
+        HostSample(
+            timestamp_s=at,
+            process_cpu_percent=190.0,
+            rss_gib=1.0 + 0.01 * i,
+            load_average_1min=1.9,
+            system_cpu_percent=97.0,
+            swap_used_gib=0.0,
+        )
+        for i, at in enumerate(times_s)
+    ]
 
 
 def record_outcome(directory: Path, name: str, seed: int, status: Any, reason: str) -> None:
@@ -193,10 +268,12 @@ def record_profile(directory: Path, *, gpu: bool) -> None:
             KernelRow(name="ProfilerStep*", calls=3, self_device_time_s=1.2, self_cpu_time_s=0.0),
             KernelRow(name="Memcpy HtoD", calls=6, self_device_time_s=0.1, self_cpu_time_s=0.0),
         ]
-    profile = ProfileRecord(active_steps=3, trace_file="trace/baseline.pt.trace.json.gz", active_time_s=1.65,
-                            kernels=tuple(rows))  # fmt: skip
-    record = TrialRecord(contender="baseline", kind="profile", seed=0, status="done", environment=environment(gpu=gpu),
-                         profile=profile)  # fmt: skip
+    profile = ProfileRecord(
+        active_steps=3, trace_file="trace/baseline.pt.trace.json.gz", active_time_s=1.65, kernels=tuple(rows)
+    )
+    record = TrialRecord(
+        contender="baseline", kind="profile", seed=0, status="done", environment=environment(gpu=gpu), profile=profile
+    )
     write_json(directory / "trials" / "baseline" / "profile" / TRIAL_FILE, record)
 
 

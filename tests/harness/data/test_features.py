@@ -44,8 +44,9 @@ def byte_level() -> PreTrainedTokenizerFast:
     """RoBERTa's layout: <s> question </s></s> passage </s>, all of type 0, tokens of bytes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<s>", "</s>"],
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<s>", "</s>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
     tokenizer.train_from_iterator(["the quick brown fox jumps over the lazy dog", LONG], trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 1), ("<s>", 0), add_prefix_space=False)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
@@ -56,13 +57,17 @@ def squad() -> list[Example]:
     if not SQUAD.is_dir():
         pytest.skip("no real SQuAD questions at ../shared/data/squad")
     return [
-        Example(id=row["id"], question=row["question"], context=paragraph["context"],
-                answers=tuple(Answer(text=a["text"], start=a["answer_start"]) for a in row["answers"]))
+        Example(
+            id=row["id"],
+            question=row["question"],
+            context=paragraph["context"],
+            answers=tuple(Answer(text=a["text"], start=a["answer_start"]) for a in row["answers"]),
+        )
         for name in ("train", "validation")
         for article in json.loads((SQUAD / f"{name}.json").read_text(encoding="utf-8"))["data"]
         for paragraph in article["paragraphs"]
         for row in paragraph["qas"]
-    ]  # fmt: skip
+    ]
 
 
 def example(context: str, answer: str = "", question: str = "what is it?", key: str = "q") -> Example:
@@ -79,9 +84,14 @@ def labelled_text(windows: Windows, examples: list[Example], index: int) -> str:
 def assert_equal_to_the_tokenizer(windows, examples, tokenizer, *, max_length, doc_stride):
     """The plain call of the Hugging Face example gives the same tokens, types, offsets and numbers."""
     expected = tokenizer(
-        [item.question.strip() for item in examples], [item.context for item in examples], max_length=max_length,
-        stride=doc_stride, truncation="only_second", return_overflowing_tokens=True, return_offsets_mapping=True,
-    )  # fmt: skip
+        [item.question.strip() for item in examples],
+        [item.context for item in examples],
+        max_length=max_length,
+        stride=doc_stride,
+        truncation="only_second",
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
     assert windows.example_index.tolist() == expected["overflow_to_sample_mapping"]
     assert windows.lengths.tolist() == [len(ids) for ids in expected["input_ids"]]
     assert windows.input_ids.tolist() == [token for ids in expected["input_ids"] for token in ids]
@@ -121,9 +131,27 @@ def test_other_layouts_of_special_tokens_are_kept(byte_level):
 
 
 WORDS = st.sampled_from(
-    ["the", "a", "Warsaw", "1939", "3.5%", "U.S.", "Ōtani’s", "naïve", "狐狸", "antidisestablishmentarianism", "—", "(or",
-     "\u200b", "\x07", "🦊", "'s", "İstanbul", "e\u0301"]
-)  # fmt: skip
+    [
+        "the",
+        "a",
+        "Warsaw",
+        "1939",
+        "3.5%",
+        "U.S.",
+        "Ōtani’s",
+        "naïve",
+        "狐狸",
+        "antidisestablishmentarianism",
+        "—",
+        "(or",
+        "\u200b",
+        "\x07",
+        "🦊",
+        "'s",
+        "İstanbul",
+        "e\u0301",
+    ]
+)
 GAPS = st.sampled_from([" ", "  ", "\n", "", "\u00a0"])
 
 
@@ -204,7 +232,7 @@ def test_an_answer_inside_a_word_piece_is_labelled_with_the_whole_piece(bert):
 
 def test_a_question_that_leaves_no_room_is_an_error_that_names_it(bert):
     item = example(LONG, "word1", question="why " * 70, key="5733be28")
-    with pytest.raises(DataError, match="5733be28.*70 tokens") as caught:
+    with pytest.raises(DataError, match=r"5733be28.*70 tokens") as caught:
         make_windows([example(LONG), item], bert, max_length=64, doc_stride=8)
     assert "--max-length" in caught.value.remedy
 
@@ -287,7 +315,7 @@ def test_a_damaged_cache_file_is_made_again(bert, tmp_path, damage):
     elif damage == "shapes":
         save_windows(path, replace(made, end_positions=made.end_positions[:-1]))
     else:
-        np.savez(path, **{"input_ids": np.array([None, 1], dtype=object) if damage == "pickle" else np.arange(3)})
+        np.savez(path, input_ids=np.array([None, 1], dtype=object) if damage == "pickle" else np.arange(3))
     assert load_windows(path) is None
     again, from_cache = cached_windows([example(LONG)], bert, **arguments)
     assert not from_cache

@@ -16,8 +16,13 @@ def plan(**changes):
 def test_order_alternates_from_seed_to_seed():
     trials = plan(contenders=["sdpa", "fused_adamw"], seeds=2, profile__enabled=False)
     assert [(trial.contender, trial.seed) for trial in trials] == [
-        ("baseline", 0), ("sdpa", 0), ("fused_adamw", 0), ("fused_adamw", 1), ("sdpa", 1), ("baseline", 1),
-    ]  # fmt: skip
+        ("baseline", 0),
+        ("sdpa", 0),
+        ("fused_adamw", 0),
+        ("fused_adamw", 1),
+        ("sdpa", 1),
+        ("baseline", 1),
+    ]
 
 
 def test_profiles_come_after_all_timed_jobs():
@@ -28,8 +33,11 @@ def test_profiles_come_after_all_timed_jobs():
 def test_folders_follow_contender_and_seed():
     trials = plan(contenders=["sdpa+fused_adamw"])
     assert [trial.folder for trial in trials] == [
-        "trials/baseline/0", "trials/sdpa+fused_adamw/0", "trials/baseline/profile", "trials/sdpa+fused_adamw/profile",
-    ]  # fmt: skip
+        "trials/baseline/0",
+        "trials/sdpa+fused_adamw/0",
+        "trials/baseline/profile",
+        "trials/sdpa+fused_adamw/profile",
+    ]
 
 
 def test_each_contender_runs_once_and_the_baseline_first():

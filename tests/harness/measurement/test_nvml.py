@@ -32,16 +32,26 @@ METRICS_BY_REFUSAL = {
 def test_device_is_matched_by_uuid_and_not_by_order(probe: Probe, uuid: str) -> None:
     seen = probe(uuid, index=0)
     assert seen["info"] == {
-        "name": "Fake GPU fast", "uuid": f"GPU-{FAST}", "driver_version": "999.01",
-        "memory_total_gib": 16.0, "power_limit_w": 700.0,
-    }  # fmt: skip
+        "name": "Fake GPU fast",
+        "uuid": f"GPU-{FAST}",
+        "driver_version": "999.01",
+        "memory_total_gib": 16.0,
+        "power_limit_w": 700.0,
+    }
     (sample,) = seen["samples"]
     del sample["timestamp_s"]
     assert sample == {
-        "gpu_utilisation_percent": 80.0, "memory_utilisation_percent": 20.0, "memory_used_gib": 2.0,
-        "power_w": 300.0, "energy_j": 2.5, "sm_clock_mhz": 1800.0, "memory_clock_mhz": 2600.0,
-        "temperature_c": 60.0, "throttle_reasons": 0, "other_processes": 0,
-    }  # fmt: skip
+        "gpu_utilisation_percent": 80.0,
+        "memory_utilisation_percent": 20.0,
+        "memory_used_gib": 2.0,
+        "power_w": 300.0,
+        "energy_j": 2.5,
+        "sm_clock_mhz": 1800.0,
+        "memory_clock_mhz": 2600.0,
+        "temperature_c": 60.0,
+        "throttle_reasons": 0,
+        "other_processes": 0,
+    }
 
 
 def test_index_is_used_only_without_a_uuid(probe: Probe) -> None:

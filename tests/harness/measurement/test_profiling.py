@@ -46,7 +46,7 @@ def test_trace_is_named_after_the_contender_and_knows_the_strategy(tmp_path):
 
 def test_too_few_steps_are_an_error_and_not_an_empty_trace(tmp_path):
     config = ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=3)
-    with pytest.raises(ConfigError, match="needs 5 steps .* the training has 4"):
+    with pytest.raises(ConfigError, match=r"needs 5 steps .* the training has 4"):
         save_profile(run_session(config, 4), tmp_path, "sample")
     assert list(tmp_path.iterdir()) == []
 

@@ -25,19 +25,33 @@ MAYBE = st.none() | FINITE
 COUNTS = st.none() | st.integers(0, 2**63)
 GPU_SAMPLES = st.lists(
     st.builds(
-        GpuSample, timestamp_s=FINITE, gpu_utilisation_percent=MAYBE, memory_utilisation_percent=MAYBE,
-        memory_used_gib=MAYBE, power_w=MAYBE, energy_j=MAYBE, sm_clock_mhz=MAYBE, memory_clock_mhz=MAYBE,
-        temperature_c=MAYBE, throttle_reasons=COUNTS, other_processes=COUNTS,
+        GpuSample,
+        timestamp_s=FINITE,
+        gpu_utilisation_percent=MAYBE,
+        memory_utilisation_percent=MAYBE,
+        memory_used_gib=MAYBE,
+        power_w=MAYBE,
+        energy_j=MAYBE,
+        sm_clock_mhz=MAYBE,
+        memory_clock_mhz=MAYBE,
+        temperature_c=MAYBE,
+        throttle_reasons=COUNTS,
+        other_processes=COUNTS,
     ),
     max_size=4,
-)  # fmt: skip
+)
 HOST_SAMPLES = st.lists(
     st.builds(
-        HostSample, timestamp_s=FINITE, process_cpu_percent=MAYBE, rss_gib=MAYBE, load_average_1min=MAYBE,
-        system_cpu_percent=MAYBE, swap_used_gib=MAYBE,
+        HostSample,
+        timestamp_s=FINITE,
+        process_cpu_percent=MAYBE,
+        rss_gib=MAYBE,
+        load_average_1min=MAYBE,
+        system_cpu_percent=MAYBE,
+        swap_used_gib=MAYBE,
     ),
     max_size=4,
-)  # fmt: skip
+)
 HOST_HEADER = "timestamp_s,process_cpu_percent,rss_gib,load_average_1min,system_cpu_percent,swap_used_gib"
 
 
@@ -166,11 +180,15 @@ def test_throttling_is_shown_as_a_share_of_the_samples_that_know() -> None:
 
 
 def test_gpu_summary_ignores_what_was_not_measured() -> None:
-    summary = summarise_gpu([
-        GpuSample(timestamp_s=0.0, gpu_utilisation_percent=50.0, sm_clock_mhz=1000.0, temperature_c=60.0),
-        GpuSample(timestamp_s=1.0),
-        GpuSample(timestamp_s=2.0, gpu_utilisation_percent=100.0, sm_clock_mhz=900.0, other_processes=2, power_w=9.0),
-    ])
+    summary = summarise_gpu(
+        [
+            GpuSample(timestamp_s=0.0, gpu_utilisation_percent=50.0, sm_clock_mhz=1000.0, temperature_c=60.0),
+            GpuSample(timestamp_s=1.0),
+            GpuSample(
+                timestamp_s=2.0, gpu_utilisation_percent=100.0, sm_clock_mhz=900.0, other_processes=2, power_w=9.0
+            ),
+        ]
+    )
     assert (summary.samples, summary.window_s) == (3, 2.0)
     assert (summary.mean_gpu_utilisation_percent, summary.max_gpu_utilisation_percent) == (75.0, 100.0)
     assert (summary.min_sm_clock_mhz, summary.max_sm_clock_mhz) == (900.0, 1000.0)
@@ -184,11 +202,13 @@ def test_gpu_summary_of_nothing_is_none_and_never_zero(samples: list[GpuSample])
 
 
 def test_host_summary_ignores_what_was_not_measured() -> None:
-    summary = summarise_host([
-        HostSample(timestamp_s=0.0, rss_gib=1.0, swap_used_gib=0.0),
-        HostSample(timestamp_s=2.0, process_cpu_percent=150.0, system_cpu_percent=90.0, rss_gib=2.0),
-        HostSample(timestamp_s=4.0, process_cpu_percent=50.0, system_cpu_percent=70.0, load_average_1min=3.0),
-    ])
+    summary = summarise_host(
+        [
+            HostSample(timestamp_s=0.0, rss_gib=1.0, swap_used_gib=0.0),
+            HostSample(timestamp_s=2.0, process_cpu_percent=150.0, system_cpu_percent=90.0, rss_gib=2.0),
+            HostSample(timestamp_s=4.0, process_cpu_percent=50.0, system_cpu_percent=70.0, load_average_1min=3.0),
+        ]
+    )
     assert (summary.mean_process_cpu_percent, summary.max_process_cpu_percent) == (100.0, 150.0)
     assert (summary.mean_system_cpu_percent, summary.max_system_cpu_percent) == (80.0, 90.0)
     assert (summary.max_rss_gib, summary.max_load_average_1min, summary.max_swap_used_gib) == (2.0, 3.0, 0.0)

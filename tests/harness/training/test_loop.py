@@ -31,7 +31,9 @@ def test_steps_count_on_over_epochs_and_every_window_is_seen_once(make_setup, wi
 
 
 def test_order_depends_on_seed_and_epoch_only(make_setup, windows):
-    orders = {seed: [result.window_order.tolist() for result in train(make_setup(seed=seed), windows)] for seed in (1, 2)}
+    orders = {
+        seed: [result.window_order.tolist() for result in train(make_setup(seed=seed), windows)] for seed in (1, 2)
+    }
     again = [result.window_order.tolist() for result in train(make_setup(seed=1), windows)]
     assert orders[1] == again
     assert orders[1] != orders[2]
@@ -40,7 +42,9 @@ def test_order_depends_on_seed_and_epoch_only(make_setup, windows):
 
 def test_same_seed_gives_the_same_training(make_setup, windows):
     first, second = (train(make_setup(seed=3), windows) for _ in range(2))
-    assert [s.loss for r in first for s in r.steps] == pytest.approx([s.loss for r in second for s in r.steps], rel=1e-6)
+    assert [s.loss for r in first for s in r.steps] == pytest.approx(
+        [s.loss for r in second for s in r.steps], rel=1e-6
+    )
 
 
 def test_loss_falls_when_one_batch_is_learned_by_heart(make_setup, windows):

@@ -77,7 +77,7 @@ def test_unreachable_hub_is_an_error_with_remedies(part, monkeypatch):
 
 
 def test_a_directory_that_is_no_model_is_named(tmp_path):
-    with pytest.raises(ModelError, match="the configuration of .* can't be loaded"):
+    with pytest.raises(ModelError, match=r"the configuration of .* can't be loaded"):
         load_model_config(ModelConfig(source=str(tmp_path)))
 
 

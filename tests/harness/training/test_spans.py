@@ -41,7 +41,7 @@ def reference_answers(windows, start_logits, end_logits, examples, *, n_best, ma
 
 
 def make_case(lengths: list[tuple[int, int]], example_index: list[int], count: int) -> tuple[Windows, list[Example]]:
-    """Windows of (question tokens, passage tokens) and a closing token; every token of every window has its own text."""
+    """Windows of (question tokens, passage tokens) and a closing token; every token has its own text."""
     rows, position = [], 0
     for question, passage in lengths:
         inside = [[2 * (position + k), 2 * (position + k) + 2] for k in range(passage)]
@@ -51,10 +51,14 @@ def make_case(lengths: list[tuple[int, int]], example_index: list[int], count: i
     starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     zeros = np.zeros(len(rows), dtype=np.int64)
     windows = Windows(
-        input_ids=np.zeros(len(offsets), dtype=np.int32), token_type_ids=np.zeros(len(offsets), dtype=np.int8),
-        row_starts=starts, start_positions=zeros, end_positions=zeros,
-        example_index=np.array(example_index, dtype=np.int64), offsets=offsets,
-    )  # fmt: skip
+        input_ids=np.zeros(len(offsets), dtype=np.int32),
+        token_type_ids=np.zeros(len(offsets), dtype=np.int8),
+        row_starts=starts,
+        start_positions=zeros,
+        end_positions=zeros,
+        example_index=np.array(example_index, dtype=np.int64),
+        offsets=offsets,
+    )
     context = "".join(chr(0x4E00 + k) for k in range(2 * position + 2))
     return windows, [Example(id=str(k), question="", context=context, answers=()) for k in range(count)]
 
@@ -71,8 +75,10 @@ def cases(draw):
     broken = st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0, float(np.finfo(np.float32).min)])
     values = draw(st.sampled_from([few, wide, broken]))
     size = len(lengths) * width
-    logits = [np.array(draw(st.lists(values, min_size=size, max_size=size)), dtype=np.float32).reshape(-1, width)
-              for _ in range(2)]  # fmt: skip
+    logits = [
+        np.array(draw(st.lists(values, min_size=size, max_size=size)), dtype=np.float32).reshape(-1, width)
+        for _ in range(2)
+    ]
     return windows, *logits, examples
 
 

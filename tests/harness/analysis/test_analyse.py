@@ -1,0 +1,209 @@
+"""The analysis of whole runs: complete, interrupted, damaged."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from harness.analysis.model import Analysis, ContenderAnalysis, to_json
+from harness.storage import RUN_FILE, STEPS_FILE, TRIAL_FILE, load_run
+
+
+def contender(analysis: Analysis, name: str) -> ContenderAnalysis:
+    return next(found for found in analysis.contenders if found.name == name)
+
+
+def test_contract_of_analysis_json(make_run: Any, analysed: Any) -> None:
+    data = to_json(analysed(make_run()))
+    json.dumps(data, allow_nan=False)
+    assert (data["schema_version"], data["baseline"], data["noise_floor"]) == (1, "baseline", None)
+    assert data["environment"]["cpu_cores"] == 2
+    assert [found["name"] for found in data["contenders"]] == [
+        "baseline", "amp_bf16", "fused_adamw+sdpa", "channels_last", "compile",
+    ]  # fmt: skip
+    stack = data["contenders"][2]
+    assert stack["parts"] == ["fused_adamw", "sdpa"]
+    assert stack["verdict"] is None
+    assert set(stack["job_speedup"]) == {"estimate", "low", "high"}
+    assert {"baseline", "contender", "difference", "low", "high"} <= set(stack["em"])
+    assert set(stack["epochs"][0]) >= {"epoch", "train_time_s", "train_loss", "em", "f1"}
+    assert list(stack["phases_s"])[-1] == "other"
+    assert stack["work"]["differences"] == []
+    assert stack["energy_j"] is None
+
+
+def test_verdicts_that_need_no_statistics(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    analysis = analysed(make_run())
+    assert contender(analysis, "channels_last").verdict == "NOT_APPLICABLE"
+    assert contender(analysis, "channels_last").reasons == (recorded.NOT_APPLICABLE_REASON,)
+    failed = contender(analysis, "compile")
+    assert (failed.verdict, failed.reasons) == ("FAILED", (recorded.FAILED_REASON,))
+    assert failed.job_speedup is None
+    assert failed.peak_memory_gib is None
+    assert contender(analysis, "baseline").verdict is None
+
+
+def test_speedups_of_a_recorded_run(make_run: Any, analysed: Any) -> None:
+    analysis = analysed(make_run())
+    amp = contender(analysis, "amp_bf16")
+    assert amp.step_speedup.estimate == pytest.approx(1.6, rel=0.05)
+    assert amp.job_speedup.low < amp.job_speedup.estimate < amp.job_speedup.high
+    assert (amp.em.difference, amp.f1.difference) == (pytest.approx(0.4), pytest.approx(0.8))
+    assert amp.seeds == (0, 1)
+    assert sum(amp.phases_s.values()) == pytest.approx(amp.job_time_s)
+    assert contender(analysis, "baseline").job_speedup.estimate == 1.0
+
+
+def test_one_seed_has_no_spread(make_run: Any, analysed: Any) -> None:
+    amp = contender(analysed(make_run(seeds=1)), "amp_bf16")
+    assert (amp.job_speedup.low, amp.job_speedup.high, amp.em.low, amp.f1.high) == (None, None, None, None)
+    assert amp.step_speedup.low is not None
+
+
+def test_gpu_run_has_energy_of_the_training_only(make_run: Any, analysed: Any) -> None:
+    baseline = contender(analysed(make_run(gpu=True)), "baseline")
+    assert baseline.energy_j == pytest.approx(20 * 400.0)
+    assert baseline.peak_memory_gib == pytest.approx(3.21)
+    assert baseline.sampling.samples == 2 * 21
+    assert baseline.profile.time_kind == "device"
+
+
+def test_analysis_is_deterministic_and_holds_no_absolute_path(make_run: Any, analysed: Any, tmp_path: Path) -> None:
+    first, second = make_run("a"), make_run("b")
+    (first / "trials/compile/0" / TRIAL_FILE).write_text("{", encoding="utf-8")
+    (second / "trials/compile/0" / TRIAL_FILE).write_text("{", encoding="utf-8")
+    texts = [json.dumps(to_json(analysed(directory))) for directory in (first, second)]
+    assert texts[0] == texts[1]
+    assert str(tmp_path) not in texts[0]
+
+
+def test_interrupted_run(make_run: Any, analysed: Any) -> None:
+    run = make_run()
+    for trial in ("amp_bf16/1", "fused_adamw+sdpa/0", "fused_adamw+sdpa/1", "baseline/profile"):
+        shutil.rmtree(run / "trials" / trial)
+    analysis = analysed(run)
+    assert contender(analysis, "amp_bf16").seeds == (0,)
+    assert contender(analysis, "amp_bf16").job_speedup.low is None
+    assert "1 of 2 planned fine-tunings" in contender(analysis, "amp_bf16").notes[0]
+    assert contender(analysis, "fused_adamw+sdpa").state == "not_run"
+    assert contender(analysis, "fused_adamw+sdpa").job_speedup is None
+    assert contender(analysis, "baseline").profile is None
+    assert "4 of 11 planned trials have not been run" in analysis.notes[0]
+
+
+def test_missing_baseline_gives_no_speedups(make_run: Any, analysed: Any) -> None:
+    run = make_run()
+    for seed in (0, 1):
+        shutil.rmtree(run / "trials/baseline" / str(seed))
+    analysis = analysed(run)
+    amp = contender(analysis, "amp_bf16")
+    assert (amp.job_speedup, amp.step_speedup, amp.f1.difference, amp.work.equal) == (None, None, None, None)
+    assert amp.f1.contender > 0
+    assert analysis.baseline_contender.state == "not_run"
+    assert "no whole baseline job" in analysis.warnings[0]
+
+
+def test_run_without_any_trial(make_run: Any, analysed: Any) -> None:
+    run = make_run()
+    shutil.rmtree(run / "trials")
+    analysis = analysed(run)
+    assert {found.state for found in analysis.contenders} == {"not_run"}
+    json.dumps(to_json(analysis), allow_nan=False)
+
+
+@pytest.mark.parametrize("damage", ["steps missing", "steps damaged", "trial damaged"])
+def test_damaged_trials_are_named_and_left_out(make_run: Any, analysed: Any, damage: str) -> None:
+    run = make_run()
+    folder = run / "trials/amp_bf16/1"
+    if damage == "steps missing":
+        (folder / STEPS_FILE).unlink()
+    elif damage == "steps damaged":
+        (folder / STEPS_FILE).write_text('{"epoch": 1}\n', encoding="utf-8")
+    else:
+        (folder / TRIAL_FILE).write_text('{"contender": ', encoding="utf-8")
+    analysis = analysed(run)
+    assert contender(analysis, "amp_bf16").seeds == (0,)
+    assert any(note.startswith("Left out: trials/amp_bf16/1/") for note in analysis.notes)
+
+
+def test_one_failed_seed_fails_the_contender(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run()
+    recorded.record_outcome(run, "amp_bf16", 1, "failed", "OutOfMemoryError: no")
+    amp = contender(analysed(run), "amp_bf16")
+    assert (amp.verdict, amp.seeds) == ("FAILED", (0,))
+
+
+def test_failed_profile_is_only_a_note(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run()
+    recorded.edit_trial(run, "baseline/profile", lambda d: d.update(status="failed", reason="boom", profile=None))
+    baseline = analysed(run).baseline_contender
+    assert (baseline.state, baseline.profile) == ("measured", None)
+    assert "boom" in baseline.notes[0]
+
+
+def test_values_that_are_not_finite_become_null(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run(seeds=1)
+
+    def spoil(data: dict[str, Any]) -> None:
+        data["epochs"][1]["train_loss"] = math.nan
+        data["epochs"][2]["f1"] = math.inf
+
+    recorded.edit_trial(run, "amp_bf16/0", spoil)
+    amp = next(c for c in to_json(analysed(run))["contenders"] if c["name"] == "amp_bf16")
+    assert amp["epochs"][1]["train_loss"] is None
+    assert amp["f1"] is None
+    json.dumps(amp, allow_nan=False)
+
+
+def test_busy_machine_and_untrained_baseline_are_warnings(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run(seeds=1)
+    recorded.edit_trial(run, "baseline/0", lambda d: d.update(untrained={"em": 1.0, "f1": 44.0}))
+    path = run / "trials/amp_bf16/0/host.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace(",1.9,", ",6.5,"), encoding="utf-8")
+    busy, learning = analysed(run).warnings
+    assert "training of amp_bf16 the load average reached 6.5 on 2 cores" in busy
+    assert "F1 44.0 before training, 45.0 after it" in learning
+
+
+def test_damaged_samples_leave_energy_unmeasured(make_run: Any, analysed: Any) -> None:
+    run = make_run(gpu=True, seeds=1)
+    (run / "trials/baseline/0/gpu.csv").write_text("nonsense\n1\n", encoding="utf-8")
+    baseline = analysed(run).baseline_contender
+    assert baseline.energy_j is None
+    assert baseline.notes[0].startswith("Left out: trials/baseline/0/gpu.csv is damaged")
+
+
+def test_short_training_states_no_energy(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run(gpu=True, seeds=1)
+
+    def shorten(data: dict[str, Any]) -> None:
+        data["sampling"]["training_end_s"] = data["sampling"]["training_start_s"] + 1.0
+
+    recorded.edit_trial(run, "baseline/0", shorten)
+    baseline = analysed(run).baseline_contender
+    assert baseline.energy_j is None
+    assert "no energy is stated: too short" in baseline.notes[0].lower()
+
+
+def test_trials_of_different_environments_are_told(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run(seeds=1)
+    recorded.edit_trial(run, "amp_bf16/0", lambda d: d["environment"].update(torch_threads=8))
+    assert "torch threads is 2, 8" in analysed(run).notes[0]
+
+
+def test_the_plan_orders_the_contenders(make_run: Any, analysed: Any) -> None:
+    run = make_run()
+    loaded = load_run(run)
+    reordered = replace(loaded.run, trials=tuple(reversed(loaded.run.trials)))
+    (run / RUN_FILE).unlink()
+    from harness.storage import write_json
+
+    write_json(run / RUN_FILE, reordered)
+    assert analysed(run).contenders[0].name == "baseline"

@@ -1,0 +1,58 @@
+"""One real run for all tests that only read one, and a way to make others."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from harness.config import override, preset
+from harness.experiment.runner import execute_run
+from harness.progress import SilentListener
+from harness.storage import load_run
+
+
+class Recorder(SilentListener):
+    """Remembers how each trial ended."""
+
+    def __init__(self):
+        self.ended = []
+
+    def trial_ended(self, trial, record, *, resumed):
+        self.ended.append((trial.folder.removeprefix("trials/"), record.status, resumed))
+
+
+def execute_in(base, name="r", **changes):
+    """Run a configuration of tiny sizes in `base/runs/<name>`; return the loaded run and what the listener heard."""
+    dotted = {key.replace("__", "."): value for key, value in changes.items()}
+    config = override(preset("smoke"), {"save_model": True, **dotted})
+    listener = Recorder()
+    directory = base / "runs" / name
+    execute_run(config, directory, cache_directory=base / "cache", command="c", listener=listener)
+    return load_run(directory), listener
+
+
+@pytest.fixture(scope="session")
+def smoke_base(tmp_path_factory):
+    """A folder with one finished run, `runs/r`; read only."""
+    base = tmp_path_factory.mktemp("smoke")
+    execute_in(base)
+    return base
+
+
+@pytest.fixture
+def smoke_run(smoke_base):
+    return load_run(smoke_base / "runs/r")
+
+
+@pytest.fixture
+def execute_on_copy(smoke_base, tmp_path):
+    """Return a function like `execute_in` on a copy of the finished run; `remove` names trials to take out first."""
+
+    def execute(*, remove=(), **changes):
+        shutil.copytree(smoke_base, tmp_path, dirs_exist_ok=True)
+        for trial in remove:
+            (tmp_path / "runs/r/trials" / trial / "trial.json").unlink()
+        return execute_in(tmp_path, **changes)
+
+    return execute
