@@ -16,7 +16,7 @@ def to_toml(config: dict[str, Any]) -> str:
 
 
 def _line(key: str, value: Any) -> str:
-    return "" if value is None else f"{key} = {_value(value)}"
+    return f"# {key} is not set" if value is None else f"{key} = {_value(value)}"
 
 
 def _value(value: Any) -> str:

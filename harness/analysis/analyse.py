@@ -197,7 +197,8 @@ def _mean_phases(jobs: Sequence[TrialRecord]) -> dict[str, float]:
     """Return each phase's mean over the seeds; a phase that a seed did not have took no time there."""
     names = list(dict.fromkeys(name for job in jobs for name in job.phases_s if name != "other"))
     names += ["other"] if any("other" in job.phases_s for job in jobs) else []
-    return {name: sum(job.phases_s.get(name, 0.0) for job in jobs) / len(jobs) for name in names}
+    means = {name: mean_or_none(job.phases_s.get(name, 0.0) for job in jobs) for name in names}
+    return {name: mean_s for name, mean_s in means.items() if mean_s is not None}
 
 
 def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:

@@ -11,7 +11,7 @@ from random import Random
 
 from harness.data.examples import Example
 from harness.data.generator_passages import Passage, StatedFact, write_passage
-from harness.data.generator_schema import pick
+from harness.data.generator_tables.schema import pick
 from harness.errors import ConfigError
 
 SMALLEST_MEAN_TOKENS = 40
@@ -93,6 +93,6 @@ def _choose_facts(rng: Random, passage: Passage, most: int) -> list[StatedFact]:
 
 
 def _question(rng: Random, fact: StatedFact) -> str:
-    name = fact.thing.full if rng.random() < 0.6 else fact.thing.short
+    name = fact.thing.full if rng.random() < 0.75 else fact.thing.short
     question = pick(rng, fact.kind.asks).replace("{n}", name)
     return question[0].upper() + question[1:]

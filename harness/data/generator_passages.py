@@ -7,16 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from harness.data import generator_nature, generator_people, generator_places, generator_society
 from harness.data.examples import Answer
-from harness.data.generator_schema import FactKind, Name, Topic, pick, shuffled
-
-TOPICS: tuple[Topic, ...] = (
-    *generator_people.TOPICS,
-    *generator_places.TOPICS,
-    *generator_society.TOPICS,
-    *generator_nature.TOPICS,
-)
+from harness.data.generator_tables import TOPICS
+from harness.data.generator_tables.schema import FactKind, Name, Topic, pick, shuffled
 
 _LEADS = (
     "According to the local records, ",
@@ -127,7 +120,7 @@ def _plan(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[_Cl
 
 def _draw_things(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[Name]:
     """Two to six things of one kind, more on a longer passage, whose names can't be mistaken for each other."""
-    count = 2 if tokens < 36 else 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
+    count = 2 if tokens < 45 else 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
     things: list[Name] = []
     while len(things) < count:
         name = topic.naming(rng)
@@ -138,7 +131,7 @@ def _draw_things(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> l
 
 
 def _draw_answer(rng: Random, kind: FactKind, start_year: int, taken: set[str]) -> str:
-    """An answer that the passage doesn't hold yet and that shares no name with a thing in it, as far as there is one."""
+    """An answer that the passage doesn't hold yet and that shares no name with a thing in it, if one is left."""
     for _ in range(20):
         answer = kind.answer.draw(rng, start_year)
         if answer not in taken and not any(word[:4] in taken for word in answer.split() if word.istitle()):
@@ -233,7 +226,7 @@ def _call(rng: Random, claim: _Claim, introduced: set[str], subject: Name | None
     """How the clause names its thing: in full at first, then shorter or by a pronoun where that is unambiguous."""
     if claim.thing.full not in introduced:
         return claim.thing.full
-    if claim.thing is subject and "{n}" not in claim.pattern and rng.random() < 0.25:
+    if claim.thing is subject and "{n}" not in claim.pattern and rng.random() < 0.2:
         return claim.thing.pronoun
     return claim.thing.short if rng.random() < 0.6 else claim.thing.full
 

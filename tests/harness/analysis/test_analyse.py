@@ -154,11 +154,15 @@ def test_values_that_are_not_finite_become_null(make_run: Any, analysed: Any, re
     def spoil(data: dict[str, Any]) -> None:
         data["epochs"][1]["train_loss"] = math.nan
         data["epochs"][2]["f1"] = math.inf
+        data["phases_s"]["saving"] = math.nan
 
     recorded.edit_trial(run, "amp_bf16/0", spoil)
+    recorded.edit_trial(run, "baseline/0", lambda data: data["environment"].update(memory_gib=math.nan))
+    assert to_json(analysed(run))["environment"]["memory_gib"] is None
     amp = next(c for c in to_json(analysed(run))["contenders"] if c["name"] == "amp_bf16")
     assert amp["epochs"][1]["train_loss"] is None
     assert amp["f1"] is None
+    assert "saving" not in amp["phases_s"]
     json.dumps(amp, allow_nan=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from harness.data.generator_schema import AnswerType, Name, listed, pick
+from harness.data.generator_tables.schema import AnswerType, Name, listed, pick
 
 _WOMEN = listed(
     "Ada Agnes Alice Anna Beatrice Carla Celia Clara Dora Edith Elena Eliza Emma Esther Eva Fatima Flora Frieda "
@@ -115,7 +115,7 @@ def year(earliest: int, latest: int) -> AnswerType:
 
 
 def number(lowest: int, highest: int, unit: str = "", step: int = 1) -> AnswerType:
-    """A quantity with its unit in words ("212 kilometres"), or a bare number where the sentence names what it counts."""
+    """A quantity with its unit ("212 kilometres"), or a bare number where the sentence names what it counts."""
 
     def draw(rng: Random, _year: int) -> str:
         return f"{pick(rng, range(lowest, highest + 1, step)):,} {unit}".rstrip()

@@ -1,12 +1,12 @@
-"""Topics of the built-in generator: places that people built (towns, bridges, castles, museums, lighthouses)."""
+"""Topics of the built-in generator: towns, bridges, castles, museums, lighthouses."""
 
 from __future__ import annotations
 
 from random import Random
 
-from harness.data.generator_schema import FactKind, Name, Topic
-from harness.data.generator_values import PERSON, RIVER, TOWN, number, place_name, town_name, year
-from harness.data.generator_words import GOODS, MATERIALS, ROCKS, TREASURES, USES
+from harness.data.generator_tables.schema import FactKind, Name, Topic
+from harness.data.generator_tables.values import PERSON, RIVER, TOWN, number, place_name, town_name, year
+from harness.data.generator_tables.words import GOODS, MATERIALS, ROCKS, TREASURES, USES
 
 
 def _town(rng: Random) -> Name:

@@ -1,10 +1,10 @@
-"""Topics of the built-in generator: people (scientists, writers, composers, politicians, athletes)."""
+"""Topics of the built-in generator: scientists, writers, composers, politicians, athletes."""
 
 from __future__ import annotations
 
-from harness.data.generator_schema import FactKind, Topic
-from harness.data.generator_values import PERSON, TITLE, TOWN, number, person_name, year
-from harness.data.generator_words import DISCOVERIES, INSTRUMENTS, JOBS, LANGUAGES, REFORMS, SCIENCES, SPORTS
+from harness.data.generator_tables.schema import FactKind, Topic
+from harness.data.generator_tables.values import PERSON, TITLE, TOWN, number, person_name, year
+from harness.data.generator_tables.words import DISCOVERIES, INSTRUMENTS, JOBS, LANGUAGES, REFORMS, SCIENCES, SPORTS
 
 _BIRTH_YEAR = FactKind(
     name="birth year",

@@ -1,7 +1,7 @@
 """Records that the built-in generator's tables are made of: answer types, facts, topics, and the things named in them.
 
-To add a fact kind, add one `FactKind` to the `facts` of a topic (`generator_people`, `generator_places`,
-`generator_nature`, `generator_society`). Patterns are plain text with these marks:
+To add a fact kind, add one `FactKind` to the `facts` of a topic in a module beside this one. Patterns are plain text
+with these marks:
 
 - `{s}` the thing spoken of, as the subject of the clause; it may be written as a pronoun ("she").
 - `{n}` the thing spoken of anywhere else (after "of", before "'s"); always its name.

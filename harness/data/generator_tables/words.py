@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.data.generator_values import words
+from harness.data.generator_tables.values import words
 
 SCIENCES = words(
     "science",
@@ -103,8 +103,8 @@ CROPS = words(
 )
 DIETS = words(
     "diet",
-    "beetles, small crabs, pine seeds, earthworms, snails, wild berries, minnows, moths, grasshoppers, spiders, acorns, "
-    "frogs, nectar, ants, water plants",
+    "beetles, small crabs, pine seeds, earthworms, snails, wild berries, minnows, moths, grasshoppers, spiders, "
+    "acorns, frogs, nectar, ants, water plants",
 )
 NESTS = words(
     "nesting place",

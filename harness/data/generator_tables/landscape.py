@@ -1,11 +1,11 @@
-"""Topics of the built-in generator: nature (rivers, mountains, islands, birds, asteroids)."""
+"""Topics of the built-in generator: rivers, mountains, islands."""
 
 from __future__ import annotations
 
 from random import Random
 
-from harness.data.generator_schema import AnswerType, FactKind, Name, Topic, listed, pick
-from harness.data.generator_values import (
+from harness.data.generator_tables.schema import AnswerType, FactKind, Name, Topic, pick
+from harness.data.generator_tables.values import (
     MOUNTAIN,
     PERSON,
     TOWN,
@@ -13,22 +13,9 @@ from harness.data.generator_values import (
     number,
     place_name,
     river_name,
-    surname,
     year,
 )
-from harness.data.generator_words import CROPS, DIETS, FISH, NESTS, ROCKS
-
-_BIRD_MARKS = listed(
-    "crested spotted grey-headed long-tailed white-winged red-backed golden masked striped pale black-throated "
-    "short-billed yellow-eyed silver ringed dusky marsh mountain coastal northern"
-)
-_BIRDS = listed(
-    "warbler finch wren thrush plover heron bunting petrel swift owl sandpiper lark kingfisher pipit rail tern"
-)
-
-
-def _water(rng: Random, _year: int) -> str:
-    return f"{pick(rng, ('Lake', 'the Bay of', 'the Gulf of'))} {place_name(rng, ('sea', 'mouth', 'haven', 'ness'))}"
+from harness.data.generator_tables.words import CROPS, FISH, ROCKS
 
 
 def _river(rng: Random) -> Name:
@@ -47,15 +34,8 @@ def _island(rng: Random) -> Name:
     return Name(full=f"the island of {stem}", short=stem, mark=stem)
 
 
-def _bird(rng: Random) -> Name:
-    mark = pick(rng, _BIRD_MARKS)
-    bird = f"{mark} {pick(rng, _BIRDS)}"
-    return Name(full=f"{surname(rng)}'s {bird}", short=f"the {bird}", mark=mark)
-
-
-def _asteroid(rng: Random) -> Name:
-    stem = place_name(rng, ("ia", "ina", "ella", "is", "ada", "ara", "ona"))
-    return Name(full=f"the asteroid {stem}", short=stem, mark=stem)
+def _water(rng: Random, _year: int) -> str:
+    return f"{pick(rng, ('Lake', 'the Bay of', 'the Gulf of'))} {place_name(rng, ('sea', 'mouth', 'haven', 'ness'))}"
 
 
 RIVER_TOPIC = Topic(
@@ -93,7 +73,11 @@ RIVER_TOPIC = Topic(
             name="fish",
             answer=FISH,
             says=("{s} is rich in {a}", "{s} is a good place to catch {a}", "The most common fish in {n} is the {a}"),
-            asks=("Which fish is {n} rich in?", "Which fish can you catch in {n}?", "What is the most common fish in {n}?"),
+            asks=(
+                "Which fish is {n} rich in?",
+                "Which fish can you catch in {n}?",
+                "What is the most common fish in {n}?",
+            ),
         ),
         FactKind(
             name="largest town",
@@ -109,6 +93,7 @@ RIVER_TOPIC = Topic(
         ),
     ),
 )
+
 
 MOUNTAIN_TOPIC = Topic(
     name="mountain",
@@ -139,7 +124,11 @@ MOUNTAIN_TOPIC = Topic(
         FactKind(
             name="first climbed",
             answer=year(0, 45),
-            says=("{s} was first climbed in {a}", "{s} was first climbed in [the summer of {a}]", "In {a}, {n} was climbed"),
+            says=(
+                "{s} was first climbed in {a}",
+                "{s} was first climbed in [the summer of {a}]",
+                "In {a}, {n} was climbed",
+            ),
             asks=("When was {n} first climbed?", "In what year was {n} climbed?"),
         ),
         FactKind(
@@ -156,6 +145,7 @@ MOUNTAIN_TOPIC = Topic(
         ),
     ),
 )
+
 
 ISLAND = Topic(
     name="island",
@@ -203,97 +193,5 @@ ISLAND = Topic(
     ),
 )
 
-BIRD = Topic(
-    name="bird",
-    naming=_bird,
-    openings=(
-        "The wetlands are a refuge for several little-known birds",
-        "Birdwatchers travel far to see the rarer species of the delta",
-    ),
-    asides=(
-        "{s} sings only at dawn",
-        "{s} was long thought to be extinct",
-        "Farmers are glad when {s} returns in spring",
-    ),
-    facts=(
-        FactKind(
-            name="diet",
-            answer=DIETS,
-            says=("{s} feeds on {a}", "{s} mostly eats {a}", "The main food of {n} is {a}"),
-            asks=("What does {n} feed on?", "What does {n} mostly eat?", "What is the main food of {n}?"),
-        ),
-        FactKind(
-            name="nest",
-            answer=NESTS,
-            says=("{s} nests in {a}", "{s} builds its nest in {a}", "The nests of {n} are found in {a}"),
-            asks=("Where does {n} nest?", "Where does {n} build its nest?", "Where are the nests of {n} found?"),
-        ),
-        FactKind(
-            name="weight",
-            answer=number(12, 260, "grams"),
-            says=("{s} weighs {a}", "{s} reaches a weight of {a}", "The weight of {n} is {a}"),
-            asks=("How much does {n} weigh?", "What is the weight of {n}?"),
-        ),
-        FactKind(
-            name="wingspan",
-            answer=number(15, 95, "centimetres"),
-            says=("{s} has a wingspan of {a}", "{s} spreads its wings to {a}", "The wingspan of {n} is {a}"),
-            asks=("What is the wingspan of {n}?", "How large is the wingspan of {n}?"),
-        ),
-        FactKind(
-            name="described by",
-            answer=PERSON,
-            says=("{s} was first described by {a}", "{s} was first drawn by {a}", "{a} first described {n}"),
-            asks=("Who first described {n}?", "By whom was {n} first described?", "Who first drew {n}?"),
-        ),
-    ),
-)
 
-ASTEROID = Topic(
-    name="asteroid",
-    naming=_asteroid,
-    start_years=(1845, 1930),
-    openings=(
-        "Amateur observers found many small bodies between the planets",
-        "Photographic plates made the search for asteroids much easier",
-    ),
-    asides=(
-        "{s} is too faint to be seen without a telescope",
-        "{s} tumbles slowly as it moves",
-        "Later measurements showed that {s} is covered with dust",
-    ),
-    facts=(
-        FactKind(
-            name="discoverer",
-            answer=PERSON,
-            says=("{s} was discovered by {a}", "{s} was first seen by {a}", "{a} discovered {n}"),
-            asks=("Who discovered {n}?", "Who first saw {n}?", "By whom was {n} discovered?"),
-        ),
-        FactKind(
-            name="discovery year",
-            answer=year(0, 40),
-            says=("{s} was discovered in {a}", "{s} was first seen in {a}", "The discovery of {n} dates from {a}"),
-            asks=("When was {n} discovered?", "In what year was {n} discovered?", "In which year was {n} first seen?"),
-        ),
-        FactKind(
-            name="diameter",
-            answer=number(3, 420, "kilometres"),
-            says=("{s} has a diameter of {a}", "{s} measures {a} across", "The diameter of {n} is {a}"),
-            asks=("What is the diameter of {n}?", "How much does {n} measure across?"),
-        ),
-        FactKind(
-            name="orbit",
-            answer=number(400, 4_200, "days", step=10),
-            says=("{s} orbits the sun in {a}", "{s} completes an orbit in {a}", "One orbit of {n} takes {a}"),
-            asks=("How long does one orbit of {n} take?", "In how many days does {n} orbit the sun?"),
-        ),
-        FactKind(
-            name="observatory",
-            answer=TOWN,
-            says=("{s} was found from {a}", "{s} was photographed in {a}", "{a} is where {n} was found"),
-            asks=("From where was {n} found?", "Where was {n} photographed?", "Where was {n} found?"),
-        ),
-    ),
-)
-
-TOPICS = (RIVER_TOPIC, MOUNTAIN_TOPIC, ISLAND, BIRD, ASTEROID)
+TOPICS = (RIVER_TOPIC, MOUNTAIN_TOPIC, ISLAND)
