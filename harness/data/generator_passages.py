@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -28,9 +29,11 @@ _TAILS = (
     ", according to an old register",
     ", as a small plaque recalls",
 )
-_TOKENS_PER_WORD = 0.61
-_TOKENS_PER_CHARACTER = 0.123
+_TOKENS_PER_WORD = 0.40
+_TOKENS_PER_CHARACTER = 0.145
 """Both fitted to bert-base-uncased on generated passages, where composed names cost more pieces than common words."""
+_SHORT_TOKENS = 60
+"""Below this, three things with a fact each would leave no choice between relations."""
 _SECTION_TOKENS = 300
 """A passage that is longer takes up another topic: one topic has no more than about this to tell."""
 
@@ -101,7 +104,7 @@ def _plan(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[_Cl
     named: list[Name] = []
     planned = 0.0
     asides = shuffled(rng, topic.asides)
-    for rank, kind in shuffled(rng, tuple(enumerate(topic.facts))):
+    for rank, kind in _order_kinds(rng, topic):
         for thing in shuffled(rng, things):
             answer = _draw_answer(rng, kind, start, taken)
             claim = _Claim(thing=thing, kind=kind, rank=rank, pattern=_vary(rng, pick(rng, kind.says)), answer=answer)
@@ -118,9 +121,29 @@ def _plan(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[_Cl
     return claims
 
 
+def _order_kinds(rng: Random, topic: Topic) -> list[tuple[int, FactKind]]:
+    """The topic's facts with their ranks, at random but each answer type once before any comes again.
+
+    A short passage takes only the first few, and those should differ in what they are asked for with.
+    """
+    seen: Counter[str] = Counter()
+    rounds: list[tuple[int, int, FactKind]] = []
+    for rank, kind in shuffled(rng, tuple(enumerate(topic.facts))):
+        rounds.append((seen[kind.answer.name], rank, kind))
+        seen[kind.answer.name] += 1
+    return [(rank, kind) for _, rank, kind in sorted(rounds, key=lambda entry: entry[0])]
+
+
+def _count_things(rng: Random, tokens: float) -> int:
+    """How many things a passage compares; a very short one has room for one or two with more than one fact each."""
+    if tokens < _SHORT_TOKENS:
+        return pick(rng, (1, 2))
+    return 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
+
+
 def _draw_things(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[Name]:
-    """Two to six things of one kind, more on a longer passage, whose names can't be mistaken for each other."""
-    count = 2 if tokens < 45 else 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
+    """Things of one kind whose names can't be mistaken for each other."""
+    count = _count_things(rng, tokens)
     things: list[Name] = []
     while len(things) < count:
         name = topic.naming(rng)

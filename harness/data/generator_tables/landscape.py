@@ -83,7 +83,7 @@ RIVER_TOPIC = Topic(
             name="largest town",
             answer=TOWN,
             says=("{s} passes through {a}", "{s} turns north at {a}", "The largest town on {n} is {a}"),
-            asks=("Which town does {n} pass?", "What is the largest town on {n}?", "Which town lies on {n}?"),
+            asks=("Which town does {n} pass through?", "What is the largest town on {n}?", "Which town lies on {n}?"),
         ),
         FactKind(
             name="crossings",

@@ -127,14 +127,14 @@ WRITER = Topic(
                 "{s} earned a living as {a}",
                 "Before turning to books, {s} worked as {a}",
             ),
-            asks=("What did {n} work as?", "How did {n} earn a living?", "What was the job {n} first worked in?"),
+            asks=("What did {n} work as?", "What was the first job of {n}?", "As what did {n} earn a living?"),
         ),
         FactKind(
             name="translations",
             answer=LANGUAGES,
             says=(
                 "{s} translated poems from {a}",
-                "{s} also translated plays written in {a}",
+                "{s} translated plays written in {a}",
                 "From {a}, {s} translated two long poems",
             ),
             asks=("From which language did {n} translate?", "What language did {n} translate from?"),
@@ -177,7 +177,7 @@ COMPOSER = Topic(
         FactKind(
             name="songs",
             answer=number(45, 400),
-            says=("{s} published {a} songs", "{s} also composed {a} songs", "The archive holds {a} songs by {n}"),
+            says=("{s} published {a} songs", "{s} composed {a} songs", "The archive holds {a} songs by {n}"),
             asks=("How many songs did {n} compose?", "What number of songs did {n} publish?"),
         ),
         _CHILDHOOD,
