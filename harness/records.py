@@ -13,6 +13,9 @@ from harness.config import RunConfig
 SCHEMA_VERSION = 1
 """Raised when a field of a record changes its meaning; readers refuse what they don't know."""
 
+BASELINE = "baseline"
+"""The contender without any strategy."""
+
 Status = Literal["done", "failed", "not_applicable"]
 
 
@@ -178,9 +181,9 @@ class TrialRecord:
     phases_s: dict[str, float] = field(default_factory=dict)
     """Disjoint parts of the job, in order; "other" is what no phase covers."""
     job_time_s: float | None = None
-    """From the start of the process to the last byte saved, what the user waits for; without `excluded_s`."""
+    """From the start of the process to the last byte saved: what the user waits for."""
     excluded_s: float = 0.0
-    """Time for the harness's own purposes (evaluating the untrained model), not part of the job."""
+    """Time after the job for the harness's own purposes (evaluating the untrained model), no part of `job_time_s`."""
     compile_cache: Literal["cold", "warm"] | None = None
     """State of the compiler caches at the start; None when nothing was compiled."""
     untrained: QualityRecord | None = None

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import StrategyError
+from harness.records import BASELINE
 from harness.strategy import Strategy
-
-BASELINE = "baseline"
-"""The contender without any strategy."""
 
 BUILTIN_PACKAGE = "optimizations"
 """Imported by name: it depends on this module, not the other way round."""

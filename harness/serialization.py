@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
+from collections.abc import Hashable
 from typing import Any, Literal, TypeVar
 
 from harness.errors import ConfigError
@@ -19,7 +21,7 @@ def build(cls: type[T], data: Any, path: str = "") -> T:
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{path.rstrip('.') or cls.__name__} is {data!r}", remedy="give a table of settings")
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(typing.cast(Hashable, cls))
     unknown = sorted(set(data) - set(hints))
     if unknown:
         raise ConfigError(f"unknown setting {path}{unknown[0]}", remedy=f"known here: {', '.join(sorted(hints))}")
@@ -28,6 +30,12 @@ def build(cls: type[T], data: Any, path: str = "") -> T:
         return cls(**values)
     except TypeError as error:
         raise ConfigError(f"{path or cls.__name__}: {error}", remedy="add the missing setting") from None
+
+
+@functools.cache
+def _type_hints(cls: Any) -> dict[str, Any]:
+    """Looking them up takes far longer than building a record, and a run has many thousands of steps."""
+    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 from harness.analysis import notes as notes_about
 from harness.analysis.kernels import ProfileSummary, summarise_profile
 from harness.analysis.model import (
-    BASELINE,
     Analysis,
     ContenderAnalysis,
     EpochRow,
@@ -31,7 +30,7 @@ from harness.analysis.statistics import (
 )
 from harness.analysis.work import compare_work
 from harness.config import to_dict
-from harness.records import MemoryRecord, StrategyRecord, TrialRecord
+from harness.records import BASELINE, MemoryRecord, StrategyRecord, TrialRecord
 from harness.storage import LoadedRun, LoadedTrial
 
 

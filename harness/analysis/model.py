@@ -11,10 +11,7 @@ from harness.analysis.kernels import ProfileSummary
 from harness.analysis.sampling import SamplingSummary
 from harness.analysis.statistics import Difference, Estimate, Throughput
 from harness.analysis.work import Work
-from harness.records import MemoryRecord, QualityRecord, StrategyRecord
-
-BASELINE = "baseline"
-"""The contender without any strategy."""
+from harness.records import BASELINE, MemoryRecord, QualityRecord, StrategyRecord
 
 ANALYSIS_SCHEMA_VERSION = 1
 """Raised when a key of `analysis.json` changes its meaning."""

@@ -269,8 +269,12 @@ def _is_consistent(windows: Windows) -> bool:
         return False
     count, tokens = len(windows), (int(starts[-1]),)
     shapes = {
-        "input_ids": tokens, "token_type_ids": tokens, "offsets": (*tokens, 2),
-        "start_positions": (count,), "end_positions": (count,), "example_index": (count,),
+        "input_ids": tokens,
+        "token_type_ids": tokens,
+        "offsets": (*tokens, 2),
+        "start_positions": (count,),
+        "end_positions": (count,),
+        "example_index": (count,),
     }
     return all(getattr(windows, name).shape == shape for name, shape in shapes.items())
 

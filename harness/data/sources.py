@@ -40,8 +40,10 @@ def _generate(config: DataConfig) -> tuple[list[Example], list[Example]]:
     from harness.data.generator import generate_examples
 
     if config.train_size is None or config.validation_size is None:
-        raise DataError("the generator was not told how many questions to make",
-                        remedy="give data.train_size and data.validation_size")
+        raise DataError(
+            "the generator was not told how many questions to make",
+            remedy="give data.train_size and data.validation_size",
+        )
     # Two different seeds from each one, so that no run validates on what another run trained on.
     first = 2 * config.generator_seed
     mean_tokens = config.generator_mean_tokens
@@ -121,15 +123,18 @@ def _read_json(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path} can't be read: {error.strerror or error}", remedy="give a readable file") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error.reason} at byte {error.start}",
-                        remedy="save the file as UTF-8") from None
+        raise DataError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}", remedy="save the file as UTF-8"
+        ) from None
     if not text.strip():
         raise DataError(f"{path} is empty", remedy="give a SQuAD v1.1 JSON file")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-                        remedy="correct that place, or fetch the file again") from None
+        raise DataError(
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+            remedy="correct that place, or fetch the file again",
+        ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON: {error}", remedy="fetch the file again") from None
 
@@ -183,8 +188,9 @@ def _file_questions(root: _Node) -> Iterator[Example]:
         for paragraph in article.items("paragraphs"):
             context = paragraph.text("context")
             for question in paragraph.items("qas"):
-                answers = [(node.text("text"), node.field("answer_start", int).value)
-                           for node in question.items("answers")]
+                answers = [
+                    (node.text("text"), node.field("answer_start", int).value) for node in question.items("answers")
+                ]
                 # v2 gives plausible answers elsewhere, but some tools keep them here and only set the mark.
                 if question.value.get("is_impossible") is True:
                     answers = []

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.config import RunConfig
-from harness.registry import BASELINE, resolve
+from harness.records import BASELINE
+from harness.registry import resolve
 
 PROFILE_FOLDER = "profile"
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import harness
 from harness.config import BUNDLED_MODEL, RunConfig
@@ -46,7 +47,7 @@ def run_in_process(spec: TrialSpec, on_progress: OnProgress) -> TrialRecord:
         timer = threading.Timer(spec.config.trial_timeout_s, _end, [process])
         timer.start()
         try:
-            _forward_progress(process, on_progress)
+            _forward_progress(process, on_progress, log)
             returncode = process.wait()
         finally:
             timed_out = timer.finished.is_set() and process.poll() is not None
@@ -75,14 +76,15 @@ def needs_hub(config: RunConfig) -> bool:
     return config.data.source == "hub" or not is_local
 
 
-def _forward_progress(process: subprocess.Popen[str], on_progress: OnProgress) -> None:
-    if process.stdout is None:
-        return
-    for line in process.stdout:
-        # Libraries may print too; only our own JSON lines are progress.
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+def _forward_progress(process: subprocess.Popen[str], on_progress: OnProgress, log: TextIO) -> None:
+    """Hand our own JSON lines on; what libraries print goes to the log."""
+    for line in process.stdout or ():
+        try:
             event = json.loads(line)
             on_progress(event["phase"], event["done"], event["total"])
+        except (ValueError, KeyError, TypeError):
+            log.write(line)
+            log.flush()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,9 +13,9 @@ import torch
 import transformers
 
 from harness import registry
-from harness.data.examples import Example
 from harness.errors import HarnessError
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
+from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.memory import read_peaks, reset_peaks
@@ -22,16 +23,15 @@ from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, make_sampler
 from harness.measurement.samples import write_samples_csv
 from harness.records import (
+    BASELINE,
     EpochRecord,
     ExamplePrediction,
-    QualityRecord,
     SamplingRecord,
     StepRecord,
     StrategyRecord,
     TrialRecord,
     TrialSpec,
 )
-from harness.registry import BASELINE
 from harness.storage import write_predictions, write_steps
 from harness.strategy import Strategy, TrainSetup
 from harness.training.baseline import build_baseline, describe
@@ -46,8 +46,6 @@ from harness.training.loop import (
     warm_up,
 )
 from harness.training.model import check_length, load_model
-from harness.training.spans import best_answers
-from harness.training.squad_metric import evaluate_answers
 
 Report = Callable[[str, int, int], None]
 """(phase, done, total): progress for whoever waits."""
@@ -64,9 +62,9 @@ class TrialClock:
         """Seconds since the process was asked for."""
         return time.time() - self._spawned_at_s
 
-    def finish(self, excluded_s: float) -> tuple[float, dict[str, float]]:
+    def finish(self) -> tuple[float, dict[str, float]]:
         """Return job time and phases; "other" is what no phase covers."""
-        job_time_s = self.elapsed_s() - excluded_s
+        job_time_s = self.elapsed_s()
         phases_s = dict(self.phases.phases_s)
         phases_s["other"] = max(0.0, job_time_s - sum(phases_s.values()))
         return job_time_s, phases_s
@@ -92,7 +90,10 @@ def run_trial(spec: TrialSpec, clock: TrialClock, report: Report) -> TrialRecord
     reset_peaks(device)
     record = TrialRecord(contender=spec.contender, kind=spec.kind, seed=spec.seed, status="done")
     sampler = make_sampler(
-        device_type=device.type, gpu_uuid=gpu_uuid(device), interval_s=spec.config.sampler_interval_s
+        device_type=device.type,
+        gpu_uuid=gpu_uuid(device),
+        interval_s=spec.config.sampler_interval_s,
+        root_pid=os.getppid(),  # the parent is the harness, which may hold a CUDA context too
     )
     with sampler:
         prepared = prepare_setup(spec, clock, device, report)
@@ -150,11 +151,8 @@ def run_job(
 ) -> tuple[TrialRecord, float, float]:
     """Fine-tune and evaluate; return the record and when training began and ended (epoch seconds)."""
     setup, inputs = prepared.setup, prepared.inputs
-    evaluation = Evaluation(setup=setup, inputs=inputs, phases=clock.phases)
-    excluded_s, untrained = 0.0, None
+    validation = Validation(setup=setup, inputs=inputs, phases=clock.phases)
     predictions: dict[int, list[ExamplePrediction]] = {}
-    if spec.contender == BASELINE and spec.seed == 0:
-        untrained, predictions[0], excluded_s = evaluation.untrained()
     caches_before = _is_filled(spec.compile_cache_directory)
     with clock.phases.measure("warm_up"):
         report("warm-up", 0, 1)
@@ -162,37 +160,52 @@ def run_job(
         trainer = make_trainer(setup, inputs.train_windows)
         warm_up(trainer)
     compile_cache = _cache_state(caches_before, _is_filled(spec.compile_cache_directory))
-    record = replace(record, untrained=untrained, knobs=describe(setup, trainer.optimizer), compile_cache=compile_cache)
+    record = replace(record, knobs=describe(setup, trainer.optimizer), compile_cache=compile_cache)
     training_start_s = time.time()
-    epochs, results = train_all_epochs(spec, trainer, evaluation, predictions, report)
+    epochs, results = train_all_epochs(spec, trainer, validation, predictions, report)
     training_end_s = time.time()
     with clock.phases.measure("saving"):
         write_predictions(Path(spec.directory), predictions)
         if spec.config.save_model:
             save_weights(setup, inputs, Path(spec.directory) / "model")
-    job_time_s, phases_s = clock.finish(excluded_s)
+    job_time_s, phases_s = clock.finish()
     done = replace(
         record,
         phases_s=phases_s,
         job_time_s=job_time_s,
-        excluded_s=excluded_s,
         epochs=tuple(epochs),
         work=account_work(results),
         memory=read_peaks(setup.device),
     )
+    if spec.contender == BASELINE and spec.seed == 0:
+        done = add_untrained(spec, prepared, done, predictions)
     return done, training_start_s, training_end_s
+
+
+def add_untrained(
+    spec: TrialSpec, prepared: Prepared, record: TrialRecord, predictions: dict[int, list[ExamplePrediction]]
+) -> TrialRecord:
+    """Return the record with what the model scored before training; its answers become epoch 0 of `predictions`.
+
+    It comes after the job, on a model made anew: before it, it would warm the process up and spare the baseline time.
+    """
+    fresh = replace(prepared.setup, model=load_model(spec.config.model, seed=spec.seed, device=prepared.setup.device))
+    untrained = Validation(setup=fresh, inputs=prepared.inputs, phases=PhaseClock())
+    quality, predictions[0], excluded_s = untrained.run()
+    write_predictions(Path(spec.directory), predictions)
+    return replace(record, untrained=quality, excluded_s=excluded_s)
 
 
 def train_all_epochs(
     spec: TrialSpec,
     trainer: Trainer,
-    evaluation: Evaluation,
+    validation: Validation,
     predictions: dict[int, list[ExamplePrediction]],
     report: Report,
 ) -> tuple[list[EpochRecord], list[EpochResult]]:
     """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost."""
     epochs, results, steps = [], [], list[StepRecord]()
-    phases = evaluation.phases
+    phases = validation.phases
     for epoch in range(1, trainer.setup.training.epochs + 1):
         if len(steps) >= trainer.total_steps:
             break
@@ -213,7 +226,7 @@ def train_all_epochs(
                 remedy="see steps.jsonl for where it began",
             )
         report("evaluation", epoch, trainer.setup.training.epochs)
-        quality, predictions[epoch], time_s = evaluation.run()
+        quality, predictions[epoch], time_s = validation.run()
         epochs.append(
             EpochRecord(
                 epoch=epoch,
@@ -225,42 +238,6 @@ def train_all_epochs(
             )
         )
     return epochs, results
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """The validation of one trial, phase by phase."""
-
-    setup: TrainSetup
-    inputs: Inputs
-    phases: PhaseClock
-
-    def run(self) -> tuple[QualityRecord, list[ExamplePrediction], float]:
-        """Return EM and F1, every answer, and the seconds it took."""
-        start_s = time.perf_counter()
-        with self.phases.measure("evaluation"):
-            starts, ends = self.setup.evaluate(self.setup, self.inputs.validation_windows)
-        with self.phases.measure("span_search"):
-            texts = best_answers(
-                self.inputs.validation_windows,
-                starts,
-                ends,
-                self.inputs.validation,
-                max_answer_tokens=self.inputs.max_answer_tokens,
-            )
-        with self.phases.measure("scoring"):
-            em, f1, rows = score(self.inputs.validation, texts)
-        return QualityRecord(em=em, f1=f1), rows, time.perf_counter() - start_s
-
-    def untrained(self) -> tuple[QualityRecord, list[ExamplePrediction], float]:
-        """Evaluate before training; the time is no part of the job, so no phase is charged."""
-        return replace(self, phases=PhaseClock()).run()
-
-
-def score(examples: list[Example], texts: list[str]) -> tuple[float, float, list[ExamplePrediction]]:
-    """Return EM and F1 in percent and each example's score."""
-    references = [[answer.text for answer in example.answers] for example in examples]
-    return evaluate_answers([example.id for example in examples], texts, references)
 
 
 def run_profile(spec: TrialSpec, prepared: Prepared, record: TrialRecord, report: Report) -> TrialRecord:

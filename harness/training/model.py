@@ -71,6 +71,7 @@ def _short_name(source: str) -> str:
 
 
 def uses_known_sizes(config: ModelConfig) -> bool:
+    """Whether the model is one of `KNOWN_SIZES` with random weights, and so needs no hub."""
     return config.weights == "random" and not Path(config.source).is_dir() and _short_name(config.source) in KNOWN_SIZES
 
 
