@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.status import Status
 
 from harness.experiment.plan import PlannedTrial
 from harness.experiment.runner import Listener
@@ -27,16 +28,21 @@ class SilentListener:
 
 
 class BarListener:
-    """Draws two bars and a line for each trial that ended."""
+    """Draws two bars and a line for each trial that ended.
 
-    def __init__(self, progress: Progress) -> None:
+    The bars start with the first trial: a mistake found before it prints its one line and nothing else.
+    """
+
+    def __init__(self, progress: Progress, preparing: Status) -> None:
         self._progress = progress
+        self._preparing = preparing
         self._trials: TaskID = progress.add_task("trials", total=None)
         self._phase: TaskID = progress.add_task("", total=None)
         self._label = ""
 
     def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
         """Name the trial on the upper bar; the first one makes the bars appear."""
+        self._preparing.stop()
         self._progress.start()
         self._label = describe_trial(trial)
         self._progress.update(self._trials, description=self._label, completed=number - 1, total=total)
@@ -79,10 +85,13 @@ def make_listener(console: Console, *, show: bool) -> Iterator[Listener]:
     if not show:
         yield SilentListener()
         return
-    # The bars start with the first trial: a mistake found before it prints one line and nothing else.
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=console)
+    preparing = console.status("checking settings, model and data")
+    listener = BarListener(progress, preparing)
+    preparing.start()
     try:
-        yield BarListener(progress)
+        yield listener
     finally:
+        preparing.stop()
         progress.stop()

@@ -86,7 +86,7 @@ def speedup(estimate: Estimate | None, *, ranges: bool = True) -> str:
 
 
 def quality(difference: Difference | None, *, alone: bool = False, ranges: bool = True) -> str:
-    """Return EM or F1 with the difference to the baseline and its range: 18.4 (+0.4; −0.2 to +1.0)."""
+    """Return EM or F1 with the difference to the baseline and its interval: 18.4 (+0.4; −0.2 to +1.0)."""
     if difference is None or difference.contender is None:
         return NOT_MEASURED
     value = decimal(difference.contender)

@@ -111,13 +111,15 @@ def _f1(contender: ContenderAnalysis) -> str:
     if contender.f1 is None or contender.f1.difference is None:
         return "F1 not measured"
     change = signed(contender.f1.difference)
-    return f"F1 {change} points" if change != "0.0" else "the same F1"
+    if contender.f1.low is None or contender.f1.high is None:
+        return f"F1 {change} points"
+    return f"F1 {change} points with a 95 % interval of {signed(contender.f1.low)} to {signed(contender.f1.high)}"
 
 
 def _spread_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
     estimate = contender.job_speedup
     if estimate is None or estimate.low is None or estimate.high is None:
-        return "one seed: no spread"
+        return "one seed: no spread of the speedups"
     seeds = len(set(contender.seeds) & set(analysis.baseline_contender.seeds))
     return f"range of the job speedup over {seeds} seeds: {estimate.low:.2f} to {estimate.high:.2f}"
 
@@ -139,19 +141,22 @@ def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
         "start of the process to the last byte saved. Step: the training time per epoch alone."
     ]
     if seeds <= 1:
-        notes.append("One seed: job speedup, EM and F1 have no spread, and a difference may be chance.")
+        notes.append(
+            "One seed: the job speedup has no spread, and what another seed would have given is in no interval."
+        )
     if not ranges:
         notes.append("In brackets: the difference to the baseline in points. The ranges are in the report.")
     elif seeds <= 1:
         notes.append(
             "In brackets after a step speedup: the lowest and highest epoch (a range, not a confidence interval). "
-            "After EM and F1: the difference to the baseline in points."
+            "After EM and F1: the difference to the baseline in points, then its 95 % interval over the questions "
+            "(paired bootstrap)."
         )
     else:
         notes.append(
             f"In brackets after a speedup: the lowest and highest value seen, over {seeds} seeds for the job, over all "
-            "pairs of seed and epoch for the step. After EM and F1: the difference to the baseline in points, then its "
-            f"lowest and highest value over {seeds} seeds. These are ranges, not confidence intervals."
+            "pairs of seed and epoch for the step: ranges, not confidence intervals. After EM and F1: the difference "
+            "to the baseline in points, then its 95 % interval over seeds and questions (paired bootstrap)."
         )
     number = "one seed is" if seeds <= 1 else f"{seeds} seeds alone are"
     notes.append(f"“measured” is not a verdict: {number} not enough, and the statistics for one are not there yet.")

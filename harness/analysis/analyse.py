@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis import notes as notes_about
+from harness.analysis.bootstrap import difference_interval
 from harness.analysis.kernels import ProfileSummary, summarise_profile
 from harness.analysis.model import (
     Analysis,
@@ -54,10 +55,11 @@ def analyse(loaded: LoadedRun) -> Analysis:
     """Return what the records of a run say. Damaged or missing trials are named and left out, never guessed."""
     names = list(dict.fromkeys([BASELINE, *(_contender_of(folder) for folder in loaded.run.trials)]))
     contenders = [_sort_out(loaded, name) for name in names]
+    reference = contenders[0].done
     baseline = contenders[0].jobs
     untrained = next((job.untrained for job in baseline if job.untrained is not None), None)
     environment = (baseline[0].environment if baseline else None) or loaded.run.environment
-    analysed = tuple(_analyse_contender(trials, baseline, environment, loaded) for trials in contenders)
+    analysed = tuple(_analyse_contender(trials, reference, environment, loaded) for trials in contenders)
     samplings = {contender.name: contender.sampling for contender in analysed}
     warnings = notes_about.run_warnings(untrained, baseline, samplings, environment)
     return Analysis(
@@ -102,9 +104,10 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
 
 
 def _analyse_contender(
-    trials: _Trials, baseline: Sequence[TrialRecord], environment: dict[str, Any], loaded: LoadedRun
+    trials: _Trials, reference: Sequence[LoadedTrial], environment: dict[str, Any], loaded: LoadedRun
 ) -> ContenderAnalysis:
     jobs, is_baseline = trials.jobs, trials.name == BASELINE
+    baseline = [trial.record for trial in reference]
     pairs = pair_by_seed(baseline, jobs)
     itself = Estimate(estimate=1.0) if is_baseline and jobs else None
     state, verdict, reasons = _judge(trials)
@@ -125,8 +128,8 @@ def _analyse_contender(
         train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
         job_speedup=itself or job_speedup(pairs),
         step_speedup=itself or step_speedup(pairs),
-        em=compare_quality("em", baseline, jobs),
-        f1=compare_quality("f1", baseline, jobs),
+        em=compare_quality("em", baseline, jobs, difference_interval("em", reference, trials.done)),
+        f1=compare_quality("f1", baseline, jobs, difference_interval("f1", reference, trials.done)),
         peak_memory_gib=None if memory is None else _headline_memory(memory),
         memory=memory,
         energy_j=None if sampling is None else sampling.energy_j,

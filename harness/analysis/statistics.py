@@ -41,7 +41,7 @@ class Difference:
     difference: float | None
     """Contender minus baseline."""
     low: float | None
-    """The lowest difference of any seed; None with one seed."""
+    """Lower bound of the difference's 95 % interval; None without the scores of single questions."""
     high: float | None
     contender_low: float | None
     """The contender's lowest value of any seed; None with one seed."""
@@ -116,11 +116,14 @@ def _ratio(baseline_s: float | None, contender_s: float | None) -> float | None:
 
 
 def compare_quality(
-    name: QualityName, baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord]
+    name: QualityName,
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    interval: tuple[float, float] | None = None,
 ) -> Difference | None:
     """Compare the last epoch's EM or F1. With partners, means and differences are over the paired seeds only.
 
-    None if the contender has no value.
+    `interval` is the difference's, from `harness.analysis.bootstrap`. None if the contender has no value.
     """
     pairs = pair_by_seed(baseline, contender)
     measured = [
@@ -135,7 +138,7 @@ def compare_quality(
     if not own:
         return None
     differences = [second - first for first, second in measured]
-    low, high = value_range(differences)
+    low, high = interval if differences and interval is not None else (None, None)
     contender_low, contender_high = value_range(own)
     return Difference(
         baseline=fmean(first for first, _ in measured) if measured else None,

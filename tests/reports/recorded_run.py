@@ -31,6 +31,7 @@ from harness.records import (
 from harness.storage import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
 
 EPOCHS, STEPS_PER_EPOCH, BATCH = 3, 8, 16
+QUESTIONS = 250
 TRAINING_START_S = 1_700_000_010.0
 FACTORS = {"baseline": 1.0, "amp_bf16": 1.6, "fused_adamw+sdpa": 1.25}
 """How many times faster each measured contender trains."""
@@ -113,11 +114,20 @@ def record_job(directory: Path, name: str, seed: int, *, gpu: bool = False) -> N
     factor = FACTORS[name] * (1.0 + 0.02 * seed)
     steps = make_steps(name, factor, seed)
     write_steps(folder, steps)
-    row = ExamplePrediction(id="q1", text="an answer", em=1.0, f1=1.0)
-    write_predictions(folder, {epoch: [row] for epoch in range(1, EPOCHS + 1)})
-    file = "gpu.csv" if gpu else "host.csv"
-    write_samples_csv(folder / file, make_samples(gpu=gpu))
-    write_json(folder / TRIAL_FILE, job_record(name, seed, factor, steps, file, gpu=gpu))
+    record = job_record(name, seed, factor, steps, "gpu.csv" if gpu else "host.csv", gpu=gpu)
+    write_predictions(folder, {epoch.epoch: make_predictions(epoch) for epoch in record.epochs})
+    write_samples_csv(folder / ("gpu.csv" if gpu else "host.csv"), make_samples(gpu=gpu))
+    write_json(folder / TRIAL_FILE, record)
+
+
+def make_predictions(epoch: EpochRecord) -> list[ExamplePrediction]:
+    """Return answers whose means are the epoch's EM and F1, as near as 250 questions allow."""
+    right = round(QUESTIONS * (epoch.em or 0.0) / 100)
+    partly = (QUESTIONS * (epoch.f1 or 0.0) / 100 - right) / (QUESTIONS - right)
+    return [
+        ExamplePrediction(id=f"q{i}", text="an answer", em=float(i < right), f1=1.0 if i < right else partly)
+        for i in range(QUESTIONS)
+    ]
 
 
 def make_steps(name: str, factor: float, seed: int) -> list[StepRecord]:

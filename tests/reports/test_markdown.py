@@ -58,7 +58,8 @@ def test_first_lines_answer_the_question(make_run: Any, analysed: Any) -> None:
     text = render_markdown(analysed(make_run(seeds=1)))
     sentence = text.splitlines()[2]
     assert sentence.startswith("**Fastest: `amp_bf16`, job 1.2")
-    assert "F1 +0.8 points (one seed: no spread)" in sentence
+    assert "F1 +0.8 points with a 95 % interval of" in sentence
+    assert "(one seed: no spread of the speedups)" in sentence
     assert "one seed is not enough" in text
 
 

@@ -60,7 +60,8 @@ def test_quality_difference_takes_the_last_epoch_of_paired_seeds_only() -> None:
     contender = [job(0, [1.0], f1=51.0), job(1, [1.0], f1=50.0), job(7, [1.0], f1=99.0)]
     result = statistics.compare_quality("f1", baseline, contender)
     assert (result.baseline, result.contender, result.difference) == (51.0, 50.5, -0.5)
-    assert (result.low, result.high) == (-2.0, 1.0)
+    assert (result.low, result.high) == (None, None)
+    assert statistics.compare_quality("f1", baseline, contender, (-3.0, 2.0)).low == -3.0
 
 
 def test_quality_without_baseline_has_a_value_and_no_difference() -> None:

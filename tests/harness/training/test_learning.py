@@ -1,0 +1,74 @@
+"""The generated questions tell a trainer that works from one that doesn't."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harness.config import override, preset
+from harness.experiment.inputs import load_inputs, load_tokenised
+from harness.experiment.validation import Validation
+from harness.measurement.clocks import PhaseClock
+from harness.training.baseline import build_baseline
+from harness.training.loop import make_trainer, train_epoch
+from harness.training.model import load_model
+
+pytestmark = [pytest.mark.usefixtures("needs_bundled"), pytest.mark.timeout(600)]
+
+CONFIG = override(preset("quick"), {"training.epochs": 2})
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    train, validation = load_inputs(CONFIG)
+    return load_tokenised(CONFIG, train, validation, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def setup(inputs):
+    model = load_model(CONFIG.model, seed=0, device=CPU)
+    return build_baseline(CONFIG, model=model, pad_id=inputs.pad_id, seed=0, device=CPU)
+
+
+@pytest.fixture
+def _all_cores():
+    """The only trainings of the tests that are long enough to gain from threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def f1_of(setup, inputs):
+    return Validation(setup=setup, inputs=inputs, phases=PhaseClock()).run()[0].f1
+
+
+def f1_after_training(setup, inputs):
+    trainer, done = make_trainer(setup, inputs.train_windows), 0
+    torch.manual_seed(0)
+    for epoch in range(1, setup.training.epochs + 1):
+        done += len(train_epoch(trainer, epoch=epoch, first_step=done + 1).steps)
+    return f1_of(setup, inputs)
+
+
+@pytest.mark.usefixtures("_all_cores")
+def test_a_trained_baseline_scores_far_above_the_untrained_one(setup, inputs):
+    untrained = f1_of(setup, inputs)
+    trained = f1_after_training(setup, inputs)
+    assert untrained < 20
+    assert trained > untrained + 15
+
+
+@pytest.mark.usefixtures("_all_cores")
+def test_a_trainer_with_shifted_labels_stays_near_the_untrained_one(setup, inputs):
+    def forward_loss(model, batch):
+        shifted = replace(
+            batch, start_positions=batch.start_positions.roll(1), end_positions=batch.end_positions.roll(1)
+        )
+        return setup.forward_loss(model, shifted)
+
+    untrained = f1_of(setup, inputs)
+    assert f1_after_training(replace(setup, forward_loss=forward_loss), inputs) < untrained + 10
