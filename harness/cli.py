@@ -7,7 +7,7 @@ import shlex
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.console import Console
 from harness import __version__
 from harness.errors import HarnessError
 from harness.options import build_config
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 app = typer.Typer(
     name="speedproof",
@@ -136,7 +139,10 @@ def run(
     except KeyboardInterrupt:
         typer.echo(f"interrupted; the same command with --name {run_name} goes on from here", err=True)
         raise typer.Exit(130) from None
-    _report(directory, show=show, as_json=as_json)
+    analysis = _report(directory, show=show, as_json=as_json)
+    if not analysis.baseline_contender.seeds:
+        typer.echo(f"speedproof: the baseline did not end; see {directory}/trials/baseline/0/log.txt", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -206,19 +212,21 @@ def _find_run(run: Path, runs_dir: Path) -> Path:
     return runs_dir / run if not run.exists() and (runs_dir / run).exists() else run
 
 
-def _report(directory: Path, *, show: bool, as_json: bool) -> None:
+def _report(directory: Path, *, show: bool, as_json: bool) -> Analysis:
+    """Build the reports and print what was asked for."""
     from harness.storage import ANALYSIS_FILE
     from reports.build import build_reports
 
     analysis = build_reports(directory)
     if as_json:
         typer.echo((directory / ANALYSIS_FILE).read_text(encoding="utf-8"), nl=False)
-        return
+        return analysis
     if show:
         from reports.console import print_table
 
         print_table(analysis, Console())
     typer.echo(f"report: {directory / 'report.md'}")
+    return analysis
 
 
 def main() -> None:

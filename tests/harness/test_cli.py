@@ -125,6 +125,14 @@ def test_mistakes_end_in_one_line_and_status_2(arguments, message, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.usefixtures("needs_bundled")
+def test_a_run_whose_baseline_fails_says_so_and_ends_with_status_1(tmp_path):
+    done = speedproof("run", "baseline", "--preset", "smoke", "--timeout", "0.5", "--name", "r", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the baseline did not end" in done.stderr
+    assert "ended after the time limit of 0.5 s" in (tmp_path / "runs/r/report.md").read_text()
+
+
 def test_malformed_json_names_file_and_place(tmp_path):
     (tmp_path / "train.json").write_text('{"data": [\n  {,}\n]}')
     (tmp_path / "validation.json").write_text("{}")
