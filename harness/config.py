@@ -210,8 +210,8 @@ PRESETS: dict[str, RunConfig] = {
         # Short passages: a baseline learns from them in a minute on two cores (F1 14 untrained, 45 after 78 steps).
         data=DataConfig(
             source="generator",
-            train_size=160,
-            validation_size=96,
+            train_size=128,
+            validation_size=64,
             generator_mean_tokens=40,
             max_length=64,
             doc_stride=16,

@@ -111,6 +111,8 @@ def _f1(contender: ContenderAnalysis) -> str:
     if contender.f1 is None or contender.f1.difference is None:
         return "F1 not measured"
     change = signed(contender.f1.difference)
+    if (contender.f1.difference, contender.f1.low, contender.f1.high) == (0.0, 0.0, 0.0):
+        return "the same F1 on every question"
     if contender.f1.low is None or contender.f1.high is None:
         return f"F1 {change} points"
     return f"F1 {change} points with a 95 % interval of {signed(contender.f1.low)} to {signed(contender.f1.high)}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import transformers
@@ -15,7 +15,6 @@ import transformers
 from harness import registry
 from harness.errors import HarnessError
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
-from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.memory import read_peaks, reset_peaks
@@ -46,6 +45,9 @@ from harness.training.loop import (
     warm_up,
 )
 from harness.training.model import check_length, load_model
+
+if TYPE_CHECKING:
+    from harness.experiment.validation import Validation
 
 Report = Callable[[str, int, int], None]
 """(phase, done, total): progress for whoever waits."""
@@ -150,6 +152,10 @@ def run_job(
     spec: TrialSpec, prepared: Prepared, record: TrialRecord, clock: TrialClock, report: Report
 ) -> tuple[TrialRecord, float, float]:
     """Fine-tune and evaluate; return the record and when training began and ended (epoch seconds)."""
+    with clock.phases.measure("imports"):
+        # The metric needs `evaluate`, which takes seconds to import; a profiled trial goes without.
+        from harness.experiment.validation import Validation
+
     setup, inputs = prepared.setup, prepared.inputs
     validation = Validation(setup=setup, inputs=inputs, phases=clock.phases)
     predictions: dict[int, list[ExamplePrediction]] = {}
@@ -189,6 +195,8 @@ def add_untrained(
 
     It comes after the job, on a model made anew: before it, it would warm the process up and spare the baseline time.
     """
+    from harness.experiment.validation import Validation
+
     fresh = replace(prepared.setup, model=load_model(spec.config.model, seed=spec.seed, device=prepared.setup.device))
     untrained = Validation(setup=fresh, inputs=prepared.inputs, phases=PhaseClock())
     quality, predictions[0], excluded_s = untrained.run()
