@@ -83,6 +83,14 @@ def run(
     lr_warmup_ratio: Annotated[float | None, typer.Option()] = None,
     seeds: Annotated[int | None, typer.Option(help="Fine-tunings per contender.")] = None,
     device: Annotated[Device | None, typer.Option()] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Strategy or stack that the baseline already has.", metavar="STACK")
+    ] = None,
+    speed: Annotated[
+        bool | None, typer.Option("--speed/--no-speed", help="Time each contender beside the live baseline.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(help="Seconds of timed segments per contender, at most.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Points of EM and of F1 that may be lost.")] = None,
     profile: Annotated[bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")] = None,
     profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
     save_model: Annotated[bool | None, typer.Option("--save-model/--no-save-model")] = None,
@@ -113,6 +121,11 @@ def run(
         "training.lr_warmup_ratio": lr_warmup_ratio,
         "seeds": seeds,
         "device": _value(device),
+        "baseline": baseline,
+        "speed.enabled": speed,
+        "speed.budget_s": budget,
+        "quality.margin_em": margin,
+        "quality.margin_f1": margin,
         "profile.enabled": profile,
         "profile.active_steps": profile_steps,
         "save_model": save_model,

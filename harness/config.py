@@ -170,6 +170,52 @@ class ProfileConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeedConfig:
+    """The speed evidence: short segments over the same samples, alternated between two live workers (ABBA)."""
+
+    enabled: bool = True
+    segment_s: float = 0.5
+    """A segment takes at least this long, far above the clock's and the scheduler's noise."""
+    least_blocks: int = 5
+    """Blocks (ABBA, four segments) that are always measured."""
+    most_blocks: int = 40
+    precision: float = 0.01
+    """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
+    budget_s: float = 120.0
+    """Seconds of segments per contender, at most; `least_blocks` come first."""
+    repeats: int = 2
+    """Times that a contaminated block is measured again."""
+
+    def __post_init__(self) -> None:
+        _require(self.segment_s > 0, f"speed.segment_s is {self.segment_s}", "give more than 0")
+        _require(
+            3 <= self.least_blocks <= self.most_blocks,
+            f"speed.least_blocks is {self.least_blocks} and speed.most_blocks {self.most_blocks}",
+            "give 3 ≤ least_blocks ≤ most_blocks",
+        )
+        _require(0 < self.precision < 1, f"speed.precision is {self.precision}", "give a share between 0 and 1")
+        _require(self.budget_s > 0, f"speed.budget_s is {self.budget_s}", "give more than 0")
+        _require(self.repeats >= 0, f"speed.repeats is {self.repeats}", "give 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityConfig:
+    """What counts as "quality holds", declared before the run."""
+
+    margin_em: float = 1.0
+    """Non-inferiority margin: loss of exact match, in points, that is accepted."""
+    margin_f1: float = 1.0
+    """Non-inferiority margin: loss of F1, in points, that is accepted."""
+    alpha: float = 0.05
+    """Chance of accepting any strategy that should not be, over all strategies of the run together (Holm)."""
+
+    def __post_init__(self) -> None:
+        for name in ("margin_em", "margin_f1"):
+            _require(getattr(self, name) > 0, f"quality.{name} is {getattr(self, name)}", "give more than 0 points")
+        _require(0 < self.alpha < 0.5, f"quality.alpha is {self.alpha}", "give a probability between 0 and 0.5")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run: a baseline, the contenders beside it, and how they are measured."""
 
@@ -179,6 +225,10 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     profile: ProfileConfig = field(default_factory=ProfileConfig)
+    speed: SpeedConfig = field(default_factory=SpeedConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    baseline: str = "baseline"
+    """What the contenders are held against: the pinned baseline, or a stack applied to it ("fused_adamw+sdpa")."""
     contenders: tuple[str, ...] = ("amp_bf16", "fused_adamw", "sdpa", "channels_last", "compile", "larger_batches")
     """Strategies and stacks ("a+b") to hold against the baseline, which always runs."""
     seeds: int = 1
@@ -218,6 +268,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=3, batch_size=8, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(active_steps=2),
+        speed=SpeedConfig(segment_s=0.4, budget_s=12.0),
     ),
     "smoke": RunConfig(
         preset="smoke",
@@ -227,6 +278,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3),
         profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),
+        speed=SpeedConfig(segment_s=0.05, budget_s=4.0),
         contenders=("fused_adamw",),
     ),
 }

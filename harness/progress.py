@@ -62,7 +62,7 @@ class BarListener:
 
 def describe_trial(trial: PlannedTrial) -> str:
     """Return the trial's name for people."""
-    return f"{trial.contender} {'profile' if trial.kind == 'profile' else f'seed {trial.seed}'}"
+    return f"{trial.contender} {f'seed {trial.seed}' if trial.kind == 'job' else trial.kind}"
 
 
 def describe_outcome(record: TrialRecord) -> str:
@@ -71,7 +71,10 @@ def describe_outcome(record: TrialRecord) -> str:
         return f"not applicable: {record.reason}"
     if record.status == "failed":
         return f"failed: {record.reason}"
-    if record.kind == "profile" or record.job_time_s is None:
+    if record.speed is not None:
+        spoilt = sum(bool(block.contamination) for block in record.speed.blocks)
+        return f"{len(record.speed.blocks)} blocks timed, {spoilt} of them spoilt; {record.speed.stopped}"
+    if record.job_time_s is None:
         return "trace written"
     last = record.epochs[-1] if record.epochs else None
     scores = f", EM {last.em:.1f}, F1 {last.f1:.1f}" if last and last.em is not None and last.f1 is not None else ""

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.config import RunConfig
+from harness.evidence import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, SpeedRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised when a field of a record changes its meaning; readers refuse what they don't know."""
 
 BASELINE = "baseline"
@@ -18,19 +19,20 @@ BASELINE = "baseline"
 
 Status = Literal["done", "failed", "not_applicable"]
 
+TrialKind = Literal["job", "speed", "profile"]
+"""A whole fine-tuning; timed segments beside the live baseline, with the checks; a few steps under `torch.profiler`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:
-    """Everything a worker needs to know; with the run directory it is the worker's only input."""
+    """Everything a worker needs to know to get ready; what it is to do then comes as commands."""
 
     contender: str
     """"baseline", a strategy's name, or a stack "a+b"."""
-    kind: Literal["job", "profile"]
-    """A whole fine-tuning, or a few steps under `torch.profiler`; never both."""
     seed: int
     config: RunConfig
     directory: str
-    """Where the trial's files go."""
+    """Where the worker's files go: its log, and the job's records."""
     cache_directory: str
     """Tokenised windows, shared by all runs."""
     compile_cache_directory: str
@@ -65,6 +67,8 @@ class StepRecord:
     """Tokens that are not padding."""
     computed_tokens: int
     """Tokens with padding, as the model saw them."""
+    token_id_sum: int
+    """Sum of the token numbers in the batch, padding left out, counted in the tensors: which text was trained on."""
     applied: bool
     """Whether the parameters really changed, seen at the answer head's weights."""
 
@@ -93,6 +97,13 @@ class WorkRecord:
     windows: int
     useful_tokens: int
     computed_tokens: int
+    token_id_sum: int
+    """Sum of all token numbers trained on, padding left out."""
+    trained_parameters: int
+    """Elements of the tensors that training changed."""
+    total_parameters: int
+    untrained_tensors: tuple[str, ...]
+    """Names of tensors that no update changed."""
     order_sha256: str
     """Hash over the window numbers in the order they were trained on."""
     learning_rate_sha256: str
@@ -169,7 +180,7 @@ class TrialRecord:
 
     schema_version: int = SCHEMA_VERSION
     contender: str
-    kind: Literal["job", "profile"]
+    kind: TrialKind
     seed: int
     status: Status
     reason: str | None = None
@@ -183,7 +194,9 @@ class TrialRecord:
     job_time_s: float | None = None
     """From the start of the process to the last byte saved: what the user waits for."""
     excluded_s: float = 0.0
-    """Time after the job for the harness's own purposes (evaluating the untrained model), no part of `job_time_s`."""
+    """Time after the job for the harness's own purposes (checks, the untrained model), no part of `job_time_s`."""
+    clock_error_s: float | None = None
+    """What the worker's clock said of the whole job and its checks, minus what the parent's said."""
     compile_cache: Literal["cold", "warm"] | None = None
     """State of the compiler caches at the start; None when nothing was compiled."""
     untrained: QualityRecord | None = None
@@ -192,6 +205,11 @@ class TrialRecord:
     memory: MemoryRecord | None = None
     sampling: SamplingRecord | None = None
     profile: ProfileRecord | None = None
+    evaluation_check: EvaluationCheckRecord | None = None
+    """Of a job: whether its scores are those of the trained model."""
+    equivalence: EquivalenceRecord | None = None
+    footprint: FootprintRecord | None = None
+    speed: SpeedRecord | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

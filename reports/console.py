@@ -10,14 +10,26 @@ from rich.text import Text
 
 from harness.analysis.model import Analysis
 from reports.formatting import NONE, NOT_MEASURED, full_stop, one_line
-from reports.verdicts import HEADERS, VerdictRow, result_sentence, spread_notes, unequal_work, verdict_rows
+from reports.verdicts import HEADERS, VerdictRow, result_sentence, spread_notes, verdict_rows
 
-STYLES = {"FAILED": "red", "NOT_APPLICABLE": "dim", "not run": "dim", "measured, unequal work": "yellow"}
+STYLES = {
+    "ACCEPTED": "green",
+    "REJECTED": "red",
+    "FAILED": "red",
+    "SLOWER": "yellow",
+    "INCONCLUSIVE": "yellow",
+    "INERT": "dim",
+    "NOT_APPLICABLE": "dim",
+    "not run": "dim",
+}
 
 NARROW = 120
 """Columns below which ranges are left to the report."""
 
 NARROW_HEADERS = ("Strategy", "Verdict", "Job", "Step", "EM", "F1", "Memory", "Energy")
+
+LONGEST_REASON = 600
+"""Characters; the report has all of it."""
 
 LONGEST_NAME = 32
 """Names up to here stay in one line, whatever the console's width."""
@@ -29,16 +41,12 @@ def print_table(analysis: Analysis, console: Console) -> None:
     rows = verdict_rows(analysis, ranges=not narrow)
     console.print(_make_table(rows, NARROW_HEADERS if narrow else HEADERS))
     console.print(f"[bold]{escape(result_sentence(analysis, str))}[/bold]", highlight=False)
-    unequal = [(name, "; ".join(differences)) for name, differences in unequal_work(analysis)]
-    for title, text in [
-        *((f"Unequal work: {name}", differences) for name, differences in unequal),
-        *(("Careful", warning) for warning in analysis.warnings),
-    ]:
-        console.print(f"[yellow]{escape(title)}:[/yellow] {escape(full_stop(text))}", highlight=False)
+    for warning in analysis.warnings:
+        console.print(f"[yellow]Careful:[/yellow] {escape(full_stop(warning))}", highlight=False)
     for contender in analysis.contenders:
-        if contender.state != "measured":
-            reasons = escape(full_stop(one_line("; ".join(contender.reasons))))
-            console.print(f"{escape(contender.name)}: {reasons}", highlight=False)
+        if contender.reasons:
+            reasons = escape(full_stop(one_line("; ".join(contender.reasons), LONGEST_REASON)))
+            console.print(f"[bold]{escape(contender.name)}[/bold]: {reasons}", highlight=False)
     for note in (*spread_notes(analysis, ranges=not narrow)[1:], *_energy_note(rows), *analysis.notes):
         console.print(escape(full_stop(note)), style="dim", highlight=False)
 

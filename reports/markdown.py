@@ -7,10 +7,10 @@ from typing import Any
 import jinja2
 
 from harness.analysis.model import Analysis, ContenderAnalysis
-from reports import reference, sections
+from reports import evidence, reference, sections
 from reports.formatting import code, duration, fenced, full_stop, measured, percent, plain, quality, significant
 from reports.toml import to_toml
-from reports.verdicts import result_sentence, spread_notes, unequal_work
+from reports.verdicts import result_sentence, spread_notes
 
 TEMPLATE = "report.md.j2"
 
@@ -46,13 +46,18 @@ def _context(analysis: Analysis, figures: tuple[str, ...]) -> dict[str, Any]:
         "profiled": [contender for contender in analysis.contenders if contender.profile is not None],
         "figures": figures,
         "sentence": result_sentence(analysis, code),
-        "unequal": unequal_work(analysis),
         "settings": sections.setting_table(analysis),
         "verdicts": sections.verdict_table(analysis),
         "spread_notes": spread_notes(analysis),
         "memory_note": memory_note(baseline),
         "energy_note": energy_note(analysis),
         "reasons": sections.reason_lines(analysis),
+        "speeds": evidence.speed_table(contenders),
+        "warm_ups": evidence.warm_up_table(contenders),
+        "qualities": evidence.quality_table(contenders),
+        "changes": evidence.change_lines(contenders),
+        "certification": evidence.certification_note(analysis),
+        "learning": evidence.learning_note(analysis),
         "untrained": untrained_note(analysis),
         "comparability": reference.comparability(analysis.run.config),
         "reference": reference,

@@ -23,7 +23,7 @@ from reports.formatting import (
     significant,
     table,
 )
-from reports.verdicts import HEADERS, verdict_rows
+from reports.verdicts import HEADERS, verdict_rows, verdict_words
 
 PHASE_WORDS = {
     "process_start": "process start", "imports": "imports", "load_data": "load data", "tokenise": "tokenise",
@@ -97,18 +97,17 @@ def _windows(data: dict[str, Any], config: dict[str, Any]) -> str:
 
 
 def reason_lines(analysis: Analysis) -> list[str]:
-    """Return a line for each contender without numbers of its own, or with a verdict, and why."""
+    """Return a line for each contender with a verdict, or without numbers of its own, and why."""
     lines = []
     for contender in analysis.contenders:
-        if contender.state == "measured":
+        if not contender.reasons:
             continue
-        words = {"not_applicable": "NOT_APPLICABLE", "failed": "FAILED"}.get(contender.state, "not run")
         log = ""
         if contender.state == "failed":
             folder = code(f"trials/{contender.name}/")
             log = f" The traceback is in a `log.txt` below {folder}."
         reasons = full_stop("; ".join(plain(reason) for reason in contender.reasons))
-        lines.append(f"{code(contender.name)} {words}: {reasons}{log}")
+        lines.append(f"{code(contender.name)} **{verdict_words(contender)}**: {reasons}{log}")
     return lines
 
 
@@ -217,11 +216,13 @@ def work_table(contenders: Sequence[ContenderAnalysis]) -> str:
             same = "yes"
         if work.expected:
             same += "; by design: " + "; ".join(plain(text) for text in work.expected)
+        ratio = work.gradient_norm_ratio
         rows.append([code(contender.name), f"{work.updates_applied} of {work.updates}", count(work.windows),
-                     count(work.useful_tokens), count(work.computed_tokens), same])  # fmt: skip
+                     count(work.useful_tokens), count(work.computed_tokens), count(work.trained_parameters),
+                     NONE if ratio is None else f"{ratio:.2f}×", same])  # fmt: skip
     headers = ("Strategy", "Updates applied", "Windows", "Useful tokens", "Tokens with padding",
-               "Same as the baseline")  # fmt: skip
-    return table(headers, rows, "lrrrrl")
+               "Parameters trained", "Gradient norm", "Same as the baseline")  # fmt: skip
+    return table(headers, rows, "lrrrrrrl")
 
 
 def card_table(analysis: Analysis) -> str:

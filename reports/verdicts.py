@@ -58,26 +58,16 @@ def verdict_row(contender: ContenderAnalysis, *, ranges: bool = True) -> Verdict
 
 
 def verdict_words(contender: ContenderAnalysis) -> str:
-    """Return the verdict, or what stands in its place for now."""
-    if contender.state != "measured":
-        return STATES[contender.state]
-    if contender.is_baseline:
+    """Return the verdict, or what stands in its place."""
+    if contender.is_baseline and contender.state == "measured":
         return "baseline"
-    unequal = contender.work is not None and contender.work.differences
-    return "measured, unequal work" if unequal else "measured"
+    return contender.verdict or STATES[contender.state]
 
 
-def fastest(analysis: Analysis) -> ContenderAnalysis | None:
-    """Return the measured contender with the best job speedup; those that did other work don't count."""
-    candidates = [
-        contender
-        for contender in analysis.contenders
-        if not contender.is_baseline
-        and contender.state == "measured"
-        and contender.job_speedup is not None
-        and not (contender.work is not None and contender.work.differences)
-    ]
-    return max(candidates, key=_job_speedup, default=None)
+def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
+    """Return the accepted contender with the best job speedup."""
+    accepted = [contender for contender in analysis.contenders if contender.verdict == "ACCEPTED"]
+    return max(accepted, key=_job_speedup, default=None)
 
 
 def _job_speedup(contender: ContenderAnalysis) -> float:
@@ -85,81 +75,90 @@ def _job_speedup(contender: ContenderAnalysis) -> float:
 
 
 def result_sentence(analysis: Analysis, code: Callable[[str], str] = "`{}`".format) -> str:
-    """Say in one sentence what came out; `code` marks names up."""
-    baseline = analysis.baseline_contender
-    if not baseline.seeds:
+    """Say in a sentence or two what came out; `code` marks names up."""
+    if not analysis.baseline_contender.seeds:
         return "No speedups: there is no whole baseline job to compare with."
-    best = fastest(analysis)
+    contenders = analysis.contenders[1:]
+    if not any(contender.state == "measured" for contender in contenders):
+        return "Only the baseline was measured: no contender ended a whole fine-tuning."
+    best = best_accepted(analysis)
     if best is None:
-        return _nothing_to_compare(analysis)
-    spread = _spread_words(analysis, best)
-    job = _job_speedup(best)
-    if job <= 1.0:
-        nearest = f"{code(best.name)}, job {times(job)} ({spread})"
-        return f"No contender was faster than the baseline here; nearest: {nearest}."
-    step = "" if best.step_speedup is None else f" and training {times(best.step_speedup.estimate)}"
-    return f"Fastest: {code(best.name)}, job {times(job)}{step} as fast as the baseline, {_f1(best)} ({spread})."
+        return f"Nothing is accepted. {_tally(analysis, code)}"
+    step = "" if best.step_speedup is None else f", its steps {times(best.step_speedup.estimate)}"
+    accepted = sum(contender.verdict == "ACCEPTED" for contender in contenders)
+    return (
+        f"{accepted} of {len(contenders)} accepted. Best: {code(best.name)}, job {_interval(best)}{step}, "
+        f"{_quality_words(best)}. {_tally(analysis, code, leave_out='ACCEPTED')}".rstrip()
+    )
 
 
-def _nothing_to_compare(analysis: Analysis) -> str:
-    if any(contender.state == "measured" for contender in analysis.contenders[1:]):
-        return "No contender that did the same work as the baseline was measured, so none is named the fastest."
-    return "Only the baseline was measured: no contender ended a whole fine-tuning."
+def _interval(contender: ContenderAnalysis) -> str:
+    estimate = contender.job_speedup
+    if estimate is None:
+        return "not measured"
+    if estimate.low is None or estimate.high is None:
+        return times(estimate.estimate)
+    return f"{times(estimate.estimate)} ({estimate.low:.2f} to {estimate.high:.2f} with 95 % confidence)"
 
 
-def _f1(contender: ContenderAnalysis) -> str:
+def _quality_words(contender: ContenderAnalysis) -> str:
+    if contender.equivalence is not None and contender.equivalence.holds and _same_math(contender):
+        return "quality holds by equivalence"
     if contender.f1 is None or contender.f1.difference is None:
         return "F1 not measured"
     change = signed(contender.f1.difference)
-    if (contender.f1.difference, contender.f1.low, contender.f1.high) == (0.0, 0.0, 0.0):
-        return "the same F1 on every question"
     if contender.f1.low is None or contender.f1.high is None:
         return f"F1 {change} points"
-    return f"F1 {change} points with a 95 % interval of {signed(contender.f1.low)} to {signed(contender.f1.high)}"
+    return f"F1 {change} points ({signed(contender.f1.low)} to {signed(contender.f1.high)})"
 
 
-def _spread_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
-    estimate = contender.job_speedup
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "one seed: no spread of the speedups"
-    seeds = len(set(contender.seeds) & set(analysis.baseline_contender.seeds))
-    return f"range of the job speedup over {seeds} seeds: {estimate.low:.2f} to {estimate.high:.2f}"
+def _same_math(contender: ContenderAnalysis) -> bool:
+    return bool(contender.strategies) and all(part.effect == "SAME_MATH" for part in contender.strategies)
 
 
-def unequal_work(analysis: Analysis) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the contenders that did other work than the baseline, with the differences in words."""
-    return [
-        (contender.name, contender.work.differences)
-        for contender in analysis.contenders
-        if contender.work is not None and contender.work.differences
-    ]
+def _tally(analysis: Analysis, code: Callable[[str], str], leave_out: str = "") -> str:
+    """Return the other verdicts with the contenders that got them."""
+    groups: dict[str, list[str]] = {}
+    for contender in analysis.contenders[1:]:
+        groups.setdefault(verdict_words(contender), []).append(code(contender.name))
+    parts = [f"{verdict}: {', '.join(names)}" for verdict, names in groups.items() if verdict != leave_out]
+    return f"{'; '.join(parts)}." if parts else ""
 
 
 def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
     """Say what the numbers and brackets of the table mean; `ranges` says whether the table holds ranges."""
-    seeds = analysis.spread.seeds
     notes = [
         "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
-        "start of the process to the last byte saved. Step: the training time per epoch alone."
+        "start of the process to the last byte saved, with a cold compile. Step: training alone."
     ]
-    if seeds <= 1:
-        notes.append(
-            "One seed: the job speedup has no spread, and what another seed would have given is in no interval."
-        )
+    notes.append(_noise_words(analysis))
     if not ranges:
-        notes.append("In brackets: the difference to the baseline in points. The ranges are in the report.")
-    elif seeds <= 1:
+        notes.append("In brackets: the difference to the baseline in points. The intervals are in the report.")
+        return notes
+    over = "seeds and questions" if analysis.seeds > 1 else "questions; what another seed would give is not in it"
+    notes.append(
+        f"In brackets after a speedup: its 95 % interval. After EM and F1: the difference to the baseline in points, then "
+        f"its 95 % interval over {over}."
+    )
+    if any(_is_range(contender) for contender in analysis.contenders):
         notes.append(
-            "In brackets after a step speedup: the lowest and highest epoch (a range, not a confidence interval). "
-            "After EM and F1: the difference to the baseline in points, then its 95 % interval over the questions "
-            "(paired bootstrap)."
+            "Without timed segments a speedup's brackets hold the lowest and highest value seen instead: a range over "
+            "seeds, or over epochs."
         )
-    else:
-        notes.append(
-            f"In brackets after a speedup: the lowest and highest value seen, over {seeds} seeds for the job, over all "
-            "pairs of seed and epoch for the step: ranges, not confidence intervals. After EM and F1: the difference "
-            "to the baseline in points, then its 95 % interval over seeds and questions (paired bootstrap)."
-        )
-    number = "one seed is" if seeds <= 1 else f"{seeds} seeds alone are"
-    notes.append(f"“measured” is not a verdict: {number} not enough, and the statistics for one are not there yet.")
     return notes
+
+
+def _noise_words(analysis: Analysis) -> str:
+    floor = analysis.noise_floor
+    if floor is None:
+        return "The baseline was not timed against itself (A/A), so there is no noise floor and no verdict on speed."
+    ratio = floor.ratio
+    return (
+        f"Noise floor: the baseline against itself (A/A) came out at {ratio.estimate:.3f}× ({ratio.low:.3f} to "
+        f"{ratio.high:.3f}); no step speedup within ±{100 * floor.floor:.1f} % is claimed."
+    )
+
+
+def _is_range(contender: ContenderAnalysis) -> bool:
+    estimates = (contender.job_speedup, contender.step_speedup)
+    return any(value is not None and value.low is not None and value.kind == "range" for value in estimates)

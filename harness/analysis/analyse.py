@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from harness.analysis import notes as notes_about
-from harness.analysis.bootstrap import difference_interval
+from harness.analysis.gather import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
 from harness.analysis.kernels import ProfileSummary, summarise_profile
-from harness.analysis.model import (
-    Analysis,
-    ContenderAnalysis,
-    EpochRow,
-    RunSummary,
-    Spread,
-    State,
-    Verdict,
-)
+from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
+from harness.analysis.paired import Ratio
 from harness.analysis.sampling import summarise_sampling
 from harness.analysis.statistics import (
+    Difference,
     Estimate,
     Throughput,
     compare_quality,
@@ -29,63 +21,38 @@ from harness.analysis.statistics import (
     pair_by_seed,
     step_speedup,
 )
-from harness.analysis.work import compare_work
+from harness.analysis.verdicts import Evidence, Judgement, judge_all
 from harness.config import to_dict
-from harness.records import BASELINE, MemoryRecord, StrategyRecord, TrialRecord
+from harness.records import BASELINE, MemoryRecord, TrialRecord
 from harness.storage import LoadedRun, LoadedTrial
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Trials:
-    """The trials of one contender, sorted out."""
-
-    name: str
-    folders: list[str]
-    """Planned trials, whole or not."""
-    everything: list[LoadedTrial]
-    done: list[LoadedTrial]
-    """Whole fine-tunings, by seed."""
-
-    @property
-    def jobs(self) -> list[TrialRecord]:
-        return [trial.record for trial in self.done]
 
 
 def analyse(loaded: LoadedRun) -> Analysis:
     """Return what the records of a run say. Damaged or missing trials are named and left out, never guessed."""
-    names = list(dict.fromkeys([BASELINE, *(_contender_of(folder) for folder in loaded.run.trials)]))
-    contenders = [_sort_out(loaded, name) for name in names]
-    reference = contenders[0].done
+    names = list(dict.fromkeys([BASELINE, *(contender_of(folder) for folder in loaded.run.trials)]))
+    contenders = [sort_out(loaded, name) for name in names]
     baseline = contenders[0].jobs
     untrained = next((job.untrained for job in baseline if job.untrained is not None), None)
     environment = (baseline[0].environment if baseline else None) or loaded.run.environment
-    analysed = tuple(_analyse_contender(trials, reference, environment, loaded) for trials in contenders)
+    measured, floor, learning = gather_evidence(contenders, loaded.run.config)
+    candidates = {name: item.evidence for name, item in measured.items() if name != BASELINE}
+    judgements = judge_all(candidates, alpha=loaded.run.config.quality.alpha)
+    analysed = tuple(
+        _analyse_contender(trials, contenders[0].done, measured.get(trials.name), judgements.get(trials.name), loaded)
+        for trials in contenders
+    )
     samplings = {contender.name: contender.sampling for contender in analysed}
-    warnings = notes_about.run_warnings(untrained, baseline, samplings, environment)
+    warnings = notes_about.run_warnings(learning, baseline, samplings, environment)
     return Analysis(
         run=_summarise_run(loaded),
         contenders=analysed,
-        spread=Spread(seeds=len(baseline)),
+        seeds=len(baseline),
         untrained=untrained,
+        learning=learning,
+        noise_floor=floor,
         environment=environment,
         warnings=tuple(_sentence(warning) for warning in warnings),
         notes=tuple(_sentence(note) for note in notes_about.run_notes(loaded)),
-    )
-
-
-def _contender_of(folder: str) -> str:
-    """`trials/<contender>/<k>` is where a trial lies."""
-    return folder.split("/")[1]
-
-
-def _sort_out(loaded: LoadedRun, name: str) -> _Trials:
-    trials = [trial for trial in loaded.trials if trial.record.contender == name]
-    done = [trial for trial in trials if trial.record.kind == "job" and trial.record.status == "done"]
-    return _Trials(
-        name=name,
-        folders=[folder for folder in loaded.run.trials if _contender_of(folder) == name],
-        everything=trials,
-        done=sorted(done, key=lambda trial: trial.record.seed),
     )
 
 
@@ -104,36 +71,47 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
 
 
 def _analyse_contender(
-    trials: _Trials, reference: Sequence[LoadedTrial], environment: dict[str, Any], loaded: LoadedRun
+    trials: Trials,
+    reference: Sequence[LoadedTrial],
+    measured: Measured | None,
+    judgement: Judgement | None,
+    loaded: LoadedRun,
 ) -> ContenderAnalysis:
     jobs, is_baseline = trials.jobs, trials.name == BASELINE
-    baseline = [trial.record for trial in reference]
-    pairs = pair_by_seed(baseline, jobs)
-    itself = Estimate(estimate=1.0) if is_baseline and jobs else None
-    state, verdict, reasons = _judge(trials)
-    strategies = next((trial.record.strategies for trial in trials.everything if trial.record.strategies), ())
+    state, verdict, reasons = find_state(trials)
+    if judgement is not None and state == "measured":
+        verdict, reasons = judgement.verdict, list(judgement.reasons)
     throughput = measure_throughput([step for trial in trials.done for step in trial.steps])
     sampling, problems = summarise_sampling(trials.done)
     memory = _peak_memory(jobs)
     notes = _notes(trials) + [f"left out: {notes_about.relative(line, loaded)}" for line in problems]
+    evidence = None if measured is None else measured.evidence
+    em, f1 = _qualities(reference, trials.done, evidence)
     return ContenderAnalysis(
         name=trials.name,
         parts=() if is_baseline else tuple(trials.name.split("+")),
-        strategies=strategies,
+        strategies=trials.strategies,
         state=state,
         verdict=verdict,
         reasons=tuple(reasons),
         seeds=tuple(job.seed for job in jobs),
         job_time_s=mean_or_none(job.job_time_s for job in jobs),
         train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
-        job_speedup=itself or job_speedup(pairs),
-        step_speedup=itself or step_speedup(pairs),
-        em=compare_quality("em", baseline, jobs, difference_interval("em", reference, trials.done)),
-        f1=compare_quality("f1", baseline, jobs, difference_interval("f1", reference, trials.done)),
+        job_speedup=_job_speedup(reference, trials, evidence),
+        step_speedup=_step_speedup(reference, trials, evidence),
+        em=em,
+        f1=f1,
+        speed=None if evidence is None else evidence.speed,
+        job=None if evidence is None else evidence.job,
+        warm_up=None if measured is None else measured.warm_up,
+        time_to_f1=None if evidence is None else evidence.time_to_f1,
+        quality=None if evidence is None else evidence.quality,
+        equivalence=None if evidence is None else evidence.equivalence,
+        footprint=None if evidence is None else evidence.footprint,
         peak_memory_gib=None if memory is None else _headline_memory(memory),
         memory=memory,
         energy_j=None if sampling is None else sampling.energy_j,
-        work=compare_work([job.work for job in jobs if job.work is not None], pairs, _effects(strategies)),
+        work=None if measured is None else measured.work,
         phases_s=_mean_phases(jobs),
         epochs=tuple(_mean_epochs(jobs)),
         throughput=throughput,
@@ -145,31 +123,41 @@ def _analyse_contender(
     )
 
 
-def _effects(strategies: Sequence[StrategyRecord]) -> list[str]:
-    return [strategy.effect for strategy in strategies]
+def _job_speedup(reference: Sequence[LoadedTrial], trials: Trials, evidence: Evidence | None) -> Estimate | None:
+    if trials.name == BASELINE:
+        return Estimate(estimate=1.0) if trials.done else None
+    if evidence is not None and evidence.job is not None:
+        return as_estimate(evidence.job.ratio)
+    return job_speedup(pair_by_seed([trial.record for trial in reference], trials.jobs))
 
 
-def _judge(trials: _Trials) -> tuple[State, Verdict | None, list[str]]:
-    """Return state, verdict and reasons. One failed job fails the contender: what crashes sometimes can't be kept."""
-    jobs = [trial.record for trial in trials.everything if trial.record.kind == "job"]
-    failed = [job for job in jobs if job.status == "failed"]
-    refused = [job for job in jobs if job.status == "not_applicable"]
-    if failed:
-        return "failed", "FAILED", _reasons(failed)
-    if refused:
-        return "not_applicable", "NOT_APPLICABLE", _reasons(refused)
-    if not trials.done:
-        return "not_run", None, ["no whole fine-tuning of it has been run"]
-    return "measured", None, []
+def _step_speedup(reference: Sequence[LoadedTrial], trials: Trials, evidence: Evidence | None) -> Estimate | None:
+    if trials.name == BASELINE:
+        return Estimate(estimate=1.0) if trials.done else None
+    if evidence is not None and evidence.speed is not None and evidence.speed.training is not None:
+        return as_estimate(evidence.speed.training)
+    return step_speedup(pair_by_seed([trial.record for trial in reference], trials.jobs))
 
 
-def _reasons(records: Sequence[TrialRecord]) -> list[str]:
-    return list(dict.fromkeys(record.reason or "no reason was recorded" for record in records))
+def as_estimate(ratio: Ratio) -> Estimate:
+    """Return a ratio with its interval as the tables show it."""
+    return Estimate(estimate=ratio.estimate, low=ratio.low, high=ratio.high, kind="interval")
 
 
-def _notes(trials: _Trials) -> list[str]:
+def _qualities(
+    reference: Sequence[LoadedTrial], done: Sequence[LoadedTrial], evidence: Evidence | None
+) -> tuple[Difference | None, Difference | None]:
+    """Return EM and F1 beside the baseline's, with the interval of the non-inferiority test."""
+    ours, theirs = [trial.record for trial in reference], [trial.record for trial in done]
+    quality = None if evidence is None else evidence.quality
+    em = None if quality is None else (quality.em.low, quality.em.high)
+    f1 = None if quality is None else (quality.f1.low, quality.f1.high)
+    return compare_quality("em", ours, theirs, em), compare_quality("f1", ours, theirs, f1)
+
+
+def _notes(trials: Trials) -> list[str]:
     notes = []
-    planned = sum(not folder.endswith("/profile") for folder in trials.folders)
+    planned = sum(folder.rsplit("/", 1)[1].isdigit() for folder in trials.folders)
     if trials.done and len(trials.done) < planned:
         notes.append(f"the numbers are of {len(trials.done)} of {planned} planned fine-tunings")
     for trial in trials.everything:
@@ -220,7 +208,7 @@ def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:
     return rows
 
 
-def _profile(trials: _Trials, throughput: Throughput | None) -> ProfileSummary | None:
+def _profile(trials: Trials, throughput: Throughput | None) -> ProfileSummary | None:
     for trial in trials.everything:
         if trial.record.kind == "profile" and trial.record.profile is not None:
             return summarise_profile(

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.analysis.kernels import ProfileSummary
+from harness.analysis.quality import Learning, QualityEvidence
+from harness.analysis.sameness import Equivalence, FootprintDifference
 from harness.analysis.sampling import SamplingSummary
+from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence, WarmUp
 from harness.analysis.statistics import Difference, Estimate, Throughput
+from harness.analysis.time_to_quality import TimeToF1
+from harness.analysis.verdicts import Verdict
 from harness.analysis.work import Work
 from harness.records import BASELINE, MemoryRecord, QualityRecord, StrategyRecord
 
-ANALYSIS_SCHEMA_VERSION = 1
+ANALYSIS_SCHEMA_VERSION = 2
 """Raised when a key of `analysis.json` changes its meaning."""
 
 State = Literal["measured", "not_applicable", "failed", "not_run"]
-Verdict = Literal["NOT_APPLICABLE", "FAILED"]
-"""Verdicts that need no statistics; the others come with several seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +58,19 @@ class ContenderAnalysis:
     train_time_s: float | None
     """All epochs' training together, mean over the seeds."""
     job_speedup: Estimate | None
+    """Of the whole job, from its parts (`job`); without timed segments of the jobs as they ran."""
     step_speedup: Estimate | None
-    """Of the training time per epoch."""
+    """Of training, from the timed segments; without them of the training time per epoch."""
     em: Difference | None
     f1: Difference | None
+    speed: SpeedEvidence | None
+    """The timed segments against the live baseline; of the baseline: A/A."""
+    job: JobSpeed | None
+    warm_up: WarmUp | None
+    time_to_f1: TimeToF1 | None
+    quality: QualityEvidence | None
+    equivalence: Equivalence | None
+    footprint: FootprintDifference | None
     peak_memory_gib: float | None
     """Highest of any seed: tensors on the device, or without one the resident memory of the process."""
     memory: MemoryRecord | None
@@ -101,19 +113,6 @@ class RunSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
-    """What `low` and `high` mean."""
-
-    kind: Literal["range"] = "range"
-    """Lowest and highest value seen; not a confidence interval."""
-    seeds: int
-    """Seeds of the baseline that ended."""
-    job_speedup: str = "over seeds"
-    step_speedup: str = "over all pairs of seed and epoch"
-    quality: str = "over seeds"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Analysis:
     """A run, analysed; the baseline is the first contender."""
 
@@ -121,11 +120,14 @@ class Analysis:
     baseline: str = BASELINE
     run: RunSummary
     contenders: tuple[ContenderAnalysis, ...]
-    spread: Spread
+    seeds: int
+    """Whole fine-tunings of the baseline that ended."""
     untrained: QualityRecord | None
     """EM and F1 of the baseline's model before training."""
-    noise_floor: float | None = None
-    """Not measured yet."""
+    learning: Learning | None
+    """Whether the baseline has learned enough for EM and F1 to tell anything."""
+    noise_floor: NoiseFloor | None
+    """From A/A: the baseline against itself."""
     environment: dict[str, Any]
     warnings: tuple[str, ...]
     """What makes the headline doubtful; shown beside it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.analysis.quality import Learning
 from harness.analysis.sampling import SamplingSummary
-from harness.analysis.statistics import last_quality, mean_or_none
-from harness.records import QualityRecord, TrialRecord
+from harness.records import TrialRecord
 from harness.storage import LoadedRun
 
 HIGH_LOAD = 1.5
@@ -18,9 +18,6 @@ SWAP_GROWTH_GIB = 0.05
 
 THROTTLED_SHARE = 0.05
 """Share of samples with a throttle reason that is worth a line."""
-
-LEARNED_F1_POINTS = 5.0
-"""F1 above the untrained model's below which EM and F1 say little about a contender."""
 
 
 def contender_notes(sampling: SamplingSummary | None) -> list[str]:
@@ -76,19 +73,8 @@ def environment_notes(trials: Sequence[TrialRecord]) -> list[str]:
     ]
 
 
-def learning_note(untrained: QualityRecord | None, baseline: Sequence[TrialRecord]) -> str | None:
-    """Return a warning if the baseline's F1 is hardly above the untrained model's: then it says little."""
-    trained = mean_or_none(last_quality(job, "f1") for job in baseline)
-    if untrained is None or trained is None or trained - untrained.f1 >= LEARNED_F1_POINTS:
-        return None
-    return (
-        f"the baseline has hardly learned: F1 {untrained.f1:.1f} before training, {trained:.1f} after it "
-        f"(less than {LEARNED_F1_POINTS:g} points more), so the differences of EM and F1 say nothing about quality"
-    )
-
-
 def run_warnings(
-    untrained: QualityRecord | None,
+    learning: Learning | None,
     baseline: Sequence[TrialRecord],
     samplings: Mapping[str, SamplingSummary | None],
     environment: Mapping[str, Any],
@@ -97,7 +83,8 @@ def run_warnings(
     missing = None
     if not baseline:
         missing = "there is no whole baseline job, so there are no speedups and no differences"
-    warnings = (missing, load_warning(samplings, environment), learning_note(untrained, baseline))
+    learned = None if learning is None else learning.reason
+    warnings = (missing, load_warning(samplings, environment), learned)
     return [warning for warning in warnings if warning is not None]
 
 

@@ -22,12 +22,14 @@ QualityName: TypeAlias = Literal["em", "f1"]
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number and the range of the values behind it."""
+    """A number and how far to trust it."""
 
     estimate: float
     low: float | None = None
-    """The lowest value; None when there is only one, and so no spread."""
+    """Lower end; None when there is only one value, and so no spread."""
     high: float | None = None
+    kind: Literal["range", "interval"] = "range"
+    """Lowest and highest value seen, or a 95 % confidence interval."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,6 +68,21 @@ class Windows:
         """Return where window `index` lies in the flat arrays: `windows.input_ids[windows.row(3)]`."""
         return slice(int(self.row_starts[index]), int(self.row_starts[index + 1]))
 
+    def select(self, numbers: np.ndarray) -> Windows:
+        """Return the windows `numbers`, int (n,), in that order, as a set of their own."""
+        tokens = np.concatenate(
+            [np.arange(self.row(int(number)).start, self.row(int(number)).stop) for number in numbers]
+        )
+        return Windows(
+            input_ids=self.input_ids[tokens],
+            token_type_ids=self.token_type_ids[tokens],
+            row_starts=np.concatenate([[0], np.cumsum(self.lengths[numbers])]).astype(np.int64),
+            start_positions=self.start_positions[numbers],
+            end_positions=self.end_positions[numbers],
+            example_index=self.example_index[numbers],
+            offsets=self.offsets[tokens],
+        )
+
 
 def make_windows(
     examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, *, max_length: int, doc_stride: int

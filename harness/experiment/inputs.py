@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from harness.config import RunConfig
@@ -48,12 +50,18 @@ def load_tokenised(config: RunConfig, train: list[Example], validation: list[Exa
     return Inputs(
         validation=validation,
         train_windows=train_windows,
-        validation_windows=validation_windows,
+        validation_windows=without_labels(validation_windows),
         tokenizer=tokenizer,
         pad_id=int(tokenizer.pad_token_id or 0),
         max_answer_tokens=config.data.max_answer_tokens,
         from_cache=first and second,
     )
+
+
+def without_labels(windows: Windows) -> Windows:
+    """Return the windows with all labels 0: what evaluates must not see where the answers are."""
+    nothing = np.zeros_like(windows.start_positions)
+    return replace(windows, start_positions=nothing, end_positions=nothing)
 
 
 def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) -> dict[str, Any]:
@@ -70,4 +78,14 @@ def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) ->
         "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
         "tokenizer": describe_tokenizer(config.model),
         "windows_from_cache": inputs.from_cache,
+        "train_sha256": hash_windows(inputs.train_windows),
+        "validation_sha256": hash_windows(inputs.validation_windows),
     }
+
+
+def hash_windows(windows: Windows) -> str:
+    """Hash tokens and labels: equal hashes mean equal training or validation data, however they were made."""
+    digest = hashlib.sha256()
+    for array in (windows.input_ids, windows.row_starts, windows.start_positions, windows.end_positions):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,16 +1,13 @@
-"""The plan of a run: which trials, in which order."""
+"""The plan of a run: which trials, which of them share a process, in which order."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from harness.config import RunConfig
-from harness.records import BASELINE
+from harness.records import BASELINE, TrialKind
 from harness.registry import resolve
-
-PROFILE_FOLDER = "profile"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,31 +15,70 @@ class PlannedTrial:
     """One trial to run."""
 
     contender: str
-    kind: Literal["job", "profile"]
+    kind: TrialKind
     seed: int
 
     @property
     def folder(self) -> str:
-        """Its directory, relative to the run directory: `trials/<contender>/<seed or "profile">`."""
-        last = PROFILE_FOLDER if self.kind == "profile" else str(self.seed)
+        """Its directory, relative to the run directory: `trials/<contender>/<seed, "speed" or "profile">`."""
+        last = str(self.seed) if self.kind == "job" else self.kind
         return f"trials/{self.contender}/{last}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSession:
+    """Trials of one contender that one process runs, in this order: what is profiled comes after what is timed."""
+
+    contender: str
+    seed: int
+    trials: tuple[PlannedTrial, ...]
+    stays: bool = False
+    """The process lives on as the live baseline, beside which the contenders are timed."""
+
+
+def clean_name(name: str) -> str:
+    """Return a contender's name without blanks around "+"."""
+    return re.sub(r"\s*\+\s*", "+", name.strip())
 
 
 def order_contenders(names: tuple[str, ...]) -> list[str]:
     """Return the contenders with the baseline first, each once; StrategyError for unknown names or bad stacks."""
-    cleaned = [re.sub(r"\s*\+\s*", "+", name.strip()) for name in names]
+    cleaned = [clean_name(name) for name in names]
     for name in cleaned:
         resolve(name)
     return list(dict.fromkeys([BASELINE, *cleaned]))
 
 
-def plan_trials(config: RunConfig) -> list[PlannedTrial]:
-    """Return the jobs, seed by seed in alternating order so that drift of the machine cancels, then the profiles."""
+def plan_sessions(config: RunConfig) -> list[PlannedSession]:
+    """Return the processes of a run: the baseline that stays, A/A, each contender's first job with its evidence.
+
+    Further seeds follow, their contenders in alternating order so that drift of the machine cancels.
+    """
     contenders = order_contenders(config.contenders)
-    jobs = [
-        PlannedTrial(contender=contender, kind="job", seed=seed)
-        for seed in range(config.seeds)
-        for contender in (contenders if seed % 2 == 0 else reversed(contenders))
-    ]
-    profiles = [PlannedTrial(contender=contender, kind="profile", seed=0) for contender in contenders]
-    return jobs + (profiles if config.profile.enabled else [])
+    after_job = _evidence_kinds(config)
+    job = PlannedTrial(contender=BASELINE, kind="job", seed=0)
+    sessions = [PlannedSession(contender=BASELINE, seed=0, trials=(job,), stays=True)]
+    for name in contenders:
+        kinds: tuple[TrialKind, ...] = after_job if name == BASELINE else ("job", *after_job)
+        trials = tuple(PlannedTrial(contender=name, kind=kind, seed=0) for kind in kinds)
+        if trials:
+            sessions.append(PlannedSession(contender=name, seed=0, trials=trials))
+    for seed in range(1, config.seeds):
+        for name in contenders if seed % 2 == 0 else reversed(contenders):
+            trial = PlannedTrial(contender=name, kind="job", seed=seed)
+            sessions.append(PlannedSession(contender=name, seed=seed, trials=(trial,)))
+    return sessions
+
+
+def plan_trials(config: RunConfig) -> list[PlannedTrial]:
+    """Return all trials in the order of the sessions."""
+    return [trial for session in plan_sessions(config) for trial in session.trials]
+
+
+def _evidence_kinds(config: RunConfig) -> tuple[TrialKind, ...]:
+    kinds: list[TrialKind] = []
+    if config.speed.enabled:
+        kinds.append("speed")
+    if config.profile.enabled:
+        kinds.append("profile")
+    return tuple(kinds)

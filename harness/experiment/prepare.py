@@ -42,6 +42,7 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     device = choose_device(config.device)
     registry.load_all(config.plugins)
     order_contenders(config.contenders)
+    registry.resolve(config.baseline)
     check_length(load_model_config(config.model), config.data.max_length)
     if config.model.source == BUNDLED_MODEL and config.model.weights == "pretrained":
         check_bundled_weights(bundled_directory())

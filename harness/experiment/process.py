@@ -1,10 +1,11 @@
-"""One trial in a process of its own: started, watched, ended when it takes too long."""
+"""A worker process, as the parent sees it: started, asked, watched, ended when it takes too long."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -12,48 +13,107 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import harness
 from harness.config import BUNDLED_MODEL, RunConfig
 from harness.data.hub import offline_environment
-from harness.errors import RecordError
-from harness.records import TrialRecord, TrialSpec
-from harness.storage import LOG_FILE, SPEC_FILE, TRIAL_FILE, read_record, write_json
+from harness.records import TrialSpec
+from harness.storage import LOG_FILE, SPEC_FILE, write_json
 from harness.training.model import uses_known_sizes
 
 OnProgress = Callable[[str, int, int], None]
 """(phase, done, total)."""
 
 
-def run_in_process(spec: TrialSpec, on_progress: OnProgress) -> TrialRecord:
-    """Run the trial to its end and return its record; a crash or a time-out becomes a failed record.
+class WorkerError(Exception):
+    """A worker answered with an error, died or took too long; the text says which."""
 
-    Interrupting the parent ends the worker too.
-    """
-    directory = Path(spec.directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / TRIAL_FILE).unlink(missing_ok=True)
-    write_json(directory / SPEC_FILE, spec)
-    with (directory / LOG_FILE).open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "harness.experiment.worker", str(directory), repr(time.time())],
+
+class Worker:
+    """One worker process. `ask` gives it a command and waits; leaving the context ends it, whatever it does."""
+
+    def __init__(self, spec: TrialSpec, on_progress: OnProgress) -> None:
+        directory = Path(spec.directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / SPEC_FILE, spec)
+        self.contender = spec.contender
+        self.on_progress = on_progress
+        self._timeout_s = spec.config.trial_timeout_s
+        self._log = (directory / LOG_FILE).open("a", encoding="utf-8")
+        self.started_s = time.time()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "harness.experiment.worker", str(directory), repr(self.started_s)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=self._log,
             text=True,
             env=worker_environment(spec),
             start_new_session=True,
         )
-        timer = threading.Timer(spec.config.trial_timeout_s, _end, [process])
-        timer.start()
+        self._messages: queue.Queue[str | None] = queue.Queue()
+        threading.Thread(target=self._listen, name="worker-output", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process, for its processor time."""
+        return self._process.pid
+
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit."""
+        deadline_s = time.monotonic() + self._timeout_s
+        self._send({"command": command, **arguments})
+        while True:
+            message = self._next_message(deadline_s)
+            if message.get("event") == "progress":
+                self.on_progress(message["phase"], message["done"], message["total"])
+            elif message.get("event") == "failed":
+                raise WorkerError(message["reason"])
+            elif message.get("event") == "reply":
+                result: dict[str, Any] = message["result"]
+                return result
+
+    def close(self) -> None:
+        """End the process."""
+        end_process_group(self._process)
+        self._log.close()
+
+    def __enter__(self) -> Worker:
+        """Return the worker itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process, also when the parent is interrupted."""
+        self.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._process.stdin is None:
+            raise WorkerError("the process has no input")
         try:
-            _forward_progress(process, on_progress, log)
-            returncode = process.wait()
-        finally:
-            timed_out = timer.finished.is_set() and process.poll() is not None
-            timer.cancel()
-            _end(process)
-    return _read_outcome(spec, directory, returncode, timed_out=timed_out)
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise WorkerError(self._describe_end()) from None
+
+    def _next_message(self, deadline_s: float) -> dict[str, Any]:
+        try:
+            line = self._messages.get(timeout=max(0.0, deadline_s - time.monotonic()))
+        except queue.Empty:
+            self.close()
+            raise WorkerError(f"ended after the time limit of {self._timeout_s:g} s") from None
+        if line is None:
+            raise WorkerError(self._describe_end())
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _listen(self) -> None:
+        """Hand lines on from a thread of its own, so that waiting for one can end after a time."""
+        for line in self._process.stdout or ():
+            self._messages.put(line)
+        self._messages.put(None)
+
+    def _describe_end(self) -> str:
+        return f"the process ended with {describe_exit(self._process.wait())}; see {LOG_FILE}"
 
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:
@@ -76,40 +136,16 @@ def needs_hub(config: RunConfig) -> bool:
     return config.data.source == "hub" or not is_local
 
 
-def _forward_progress(process: subprocess.Popen[str], on_progress: OnProgress, log: TextIO) -> None:
-    """Hand our own JSON lines on; what libraries print goes to the log."""
-    for line in process.stdout or ():
-        try:
-            event = json.loads(line)
-            on_progress(event["phase"], event["done"], event["total"])
-        except (ValueError, KeyError, TypeError):
-            log.write(line)
-            log.flush()
-
-
-def _end(process: subprocess.Popen[str]) -> None:
+def end_process_group(process: subprocess.Popen[str]) -> None:
+    """Kill a process and all that it started."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _read_outcome(spec: TrialSpec, directory: Path, returncode: int, *, timed_out: bool) -> TrialRecord:
-    try:
-        return read_record(directory / TRIAL_FILE, TrialRecord)
-    except RecordError:
-        pass
-    reason = (
-        f"ended after the time limit of {spec.config.trial_timeout_s:g} s"
-        if timed_out
-        else f"the process ended with {_describe_exit(returncode)}; see {LOG_FILE}"
-    )
-    record = TrialRecord(contender=spec.contender, kind=spec.kind, seed=spec.seed, status="failed", reason=reason)
-    write_json(directory / TRIAL_FILE, record)
-    return record
-
-
-def _describe_exit(returncode: int) -> str:
+def describe_exit(returncode: int) -> str:
+    """Say how a process ended."""
     if returncode >= 0:
         return f"exit status {returncode}"
     name = signal.Signals(-returncode).name if -returncode in {s.value for s in signal.Signals} else str(-returncode)

@@ -1,34 +1,29 @@
-"""A run from its configuration to its records: prepare, plan, run trial after trial, resume."""
+"""A run from its configuration to its records: prepare, plan, run session after session, resume."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
-from harness.experiment.plan import PlannedTrial, plan_trials
+from harness.experiment import bench
+from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
+from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
 from harness.experiment.prepare import prepare
-from harness.experiment.process import run_in_process
-from harness.records import RunRecord, TrialRecord, TrialSpec
+from harness.records import RunRecord, TrialRecord
 from harness.storage import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
 
 
-class Listener(Protocol):
+class Listener(bench.Listener, Protocol):
     """Hears how a run goes on; the command line draws progress bars from it."""
 
     def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
         """Trial `number` (from 1) of `total` begins."""
-
-    def trial_progress(self, phase: str, done: int, total: int) -> None:
-        """The running trial is so far."""
-
-    def trial_ended(self, trial: PlannedTrial, record: TrialRecord, *, resumed: bool) -> None:
-        """The trial is over; `resumed` means that it was done before."""
 
 
 def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, command: str, listener: Listener) -> None:
@@ -39,7 +34,7 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
     """
     check_same_run(directory, config)
     preparation = prepare(config, cache_directory)
-    plan = plan_trials(config)
+    sessions = plan_sessions(config)
     if not (directory / RUN_FILE).exists():
         head = RunRecord(
             name=directory.name,
@@ -48,17 +43,39 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
             command=command,
             environment=preparation.environment,
             data=preparation.data,
-            trials=tuple(trial.folder for trial in plan),
+            trials=tuple(trial.folder for session in sessions for trial in session.trials),
         )
         write_json(directory / RUN_FILE, head)
-    compile_caches = directory / "compile-cache"
     try:
-        for number, trial in enumerate(plan, start=1):
-            listener.trial_started(trial, number, len(plan))
-            record, resumed = _run_or_keep(config, directory, cache_directory, compile_caches, trial, listener)
-            listener.trial_ended(trial, record, resumed=resumed)
+        with Bench(config, directory, cache_directory, listener) as running:
+            run_sessions(running, directory, sessions, listener)
     finally:
-        shutil.rmtree(compile_caches, ignore_errors=True)
+        for folder in (COMPILE_CACHES, CHECKS):
+            shutil.rmtree(directory / folder, ignore_errors=True)
+
+
+def run_sessions(running: Bench, directory: Path, sessions: list[PlannedSession], listener: Listener) -> None:
+    """Run what is not done yet, session by session."""
+    total = sum(len(session.trials) for session in sessions)
+    number = 0
+    for session in sessions:
+        numbers = {trial: number + i for i, trial in enumerate(session.trials, start=1)}
+        number += len(session.trials)
+        pending = []
+        for trial in session.trials:
+            if trial_is_finished(directory / trial.folder):
+                listener.trial_started(trial, numbers[trial], total)
+                listener.trial_ended(
+                    trial, read_record(directory / trial.folder / TRIAL_FILE, TrialRecord), resumed=True
+                )
+            else:
+                pending.append(trial)
+        if pending:
+            running.run(session, pending, partial(_announce, listener, numbers, total))
+
+
+def _announce(listener: Listener, numbers: dict[PlannedTrial, int], total: int, trial: PlannedTrial) -> None:
+    listener.trial_started(trial, numbers[trial], total)
 
 
 def check_same_run(directory: Path, config: RunConfig) -> None:
@@ -72,37 +89,6 @@ def check_same_run(directory: Path, config: RunConfig) -> None:
             f"{directory} holds a run with another configuration",
             remedy="choose another --name, or give the same options to resume it",
         )
-
-
-def _run_or_keep(
-    config: RunConfig, directory: Path, cache: Path, compile_caches: Path, trial: PlannedTrial, listener: Listener
-) -> tuple[TrialRecord, bool]:
-    folder = directory / trial.folder
-    if trial_is_finished(folder):
-        return read_record(folder / TRIAL_FILE, TrialRecord), True
-    first = _first_job(directory, trial)
-    if first is not None and first.status != "done":
-        # What could not run once is not run again with the next seed or under the profiler.
-        record = replace(first, kind=trial.kind, seed=trial.seed)
-        write_json(folder / TRIAL_FILE, record)
-        return record, False
-    spec = TrialSpec(
-        contender=trial.contender,
-        kind=trial.kind,
-        seed=trial.seed,
-        config=config,
-        directory=str(folder.resolve()),
-        cache_directory=str(cache.resolve()),
-        compile_cache_directory=str((compile_caches / trial.contender).resolve()),
-    )
-    return run_in_process(spec, listener.trial_progress), False
-
-
-def _first_job(directory: Path, trial: PlannedTrial) -> TrialRecord | None:
-    """Return the contender's job with seed 0 if it has run and `trial` is a later one."""
-    first = replace(trial, kind="job", seed=0)
-    path = directory / first.folder / TRIAL_FILE
-    return read_record(path, TrialRecord) if first != trial and path.exists() else None
 
 
 def new_run_name(preset: str, exists: Callable[[str], bool]) -> str:

@@ -9,9 +9,20 @@ from harness.data.examples import Example
 from harness.experiment.inputs import Inputs
 from harness.measurement.clocks import PhaseClock
 from harness.records import ExamplePrediction, QualityRecord
-from harness.strategy import TrainSetup
+from harness.strategy import Logits, TrainSetup
 from harness.training.spans import best_answers
 from harness.training.squad_metric import evaluate_answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One evaluation."""
+
+    quality: QualityRecord
+    answers: list[ExamplePrediction]
+    logits: Logits
+    """As the strategy's evaluation gave them."""
+    time_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +33,7 @@ class Validation:
     inputs: Inputs
     phases: PhaseClock
 
-    def run(self) -> tuple[QualityRecord, list[ExamplePrediction], float]:
+    def run(self) -> Scored:
         """Return EM and F1, every answer, and the seconds it took."""
         start_s = time.perf_counter()
         with self.phases.measure("evaluation"):
@@ -37,7 +48,12 @@ class Validation:
             )
         with self.phases.measure("scoring"):
             em, f1, rows = score(self.inputs.validation, texts)
-        return QualityRecord(em=em, f1=f1), rows, time.perf_counter() - start_s
+        return Scored(
+            quality=QualityRecord(em=em, f1=f1),
+            answers=rows,
+            logits=(starts, ends),
+            time_s=time.perf_counter() - start_s,
+        )
 
 
 def score(examples: list[Example], texts: list[str]) -> tuple[float, float, list[ExamplePrediction]]:

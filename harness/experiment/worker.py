@@ -1,57 +1,85 @@
-"""A worker: `python -m harness.experiment.worker TRIAL_DIRECTORY SPAWN_TIME` runs one trial and ends.
+"""A worker: `python -m harness.experiment.worker DIRECTORY SPAWN_TIME` does what it is told until its input ends.
 
-Its input is `spec.json` in that directory, its output `trial.json` and the files beside it. Standard output carries
-progress as JSON lines, standard error goes to the trial's log. Imports of weight come late, so that they can be timed.
+Its specification is `spec.json` in that directory. Commands come as JSON lines on standard input and are answered by
+JSON lines on what was standard output; what libraries print goes to standard error, and that to the log. Imports of
+weight come late, so that they can be timed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any, TextIO
 
 from harness.errors import HarnessError
-from harness.records import TrialRecord
-from harness.storage import TRIAL_FILE, read_spec, write_json
+from harness.storage import read_spec
 
 
-def report_progress(phase: str, done: int, total: int) -> None:
-    """Tell the parent process how far the trial is."""
-    print(json.dumps({"phase": phase, "done": done, "total": total}), flush=True)
+class Channel:
+    """The line to the parent process."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        """Tell the parent how far the present command is."""
+        self._send({"event": "progress", "phase": phase, "done": done, "total": total})
+
+    def reply(self, result: dict[str, Any]) -> None:
+        """Answer the present command."""
+        self._send({"event": "reply", "result": result})
+
+    def fail(self, reason: str) -> None:
+        """Say that the present command went wrong."""
+        self._send({"event": "failed", "reason": reason})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._output.write(json.dumps(message) + "\n")
+        self._output.flush()
+
+
+def open_channel() -> Channel:
+    """Take standard output for the parent, and send what anybody else prints to standard error."""
+    own = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return Channel(own)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the trial; return 0 if its record was written, whatever it says."""
+    """Serve commands until the input ends."""
     directory, spawned_at_s = Path(arguments[0]), float(arguments[1])
     process_start_s = time.time() - spawned_at_s
+    channel = open_channel()
     spec = read_spec(directory)
-    try:
-        report_progress("imports", 0, 1)
-        imports_start_s = time.perf_counter()
-        from harness.experiment.trial import TrialClock, run_trial
+    channel.progress("imports", 0, 1)
+    imports_start_s = time.perf_counter()
+    from harness.experiment.session import Session
+    from harness.experiment.trial import TrialClock
 
-        clock = TrialClock(spawned_at_s)
-        clock.phases.add("process_start", process_start_s)
-        clock.phases.add("imports", time.perf_counter() - imports_start_s)
-        record = run_trial(spec, clock, report_progress)
-    except HarnessError as error:
-        traceback.print_exc()
-        record = _failed(spec.contender, spec.kind, spec.seed, str(error))
-    except Exception as error:
-        # A strategy may raise anything; the trial fails, the run goes on, and the log keeps the traceback.
-        traceback.print_exc()
-        first_line = (str(error).splitlines() or [""])[0]
-        record = _failed(spec.contender, spec.kind, spec.seed, f"{type(error).__name__}: {first_line}")
-    write_json(directory / TRIAL_FILE, record)
+    clock = TrialClock(spawned_at_s)
+    clock.phases.add("process_start", process_start_s)
+    clock.phases.add("imports", time.perf_counter() - imports_start_s)
+    session = Session(spec, clock, channel.progress)
+    for line in sys.stdin:
+        _serve(session, json.loads(line), channel)
     return 0
 
 
-def _failed(contender: str, kind: str, seed: int, reason: str) -> TrialRecord:
-    return TrialRecord(
-        contender=contender, kind="job" if kind == "job" else "profile", seed=seed, status="failed", reason=reason
-    )
+def _serve(session: Any, command: dict[str, Any], channel: Channel) -> None:
+    try:
+        channel.reply(session.handle(command))
+    except HarnessError as error:
+        traceback.print_exc()
+        channel.fail(str(error))
+    except Exception as error:
+        # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
+        traceback.print_exc()
+        first_line = (str(error).splitlines() or [""])[0]
+        channel.fail(f"{type(error).__name__}: {first_line}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from harness.data.features import Windows
 from harness.measurement.clocks import StepClock, make_step_clock
 from harness.records import StepRecord, WorkRecord
 from harness.strategy import StepFunction, StepOutcome, TrainSetup
+from harness.training.changes import ChangeReport, report_changes, sample_parameters, spread_elements
 from harness.training.step import autocast
 
 
@@ -33,8 +34,11 @@ class Trainer:
     scheduler: LRScheduler
     step: StepFunction
     clock: StepClock
-    probe: Tensor
-    """Weights whose change shows that an update was applied: those nearest the loss."""
+    probes: list[Tensor]
+    """Samples of weights whose change shows that an update was applied, those nearest the loss first: each step looks
+    at the first and at one of the others in turn."""
+    initial_sample: dict[str, Tensor]
+    """A sample of every parameter before the first step."""
     total_steps: int
 
 
@@ -65,10 +69,13 @@ def set_process_flags(setup: TrainSetup) -> None:
     torch.backends.cudnn.allow_tf32 = tf32
 
 
-def make_trainer(setup: TrainSetup, windows: Windows) -> Trainer:
-    """Return the state that one training needs: optimizer, schedule, step function, clock."""
+def make_trainer(setup: TrainSetup, windows: Windows, *, total_steps: int | None = None) -> Trainer:
+    """Return the state that one training needs: optimizer, schedule, step function, clock.
+
+    `total_steps` is the length of the schedule; by default that of the whole training.
+    """
     optimizer = setup.make_optimizer(setup.model, setup.training)
-    total_steps = count_steps(setup, windows)
+    total_steps = count_steps(setup, windows) if total_steps is None else total_steps
     scheduler = setup.make_scheduler(optimizer, setup.training, total_steps)
     return Trainer(
         setup=setup,
@@ -77,7 +84,8 @@ def make_trainer(setup: TrainSetup, windows: Windows) -> Trainer:
         scheduler=scheduler,
         step=setup.make_step(setup, optimizer, scheduler),
         clock=make_step_clock(setup.device),
-        probe=head_weights(setup.model),
+        probes=probe_weights(setup.model),
+        initial_sample=sample_parameters(setup.model),
         total_steps=total_steps,
     )
 
@@ -94,10 +102,14 @@ def plan_epoch(setup: TrainSetup, windows: Windows, epoch: int) -> list[np.ndarr
     return setup.plan_batches(windows, setup.training, setup.seed, epoch)
 
 
-def head_weights(model: nn.Module) -> Tensor:
-    """Return the last trainable matrix: in a question-answering model its answer head."""
-    matrices = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.dim() > 1]
-    return matrices[-1].detach()
+def probe_weights(model: nn.Module) -> list[Tensor]:
+    """Return views on the trainable matrices, the answer head first, large ones at evenly spread elements.
+
+    Embeddings are left out: most of their rows are not in a batch, and rightly don't change.
+    """
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1 and id(p) not in looked_up]
+    return [spread_elements(matrix.detach()) for matrix in reversed(matrices)]
 
 
 def warm_up(trainer: Trainer) -> int:
@@ -131,14 +143,23 @@ def train_epoch(
     plan = plan_epoch(trainer.setup, trainer.windows, epoch)[: trainer.total_steps - first_step + 1]
     marks: list[_StepMark] = []
     trainer.clock.start()
-    for number, batch in enumerate(_on_device(trainer, plan), start=first_step):
+    for number, (batch, useful_tokens, token_id_sum) in enumerate(_on_device(trainer, plan), start=first_step):
         learning_rate = float(trainer.scheduler.get_last_lr()[0])
-        before = trainer.probe.clone()
+        probes = probes_of_step(trainer, number)
+        before = [probe.clone() for probe in probes]
         outcome = trainer.step(batch)
-        changed = (trainer.probe != before).any()
+        changed = torch.stack([has_changed(probe, old) for probe, old in zip(probes, before, strict=True)]).all()
         trainer.clock.mark()
         marks.append(
-            _StepMark(outcome, learning_rate, changed, batch.window_index, batch.useful_tokens, batch.computed_tokens)
+            _StepMark(
+                outcome,
+                learning_rate,
+                changed,
+                batch.window_index,
+                useful_tokens,
+                token_id_sum,
+                batch.inputs["input_ids"].numel(),
+            )
         )
         if on_step is not None:
             on_step(number)
@@ -152,6 +173,17 @@ def train_epoch(
     )
 
 
+def probes_of_step(trainer: Trainer, number: int) -> list[Tensor]:
+    """Return what step `number` looks at: the head, and one of the other matrices in turn."""
+    first, *others = trainer.probes
+    return [first, others[number % len(others)]] if others else [first]
+
+
+def has_changed(probe: Tensor, before: Tensor) -> Tensor:
+    """Return whether any element took another value, a scalar on the device; NaN is no value."""
+    return ((probe != before) & (probe == probe)).any()
+
+
 class _StepMark(NamedTuple):
     """A step's values until the epoch's end; tensors are still on the device, the batch itself is let go."""
 
@@ -159,7 +191,8 @@ class _StepMark(NamedTuple):
     learning_rate: float
     changed: Tensor
     window_index: np.ndarray
-    useful_tokens: int
+    useful_tokens: Tensor
+    token_id_sum: Tensor
     computed_tokens: int
 
 
@@ -172,24 +205,43 @@ def _step_record(mark: _StepMark, *, epoch: int, step: int, time_s: float) -> St
         learning_rate=mark.learning_rate,
         gradient_norm=float(mark.outcome.gradient_norm),
         windows=len(mark.window_index),
-        useful_tokens=mark.useful_tokens,
+        useful_tokens=int(mark.useful_tokens),
         computed_tokens=mark.computed_tokens,
+        token_id_sum=int(mark.token_id_sum),
         applied=bool(mark.changed),
     )
 
 
-def _on_device(trainer: Trainer, plan: list[np.ndarray]) -> Iterator[Batch]:
+def count_tokens(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return how many tokens of the batch are not padding, and the sum of their numbers: scalars on its device.
+
+    They are counted in the tensors, not taken from the batch's word: what is not there can't be trained on.
+    """
+    ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
+    if mask is None or mask.shape != ids.shape:
+        return torch.tensor(ids.numel()), ids.sum()
+    return mask.sum(), (ids * mask).sum()
+
+
+def _on_device(trainer: Trainer, plan: list[np.ndarray]) -> Iterator[tuple[Batch, Tensor, Tensor]]:
+    """Yield each batch on the device, with its token counts."""
     batches = iter(trainer.setup.load_batches(trainer.setup, trainer.windows, plan))
     while True:
         with record_function("data"):
             batch = next(batches, None)
             if batch is None:
                 return
+            useful_tokens, token_id_sum = count_tokens(batch)
             batch = batch.to(trainer.setup.device)
-        yield batch
+        yield batch, useful_tokens, token_id_sum
 
 
-def account_work(results: list[EpochResult]) -> WorkRecord:
+def report_trained(trainer: Trainer) -> ChangeReport:
+    """Return which parameters have changed since the trainer was made."""
+    return report_changes(trainer.setup.model, trainer.initial_sample)
+
+
+def account_work(results: list[EpochResult], changes: ChangeReport) -> WorkRecord:
     """Sum up how much was trained, and hash order and learning rates."""
     steps = [step for result in results for step in result.steps]
     order = np.concatenate([result.window_order for result in results]).astype("<i8")
@@ -200,11 +252,15 @@ def account_work(results: list[EpochResult]) -> WorkRecord:
         windows=sum(step.windows for step in steps),
         useful_tokens=sum(step.useful_tokens for step in steps),
         computed_tokens=sum(step.computed_tokens for step in steps),
+        token_id_sum=sum(step.token_id_sum for step in steps),
+        trained_parameters=changes.trained,
+        total_parameters=changes.total,
+        untrained_tensors=changes.untrained,
         order_sha256=hashlib.sha256(order.tobytes()).hexdigest(),
         learning_rate_sha256=hashlib.sha256(rates.encode()).hexdigest(),
     )
 
 
-def diverged(result: EpochResult) -> bool:
-    """Whether the loss is no longer a number at the end of an epoch."""
-    return not math.isfinite(result.steps[-1].loss)
+def diverged(result: EpochResult) -> StepRecord | None:
+    """Return the first step of the epoch whose loss is not a finite number."""
+    return next((step for step in result.steps if not math.isfinite(step.loss)), None)

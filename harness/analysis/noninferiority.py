@@ -1,0 +1,150 @@
+"""Non-inferiority of EM and F1, paired by seed and question."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+POWER = 0.8
+MOST_SEEDS = 10_000
+LOST_AND_WON = 100.0
+"""One pseudo-question lost and one won join each sample, so that no differing answer at all does not look certain: N
+equal answers then give a bound near the rule of three, 3/N (in the manner of Agresti and Min 2005, Statistics in
+Medicine 24)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NonInferiority:
+    """EM or F1 of a contender minus the baseline's, in points, held against the margin."""
+
+    margin: float
+    """Loss that is accepted, in points."""
+    difference: float
+    """Mean over seeds and questions, contender minus baseline."""
+    low: float
+    """Lower end of the two-sided 95 % interval."""
+    high: float
+    bound: float
+    """One-sided lower bound at 1 − alpha: what may have been lost at worst."""
+    alpha: float
+    p_value: float
+    """Of "the difference is −margin or less"."""
+    p_inferior: float
+    """Of "the difference is −margin or more"."""
+    standard_error: float
+    degrees_of_freedom: float
+    seeds: int
+    examples: int
+    detectable_loss: float
+    """Smallest margin that this size could certify with 80 % power, if there is no true difference."""
+    examples_needed: int | None
+    """Questions that would certify the margin with as many seeds, likewise; None if no number would."""
+    seeds_needed: int | None
+    """Seeds that would certify it on these questions; None if no number would."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spread:
+    """Variance of the mean, and its parts."""
+
+    variance: float
+    degrees: float
+    seeds: float
+    """Variance component of the seeds."""
+    examples: float
+    interaction: float
+
+
+def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferiority:
+    """Return the test for `differences`, float (seeds, examples), contender minus baseline in points.
+
+    Seeds and questions are both samples, crossed: the variance of the mean is that of a two-way random-effects layout,
+    (MS_seeds + MS_questions − MS_residual) / (S·N), with Satterthwaite's degrees of freedom (Satterthwaite 1946;
+    Searle, Casella and McCulloch 1992, Variance Components, 5). With one seed it covers the choice of the
+    questions only, and not what another seed would have given.
+    """
+    seeds, examples = differences.shape
+    mean = float(differences.mean())
+    spread = estimate_spread(with_pseudo_examples(differences))
+    error = math.sqrt(spread.variance)
+    t = stats.t(spread.degrees)
+    half, one_sided = float(t.ppf(0.975)) * error, float(t.ppf(1.0 - alpha)) * error
+    power = float(t.ppf(POWER)) * error
+    return NonInferiority(
+        margin=margin,
+        difference=mean,
+        low=mean - half,
+        high=mean + half,
+        bound=mean - one_sided,
+        alpha=alpha,
+        p_value=float(t.sf((mean + margin) / error)),
+        p_inferior=float(t.cdf((mean + margin) / error)),
+        standard_error=error,
+        degrees_of_freedom=spread.degrees,
+        seeds=seeds,
+        examples=examples,
+        detectable_loss=one_sided + power,
+        examples_needed=_examples_needed(spread, seeds, margin, alpha),
+        seeds_needed=_seeds_needed(spread, examples, margin, alpha),
+    )
+
+
+def with_pseudo_examples(differences: np.ndarray) -> np.ndarray:
+    """Return the differences with one question won and one lost beside them, for the spread only."""
+    rows = differences.shape[0]
+    return np.hstack([differences, np.full((rows, 1), LOST_AND_WON), np.full((rows, 1), -LOST_AND_WON)])
+
+
+def estimate_spread(differences: np.ndarray) -> _Spread:
+    """Return variance components (moments; negative ones are 0) and the variance of the mean."""
+    seeds, examples = differences.shape
+    by_example = float(np.var(differences.mean(axis=0), ddof=1))
+    if seeds == 1:
+        return _Spread(variance=by_example / examples, degrees=examples - 1.0, seeds=0.0, examples=by_example,
+                       interaction=0.0)  # fmt: skip
+    rows, columns = differences.mean(axis=1), differences.mean(axis=0)
+    residual = differences - rows[:, None] - columns[None, :] + differences.mean()
+    ms_seeds = examples * float(np.var(rows, ddof=1))
+    ms_examples = seeds * float(np.var(columns, ddof=1))
+    ms_residual = float(np.sum(residual**2)) / ((seeds - 1) * (examples - 1))
+    # A mean square of the seeds below the residual's is chance: counting it would promise more than one factor alone.
+    ms_seeds = max(ms_seeds, ms_residual)
+    total = ms_seeds + ms_examples - ms_residual
+    freedom = (
+        ms_seeds**2 / (seeds - 1) + ms_examples**2 / (examples - 1) + ms_residual**2 / ((seeds - 1) * (examples - 1))
+    )
+    return _Spread(
+        variance=total / (seeds * examples),
+        degrees=max(1.0, total**2 / freedom) if freedom > 0 else 1.0,
+        seeds=max(0.0, (ms_seeds - ms_residual) / examples),
+        examples=max(0.0, (ms_examples - ms_residual) / seeds),
+        interaction=ms_residual,
+    )
+
+
+def _factor(degrees: float, alpha: float) -> float:
+    return float(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))
+
+
+def _examples_needed(spread: _Spread, seeds: int, margin: float, alpha: float) -> int | None:
+    allowed = (margin / _factor(spread.degrees, alpha)) ** 2 - spread.seeds / seeds
+    if allowed <= 0:
+        return None
+    return math.ceil((spread.examples + spread.interaction / seeds) / allowed)
+
+
+def _seeds_needed(spread: _Spread, examples: int, margin: float, alpha: float) -> int | None:
+    allowed = (margin / _factor(math.inf, alpha)) ** 2 - spread.examples / examples
+    if allowed <= 0:
+        return None
+    needed = math.ceil((spread.seeds + spread.interaction / examples) / allowed)
+    return needed if needed <= MOST_SEEDS else None
+
+
+def paired_gain(before: np.ndarray, after: np.ndarray, *, alpha: float) -> tuple[float, float]:
+    """Return the mean gain of `after` over `before`, float (seeds, examples) in points, and its lower bound."""
+    result = assess(after - before, margin=1.0, alpha=alpha)
+    return result.difference, result.bound

@@ -1,0 +1,272 @@
+"""What the timed blocks say: step and evaluation speedups, the noise floor, and the speed of the whole job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from scipy import stats
+
+from harness.analysis.paired import Ratio, paired_ratio
+from harness.analysis.statistics import Estimate, summarise_ratios
+from harness.evidence import BlockKind, BlockRecord, SpeedRecord
+from harness.records import TrialRecord
+
+LEAST_FLOOR = 0.01
+"""No step speedup below 1 % is claimed, however quiet A/A was: where a process's memory lies differs from start to
+start and lasts as long as the process, so one A/A pair may be lucky."""
+
+WARM_UP_PHASES = ("apply_strategies", "warm_up")
+"""Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedEvidence:
+    """Segments of one contender against the live baseline; speedup = baseline time ÷ contender time."""
+
+    training: Ratio | None
+    evaluation: Ratio | None
+    blocks: int
+    """Measured, contaminated ones too."""
+    repeats: int
+    """Blocks that repeat a contaminated one."""
+    spoilt: int
+    """Blocks that don't count."""
+    contamination: tuple[str, ...]
+    """Why, each kind of reason once."""
+    stopped: str
+    same_samples: bool
+    """Whether both trained on the same tokens in their segments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseFloor:
+    """A/A: the baseline against itself in another process."""
+
+    ratio: Ratio
+    """Of its training segments; 1 in truth."""
+    floor: float
+    """Share beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """One-time costs of a contender beyond the baseline's, and when they are earned back."""
+
+    baseline_s: float
+    cold_s: float
+    """With empty compiler caches, where it compiles; what the job speedup counts."""
+    warm_s: float | None
+    """With caches filled by an earlier job; None if no such job was measured, or nothing is compiled."""
+    compiles: bool
+    saved_per_step_s: float | None
+    """Baseline step − contender step; None without timed segments."""
+    break_even_steps: float | None
+    """(cold − baseline) ÷ saved per step; None if nothing is saved. 0 if nothing has to be earned back."""
+    break_even_epochs: float | None
+    break_even_steps_warm: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSpeed:
+    """The whole job's speedup, put together from its parts so that drift between jobs cancels."""
+
+    ratio: Ratio
+    floor: float
+    """The noise floor, weighed with the share of the job that the segments stand for."""
+    baseline_s: float
+    """Mean job of the baseline."""
+    contender_s: float
+    """The same job with the contender's warm-up, and with training and evaluation at the measured ratios."""
+    as_run: Estimate | None
+    """Ratio of the jobs' wall-clock as they ran, one after the other: mean and range over the seeds."""
+
+
+def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
+    """Return what the clean blocks say."""
+    spoilt = [block for block in record.blocks if block.contamination]
+    return SpeedEvidence(
+        training=paired_ratio(_clean(record, "training")),
+        evaluation=paired_ratio(_clean(record, "evaluation")),
+        blocks=len(record.blocks),
+        repeats=sum(block.attempt > 1 for block in record.blocks),
+        spoilt=len(spoilt),
+        contamination=tuple(dict.fromkeys(reason for block in spoilt for reason in block.contamination)),
+        stopped=record.stopped,
+        same_samples=all(ours == theirs for block in record.blocks for ours, theirs in block.work.values()),
+    )
+
+
+def _clean(record: SpeedRecord, kind: BlockKind) -> list[BlockRecord]:
+    return [block for block in record.blocks if block.kind == kind and not block.contamination]
+
+
+def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:
+    """Return the floor: the far end of the A/A interval, and no less than `LEAST_FLOOR`; None without A/A."""
+    if evidence is None or evidence.training is None:
+        return None
+    ratio = evidence.training
+    far = max(abs(math.log(ratio.low)), abs(math.log(ratio.high)))
+    return NoiseFloor(ratio=ratio, floor=max(LEAST_FLOOR, math.expm1(far)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The phases of one contender's jobs that matter here, means over its seeds."""
+
+    job_s: float
+    training_s: float
+    evaluation_s: float
+    warm_up_s: float
+    """Of the first job if that compiled with cold caches, else the mean."""
+    windows: float
+    evaluations: float
+    steps: float
+
+
+def job_parts(jobs: Sequence[TrialRecord]) -> Parts | None:
+    """Return the parts; None if a job lacks one."""
+    whole = [job for job in jobs if job.job_time_s is not None and job.work is not None and job.epochs]
+    if not whole or len(whole) < len(jobs):
+        return None
+    cold = [warm_up_s(job) for job in whole if job.compile_cache == "cold"]
+    return Parts(
+        job_s=fmean(job.job_time_s or 0.0 for job in whole),
+        training_s=fmean(job.phases_s.get("training", 0.0) for job in whole),
+        evaluation_s=fmean(job.phases_s.get("evaluation", 0.0) for job in whole),
+        warm_up_s=fmean(cold or [warm_up_s(job) for job in whole]),
+        windows=fmean(job.work.windows for job in whole if job.work is not None),
+        evaluations=fmean(len(job.epochs) for job in whole),
+        steps=fmean(job.work.updates for job in whole if job.work is not None),
+    )
+
+
+def warm_up_s(job: TrialRecord) -> float:
+    """Return a job's one-time costs of the strategies."""
+    return sum(job.phases_s.get(name, 0.0) for name in WARM_UP_PHASES)
+
+
+def warm_up_noise(jobs: Sequence[TrialRecord]) -> tuple[float, int]:
+    """Return standard deviation and degrees of freedom of the warm-up of all jobs of a run that compile nothing.
+
+    Differences between strategies are in it too, so it errs to the wide side. (0, 1) with fewer than two jobs.
+    """
+    values_s = [warm_up_s(job) for job in jobs if job.compile_cache is None]
+    return (stdev(values_s), len(values_s) - 1) if len(values_s) > 1 else (0.0, 1)
+
+
+def compose_job(
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    evidence: SpeedEvidence,
+    floor: NoiseFloor,
+    noise: tuple[float, int],
+    as_run: Estimate | None,
+) -> JobSpeed | None:
+    """Return the job's speedup with a 95 % interval; None if a part was not measured.
+
+    Start-up, loading, tokenising, span search, scoring and saving are the harness's own code, the same for every
+    contender: they count with the baseline's time. Training and evaluation are the baseline's divided by the ratios of
+    the ABBA segments, per window. Warm-up is the contender's own, cold. The interval propagates the segments' and
+    the warm-up's uncertainty to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM, 5.1.2
+    and G.4.1).
+    """
+    ours, theirs = job_parts(baseline), job_parts(contender)
+    if ours is None or theirs is None or evidence.training is None or evidence.evaluation is None:
+        return None
+    training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
+    rest_s = ours.job_s - ours.training_s - ours.evaluation_s - ours.warm_up_s
+    job_s = rest_s + theirs.warm_up_s + training_s + evaluation_s
+    noise_s, noise_degrees = noise
+    parts = [
+        (training_s / job_s * evidence.training.log_standard_error, evidence.training.degrees_of_freedom),
+        (evaluation_s / job_s * evidence.evaluation.log_standard_error, evidence.evaluation.degrees_of_freedom),
+        (math.sqrt(2.0) * noise_s / job_s, float(noise_degrees)),
+    ]
+    return JobSpeed(
+        ratio=combine(math.log(ours.job_s / job_s), parts, blocks=evidence.training.blocks),
+        floor=math.expm1(math.log1p(floor.floor) * (training_s + evaluation_s) / job_s),
+        baseline_s=ours.job_s,
+        contender_s=job_s,
+        as_run=as_run,
+    )
+
+
+def scaled_parts(
+    ours: Parts, theirs: Parts, training: Ratio, evaluation: Ratio, same_samples: bool
+) -> tuple[float, float]:
+    """Return the contender's training and evaluation time: the baseline's, by the segments' ratios, per window.
+
+    A schedule that leaves windows out does so in its segments too; then their ratio already says it.
+    """
+    windows = theirs.windows / ours.windows if same_samples else 1.0
+    evaluations = theirs.evaluations / ours.evaluations
+    return ours.training_s * windows / training.estimate, ours.evaluation_s * evaluations / evaluation.estimate
+
+
+def combine(log_ratio: float, parts: Sequence[tuple[float, float]], *, blocks: int) -> Ratio:
+    """Return a ratio whose log has independent errors with these (standard error, degrees of freedom)."""
+    variance = sum(error**2 for error, _ in parts)
+    weights = sum(error**4 / degrees for error, degrees in parts)
+    degrees = variance**2 / weights if weights > 0 else max(degrees for _, degrees in parts)
+    standard_error = math.sqrt(variance)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)) * standard_error
+    return Ratio(
+        estimate=math.exp(log_ratio),
+        low=math.exp(log_ratio - half),
+        high=math.exp(log_ratio + half),
+        confidence=CONFIDENCE,
+        log_standard_error=standard_error,
+        degrees_of_freedom=degrees,
+        blocks=blocks,
+        autocorrelation=None,
+    )
+
+
+def summarise_warm_up(
+    baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord], evidence: SpeedEvidence | None
+) -> WarmUp | None:
+    """Return one-time costs and break-even; None without whole jobs of both."""
+    ours, theirs = job_parts(baseline), job_parts(contender)
+    if ours is None or theirs is None:
+        return None
+    compiles = any(job.compile_cache is not None for job in contender)
+    warm_s = [warm_up_s(job) for job in contender if job.compile_cache == "warm"]
+    saved_s = None
+    if evidence is not None and evidence.training is not None:
+        saved_s = ours.training_s / ours.steps * (1.0 - 1.0 / evidence.training.estimate)
+    steps = break_even(theirs.warm_up_s - ours.warm_up_s, saved_s)
+    steps_per_epoch = ours.steps / ours.evaluations
+    return WarmUp(
+        baseline_s=ours.warm_up_s,
+        cold_s=theirs.warm_up_s,
+        warm_s=fmean(warm_s) if warm_s else None,
+        compiles=compiles,
+        saved_per_step_s=saved_s,
+        break_even_steps=steps,
+        break_even_epochs=None if steps is None else steps / steps_per_epoch,
+        break_even_steps_warm=break_even(fmean(warm_s) - ours.warm_up_s, saved_s) if warm_s else None,
+    )
+
+
+def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
+    """Return after how many steps of the baseline `extra_s` is earned back; None if it never is."""
+    if saved_per_step_s is None:
+        return None
+    if extra_s <= 0:
+        return 0.0
+    return extra_s / saved_per_step_s if saved_per_step_s > 0 else None
+
+
+def jobs_as_run(pairs: Sequence[tuple[TrialRecord, TrialRecord]]) -> Estimate | None:
+    """Return baseline ÷ contender wall-clock of the jobs of the same seed, as they ran."""
+    ratios = [
+        ours.job_time_s / theirs.job_time_s
+        for ours, theirs in pairs
+        if ours.job_time_s and theirs.job_time_s and ours.job_time_s > 0 and theirs.job_time_s > 0
+    ]
+    return summarise_ratios(ratios)

@@ -1,0 +1,71 @@
+"""How long until the model is as good: the measure for strategies that train on another schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.analysis.speed import JobSpeed, SpeedEvidence, job_parts, scaled_parts
+from harness.analysis.statistics import last_quality
+from harness.records import TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeToF1:
+    """Time from the start of the job until F1 reaches a target, both put together from the job's parts."""
+
+    target: float
+    """The baseline's mean F1 at the end, less the non-inferiority margin."""
+    baseline_epochs: tuple[int | None, ...]
+    """First epoch that reaches it, by seed; None where none does."""
+    contender_epochs: tuple[int | None, ...]
+    baseline_s: float | None
+    """Mean over the seeds; None if a seed never got there."""
+    contender_s: float | None
+    speedup: float | None
+
+
+def time_to_f1(
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    job: JobSpeed | None,
+    evidence: SpeedEvidence | None,
+    *,
+    margin: float,
+) -> TimeToF1 | None:
+    """Return the time to the target; None without the speed of the whole job, or without F1."""
+    final = [value for value in (last_quality(record, "f1") for record in baseline) if value is not None]
+    ours, theirs = job_parts(baseline), job_parts(contender)
+    if job is None or ours is None or theirs is None or not final or evidence is None:
+        return None
+    if evidence.training is None or evidence.evaluation is None:
+        return None
+    target = fmean(final) - margin
+    baseline_epochs = tuple(first_epoch(record, target) for record in baseline)
+    contender_epochs = tuple(first_epoch(record, target) for record in contender)
+    epoch_s = (ours.training_s + ours.evaluation_s) / ours.evaluations
+    start_s = job.baseline_s - ours.training_s - ours.evaluation_s
+    training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
+    their_epoch_s = (training_s + evaluation_s) / theirs.evaluations
+    their_start_s = job.contender_s - training_s - evaluation_s
+    baseline_s = _mean_time(baseline_epochs, start_s, epoch_s)
+    contender_s = _mean_time(contender_epochs, their_start_s, their_epoch_s)
+    return TimeToF1(
+        target=target,
+        baseline_epochs=baseline_epochs,
+        contender_epochs=contender_epochs,
+        baseline_s=baseline_s,
+        contender_s=contender_s,
+        speedup=baseline_s / contender_s if baseline_s and contender_s else None,
+    )
+
+
+def first_epoch(record: TrialRecord, target: float) -> int | None:
+    """Return the first epoch whose F1 reaches `target`."""
+    return next((epoch.epoch for epoch in record.epochs if epoch.f1 is not None and epoch.f1 >= target), None)
+
+
+def _mean_time(epochs: Sequence[int | None], start_s: float, epoch_s: float) -> float | None:
+    reached = [start_s + epoch * epoch_s for epoch in epochs if epoch is not None]
+    return fmean(reached) if reached and len(reached) == len(epochs) else None

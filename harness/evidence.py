@@ -1,0 +1,127 @@
+"""What the checks beside the jobs leave behind: timed blocks, equivalence, footprint, evaluation. Raw values only.
+
+What was not measured is None, never 0. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+BlockKind = Literal["training", "evaluation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What else happened on the machine while a block was measured."""
+
+    foreign_cpu_cores: float | None = None
+    """Processor time of everything but this run, per second: 1.0 is one core kept busy by somebody else."""
+    steal_share: float | None = None
+    """Share of all cores' time that the hypervisor gave to other machines."""
+    swapped_gib: float | None = None
+    """Memory swapped in and out."""
+    load_average_1min: float | None = None
+    allocator_retries: int | None = None
+    """Times that the device's allocator had to free its cache and try again, in both workers (CUDA only)."""
+    throttle_reasons: tuple[str, ...] = ()
+    """NVML's reasons for lowered clocks, but for those that say nothing against a measurement."""
+    sm_clock_ratio: float | None = None
+    """Mean SM clock in the contender's segments ÷ in the baseline's."""
+    other_gpu_processes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockRecord:
+    """Four segments over the same samples, alternated so that a linear drift cancels: ABBA, or BAAB."""
+
+    kind: BlockKind
+    number: int
+    """Counted from 1, for each kind."""
+    attempt: int
+    """Counted from 1; above 1 the block is a repeat of a contaminated one."""
+    first: Literal["baseline", "contender"]
+    """Whose segments stand outside."""
+    windows: int
+    """Windows in each segment, with repetitions."""
+    baseline_s: tuple[float, float]
+    """Both segments of the baseline, in order, by the parent's clock."""
+    contender_s: tuple[float, float]
+    work: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Baseline's and contender's counts in their last segment of training: "lost_updates", "useful_tokens",
+    "token_id_sum"."""
+    conditions: Conditions = field(default_factory=Conditions)
+    contamination: tuple[str, ...] = ()
+    """Why the block does not count, in words; empty for a good one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorError:
+    """How far one parameter tensor is from the reference."""
+
+    name: str
+    gradient: float | None
+    """‖g − g_ref‖ ÷ max(‖g_ref‖, 0.001 × norm of the whole reference gradient) of the first update; None if there is no
+    gradient."""
+    update: float | None
+    """‖u − u_ref‖ ÷ ‖u_ref‖ of the sum of all updates, over elements whose first gradient is not near 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivalenceRecord:
+    """Some updates of the contender against the fp32 reference: the same batches, dropout off."""
+
+    dtype: str
+    """Of the contender's forward pass: "float32", "tf32", "bfloat16", "float16"."""
+    windows: int
+    """Over all updates."""
+    losses: tuple[float, ...]
+    """Of each update."""
+    losses_reference: tuple[float, ...]
+    gradient_norms: tuple[float, ...]
+    gradient_norms_reference: tuple[float, ...]
+    cosine: float | None
+    """Cosine between the whole first gradients; None where the contender keeps none."""
+    worst: tuple[TensorError, ...]
+    """Tensors that differ most, worst first."""
+    missing: tuple[str, ...] = ()
+    """Tensors of the reference that the contender does not have, or does not train."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FootprintRecord:
+    """What really runs: equal footprints mean that a strategy changed nothing."""
+
+    training: dict[str, int]
+    """Operators, kernels and runtime calls of the same training samples, with dtypes and shapes: name → calls."""
+    evaluation: dict[str, int]
+    parameters_sha256: str
+    """Over name, dtype, shape and strides of every parameter."""
+    host_code: dict[str, str]
+    """Which functions load, plan, collate, step and evaluate: their names and a hash of their code."""
+    flags: dict[str, str]
+    """Threads, TF32, default dtype and other settings of the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationCheckRecord:
+    """Whether the logits that were scored are the trained model's: a plain fp32 pass over a sample of windows."""
+
+    windows: int
+    error: float | None
+    """Relative L2 distance of the claimed logits from the plain pass, each window's mean taken out; None: `problem`."""
+    dtype: str
+    problem: str | None = None
+    """Why the check could not be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRecord:
+    """The speed evidence of one contender against the live baseline (of the baseline: A/A)."""
+
+    blocks: tuple[BlockRecord, ...]
+    """In the order in which they were measured, contaminated ones too."""
+    stopped: str
+    """Why measuring stopped, in words."""
+    settle_s: float
+    """Idle time before each segment."""

@@ -1,0 +1,197 @@
+"""The bench: worker processes one after the other, beside a baseline that stays alive to be timed against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.config import RunConfig
+from harness.evidence import EquivalenceRecord, FootprintRecord
+from harness.experiment.equivalence import compare_updates, load_updates
+from harness.experiment.plan import PlannedSession, PlannedTrial
+from harness.experiment.process import Worker, WorkerError
+from harness.experiment.speed import Duel
+from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
+from harness.records import BASELINE, TrialRecord, TrialSpec
+from harness.serialization import build
+from harness.storage import TRIAL_FILE, read_record, write_json
+
+COMPILE_CACHES = "compile-cache"
+"""Folder for compilers' caches of this run, so that the first compile of a run is a cold one; removed at its end."""
+
+CHECKS = "checks"
+"""Folder for tensors of the equivalence checks; removed at the run's end."""
+
+
+class Listener(Protocol):
+    """What the bench tells of."""
+
+    def trial_progress(self, phase: str, done: int, total: int) -> None:
+        """The running trial is so far."""
+
+    def trial_ended(self, trial: PlannedTrial, record: TrialRecord, *, resumed: bool) -> None:
+        """The trial is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Where things of a run lie."""
+
+    run: Path
+    cache: Path
+
+    def folder(self, trial: PlannedTrial) -> Path:
+        """Return a trial's directory."""
+        return self.run / trial.folder
+
+    @property
+    def reference_updates(self) -> Path:
+        """The fp32 reference's updates."""
+        return self.run / CHECKS / "reference.safetensors"
+
+
+class Bench:
+    """Runs sessions. As a context it ends the live baseline, whatever happens."""
+
+    def __init__(self, config: RunConfig, directory: Path, cache_directory: Path, listener: Listener) -> None:
+        self._config = config
+        self._paths = Paths(run=directory, cache=cache_directory)
+        self._listener = listener
+        self._live: Worker | None = None
+        self._gpu: NvmlGpu | None = None
+
+    def __enter__(self) -> Bench:
+        """Return the bench itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the live baseline."""
+        self.close_baseline()
+
+    def close_baseline(self) -> None:
+        """End the live baseline if there is one."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+        if self._gpu is not None:
+            self._gpu.close()
+            self._gpu = None
+
+    def run(
+        self, session: PlannedSession, pending: list[PlannedTrial], on_start: Callable[[PlannedTrial], None]
+    ) -> None:
+        """Run the pending trials of a session in one process. What fails once fails the trials after it too."""
+        if session.seed > 0:
+            self.close_baseline()
+        failure = self._earlier_failure(session)
+        worker = None
+        try:
+            for trial in pending:
+                on_start(trial)
+                if failure is None:
+                    worker = worker or self._start(session, trial)
+                    record = self._run_trial(worker, trial)
+                else:
+                    record = replace(failure, kind=trial.kind, seed=trial.seed)
+                write_json(self._paths.folder(trial) / TRIAL_FILE, record)
+                self._listener.trial_ended(trial, record, resumed=False)
+                failure = record if record.status != "done" else failure
+        finally:
+            if worker is not None and session.stays and failure is None:
+                self._live = worker
+            elif worker is not None:
+                worker.close()
+
+    def _earlier_failure(self, session: PlannedSession) -> TrialRecord | None:
+        """Return the contender's first job if it did not end well: what could not run once is not run again."""
+        first = PlannedTrial(contender=session.contender, kind="job", seed=0)
+        path = self._paths.folder(first) / TRIAL_FILE
+        if first in session.trials and not path.exists():
+            return None
+        if not path.exists():
+            return None
+        record = read_record(path, TrialRecord)
+        rerun = first in session.trials and record.status == "failed"
+        return record if record.status != "done" and not rerun else None
+
+    def _start(self, session: PlannedSession, trial: PlannedTrial) -> Worker:
+        if self._live is not None:
+            self._live.ask("rest")
+        return Worker(self._specify(session.contender, session.seed, trial), self._listener.trial_progress)
+
+    def _specify(self, contender: str, seed: int, trial: PlannedTrial) -> TrialSpec:
+        return TrialSpec(
+            contender=contender,
+            seed=seed,
+            config=self._config,
+            directory=str(self._paths.folder(trial).resolve()),
+            cache_directory=str(self._paths.cache.resolve()),
+            compile_cache_directory=str((self._paths.run / COMPILE_CACHES / contender).resolve()),
+        )
+
+    def _run_trial(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
+        try:
+            if trial.kind == "job":
+                return self._run_job(worker, trial)
+            if trial.kind == "speed":
+                return self._run_speed(worker, trial)
+            worker.ask("profile", directory=str(self._paths.folder(trial).resolve()))
+            return read_record(self._paths.folder(trial) / TRIAL_FILE, TrialRecord)
+        except WorkerError as error:
+            return TrialRecord(
+                contender=trial.contender, kind=trial.kind, seed=trial.seed, status="failed", reason=str(error)
+            )
+
+    def _run_job(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
+        answer = worker.ask("job", directory=str(self._paths.folder(trial).resolve()))
+        elapsed_s = time.time() - worker.started_s
+        record = read_record(self._paths.folder(trial) / TRIAL_FILE, TrialRecord)
+        return replace(record, clock_error_s=float(answer["elapsed_s"]) - elapsed_s)
+
+    def _run_speed(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
+        """Check first, then time, then look at what runs: that needs the profiler, after which nothing is timed."""
+        facts = worker.ask("prepare")
+        record = TrialRecord(contender=trial.contender, kind="speed", seed=trial.seed, status="done")
+        if facts["refusal"] is not None:
+            return replace(record, status="not_applicable", reason=facts["refusal"])
+        baseline = self._live_baseline(facts)
+        speed = Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress)
+        return replace(
+            record,
+            speed=speed,
+            equivalence=self._check_equivalence(worker, trial),
+            footprint=build(FootprintRecord, worker.ask("footprint")),
+        )
+
+    def _check_equivalence(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord:
+        path = self._paths.run / CHECKS / f"{trial.contender}.safetensors"
+        worker.on_progress("equivalence check", 0, 1)
+        worker.ask("update", path=str(path.resolve()))
+        record = compare_updates(load_updates(self._paths.reference_updates), load_updates(path))
+        path.unlink()
+        return record
+
+    def _live_baseline(self, facts: dict[str, Any]) -> Worker:
+        """Return the live baseline, started now if this run goes on after an interruption."""
+        if self._live is None:
+            trial = PlannedTrial(contender=BASELINE, kind="job", seed=0)
+            spec = self._specify(BASELINE, 0, trial)
+            # The job's own log and specification stay as they are.
+            spec = replace(spec, directory=str((self._paths.run / CHECKS / "live-baseline").resolve()))
+            self._live = Worker(spec, self._listener.trial_progress)
+            self._live.ask("prepare")
+        if not self._paths.reference_updates.exists():
+            self._live.ask("reference", path=str(self._paths.reference_updates.resolve()))
+        if self._gpu is None and facts["gpu_uuid"] is not None:
+            self._gpu = _open_gpu(facts["gpu_uuid"])
+        return self._live
+
+
+def _open_gpu(uuid: str) -> NvmlGpu | None:
+    try:
+        return open_gpu(uuid)
+    except NvmlUnavailableError:
+        return None

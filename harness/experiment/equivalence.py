@@ -1,0 +1,190 @@
+"""Some updates, dropout off: what they did to every tensor, and how far that is from the fp32 reference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from harness.config import RunConfig
+from harness.data.features import Windows
+from harness.evidence import EquivalenceRecord, TensorError
+from harness.strategy import StepOutcome, Strategy, TrainSetup
+from harness.training.baseline import build_baseline
+from harness.training.evaluation_check import forward_dtype
+from harness.training.loop import count_steps, make_trainer, set_process_flags
+from harness.training.model import load_model
+
+CHECKED_UPDATES = 3
+"""An honest first update proves little of the second."""
+
+CHECKED_WINDOWS = 8
+"""Windows of each batch: the longest ones, so that what cuts them short shows."""
+
+SMALL_TENSOR_SHARE = 1e-3
+"""Gradients below this share of the whole gradient's norm are measured against it: some (an attention's key bias) are 0
+in exact arithmetic, and their rounding errors have no scale of their own."""
+
+NEAR_ZERO_SHARE = 1e-2
+"""Elements whose gradient is below this share of the tensor's root mean square are left out of the update's error:
+Adam's first update is lr × sign(g) almost everywhere, so near 0 rounding decides it."""
+
+WORST_TENSORS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updates:
+    """What a few updates did."""
+
+    losses: list[float]
+    gradient_norms: list[float]
+    gradients: dict[str, Tensor]
+    """Of the first update, as the step left them, float32 on the host; tensors without one are missing."""
+    updates: dict[str, Tensor]
+    """Parameters after the last update minus before the first, of those that require gradients."""
+    dtype: str
+    windows: int
+
+
+def checked_batches(windows: Windows) -> list[np.ndarray]:
+    """Return the window numbers of each batch, longest windows first; the first of equals. Few windows come again."""
+    longest = np.argsort(-windows.lengths, kind="stable")
+    size = min(CHECKED_WINDOWS, len(longest))
+    return [np.take(longest, range(i * size, (i + 1) * size), mode="wrap") for i in range(CHECKED_UPDATES)]
+
+
+def make_checked_setup(
+    config: RunConfig, strategies: list[Strategy], *, pad_id: int, device: torch.device
+) -> TrainSetup:
+    """Return a setup on a fresh model without dropout, with the strategies applied; none gives the fp32 reference."""
+    model = load_model(config.model, seed=0, device=device)
+    switch_dropout_off(model)
+    setup = build_baseline(config, model=model, pad_id=pad_id, seed=0, device=device)
+    for strategy in strategies:
+        setup = strategy.apply(setup)
+    set_process_flags(setup)
+    return setup
+
+
+def switch_dropout_off(model: nn.Module) -> None:
+    """Set every dropout probability to 0, in the modules and in the configuration that attention functions read."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(getattr(module, "dropout_prob", None), float):
+            module.dropout_prob = 0.0  # type: ignore[assignment]
+    config: Any = getattr(model, "config", None)
+    for name, value in vars(config).items() if config is not None else ():
+        if "dropout" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+
+
+def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
+    """Run some steps on the longest windows and return what they did."""
+    batches = checked_batches(windows)
+    before = {name: p.detach().clone() for name, p in setup.model.named_parameters() if p.requires_grad}
+    # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.
+    trainer = make_trainer(setup, windows, total_steps=max(count_steps(setup, windows), 2 * len(batches)))
+    outcomes: list[StepOutcome] = []
+    gradients: dict[str, Tensor] = {}
+    for numbers in batches:
+        outcomes.append(trainer.step(setup.collate(windows, numbers).to(setup.device)))
+        parameters = dict(setup.model.named_parameters())
+        gradients = gradients or {n: _on_host(p.grad) for n, p in parameters.items() if p.grad is not None}
+    return Updates(
+        losses=[float(outcome.loss) for outcome in outcomes],
+        gradient_norms=[float(outcome.gradient_norm) for outcome in outcomes],
+        gradients=gradients,
+        updates={name: _on_host(parameters[name].detach() - value) for name, value in before.items()},
+        dtype=forward_dtype(setup),
+        windows=sum(len(numbers) for numbers in batches),
+    )
+
+
+def _on_host(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32).contiguous()
+
+
+def save_updates(made: Updates, path: Path) -> None:
+    """Write them as one safetensors file."""
+    tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
+    tensors |= {f"update:{name}": value for name, value in made.updates.items()}
+    facts = {name: getattr(made, name) for name in ("losses", "gradient_norms", "dtype", "windows")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, metadata={"facts": json.dumps(facts)})
+
+
+def load_updates(path: Path) -> Updates:
+    """Read what `save_updates` wrote."""
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    return Updates(
+        gradients={key.removeprefix("gradient:"): t for key, t in tensors.items() if key.startswith("gradient:")},
+        updates={key.removeprefix("update:"): t for key, t in tensors.items() if key.startswith("update:")},
+        **facts,
+    )
+
+
+def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
+    """Return how far `given` is from `reference`, tensor by tensor."""
+    whole_norm = _norm(reference.gradients.values())
+    errors = [
+        TensorError(
+            name=name,
+            gradient=_gradient_error(expected, given.gradients.get(name), whole_norm),
+            update=_update_error(reference.updates[name], given.updates.get(name), expected, whole_norm),
+        )
+        for name, expected in reference.gradients.items()
+    ]
+    worst = sorted(errors, key=lambda error: max(error.gradient or 0.0, error.update or 0.0), reverse=True)
+    return EquivalenceRecord(
+        dtype=given.dtype,
+        windows=given.windows,
+        losses=tuple(given.losses),
+        losses_reference=tuple(reference.losses),
+        gradient_norms=tuple(given.gradient_norms),
+        gradient_norms_reference=tuple(reference.gradient_norms),
+        cosine=_cosine(reference.gradients, given.gradients),
+        worst=tuple(worst[:WORST_TENSORS]),
+        missing=tuple(name for name in reference.updates if name not in given.updates),
+    )
+
+
+def _norm(tensors: Any) -> float:
+    return float(torch.stack([tensor.double().norm() for tensor in tensors]).norm())
+
+
+def _gradient_error(expected: Tensor, given: Tensor | None, whole_norm: float) -> float | None:
+    if given is None or given.shape != expected.shape:
+        return None
+    scale = max(float(expected.double().norm()), SMALL_TENSOR_SHARE * whole_norm, 1e-300)
+    return float((given.double() - expected.double()).norm()) / scale
+
+
+def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, whole_norm: float) -> float | None:
+    if given is None or given.shape != expected.shape:
+        return None
+    if float(gradient.double().norm()) < SMALL_TENSOR_SHARE * whole_norm:
+        return None
+    counted = gradient.abs() > NEAR_ZERO_SHARE * gradient.double().square().mean().sqrt()
+    scale = float(expected.double()[counted].norm())
+    if scale == 0.0:
+        return None
+    return float((given.double() - expected.double())[counted].norm()) / scale
+
+
+def _cosine(reference: dict[str, Tensor], given: dict[str, Tensor]) -> float | None:
+    shared = [name for name in reference if name in given and given[name].shape == reference[name].shape]
+    if not shared:
+        return None
+    product = sum(float((reference[name].double() * given[name].double()).sum()) for name in shared)
+    norms = _norm(reference.values()) * _norm(given.values())
+    return product / norms if norms > 0 else None

@@ -1,0 +1,105 @@
+"""What really runs: the operators of a few steps with their dtypes and shapes, the layout of the weights, host code.
+
+A strategy whose footprint is the baseline's has changed nothing, whatever the clock says.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from harness.evidence import FootprintRecord
+from harness.experiment.segments import SegmentRunner
+from harness.measurement.environment import SPEED_VARIABLES
+from harness.strategy import TrainSetup
+
+HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "make_step", "evaluate")
+"""What a setup does in Python around the operators. `forward_loss` and `make_optimizer` show in the operators."""
+
+BASELINE_BATCHES = 2
+"""Training batches of the baseline that a footprint covers."""
+
+
+def take_footprint(runner: SegmentRunner) -> FootprintRecord:
+    """Profile one training and one evaluation pass over the start of both sets. Nothing may be timed afterwards."""
+    setup = runner.setup
+    training = runner.numbers("training")[: BASELINE_BATCHES * runner.baseline_batch_size]
+    evaluation = runner.numbers("evaluation")[: setup.training.eval_batch_size]
+    return FootprintRecord(
+        training=_profiled(runner, "training", training),
+        evaluation=_profiled(runner, "evaluation", evaluation),
+        parameters_sha256=hash_layout(setup.model),
+        host_code={name: describe_code(getattr(setup, name)) for name in HOST_FUNCTIONS},
+        flags=process_flags(setup),
+    )
+
+
+def _profiled(runner: SegmentRunner, kind: Any, numbers: list[int]) -> dict[str, int]:
+    runner.load_block(kind, numbers, rehearse=True)
+    on_cuda = runner.setup.device.type == "cuda"
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if on_cuda else [])
+    with profile(activities=activities, record_shapes=True) as profiler:
+        runner.run(repetitions=1)
+    return count_operators(profiler)
+
+
+def count_operators(profiler: profile) -> dict[str, int]:
+    """Return name, dtypes and shapes of all events → how often; sorted by name."""
+    kineto: Any = profiler.profiler
+    counts: Counter[str] = Counter()
+    for event in kineto.kineto_results.events():
+        detail = json.dumps([event.dtypes(), event.shapes()], separators=(",", ":")) if event.dtypes() else ""
+        counts[f"{event.name()} {detail}".strip()] += 1
+    return dict(sorted(counts.items()))
+
+
+def hash_layout(model: nn.Module) -> str:
+    """Hash name, dtype, shape and strides of every parameter."""
+    rows = [
+        [name, str(p.dtype), list(p.shape), list(p.stride()), p.requires_grad] for name, p in model.named_parameters()
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def describe_code(function: Callable[..., Any]) -> str:
+    """Return a function's full name and a hash of its code and of the plain values that it closes over.
+
+    Functions that it closes over are not followed: operators tell what those do.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    name = f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    if code is None:
+        return name
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    plain = [value for value in (*code.co_consts, *cells) if isinstance(value, (int, float, str))]
+    digest = hashlib.sha256(code.co_code + repr((code.co_names, plain)).encode()).hexdigest()
+    return f"{name}#{digest[:12]}"
+
+
+def process_flags(setup: TrainSetup) -> dict[str, str]:
+    """Return the settings of the process that change speed or numbers."""
+    flags: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "default_dtype": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "fp32_matmul": setup.fp32_matmul,
+        "compute_dtype": setup.compute_dtype,
+        "gradient_scaling": setup.gradient_scaling,
+        **{name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
+    }
+    return {name: str(value) for name, value in flags.items()}

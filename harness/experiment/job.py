@@ -1,0 +1,209 @@
+"""A job: one whole fine-tuning, from data to saved answers, each phase timed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import transformers
+
+from harness.errors import HarnessError
+from harness.experiment.inputs import Inputs
+from harness.experiment.trial import Prepared, Report, TrialClock
+from harness.measurement.clocks import PhaseClock
+from harness.measurement.memory import read_peaks
+from harness.measurement.sampler import Sampler
+from harness.measurement.samples import write_samples_csv
+from harness.records import (
+    BASELINE,
+    EpochRecord,
+    ExamplePrediction,
+    SamplingRecord,
+    StepRecord,
+    TrialRecord,
+    TrialSpec,
+)
+from harness.storage import write_predictions, write_steps
+from harness.strategy import Logits, TrainSetup
+from harness.training.baseline import describe
+from harness.training.evaluation_check import check_evaluation
+from harness.training.loop import (
+    EpochResult,
+    Trainer,
+    account_work,
+    diverged,
+    make_trainer,
+    report_trained,
+    train_epoch,
+    warm_up,
+)
+from harness.training.model import load_model
+
+if TYPE_CHECKING:
+    from harness.experiment.validation import Validation
+
+
+@dataclass(kw_only=True)
+class JobResults:
+    """What a job gathers epoch by epoch."""
+
+    epochs: list[EpochRecord]
+    results: list[EpochResult]
+    predictions: dict[int, list[ExamplePrediction]]
+    logits: Logits | None = None
+    """Of the last evaluation, as they were scored."""
+    start_s: float = 0.0
+    """When training began, seconds since the epoch."""
+    end_s: float = 0.0
+
+
+def run_job(
+    spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, clock: TrialClock, report: Report
+) -> tuple[TrialRecord, JobResults]:
+    """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`."""
+    with clock.phases.measure("imports"):
+        # The metric needs `evaluate`, which takes seconds to import; other commands go without.
+        from harness.experiment.validation import Validation
+
+    setup, inputs = prepared.setup, prepared.inputs
+    validation = Validation(setup=setup, inputs=inputs, phases=clock.phases)
+    caches_before = _is_filled(spec.compile_cache_directory)
+    with clock.phases.measure("warm_up"):
+        report("warm-up", 0, 1)
+        torch.manual_seed(spec.seed)
+        trainer = make_trainer(setup, inputs.train_windows)
+        warm_up(trainer)
+    compile_cache = _cache_state(caches_before, _is_filled(spec.compile_cache_directory))
+    record = replace(record, knobs=describe(setup, trainer.optimizer), compile_cache=compile_cache)
+    job = train_all_epochs(directory, trainer, validation, report)
+    with clock.phases.measure("saving"):
+        write_predictions(directory, job.predictions)
+        if spec.config.save_model:
+            save_weights(setup, inputs, directory / "model")
+    job_time_s, phases_s = clock.finish()
+    done = replace(
+        record,
+        phases_s=phases_s,
+        job_time_s=job_time_s,
+        epochs=tuple(job.epochs),
+        work=account_work(job.results, report_trained(trainer)),
+        memory=read_peaks(setup.device),
+    )
+    return add_checks(spec, directory, prepared, done, job), job
+
+
+def add_checks(
+    spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, job: JobResults
+) -> TrialRecord:
+    """Return the record with what is found out after the job: are its scores the model's, how good was it untrained."""
+    start_s = time.perf_counter()
+    if spec.contender != BASELINE and job.logits is not None:
+        check = check_evaluation(
+            prepared.setup, spec.config, prepared.inputs.validation_windows, job.logits, pad_id=prepared.inputs.pad_id
+        )
+        record = replace(record, evaluation_check=check)
+    if spec.contender == BASELINE and spec.seed == 0:
+        record = add_untrained(spec, directory, prepared, record, job)
+    return replace(record, excluded_s=time.perf_counter() - start_s)
+
+
+def add_untrained(
+    spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, job: JobResults
+) -> TrialRecord:
+    """Return the record with what the model scored before training; its answers become epoch 0 of the predictions.
+
+    It comes after the job, on a model made anew: before it, it would warm the process up and spare the baseline time.
+    """
+    from harness.experiment.validation import Validation
+
+    fresh = replace(prepared.setup, model=load_model(spec.config.model, seed=spec.seed, device=prepared.setup.device))
+    validation = Validation(setup=fresh, inputs=prepared.inputs, phases=PhaseClock()).run()
+    job.predictions[0] = validation.answers
+    write_predictions(directory, job.predictions)
+    return replace(record, untrained=validation.quality)
+
+
+def train_all_epochs(directory: Path, trainer: Trainer, validation: Validation, report: Report) -> JobResults:
+    """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost."""
+    job = JobResults(epochs=[], results=[], predictions={}, start_s=time.time())
+    steps: list[StepRecord] = []
+    phases = validation.phases
+    for epoch in range(1, trainer.setup.training.epochs + 1):
+        if len(steps) >= trainer.total_steps:
+            break
+        with phases.measure("training"):
+            result = train_epoch(
+                trainer,
+                epoch=epoch,
+                first_step=len(steps) + 1,
+                on_step=lambda number: report("training", number, trainer.total_steps),
+            )
+        job.results.append(result)
+        steps += result.steps
+        with phases.measure("saving"):
+            write_steps(directory, steps)
+        check_losses(result)
+        report("evaluation", epoch, trainer.setup.training.epochs)
+        scored = validation.run()
+        job.predictions[epoch], job.logits = scored.answers, scored.logits
+        job.epochs.append(
+            EpochRecord(
+                epoch=epoch,
+                train_time_s=result.time_s,
+                train_loss=result.loss,
+                evaluation_time_s=scored.time_s,
+                em=scored.quality.em,
+                f1=scored.quality.f1,
+            )
+        )
+    job.end_s = time.time()
+    return job
+
+
+def check_losses(result: EpochResult) -> None:
+    """HarnessError with the first step whose loss is not a number."""
+    first = diverged(result)
+    if first is not None:
+        raise HarnessError(
+            f"the loss is {first.loss} at step {first.step} (epoch {first.epoch})",
+            remedy="see steps.jsonl for what came before",
+        )
+
+
+def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> SamplingRecord:
+    """Write the samples and return what the report says of the sampler."""
+    file = "gpu.csv" if sampler.source == "nvml" else "host.csv"
+    write_samples_csv(directory / file, sampler.samples)
+    return SamplingRecord(
+        source=sampler.source,
+        source_reason=sampler.source_reason,
+        file=file,
+        ticks=sampler.ticks,
+        errors=sampler.errors,
+        overhead_share=sampler.overhead_share,
+        power_source=sampler.gpu.power_source if sampler.gpu is not None else None,
+        training_start_s=job.start_s,
+        training_end_s=job.end_s,
+    )
+
+
+def save_weights(setup: TrainSetup, inputs: Inputs, directory: Path) -> None:
+    """Save model and tokenizer as transformers does, safetensors only."""
+    model: transformers.PreTrainedModel = setup.model
+    model.save_pretrained(directory)
+    inputs.tokenizer.save_pretrained(directory)
+
+
+def _is_filled(directory: str) -> bool:
+    path = Path(directory)
+    return path.is_dir() and any(path.iterdir())
+
+
+def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:
+    """A cache that was and stays empty means that nothing was compiled."""
+    if before:
+        return "warm"
+    return "cold" if after else None

@@ -1,0 +1,88 @@
+"""The worker's side of the speed evidence: segments of training and of evaluation over the samples it is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from harness.data.features import Windows
+from harness.evidence import BlockKind
+from harness.experiment.inputs import Inputs
+from harness.strategy import TrainSetup
+from harness.training.loop import EpochResult, Trainer, make_trainer, train_epoch, warm_up
+
+SCHEDULE_STEPS = 1_000_000
+"""Length of the LR schedule that segments run under: so long that they never come to its end."""
+
+
+def count_work(results: list[EpochResult]) -> dict[str, int]:
+    """Sum up what a segment trained, as it is held against the other worker's."""
+    steps = [step for result in results for step in result.steps]
+    if not steps:
+        return {}
+    return {
+        "lost_updates": sum(not step.applied for step in steps),
+        "useful_tokens": sum(step.useful_tokens for step in steps),
+        "token_id_sum": sum(step.token_id_sum for step in steps),
+    }
+
+
+class SegmentRunner:
+    """Trains and evaluates on the samples of the present block, just as a job does."""
+
+    def __init__(self, setup: TrainSetup, inputs: Inputs, *, baseline_batch_size: int) -> None:
+        self.setup = setup
+        self.baseline_batch_size = baseline_batch_size
+        self._inputs = inputs
+        self._trainer: Trainer | None = None
+        self._windows: Windows | None = None
+        self._kind: BlockKind = "training"
+        self.last_work: dict[str, int] = {}
+        """Of the last training segment: updates that changed nothing, tokens, and the sum of their numbers."""
+
+    def numbers(self, kind: BlockKind) -> list[int]:
+        """Return the numbers of all windows that blocks of this kind may take."""
+        source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
+        return list(range(len(source)))
+
+    def load_block(self, kind: BlockKind, numbers: list[int], *, rehearse: bool) -> None:
+        """Take up the samples of the next block; `rehearse` runs them once untimed."""
+        source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
+        self._kind = kind
+        self._windows = source.select(np.asarray(numbers))
+        if kind == "training":
+            self._trainer = self._make_trainer(self._windows)
+        if rehearse:
+            self.run(repetitions=1)
+        elif self.setup.device.type == "cuda":
+            torch.cuda.synchronize(self.setup.device)
+
+    def run(self, repetitions: int) -> None:
+        """Go through the samples `repetitions` times, to the end of the last kernel, and count the work."""
+        if self._windows is None:
+            raise RuntimeError("no block has been loaded")
+        results = []
+        for repetition in range(1, repetitions + 1):
+            if self._kind == "training" and self._trainer is not None:
+                results.append(train_epoch(self._trainer, epoch=repetition, first_step=1))
+            else:
+                self.setup.evaluate(self.setup, self._windows)
+        if self.setup.device.type == "cuda":
+            torch.cuda.synchronize(self.setup.device)
+        self.last_work = count_work(results)
+
+    def allocator_retries(self) -> int | None:
+        """Return how often the device's allocator had to start again so far; None without CUDA."""
+        if self.setup.device.type != "cuda":
+            return None
+        return int(torch.cuda.memory_stats(self.setup.device).get("num_alloc_retries", 0))
+
+    def _make_trainer(self, windows: Windows) -> Trainer:
+        """Return the one trainer, on these windows: optimizer and compiled code are kept from block to block."""
+        if self._trainer is not None:
+            return replace(self._trainer, windows=windows)
+        trainer = make_trainer(self.setup, windows, total_steps=SCHEDULE_STEPS)
+        warm_up(trainer)
+        return trainer

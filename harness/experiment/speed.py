@@ -1,0 +1,166 @@
+"""The parent's side of the speed evidence: blocks of four segments, alternated between live baseline and contender.
+
+Both workers go through the same samples, one at a time, in the order ABBA or BAAB, so that a linear drift of the
+machine cancels in each block (the balanced order of pair designs; see harness/analysis/paired.py for the estimate).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.analysis.paired import is_tight, paired_ratio
+from harness.config import RunConfig, SpeedConfig
+from harness.evidence import BlockKind, BlockRecord, SpeedRecord
+from harness.experiment.process import Worker
+from harness.measurement.conditions import ConditionsWatch
+
+SETTLE_S = 0.01
+"""Idle time before each segment: the other worker's threads stop spinning within milliseconds."""
+
+EVALUATION_SHARE = 0.2
+"""Of the budget; evaluation is a small part of most jobs, so its ratio may be less precise."""
+
+EVALUATION_PRECISION_FACTOR = 3.0
+
+Who = Literal["baseline", "contender"]
+Orders: dict[Who, tuple[Who, ...]] = {
+    "baseline": ("baseline", "contender", "contender", "baseline"),
+    "contender": ("contender", "baseline", "baseline", "contender"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentPlan:
+    """How large the segments of one kind are."""
+
+    kind: BlockKind
+    windows: int
+    """Different windows in a segment."""
+    repetitions: int
+    """Times that a segment goes through them."""
+
+
+def whole_batches(sizes: list[int]) -> int:
+    """Return the fewest windows that make whole batches of every size; of the largest only, if that were too many."""
+    common, largest = math.lcm(*sizes), max(sizes)
+    return common if common <= 4 * largest else largest
+
+
+class Duel:
+    """The live baseline against one contender."""
+
+    def __init__(self, baseline: Worker, contender: Worker, config: RunConfig, gpu: Any = None) -> None:
+        self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
+        self._config: SpeedConfig = config.speed
+        self._gpu = gpu
+        self._facts = {who: worker.ask("prepare") for who, worker in self._workers.items()}
+        self._retries: dict[Who, int] = {}
+        self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
+        self._rng = np.random.default_rng(0)
+
+    def measure(self, on_progress: Callable[[str, int, int], None]) -> SpeedRecord:
+        """Measure training, then evaluation; stop when the interval is tight, or at the budget's end."""
+        budget_s = self._config.budget_s
+        training, reason = self._measure_kind(
+            "training", budget_s * (1 - EVALUATION_SHARE), self._config.precision, on_progress
+        )
+        evaluation, _ = self._measure_kind(
+            "evaluation",
+            budget_s * EVALUATION_SHARE,
+            self._config.precision * EVALUATION_PRECISION_FACTOR,
+            on_progress,
+        )
+        return SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
+
+    def _measure_kind(
+        self, kind: BlockKind, budget_s: float, precision: float, on_progress: Callable[[str, int, int], None]
+    ) -> tuple[list[BlockRecord], str]:
+        plan = self._plan(kind)
+        blocks: list[BlockRecord] = []
+        least = self._config.least_blocks if kind == "training" else 3
+        start_s = time.monotonic()
+        for number in range(1, self._config.most_blocks + 1):
+            blocks += self._measure_until_clean(plan, number, deadline_s=start_s + budget_s)
+            good = [block for block in blocks if not block.contamination]
+            on_progress(f"timing {kind}", len(good), self._config.most_blocks)
+            ratio = paired_ratio(good)
+            if len(good) >= least and ratio is not None and is_tight(ratio, precision):
+                return blocks, f"the interval was narrower than ±{precision:.1%}"
+            if number >= least and time.monotonic() - start_s >= budget_s:
+                return blocks, f"the budget of {budget_s:g} s was spent"
+        return blocks, f"the most blocks ({self._config.most_blocks}) were measured"
+
+    def _plan(self, kind: BlockKind) -> SegmentPlan:
+        """Choose the size of the segments from one rehearsal of each worker, which is also its warm-up."""
+        key, count = (
+            ("batch_size", "train_windows") if kind == "training" else ("eval_batch_size", "validation_windows")
+        )
+        sizes = [int(facts[key]) for facts in self._facts.values()]
+        available = min(int(facts[count]) for facts in self._facts.values())
+        unit = min(whole_batches(sizes), available)
+        self._load(kind, list(range(unit)), rehearse=True)
+        fastest_s = min(self._segment(who, 1) for who in self._workers)
+        units = max(1, math.ceil(self._config.segment_s / max(fastest_s, 1e-6)))
+        different = min(units, max(1, available // unit))
+        return SegmentPlan(kind=kind, windows=unit * different, repetitions=math.ceil(units / different))
+
+    def _measure_until_clean(self, plan: SegmentPlan, number: int, *, deadline_s: float) -> list[BlockRecord]:
+        """Measure a block, and again while it is contaminated and there are repeats and time left."""
+        numbers = self._draw(plan)
+        blocks: list[BlockRecord] = []
+        for attempt in range(1, self._config.repeats + 2):
+            blocks.append(self._measure_block(plan, number, attempt, numbers))
+            if not blocks[-1].contamination or time.monotonic() > deadline_s:
+                break
+        return blocks
+
+    def _draw(self, plan: SegmentPlan) -> list[int]:
+        """Draw the windows of a block; both workers and both segments take the same ones."""
+        facts = self._facts["baseline"]
+        count = int(facts["train_windows"] if plan.kind == "training" else facts["validation_windows"])
+        return [int(value) for value in self._rng.permutation(count)[: plan.windows]]
+
+    def _measure_block(self, plan: SegmentPlan, number: int, attempt: int, numbers: list[int]) -> BlockRecord:
+        self._load(plan.kind, numbers, rehearse=self._facts["baseline"]["device"] == "cuda")
+        first: Who = "baseline" if number % 2 else "contender"
+        retries_before = dict(self._retries)
+        watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
+        times_s: dict[Who, list[float]] = {"baseline": [], "contender": []}
+        for who in Orders[first]:
+            times_s[who].append(self._segment(who, plan.repetitions))
+            watch.note_segment(who)
+        retries = sum(self._retries.values()) - sum(retries_before.values()) if self._retries else None
+        conditions, contamination = watch.finish(allocator_retries=retries)
+        return BlockRecord(
+            kind=plan.kind,
+            number=number,
+            attempt=attempt,
+            first=first,
+            windows=plan.windows * plan.repetitions,
+            baseline_s=(times_s["baseline"][0], times_s["baseline"][1]),
+            contender_s=(times_s["contender"][0], times_s["contender"][1]),
+            work={name: (count, self._work["contender"][name]) for name, count in self._work["baseline"].items()},
+            conditions=conditions,
+            contamination=contamination,
+        )
+
+    def _load(self, kind: BlockKind, numbers: list[int], *, rehearse: bool) -> None:
+        for worker in self._workers.values():
+            worker.ask("load_block", kind=kind, numbers=numbers, rehearse=rehearse)
+
+    def _segment(self, who: Who, repetitions: int) -> float:
+        """Return the seconds from request to answer, by this process's clock: a worker's own can be tampered with."""
+        time.sleep(SETTLE_S)
+        start_s = time.perf_counter()
+        answer = self._workers[who].ask("segment", repetitions=repetitions)
+        elapsed_s = time.perf_counter() - start_s
+        self._work[who] = answer["work"]
+        if answer["allocator_retries"] is not None:
+            self._retries[who] = int(answer["allocator_retries"])
+        return elapsed_s

@@ -1,0 +1,177 @@
+"""What else happens on the machine while a block of segments is measured, and whether that spoils it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness.evidence import Conditions
+from harness.measurement.samples import NOT_THROTTLING, REASON_NAMES
+
+if TYPE_CHECKING:
+    from harness.measurement.nvml import NvmlGpu
+
+GIB = 2.0**30
+
+FOREIGN_CORES = 0.2
+"""Processor time of others, in cores, above which a block is spoilt, if the machine has no core to spare."""
+
+SPARE_SHARE = 0.1
+"""Share of the usable cores that must be idle for foreign work not to matter."""
+
+STEAL_SHARE = 0.05
+"""Share of processor time given to other machines above which a block is spoilt."""
+
+SWAPPED_GIB = 0.01
+"""Memory swapped above which a block is spoilt."""
+
+CLOCK_DIFFERENCE = 0.03
+"""Difference of the mean SM clocks of both workers' segments above which a block is spoilt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counters:
+    """Running totals of the host."""
+
+    wall_s: float
+    busy_s: float
+    total_s: float
+    steal_s: float
+    own_s: float
+    swapped_gib: float
+
+
+@dataclass(kw_only=True)
+class GpuReadings:
+    """What NVML said during one block."""
+
+    clocks_mhz: dict[str, list[float]] = field(default_factory=dict)
+    """SM clock by whose segment it was."""
+    reasons: int = 0
+    others: int = 0
+
+
+class ConditionsWatch:
+    """Watches one block: made at its start, told of each segment on a GPU, asked at its end."""
+
+    def __init__(self, pids: Sequence[int], gpu: NvmlGpu | None = None) -> None:
+        self._pids = [os.getpid(), *pids]
+        self._gpu = gpu
+        self._readings = GpuReadings()
+        self._start = self._count()
+
+    def note_segment(self, who: str) -> None:
+        """Read the GPU right after a segment of `who`."""
+        if self._gpu is None:
+            return
+        sample = self._gpu.read()
+        if sample.sm_clock_mhz is not None:
+            self._readings.clocks_mhz.setdefault(who, []).append(sample.sm_clock_mhz)
+        self._readings.reasons |= sample.throttle_reasons or 0
+        self._readings.others = max(self._readings.others, sample.other_processes or 0)
+
+    def finish(self, *, allocator_retries: int | None) -> tuple[Conditions, tuple[str, ...]]:
+        """Return the block's conditions, and in words why it does not count."""
+        end, start = self._count(), self._start
+        wall_s = max(end.wall_s - start.wall_s, 1e-9)
+        total_s = max(end.total_s - start.total_s, 1e-9)
+        busy_s = end.busy_s - start.busy_s
+        foreign_cores = max(0.0, busy_s - (end.own_s - start.own_s)) / wall_s
+        conditions = Conditions(
+            foreign_cpu_cores=round(foreign_cores, 4),
+            steal_share=round(max(0.0, end.steal_s - start.steal_s) / total_s, 4),
+            swapped_gib=round(end.swapped_gib - start.swapped_gib, 4),
+            load_average_1min=psutil.getloadavg()[0],
+            allocator_retries=allocator_retries,
+            throttle_reasons=throttle_names(self._readings.reasons),
+            sm_clock_ratio=clock_ratio(self._readings.clocks_mhz),
+            other_gpu_processes=None if self._gpu is None else self._readings.others,
+        )
+        return conditions, find_contamination(conditions, spare_share=1.0 - busy_s / total_s)
+
+    def _count(self) -> _Counters:
+        times = _usable_times()
+        swap = psutil.swap_memory()
+        return _Counters(
+            wall_s=time.monotonic(),
+            busy_s=sum(sum(t) - t.idle - getattr(t, "iowait", 0.0) - _stolen_and_guests(t) for t in times),
+            total_s=sum(sum(t) - _guests(t) for t in times),
+            steal_s=sum(getattr(t, "steal", 0.0) for t in times),
+            own_s=sum(_process_tree_s(pid) for pid in self._pids),
+            swapped_gib=(swap.sin + swap.sout) / GIB,
+        )
+
+
+def find_contamination(conditions: Conditions, *, spare_share: float) -> tuple[str, ...]:
+    """Return in words what spoils a block; `spare_share` is the idle share of the usable cores."""
+    found = []
+    foreign = conditions.foreign_cpu_cores
+    if foreign is not None and foreign > FOREIGN_CORES and spare_share < SPARE_SHARE:
+        found.append(f"other processes used {foreign:.2f} processor cores")
+    if conditions.steal_share is not None and conditions.steal_share > STEAL_SHARE:
+        found.append(f"the hypervisor took {conditions.steal_share:.0%} of the processor time")
+    if conditions.swapped_gib is not None and conditions.swapped_gib > SWAPPED_GIB:
+        found.append(f"{conditions.swapped_gib:.2f} GiB were swapped")
+    if conditions.allocator_retries:
+        found.append(f"the device's allocator ran out and retried {conditions.allocator_retries} times")
+    if conditions.throttle_reasons:
+        found.append(f"the GPU was throttled ({', '.join(conditions.throttle_reasons)})")
+    ratio = conditions.sm_clock_ratio
+    if ratio is not None and abs(ratio - 1.0) > CLOCK_DIFFERENCE:
+        found.append(f"the GPU's clock in the contender's segments was {ratio:.2f} times that in the baseline's")
+    if conditions.other_gpu_processes:
+        found.append(f"{conditions.other_gpu_processes} other processes were on the GPU")
+    return tuple(found)
+
+
+def throttle_names(bits: int) -> tuple[str, ...]:
+    """Return the names of NVML's reasons, but for those that say nothing against a measurement."""
+    return tuple(name for bit, name in REASON_NAMES.items() if bits & bit and name not in NOT_THROTTLING)
+
+
+def clock_ratio(clocks_mhz: dict[str, list[float]]) -> float | None:
+    """Return the contender's mean clock ÷ the baseline's; None unless both are known."""
+    ours, theirs = clocks_mhz.get("baseline"), clocks_mhz.get("contender")
+    if not ours or not theirs:
+        return None
+    return (sum(theirs) / len(theirs)) / (sum(ours) / len(ours))
+
+
+def _usable_times() -> list[Any]:
+    """Return the times of the processors this process may run on: what others do elsewhere doesn't matter."""
+    every = psutil.cpu_times(percpu=True)
+    if not hasattr(os, "sched_getaffinity"):
+        return list(every)
+    return [every[number] for number in os.sched_getaffinity(0) if number < len(every)]
+
+
+def _guests(times: Any) -> float:
+    """A guest's time is in its host's user time already (Linux)."""
+    return float(getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0))
+
+
+def _stolen_and_guests(times: Any) -> float:
+    return float(getattr(times, "steal", 0.0)) + _guests(times)
+
+
+def _process_tree_s(pid: int) -> float:
+    """Return the processor time of a process and, without this one's, of its children."""
+    try:
+        process = psutil.Process(pid)
+        family = [process] if pid == os.getpid() else [process, *process.children(recursive=True)]
+        return sum(_process_s(member) for member in family)
+    except psutil.Error:
+        return 0.0
+
+
+def _process_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+        return float(times.user + times.system)
+    except psutil.Error:
+        return 0.0

@@ -1,0 +1,64 @@
+"""Are the scored logits those of the trained model? A plain fp32 pass over a sample of windows tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from harness.config import RunConfig
+from harness.data.features import Windows
+from harness.evidence import EvaluationCheckRecord
+from harness.strategy import Logits, TrainSetup
+from harness.training.baseline import build_baseline
+from harness.training.evaluation import evaluate_in_batches
+
+CHECKED_WINDOWS = 64
+"""At most, evenly spread over the validation set: enough to catch answers that come from elsewhere."""
+
+
+def check_evaluation(
+    setup: TrainSetup, config: RunConfig, windows: Windows, claimed: Logits, *, pad_id: int
+) -> EvaluationCheckRecord:
+    """Compare `claimed` start and end logits, each (windows, length), with the baseline's evaluation of `setup.model`.
+
+    The plain pass is the baseline's own: its padding, its loop, fp32, no autocast. What it can't do with the
+    contender's model is the record's `problem`.
+    """
+    count = min(CHECKED_WINDOWS, len(windows))
+    numbers = np.unique(np.linspace(0, len(windows) - 1, count).round().astype(np.int64))
+    dtype = forward_dtype(setup)
+    try:
+        plain = build_baseline(config, model=setup.model, pad_id=pad_id, seed=setup.seed, device=setup.device)
+        sample = windows.select(numbers)
+        given = evaluate_in_batches(replace(plain, compute_dtype=torch.float32), sample)
+        error = logits_error(sample, given, (claimed[0][numbers], claimed[1][numbers]))
+    except Exception as failure:  # a contender's model may refuse a plain pass in any way
+        problem = f"a plain pass over the model fails: {type(failure).__name__}: {failure}"
+        return EvaluationCheckRecord(windows=len(numbers), error=None, dtype=dtype, problem=problem)
+    return EvaluationCheckRecord(windows=len(numbers), error=error, dtype=dtype)
+
+
+def forward_dtype(setup: TrainSetup) -> str:
+    """Return the precision of the forward pass: "float32", "tf32", "bfloat16" or "float16"."""
+    weights = next(setup.model.parameters()).dtype
+    name = str(setup.compute_dtype if weights == torch.float32 else weights).removeprefix("torch.")
+    return "tf32" if name == "float32" and setup.fp32_matmul == "tf32" and setup.device.type == "cuda" else name
+
+
+def logits_error(windows: Windows, reference: Logits, claimed: Logits) -> float:
+    """Return ‖claimed − reference‖ ÷ ‖reference‖ over all tokens, each window's mean taken out first.
+
+    Softmax and span search don't see a constant, so it doesn't count. Arrays are float (windows, length), of lengths
+    that may differ as long as all windows fit.
+    """
+    differences, norms = [], []
+    for expected, given in zip(reference, claimed, strict=True):
+        for row, length in enumerate(windows.lengths):
+            ours = expected[row, :length].astype(np.float64)
+            theirs = given[row, :length].astype(np.float64)
+            ours, theirs = ours - ours.mean(), theirs - theirs.mean()
+            differences.append(float(np.sum((theirs - ours) ** 2)))
+            norms.append(float(np.sum(ours**2)))
+    return float(np.sqrt(sum(differences) / max(sum(norms), 1e-300)))
