@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint install clean help
+.PHONY: demo test faults lint install clean help
 
 help:
 	@echo "make demo   install into $(VENV), run the quick preset, print the table and the report's path"
 	@echo "make test   install into $(VENV), check style, types, imports, and run the tests"
+	@echo "make faults hold strategies that cheat or break against the verdict each must get, over three seeds"
 	@echo "make clean  remove $(VENV) and what the tests left"
 
 demo: $(INSTALLED)
@@ -16,6 +17,9 @@ demo: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
+
+faults: $(INSTALLED)
+	$(BIN)/python tests/faults/suite.py --seeds 3
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

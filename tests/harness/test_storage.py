@@ -32,6 +32,7 @@ STEP = StepRecord(
     windows=4,
     useful_tokens=80,
     computed_tokens=128,
+    token_id_sum=4096,
     applied=False,
 )
 
@@ -54,7 +55,6 @@ def make_run(directory, trials):
 def test_specification_reaches_the_worker_unchanged(tmp_path):
     spec = TrialSpec(
         contender="a+b",
-        kind="job",
         seed=3,
         config=preset("quick"),
         directory="d",

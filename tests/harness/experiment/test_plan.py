@@ -6,7 +6,7 @@ import pytest
 
 from harness.config import override, preset
 from harness.errors import StrategyError
-from harness.experiment.plan import order_contenders, plan_trials
+from harness.experiment.plan import order_contenders, plan_sessions, plan_trials
 
 
 def plan(**changes):
@@ -14,7 +14,7 @@ def plan(**changes):
 
 
 def test_order_alternates_from_seed_to_seed():
-    trials = plan(contenders=["sdpa", "fused_adamw"], seeds=2, profile__enabled=False)
+    trials = plan(contenders=["sdpa", "fused_adamw"], seeds=2, profile__enabled=False, speed__enabled=False)
     assert [(trial.contender, trial.seed) for trial in trials] == [
         ("baseline", 0),
         ("sdpa", 0),
@@ -25,17 +25,25 @@ def test_order_alternates_from_seed_to_seed():
     ]
 
 
-def test_profiles_come_after_all_timed_jobs():
-    kinds = [trial.kind for trial in plan(contenders=["sdpa"], seeds=2)]
-    assert kinds == ["job"] * 4 + ["profile"] * 2
+def test_each_process_is_profiled_last_and_the_live_baseline_never():
+    sessions = plan_sessions(override(preset("smoke"), {"contenders": ["sdpa"], "seeds": 2}))
+    assert [(s.contender, s.seed, s.stays, [trial.kind for trial in s.trials]) for s in sessions] == [
+        ("baseline", 0, True, ["job"]),
+        ("baseline", 0, False, ["speed", "profile"]),
+        ("sdpa", 0, False, ["job", "speed", "profile"]),
+        ("sdpa", 1, False, ["job"]),
+        ("baseline", 1, False, ["job"]),
+    ]
 
 
 def test_folders_follow_contender_and_seed():
     trials = plan(contenders=["sdpa+fused_adamw"])
     assert [trial.folder for trial in trials] == [
         "trials/baseline/0",
-        "trials/sdpa+fused_adamw/0",
+        "trials/baseline/speed",
         "trials/baseline/profile",
+        "trials/sdpa+fused_adamw/0",
+        "trials/sdpa+fused_adamw/speed",
         "trials/sdpa+fused_adamw/profile",
     ]
 

@@ -20,7 +20,9 @@ def test_a_run_leaves_whole_records(smoke_run):
     assert (smoke_run.missing, smoke_run.damaged) == ([], [])
     trials = smoke_run.directory / "trials"
     by_folder = {trial.directory.relative_to(trials).as_posix(): trial for trial in smoke_run.trials}
-    assert list(by_folder) == ["baseline/0", "fused_adamw/0", "baseline/profile", "fused_adamw/profile"]
+    assert list(by_folder) == [
+        f"{name}/{kind}" for name in ("baseline", "fused_adamw") for kind in ("0", "speed", "profile")
+    ]
     for name in ("baseline/0", "fused_adamw/0"):
         check_job(by_folder[name])
     baseline, contender = by_folder["baseline/0"].record, by_folder["fused_adamw/0"].record
@@ -77,7 +79,7 @@ def test_broken_contenders_do_not_touch_the_others(execute_on_copy):
     records = {trial.record.contender: trial.record for trial in run.trials if trial.record.kind == "job"}
     assert records["raises"].reason == "ValueError: broken on purpose"
     assert "SIGABRT" in records["crashes"].reason
-    assert "the loss is nan at the end of epoch 1" in records["diverges"].reason
+    assert "the loss is nan at step 1 (epoch 1)" in records["diverges"].reason
     assert (run.directory / "trials/diverges/0/steps.jsonl").exists()
     assert (records["refuses"].status, records["refuses"].reason) == ("not_applicable", "this test wants it so")
     assert records["hangs"].reason == "ended after the time limit of 30 s"
@@ -94,9 +96,11 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(execute_on_copy):
     run, listener = execute_on_copy(remove=["fused_adamw/0"])
     assert listener.ended == [
         ("baseline/0", "done", True),
-        ("fused_adamw/0", "done", False),
+        ("baseline/speed", "done", True),
         ("baseline/profile", "done", True),
+        ("fused_adamw/speed", "done", True),
         ("fused_adamw/profile", "done", True),
+        ("fused_adamw/0", "done", False),
     ]
     assert run.missing == []
 

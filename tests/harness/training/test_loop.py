@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from harness.training.loop import account_work, diverged, head_weights, make_trainer, train_epoch, warm_up
+from harness.training.changes import ChangeReport
+from harness.training.loop import (
+    account_work,
+    diverged,
+    make_trainer,
+    probe_weights,
+    report_trained,
+    train_epoch,
+    warm_up,
+)
+
+NOT_LOOKED_AT = ChangeReport(trained=0, total=0, untrained=())
 
 
 def train(setup, windows):
@@ -20,6 +31,10 @@ def train(setup, windows):
             results.append(train_epoch(trainer, epoch=epoch, first_step=done + 1))
             done += len(results[-1].steps)
     return results
+
+
+def account(results):
+    return account_work(results, NOT_LOOKED_AT)
 
 
 def test_steps_count_on_over_epochs_and_every_window_is_seen_once(make_setup, windows):
@@ -81,7 +96,7 @@ def test_an_optimizer_that_skips_every_second_step_is_seen(make_setup, windows):
     setup = replace(setup, make_optimizer=lambda model, _training: Skipping(model.parameters(), lr=0.1))
     applied = [step.applied for result in train(setup, windows) for step in result.steps]
     assert applied == [True, False, True, False, True, False]
-    assert account_work(train(setup, windows)).updates_applied == 3
+    assert account(train(setup, windows)).updates_applied == 3
 
 
 def test_gradient_norm_is_the_one_before_clipping(make_setup, windows):
@@ -91,19 +106,20 @@ def test_gradient_norm_is_the_one_before_clipping(make_setup, windows):
 
 
 def test_work_counts_tokens_with_and_without_padding(make_setup, windows):
-    work = account_work(train(make_setup(epochs=1, batch_size=8), windows))
+    work = account(train(make_setup(epochs=1, batch_size=8), windows))
     assert work.useful_tokens == int(windows.lengths.sum())
     assert work.computed_tokens == 24 * 64
+    assert work.token_id_sum == int(windows.input_ids.sum())
     assert (work.windows, work.updates) == (24, 3)
 
 
 def test_work_hashes_tell_order_and_learning_rates_apart(make_setup, windows):
-    base = account_work(train(make_setup(epochs=1), windows))
-    assert account_work(train(make_setup(epochs=1), windows)).order_sha256 == base.order_sha256
-    other_order = account_work(train(make_setup(epochs=1, seed=5), windows))
+    base = account(train(make_setup(epochs=1), windows))
+    assert account(train(make_setup(epochs=1), windows)).order_sha256 == base.order_sha256
+    other_order = account(train(make_setup(epochs=1, seed=5), windows))
     assert other_order.order_sha256 != base.order_sha256
     assert other_order.learning_rate_sha256 == base.learning_rate_sha256
-    other_rate = account_work(train(make_setup(epochs=1, learning_rate=0.5), windows))
+    other_rate = account(train(make_setup(epochs=1, learning_rate=0.5), windows))
     assert other_rate.learning_rate_sha256 != base.learning_rate_sha256
 
 
@@ -121,8 +137,9 @@ def test_warm_up_runs_each_batch_shape_and_changes_neither_parameters_nor_random
 def test_divergence_is_noticed(make_setup, windows):
     setup = make_setup(epochs=1)
     with torch.no_grad():
-        head_weights(setup.model).fill_(math.nan)
-    assert diverged(train(setup, windows)[0])
+        probe_weights(setup.model)[0].fill_(math.nan)
+    first = diverged(train(setup, windows)[0])
+    assert (first.step, math.isnan(first.loss)) == (1, True)
     assert not diverged(train(make_setup(epochs=1), windows)[0])
 
 
@@ -130,3 +147,62 @@ def test_epoch_loss_weights_a_smaller_last_batch_by_its_windows(make_setup, wind
     result = train(make_setup(epochs=1, batch_size=16), windows)[0]
     expected = np.average([step.loss for step in result.steps], weights=[16, 8])
     assert result.loss == pytest.approx(expected)
+
+
+def test_tokens_are_counted_in_the_tensors_and_not_taken_from_the_batchs_word(make_setup, windows):
+    setup = make_setup(epochs=1, batch_size=8)
+
+    def shortened(source, numbers):
+        batch = setup.collate(source, numbers)
+        return replace(batch, inputs={name: value[:, :20] for name, value in batch.inputs.items()})
+
+    work = account(train(replace(setup, collate=shortened), windows))
+    assert work.useful_tokens == int(np.minimum(windows.lengths, 20).sum())
+    assert work.computed_tokens == 24 * 20
+    assert work.token_id_sum < int(windows.input_ids.sum())
+
+
+def test_parameters_that_training_leaves_alone_are_named(make_setup, windows):
+    setup = make_setup(epochs=1)
+    for name, parameter in setup.model.named_parameters():
+        parameter.requires_grad = name.startswith("qa_outputs")
+    trainer = make_trainer(setup, windows)
+    train_epoch(trainer, epoch=1, first_step=1)
+    changes = report_trained(trainer)
+    assert changes.trained == sum(p.numel() for p in setup.model.qa_outputs.parameters())
+    assert changes.total == sum(p.numel() for p in setup.model.parameters())
+    assert "distilbert.transformer.layer.0.ffn.lin1.weight" in changes.untrained
+
+
+def test_the_baseline_trains_every_tensor(make_setup, windows):
+    trainer = make_trainer(make_setup(epochs=1), windows)
+    train_epoch(trainer, epoch=1, first_step=1)
+    changes = report_trained(trainer)
+    assert changes.untrained == ()
+    assert changes.trained == changes.total
+
+
+def test_an_update_of_the_head_alone_is_not_an_applied_update(make_setup, windows):
+    class HeadOnly(torch.optim.SGD):
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for parameter in group["params"][:-2]:
+                    parameter.grad = None
+            return super().step(closure)
+
+    setup = make_setup(epochs=1, batch_size=4)
+    setup = replace(setup, make_optimizer=lambda model, _training: HeadOnly(model.parameters(), lr=0.1))
+    assert not any(step.applied for result in train(setup, windows) for step in result.steps)
+
+
+def test_parameters_that_turn_into_nan_do_not_count_as_an_update(make_setup, windows):
+    class Spoiling(torch.optim.SGD):
+        def step(self, closure=None):
+            with torch.no_grad():
+                for group in self.param_groups:
+                    for parameter in group["params"]:
+                        parameter.fill_(math.nan)
+
+    setup = make_setup(epochs=1, batch_size=4)
+    setup = replace(setup, make_optimizer=lambda model, _training: Spoiling(model.parameters(), lr=0.1))
+    assert not any(step.applied for result in train(setup, windows) for step in result.steps)

@@ -1,0 +1,106 @@
+"""The equivalence check: some updates against the fp32 reference, tensor by tensor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harness.analysis.sameness import judge_equivalence
+from harness.experiment.equivalence import (
+    checked_batches,
+    compare_updates,
+    load_updates,
+    make_updates,
+    save_updates,
+    switch_dropout_off,
+)
+
+MODELS = ("distilbert-base-uncased", "bert-base-uncased")
+
+
+@pytest.fixture
+def reference(make_setup, windows):
+    return make_updates(make_setup(dropout=False), windows)
+
+
+def test_the_same_training_gives_the_same_updates(make_setup, windows, reference):
+    record = compare_updates(reference, make_updates(make_setup(dropout=False), windows))
+    assert record.losses == record.losses_reference
+    assert all(error.gradient == 0.0 for error in record.worst)
+    assert record.cosine == pytest.approx(1.0)
+    assert judge_equivalence(record).holds
+
+
+def test_a_frozen_tensor_is_named(make_setup, windows, reference):
+    setup = make_setup(dropout=False)
+    setup.model.distilbert.transformer.layer[0].ffn.lin1.weight.requires_grad = False
+    judged = judge_equivalence(compare_updates(reference, make_updates(setup, windows)))
+    assert not judged.holds
+    assert "layer.0.ffn.lin1.weight" in judged.problem
+
+
+def test_a_scaled_gradient_of_one_tensor_is_found_as_the_worst(make_setup, windows):
+    unclipped, setup = (make_setup(dropout=False, max_grad_norm=1e9) for _ in range(2))
+    setup.model.qa_outputs.weight.register_hook(lambda gradient: gradient * 1.01)
+    record = compare_updates(make_updates(unclipped, windows), make_updates(setup, windows))
+    judged = judge_equivalence(record)
+    assert not judged.holds
+    assert judged.worst.name == "qa_outputs.weight"
+    assert judged.worst.gradient == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_cheat_that_begins_with_the_second_update_is_seen(make_setup, windows, reference):
+    setup = make_setup(dropout=False)
+
+    def make_step(inner, optimizer, scheduler):
+        honest, calls = setup.make_step(inner, optimizer, scheduler), []
+
+        def step(batch):
+            calls.append(1)
+            cut = {name: value[:, :16] for name, value in batch.inputs.items()}
+            return honest(batch if len(calls) == 1 else replace(batch, inputs=cut))
+
+        return step
+
+    cheating = replace(setup, make_step=make_step)
+    assert not judge_equivalence(compare_updates(reference, make_updates(cheating, windows))).holds
+
+
+def test_a_larger_learning_rate_shows_in_the_updates_only(make_setup, windows, reference):
+    record = compare_updates(reference, make_updates(make_setup(dropout=False, learning_rate=2e-3), windows))
+    assert record.worst[0].gradient == 0.0
+    assert not judge_equivalence(record).holds
+
+
+def test_bf16_is_off_by_rounding_and_not_more(make_setup, windows, reference):
+    setup = replace(make_setup(dropout=False), compute_dtype=torch.bfloat16)
+    record = compare_updates(reference, make_updates(setup, windows))
+    assert record.dtype == "bfloat16"
+    assert record.worst[0].gradient > 0
+    assert record.cosine > 0.99
+
+
+def test_updates_survive_their_file(tmp_path, reference):
+    save_updates(reference, tmp_path / "folder/u.safetensors")
+    loaded = load_updates(tmp_path / "folder/u.safetensors")
+    assert (loaded.losses, loaded.dtype, loaded.windows) == (reference.losses, "float32", reference.windows)
+    assert all(torch.equal(value, loaded.updates[name]) for name, value in reference.updates.items())
+
+
+def test_the_longest_windows_come_first(windows):
+    batches = checked_batches(windows)
+    lengths = [windows.lengths[numbers].min() for numbers in batches]
+    assert [len(numbers) for numbers in batches] == [8, 8, 8]
+    assert lengths == sorted(lengths, reverse=True)
+    assert windows.lengths[batches[0]].max() == windows.lengths.max()
+
+
+@pytest.mark.parametrize("source", MODELS)
+def test_without_dropout_training_mode_repeats_itself(source, make_setup, windows):
+    setup = make_setup(source)
+    switch_dropout_off(setup.model)
+    batch = setup.collate(windows, checked_batches(windows)[0])
+    with torch.no_grad():
+        assert float(setup.forward_loss(setup.model, batch)) == float(setup.forward_loss(setup.model, batch))

@@ -1,0 +1,112 @@
+"""Blocks of segments: their order, their size, when they are measured again, and when measuring stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.config import override, preset
+from harness.evidence import Conditions
+from harness.experiment import speed
+from harness.experiment.process import WorkerError
+from harness.experiment.speed import Duel, whole_batches
+
+
+class ScriptedWorker:
+    """Answers like a worker; segments take no time, but are written down."""
+
+    def __init__(self, name, log, batch_size=4, fails=False):
+        self.name, self.log, self.batch_size, self.fails = name, log, batch_size, fails
+        self.pid = 1
+        self.blocks = []
+
+    def ask(self, command, **arguments):
+        if command == "prepare":
+            return {
+                "batch_size": self.batch_size,
+                "eval_batch_size": 8,
+                "train_windows": 32,
+                "validation_windows": 8,
+                "device": "cpu",
+            }
+        if command == "load_block":
+            self.blocks.append((arguments["kind"], tuple(arguments["numbers"])))
+            return {}
+        if self.fails:
+            raise WorkerError("it broke")
+        self.log.append(self.name)
+        return {"work": {"useful_tokens": 10}, "allocator_retries": None}
+
+
+def duel(log, *, contender_batch=4, fails=False, **changes):
+    dotted = {f"speed.{name}": value for name, value in {"segment_s": 1e-9, **changes}.items()}
+    config = override(preset("smoke"), dotted)
+    workers = ScriptedWorker("A", log), ScriptedWorker("B", log, contender_batch, fails)
+    return Duel(*workers, config), workers
+
+
+def quiet(*_, **__):
+    return None
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(speed, "SETTLE_S", 0.0)
+
+
+def test_orders_alternate_between_abba_and_baab(monkeypatch):
+    log = []
+    running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6)
+    running.measure(quiet)
+    training = "".join(log[2:14])
+    assert training == "ABBA" + "BAAB" + "ABBA"
+
+
+def test_both_workers_go_through_the_same_samples_and_blocks_through_others():
+    running, (ours, theirs) = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
+    running.measure(quiet)
+    assert ours.blocks == theirs.blocks
+    assert len(set(ours.blocks[1:4])) == 3
+
+
+def test_segments_hold_whole_batches_of_both():
+    assert whole_batches([4, 16]) == 16
+    assert whole_batches([4, 6]) == 12
+    assert whole_batches([16, 17]) == 17
+    running, (ours, _) = duel([], contender_batch=16, least_blocks=3, most_blocks=3, precision=1e-6)
+    record = running.measure(quiet)
+    assert {block.windows % 16 for block in record.blocks if block.kind == "training"} == {0}
+    assert len(ours.blocks[0][1]) == 16
+
+
+def test_a_contaminated_block_is_measured_again_and_both_are_kept(monkeypatch):
+    answers = iter([("somebody was busy",), (), (), (), *[()] * 20])
+    monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), next(answers)))
+    running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, repeats=2)
+    blocks = [block for block in running.measure(quiet).blocks if block.kind == "training"]
+    assert [(block.number, block.attempt, bool(block.contamination)) for block in blocks] == [
+        (1, 1, True),
+        (1, 2, False),
+        (2, 1, False),
+        (3, 1, False),
+    ]
+
+
+def test_repeats_come_to_an_end(monkeypatch):
+    monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), ("busy",)))
+    running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, repeats=1)
+    record = running.measure(quiet)
+    assert [block.attempt for block in record.blocks if block.kind == "training"] == [1, 2] * 3
+    assert "the most blocks" in record.stopped
+
+
+def test_a_spent_budget_ends_it_after_the_least_blocks():
+    running, _ = duel([], least_blocks=4, most_blocks=40, precision=1e-9, budget_s=1e-9)
+    record = running.measure(quiet)
+    assert len([block for block in record.blocks if block.kind == "training"]) == 4
+    assert "budget" in record.stopped
+
+
+def test_a_contender_that_breaks_in_a_segment_says_so():
+    running, _ = duel([], fails=True)
+    with pytest.raises(WorkerError, match="it broke"):
+        running.measure(quiet)

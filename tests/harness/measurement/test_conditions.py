@@ -1,0 +1,65 @@
+"""What spoils a block of segments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness.evidence import Conditions
+from harness.measurement.conditions import ConditionsWatch, clock_ratio, find_contamination, throttle_names
+
+QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
+
+
+def test_a_quiet_machine_spoils_nothing():
+    assert find_contamination(QUIET, spare_share=0.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "word"),
+    [
+        (Conditions(foreign_cpu_cores=0.5), "other processes used 0.50"),
+        (Conditions(steal_share=0.2), "hypervisor took 20%"),
+        (Conditions(swapped_gib=0.5), "swapped"),
+        (Conditions(allocator_retries=2), "allocator"),
+        (Conditions(throttle_reasons=("sw_power_cap",)), "throttled (sw_power_cap)"),
+        (Conditions(sm_clock_ratio=0.9), "clock"),
+        (Conditions(other_gpu_processes=1), "on the GPU"),
+    ],
+)
+def test_each_condition_is_named(conditions, word):
+    found = find_contamination(conditions, spare_share=0.0)
+    assert len(found) == 1
+    assert word in found[0]
+
+
+def test_foreign_work_does_not_matter_while_cores_are_idle():
+    assert find_contamination(Conditions(foreign_cpu_cores=4.0), spare_share=0.5) == ()
+
+
+def test_throttle_bits_become_names_and_idle_is_none_of_them():
+    assert throttle_names(0x001) == ()
+    assert throttle_names(0x004 | 0x001) == ("sw_power_cap",)
+
+
+def test_clock_ratio_needs_both_workers():
+    assert clock_ratio({"baseline": [1000.0]}) is None
+    assert clock_ratio({"baseline": [1000.0, 1000.0], "contender": [900.0]}) == pytest.approx(0.9)
+
+
+def test_work_of_a_process_that_was_not_named_is_foreign_and_of_one_that_was_is_not():
+    busy = "import time\nend = time.time() + 20\nwhile time.time() < end: pass"
+    process = subprocess.Popen([sys.executable, "-c", busy])
+    try:
+        time.sleep(0.3)
+        foreign, own = ConditionsWatch([]), ConditionsWatch([process.pid])
+        time.sleep(1.0)
+        foreign_cores = foreign.finish(allocator_retries=None)[0].foreign_cpu_cores
+        own_cores = own.finish(allocator_retries=None)[0].foreign_cpu_cores
+    finally:
+        process.kill()
+        process.wait()
+    assert foreign_cores - own_cores > 0.3
