@@ -32,10 +32,10 @@ from harness.evidence import FootprintRecord, SpeedRecord
 from harness.records import BASELINE, StrategyRecord, TrialRecord
 from harness.storage import LoadedRun, LoadedTrial
 
-CLOCK_ERROR_S = 0.5
+CLOCK_ERROR_S = 0.1
 """Difference between a worker's clock and the parent's over a job that may be the pipe's."""
 
-CLOCK_ERROR_SHARE = 0.02
+CLOCK_ERROR_SHARE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
