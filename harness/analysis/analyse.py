@@ -134,7 +134,7 @@ def _job_speedup(reference: Sequence[LoadedTrial], trials: Trials, evidence: Evi
 def _step_speedup(reference: Sequence[LoadedTrial], trials: Trials, evidence: Evidence | None) -> Estimate | None:
     if trials.name == BASELINE:
         return Estimate(estimate=1.0) if trials.done else None
-    if evidence is not None and evidence.speed is not None and evidence.speed.training is not None:
+    if reference and evidence is not None and evidence.speed is not None and evidence.speed.training is not None:
         return as_estimate(evidence.speed.training)
     return step_speedup(pair_by_seed([trial.record for trial in reference], trials.jobs))
 

@@ -13,6 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import PRESETS, RunConfig
+from harness.evidence import (
+    BlockKind,
+    BlockRecord,
+    Conditions,
+    EquivalenceRecord,
+    EvaluationCheckRecord,
+    FootprintRecord,
+    SpeedRecord,
+    TensorError,
+)
 from harness.measurement.samples import GpuSample, HostSample, Sample, write_samples_csv
 from harness.records import (
     EpochRecord,
@@ -59,13 +69,15 @@ def record_run(directory: Path, *, seeds: int = 2, gpu: bool = False) -> Path:
     config = replace(base, contenders=contenders, seeds=seeds, data=data, profile=profile, training=training)
     names = ["baseline", *contenders]
     folders = [f"trials/{name}/{seed}" for seed in range(seeds) for name in names]
-    folders.append("trials/baseline/profile")
+    folders += [*(f"trials/{name}/speed" for name in FACTORS), "trials/baseline/profile"]
     write_json(directory / RUN_FILE, run_record(config, tuple(folders), gpu=gpu))
     for seed in range(seeds):
         for name in FACTORS:
             record_job(directory, name, seed, gpu=gpu)
         record_outcome(directory, "channels_last", seed, "not_applicable", NOT_APPLICABLE_REASON)
         record_outcome(directory, "compile", seed, "failed", FAILED_REASON)
+    for name in FACTORS:
+        record_speed(directory, name)
     record_profile(directory, gpu=gpu)
     return directory
 
@@ -119,7 +131,10 @@ def record_job(directory: Path, name: str, seed: int, *, gpu: bool = False) -> N
     steps = make_steps(name, factor, seed)
     write_steps(folder, steps)
     record = job_record(name, seed, factor, steps, "gpu.csv" if gpu else "host.csv", gpu=gpu)
-    write_predictions(folder, {epoch.epoch: make_predictions(epoch) for epoch in record.epochs})
+    predictions = {epoch.epoch: make_predictions(epoch) for epoch in record.epochs}
+    if record.untrained is not None:
+        predictions[0] = [ExamplePrediction(id=f"q{i}", text="", em=0.0, f1=0.042) for i in range(QUESTIONS)]
+    write_predictions(folder, predictions)
     write_samples_csv(folder / ("gpu.csv" if gpu else "host.csv"), make_samples(gpu=gpu))
     write_json(folder / TRIAL_FILE, record)
 
@@ -147,6 +162,7 @@ def make_steps(name: str, factor: float, seed: int) -> list[StepRecord]:
             windows=BATCH,
             useful_tokens=1144,
             computed_tokens=1536,
+            token_id_sum=5_000_000,
             applied=True,
         )
         for epoch in range(1, EPOCHS + 1)
@@ -183,7 +199,11 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], fil
         environment=environment(gpu=gpu),
         phases_s=phases_s,
         job_time_s=sum(phases_s.values()),
+        clock_error_s=-0.0003,
         untrained=QualityRecord(em=0.0, f1=4.2) if name == "baseline" and seed == 0 else None,
+        evaluation_check=None
+        if name == "baseline"
+        else EvaluationCheckRecord(windows=64, error=1e-6, dtype="bfloat16" if name == "amp_bf16" else "float32"),
         epochs=make_epochs(name, seed, training_s / EPOCHS),
         work=work_record(seed),
         memory=MemoryRecord(allocated_gib=3.21 if gpu else None, reserved_gib=4.0 if gpu else None, rss_gib=1.47),
@@ -225,6 +245,10 @@ def work_record(seed: int) -> WorkRecord:
         windows=updates * BATCH,
         useful_tokens=updates * 1144,
         computed_tokens=updates * 1536,
+        token_id_sum=updates * 5_000_000,
+        trained_parameters=22_565_376,
+        total_parameters=22_565_376,
+        untrained_tensors=(),
         order_sha256=f"{seed}" * 64,
         learning_rate_sha256="ab" * 32,
     )
@@ -260,6 +284,71 @@ def make_samples(*, gpu: bool) -> list[Sample]:
         )
         for i, at in enumerate(times_s)
     ]
+
+
+def record_speed(directory: Path, name: str) -> None:
+    """Write the timed blocks of a contender beside the live baseline; of the baseline: A/A."""
+    training = [make_block("training", number, FACTORS[name]) for number in range(1, 7)]
+    spoilt = replace(training[1], contamination=("other processes used 0.90 processor cores",))
+    training = [training[0], spoilt, replace(training[1], attempt=2), *training[2:]]
+    evaluation = [make_block("evaluation", number, 1.0 + 0.2 * (FACTORS[name] - 1.0)) for number in range(1, 4)]
+    record = TrialRecord(
+        contender=name,
+        kind="speed",
+        seed=0,
+        status="done",
+        speed=SpeedRecord(
+            blocks=tuple(training + evaluation), stopped="the interval was narrower than ±1.0%", settle_s=0.01
+        ),
+        equivalence=make_equivalence("bfloat16" if name == "amp_bf16" else "float32"),
+        footprint=make_footprint(name),
+    )
+    write_json(directory / "trials" / name / "speed" / TRIAL_FILE, record)
+
+
+def make_block(kind: BlockKind, number: int, factor: float) -> BlockRecord:
+    """Return a block whose ratio is `factor` but for some thousandths, under a steady drift."""
+    noise = 1.0 + 0.003 * ((number * 7) % 5 - 2)
+    baseline_s, contender_s = 0.8 * noise, 0.8 / factor
+    return BlockRecord(
+        kind=kind,
+        number=number,
+        attempt=1,
+        first="baseline" if number % 2 else "contender",
+        windows=32,
+        baseline_s=(baseline_s, baseline_s * 1.03),
+        contender_s=(contender_s * 1.01, contender_s * 1.02),
+        work={"lost_updates": (0, 0), "useful_tokens": (2288, 2288), "token_id_sum": (10_000_000, 10_000_000)},
+        conditions=Conditions(foreign_cpu_cores=0.02, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.9),
+    )
+
+
+def make_equivalence(dtype: str) -> EquivalenceRecord:
+    """Return updates that are off by rounding."""
+    error = 0.02 if dtype == "bfloat16" else 2e-6
+    return EquivalenceRecord(
+        dtype=dtype,
+        windows=24,
+        losses=(4.18, 4.12, 4.10),
+        losses_reference=(4.18, 4.12, 4.10),
+        gradient_norms=(2.0, 1.9, 1.8),
+        gradient_norms_reference=(2.0, 1.9, 1.8),
+        cosine=0.9999,
+        worst=(TensorError(name="encoder.layer.0.output.dense.weight", gradient=error, update=2 * error),),
+    )
+
+
+def make_footprint(name: str) -> FootprintRecord:
+    """Return footprints that differ in their operators."""
+    operators = {'aten::addmm [["float"],[[8,64]]]': 40}
+    changed = {} if name == "baseline" else {f"aten::{name.replace('+', '_')} []": 6}
+    return FootprintRecord(
+        training=operators | changed,
+        evaluation=operators,
+        parameters_sha256="cd" * 32,
+        host_code={"collate": "harness.data.batching.collate#0123456789ab"},
+        flags={"threads": "2"},
+    )
 
 
 def record_outcome(directory: Path, name: str, seed: int, status: Any, reason: str) -> None:

@@ -57,10 +57,10 @@ def test_every_table_is_whole_and_renders(make_run: Any, analysed: Any, options:
 def test_first_lines_answer_the_question(make_run: Any, analysed: Any) -> None:
     text = render_markdown(analysed(make_run(seeds=1)))
     sentence = text.splitlines()[2]
-    assert sentence.startswith("**Fastest: `amp_bf16`, job 1.2")
-    assert "F1 +0.8 points with a 95 % interval of" in sentence
-    assert "(one seed: no spread of the speedups)" in sentence
-    assert "one seed is not enough" in text
+    assert sentence.startswith("**1 of 4 accepted. Best: `fused_adamw+sdpa`, job 1.1")
+    assert "quality holds by equivalence" in sentence
+    assert "INCONCLUSIVE: `amp_bf16`" in sentence
+    assert "One seed says nothing of what another would give" in text
 
 
 def test_energy_and_memory_say_what_they_are(make_run: Any, analysed: Any) -> None:
@@ -98,17 +98,18 @@ def test_unequal_work_is_prominent_and_never_the_fastest(make_run: Any, analysed
     for seed in (0, 1):
         recorded.edit_trial(run, f"amp_bf16/{seed}", lambda data: data["work"].update(windows=192))
     text = render_markdown(analysed(run))
-    assert text.splitlines()[2].startswith("**Fastest: `fused_adamw+sdpa`")
-    assert "> **Unequal work:** `amp_bf16` trained on 192 windows, the baseline on 384." in text
-    assert "| `amp_bf16` | measured, unequal work |" in text
+    assert text.splitlines()[2].startswith("**1 of 4 accepted. Best: `fused_adamw+sdpa`")
+    assert "`amp_bf16` **REJECTED**: unequal work: trained on 192 windows, the baseline on 384." in text
+    assert "| `amp_bf16` | REJECTED |" in text
 
 
-def test_no_contender_faster(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+def test_jobs_that_contradict_the_segments_leave_nothing_accepted(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
     run = make_run(seeds=1)
     for name in ("amp_bf16", "fused_adamw+sdpa"):
         recorded.edit_trial(run, f"{name}/0", lambda data: data.update(job_time_s=40.0))
-    sentence = render_markdown(analysed(run)).splitlines()[2]
-    assert sentence.startswith("**No contender was faster than the baseline here; nearest:")
+    text = render_markdown(analysed(run))
+    assert text.splitlines()[2].startswith("**Nothing is accepted. INCONCLUSIVE: `amp_bf16`, `fused_adamw+sdpa`;")
+    assert "segments and jobs contradict each other" in text
 
 
 def test_reports_of_broken_runs(make_run: Any, analysed: Any) -> None:
@@ -122,7 +123,7 @@ def test_reports_of_broken_runs(make_run: Any, analysed: Any) -> None:
     text = render_markdown(analysed(run))
     assert text.splitlines()[2] == "**No speedups: there is no whole baseline job to compare with.**"
     assert "> **Careful:** There is no whole baseline job" in text
-    assert "| `amp_bf16` | measured | not measured | not measured |" in text
+    assert "| `amp_bf16` | INCONCLUSIVE | not measured | not measured |" in text
     shutil.rmtree(run / "trials")
     text = render_markdown(analysed(run))
     assert "No whole fine-tuning ended" in text

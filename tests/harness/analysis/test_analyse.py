@@ -23,15 +23,18 @@ def contender(analysis: Analysis, name: str) -> ContenderAnalysis:
 def test_contract_of_analysis_json(make_run: Any, analysed: Any) -> None:
     data = to_json(analysed(make_run()))
     json.dumps(data, allow_nan=False)
-    assert (data["schema_version"], data["baseline"], data["noise_floor"]) == (1, "baseline", None)
+    assert (data["schema_version"], data["baseline"]) == (2, "baseline")
+    assert data["noise_floor"]["floor"] >= 0.01
+    assert data["noise_floor"]["ratio"]["low"] < 1.0 < data["noise_floor"]["ratio"]["high"]
     assert data["environment"]["cpu_cores"] == 2
     assert [found["name"] for found in data["contenders"]] == [
         "baseline", "amp_bf16", "fused_adamw+sdpa", "channels_last", "compile",
     ]  # fmt: skip
     stack = data["contenders"][2]
     assert stack["parts"] == ["fused_adamw", "sdpa"]
-    assert stack["verdict"] is None
-    assert set(stack["job_speedup"]) == {"estimate", "low", "high"}
+    assert stack["verdict"] == "ACCEPTED"
+    assert stack["reasons"]
+    assert set(stack["job_speedup"]) == {"estimate", "low", "high", "kind"}
     assert {"baseline", "contender", "difference", "low", "high"} <= set(stack["em"])
     assert set(stack["epochs"][0]) >= {"epoch", "train_time_s", "train_loss", "em", "f1"}
     assert list(stack["phases_s"])[-1] == "other"
@@ -61,11 +64,30 @@ def test_speedups_of_a_recorded_run(make_run: Any, analysed: Any) -> None:
     assert contender(analysis, "baseline").job_speedup.estimate == 1.0
 
 
-def test_one_seed_has_no_spread(make_run: Any, analysed: Any) -> None:
+def test_one_seed_has_intervals_from_segments_but_cant_be_accepted_by_f1(make_run: Any, analysed: Any) -> None:
     amp = contender(analysed(make_run(seeds=1)), "amp_bf16")
-    assert (amp.job_speedup.low, amp.job_speedup.high) == (None, None)
+    assert amp.job_speedup.low < amp.job_speedup.estimate < amp.job_speedup.high
     assert amp.f1.low < amp.f1.difference < amp.f1.high
-    assert amp.step_speedup.low is not None
+    assert amp.verdict == "INCONCLUSIVE"
+    assert any("at least 2 seeds" in reason for reason in amp.reasons)
+
+
+def test_without_segments_speedups_are_ranges_and_there_is_no_verdict_on_speed(make_run: Any, analysed: Any) -> None:
+    run = make_run()
+    for name in ("baseline", "amp_bf16", "fused_adamw+sdpa"):
+        shutil.rmtree(run / "trials" / name / "speed")
+    analysis = analysed(run)
+    amp = contender(analysis, "amp_bf16")
+    assert analysis.noise_floor is None
+    assert (amp.job_speedup.kind, amp.verdict) == ("range", "INCONCLUSIVE")
+    assert "no A/A comparison" in amp.reasons[0]
+
+
+def test_spoilt_blocks_do_not_count_and_are_told(make_run: Any, analysed: Any) -> None:
+    speed = contender(analysed(make_run()), "amp_bf16").speed
+    assert (speed.blocks, speed.repeats, speed.spoilt) == (10, 1, 1)
+    assert speed.training.blocks == 6
+    assert speed.contamination == ("other processes used 0.90 processor cores",)
 
 
 def test_gpu_run_has_energy_of_the_training_only(make_run: Any, analysed: Any) -> None:
@@ -91,12 +113,11 @@ def test_interrupted_run(make_run: Any, analysed: Any) -> None:
         shutil.rmtree(run / "trials" / trial)
     analysis = analysed(run)
     assert contender(analysis, "amp_bf16").seeds == (0,)
-    assert contender(analysis, "amp_bf16").job_speedup.low is None
     assert "1 of 2 planned fine-tunings" in contender(analysis, "amp_bf16").notes[0]
     assert contender(analysis, "fused_adamw+sdpa").state == "not_run"
     assert contender(analysis, "fused_adamw+sdpa").job_speedup is None
     assert contender(analysis, "baseline").profile is None
-    assert "4 of 11 planned trials have not been run" in analysis.notes[0]
+    assert "4 of 14 planned trials have not been run" in analysis.notes[0]
 
 
 def test_missing_baseline_gives_no_speedups(make_run: Any, analysed: Any) -> None:
@@ -169,12 +190,15 @@ def test_values_that_are_not_finite_become_null(make_run: Any, analysed: Any, re
 
 def test_busy_machine_and_untrained_baseline_are_warnings(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
     run = make_run(seeds=1)
-    recorded.edit_trial(run, "baseline/0", lambda d: d.update(untrained={"em": 1.0, "f1": 44.0}))
+    answers = run / "trials/baseline/0/predictions.json"
+    data = json.loads(answers.read_text(encoding="utf-8"))
+    data["0"] = [row | {"f1": max(0.0, row["f1"] - 0.01)} for row in data["3"]]
+    answers.write_text(json.dumps(data), encoding="utf-8")
     path = run / "trials/amp_bf16/0/host.csv"
     path.write_text(path.read_text(encoding="utf-8").replace(",1.9,", ",6.5,"), encoding="utf-8")
     busy, learning = analysed(run).warnings
     assert "training of amp_bf16 the load average reached 6.5 on 2 cores" in busy
-    assert "F1 44.0 before training, 45.0 after it" in learning
+    assert "the baseline has hardly learned: its F1 is +1.0 points" in learning.replace("The", "the")
 
 
 def test_damaged_samples_leave_energy_unmeasured(make_run: Any, analysed: Any) -> None:

@@ -77,7 +77,7 @@ def test_quality_that_was_not_measured_is_none() -> None:
 def test_throughput_is_over_all_steps() -> None:
     steps = [
         StepRecord(epoch=1, step=i, time_s=time_s, loss=1.0, learning_rate=1e-4, gradient_norm=1.0, windows=4,
-                   useful_tokens=100, computed_tokens=200, applied=True)
+                   useful_tokens=100, computed_tokens=200, token_id_sum=9, applied=True)
         for i, time_s in enumerate([1.0, 0.5, 0.5], start=1)
     ]  # fmt: skip
     result = statistics.measure_throughput(steps)
