@@ -56,7 +56,9 @@ def ratio_of_logs(log_ratios: np.ndarray, *, confidence: float = 0.95) -> Ratio:
     Blocks that follow each other may resemble each other: with positive lag-1 autocorrelation r, n blocks are worth
     n(1−r)/(1+r) independent ones (AR(1); Bayley and Hammersley 1946, Wilks "Statistical Methods in the Atmospheric
     Sciences" 5.2.4). r is corrected for its bias of −(1+4r)/n (Kendall 1954); negative r is taken as 0, to err to the
-    wide side.
+    wide side. In simulations 95 % intervals cover 0.93 to 0.95 without autocorrelation and under the stopping rule,
+    0.90 and more at r = 0.3; only strong autocorrelation of few blocks (r = 0.5, 8 blocks) falls to 0.87, as r can't be
+    told from so few (tests/harness/analysis/test_paired.py).
     """
     count = len(log_ratios)
     mean, deviation = float(np.mean(log_ratios)), float(np.std(log_ratios, ddof=1))

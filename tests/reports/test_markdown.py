@@ -103,7 +103,9 @@ def test_unequal_work_is_prominent_and_never_the_fastest(make_run: Any, analysed
     assert "| `amp_bf16` | REJECTED |" in text
 
 
-def test_jobs_that_contradict_the_segments_leave_nothing_accepted(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+def test_jobs_that_contradict_segments_leave_nothing_accepted(
+    make_run: Any, analysed: Any, recorded: ModuleType
+) -> None:
     run = make_run(seeds=1)
     for name in ("amp_bf16", "fused_adamw+sdpa"):
         recorded.edit_trial(run, f"{name}/0", lambda data: data.update(job_time_s=40.0))
