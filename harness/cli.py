@@ -169,6 +169,31 @@ def report(
     _report(_find_run(run_directory, runs_dir), show=not quiet and not as_json, as_json=as_json)
 
 
+@app.command()
+def compare(
+    run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="The run to compare with, or its name.")],
+    run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="The run that may be slower or worse.")],
+    max_slowdown: Annotated[float | None, typer.Option(help="Job time of B ÷ A that is allowed, e.g. 1.05.")] = None,
+    max_f1_loss: Annotated[float | None, typer.Option(help="Points of F1 that B may lose.")] = None,
+    runs_dir: RunsDirectory = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Say what changed between two runs; with limits, exit status 1 if one is exceeded."""
+    from harness.analysis.compare import Limits, compare_runs
+    from harness.storage import load_run
+    from reports.comparison import comparison_json, print_comparison
+
+    limits = Limits(max_slowdown=max_slowdown, max_f1_loss=max_f1_loss)
+    first, second = (load_run(_find_run(run, runs_dir)) for run in (run_a, run_b))
+    comparison = compare_runs(first, second, limits)
+    if as_json:
+        typer.echo(json.dumps(comparison_json(comparison), indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        print_comparison(comparison, Console())
+    if comparison.failures:
+        raise typer.Exit(1)
+
+
 @app.command(name="list")
 def list_strategies(
     plugin: PluginOption = None,

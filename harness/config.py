@@ -266,9 +266,9 @@ PRESETS: dict[str, RunConfig] = {
             max_length=64,
             doc_stride=16,
         ),
-        training=TrainingConfig(epochs=3, batch_size=8, learning_rate=3e-4, lr_warmup_ratio=0.1),
+        training=TrainingConfig(epochs=3, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(active_steps=2),
-        speed=SpeedConfig(segment_s=0.4, budget_s=12.0),
+        speed=SpeedConfig(segment_s=0.3, budget_s=10.0),
     ),
     "smoke": RunConfig(
         preset="smoke",

@@ -161,9 +161,9 @@ def certification_note(analysis: Analysis) -> str:
         if analysis.seeds < 2 else ""  # fmt: skip
     return (
         f"This run has {em.examples} validation questions and {em.seeds} seed{'s' if em.seeds > 1 else ''}. With 80 % "
-        f"power it could certify a loss of F1 below {smallest:.1f} points at best, if nothing is really lost.{needed}{one} "
-        "Strategies that claim the same mathematics don't need it: they are held against the fp32 reference, tensor by "
-        "tensor."
+        f"power it could certify a loss of F1 below {smallest:.1f} points at best, if nothing is really lost."
+        f"{needed}{one} Strategies that claim the same mathematics don't need it: they are held against the fp32 "
+        "reference, tensor by tensor."
     )
 
 

@@ -137,8 +137,8 @@ def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
         return notes
     over = "seeds and questions" if analysis.seeds > 1 else "questions; what another seed would give is not in it"
     notes.append(
-        f"In brackets after a speedup: its 95 % interval. After EM and F1: the difference to the baseline in points, then "
-        f"its 95 % interval over {over}."
+        "In brackets after a speedup: its 95 % interval. After EM and F1: the difference to the baseline in points, "
+        f"then its 95 % interval over {over}."
     )
     if any(_is_range(contender) for contender in analysis.contenders):
         notes.append(

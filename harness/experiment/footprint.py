@@ -44,7 +44,7 @@ def take_footprint(runner: SegmentRunner) -> FootprintRecord:
 
 
 def _profiled(runner: SegmentRunner, kind: Any, numbers: list[int]) -> dict[str, int]:
-    runner.load_block(kind, numbers, rehearse=True)
+    runner.load_block(kind, numbers, rehearse=False)
     on_cuda = runner.setup.device.type == "cuda"
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if on_cuda else [])
     with profile(activities=activities, record_shapes=True) as profiler:

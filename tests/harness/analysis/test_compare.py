@@ -1,0 +1,112 @@
+"""Two runs side by side, and the gate."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.analysis.compare import Limits, compare_runs
+from harness.config import override
+from harness.errors import ConfigError
+from harness.storage import RUN_FILE, RunRecord, load_run, read_record, write_json
+from reports.comparison import comparison_json
+
+STRICT = Limits(max_slowdown=1.0, max_f1_loss=0.0)
+
+
+def edit_config(run: Any, changes: dict[str, Any]) -> None:
+    record = read_record(run / RUN_FILE, RunRecord)
+    write_json(run / RUN_FILE, replace(record, config=override(record.config, changes)))
+
+
+def slower(data: dict[str, Any]) -> None:
+    data["job_time_s"] *= 1.2
+
+
+def test_a_run_against_itself_passes_any_gate(make_run: Any) -> None:
+    run = load_run(make_run())
+    comparison = compare_runs(run, run, STRICT)
+    assert [contender.name for contender in comparison.contenders][:2] == ["baseline", "amp_bf16"]
+    assert comparison.contenders[0].job.change == pytest.approx(1.0)
+    assert comparison.contenders[0].f1.change == 0.0
+    assert (comparison.changed, comparison.failures) == ((), ())
+
+
+def test_a_slower_run_fails_and_a_wide_limit_lets_it_pass(make_run: Any, recorded: Any) -> None:
+    a, b = make_run("a"), make_run("b")
+    for seed in (0, 1):
+        recorded.edit_trial(b, f"baseline/{seed}", slower)
+    comparison = compare_runs(load_run(a), load_run(b), Limits(max_slowdown=1.1))
+    job = comparison.contenders[0].job
+    assert job.change == pytest.approx(1.2)
+    assert job.low < job.change < job.high
+    assert "baseline: 1.200 times the job time, 1.1 allowed" in comparison.failures[0]
+    assert compare_runs(load_run(a), load_run(b), Limits(max_slowdown=1.3)).failures == ()
+    assert compare_runs(load_run(a), load_run(b), Limits()).failures == ()
+
+
+def test_worse_answers_fail_the_gate_beyond_noise(make_run: Any) -> None:
+    a, b = make_run("a"), make_run("b")
+    for seed in (0, 1):
+        path = b / f"trials/baseline/{seed}/predictions.json"
+        answers = json.loads(path.read_text(encoding="utf-8"))
+        answers["3"] = [row | {"em": 0.0, "f1": 0.0} for row in answers["3"]]
+        path.write_text(json.dumps(answers), encoding="utf-8")
+    comparison = compare_runs(load_run(a), load_run(b), Limits(max_f1_loss=1.0))
+    assert "beyond noise" in comparison.failures[0]
+    json.dumps(comparison_json(comparison), allow_nan=False)
+
+
+def test_a_contender_that_is_gone_fails_the_gate(make_run: Any, recorded: Any) -> None:
+    a, b = make_run("a"), make_run("b")
+    for seed in (0, 1):
+        recorded.record_outcome(b, "amp_bf16", seed, "failed", "boom")
+    assert "amp_bf16: B has no whole job of it, A has" in compare_runs(load_run(a), load_run(b), STRICT).failures
+    assert compare_runs(load_run(a), load_run(b), Limits()).failures == ()
+
+
+def test_one_seed_has_no_interval(make_run: Any) -> None:
+    run = load_run(make_run(seeds=1))
+    assert compare_runs(run, run, Limits()).contenders[0].job.low is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"model.source": "bert-base-uncased"}, "model.source"),
+        ({"data.max_length": 128}, "data.max_length"),
+        ({"training.epochs": 9}, "training.epochs"),
+        ({"baseline": "sdpa"}, "baseline"),
+    ],
+)
+def test_what_cant_be_compared_is_named(make_run: Any, changes: dict[str, Any], field: str) -> None:
+    a, b = make_run("a"), make_run("b")
+    edit_config(b, changes)
+    with pytest.raises(ConfigError, match=field):
+        compare_runs(load_run(a), load_run(b), Limits())
+
+
+def test_other_hardware_is_refused_and_other_versions_are_told(make_run: Any, recorded: Any) -> None:
+    a, b = make_run("a"), make_run("b")
+    recorded.edit_trial(b, "baseline/0", lambda data: data["environment"]["packages"].update(torch="2.14.0"))
+    assert "torch: 2.13.0 → 2.14.0" in compare_runs(load_run(a), load_run(b), Limits()).changed
+    recorded.edit_trial(b, "baseline/0", lambda data: data["environment"].update(cpu_cores=64))
+    with pytest.raises(ConfigError, match=r"environment\.cpu_cores is 2 in A and 64 in B"):
+        compare_runs(load_run(a), load_run(b), Limits())
+
+
+def test_a_run_without_a_baseline_is_refused(make_run: Any) -> None:
+    a, b = make_run("a"), make_run("b")
+    shutil.rmtree(b / "trials/baseline")
+    with pytest.raises(ConfigError, match="no whole baseline job"):
+        compare_runs(load_run(a), load_run(b), Limits())
+
+
+@pytest.mark.parametrize("limits", [{"max_slowdown": 0.9}, {"max_f1_loss": -1.0}])
+def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        Limits(**limits)

@@ -1,0 +1,137 @@
+"""The speed of the whole job from its parts, warm-up and break-even."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.analysis.paired import ratio_of_logs
+from harness.analysis.speed import (
+    LEAST_FLOOR,
+    NoiseFloor,
+    SpeedEvidence,
+    break_even,
+    compose_job,
+    find_noise_floor,
+    summarise_warm_up,
+    warm_up_noise,
+)
+from harness.records import EpochRecord, TrialRecord, WorkRecord
+
+NOISE = 0.004 * np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
+
+
+def evidence(training=1.0, evaluation=1.0, noise=NOISE):
+    return SpeedEvidence(
+        training=ratio_of_logs(np.log(training) + noise),
+        evaluation=ratio_of_logs(np.log(evaluation) + noise),
+        blocks=9,
+        repeats=0,
+        spoilt=0,
+        contamination=(),
+        stopped="",
+        same_samples=True,
+    )
+
+
+def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64):
+    phases_s = {
+        "imports": 4.0,
+        "apply_strategies": 0.0,
+        "warm_up": warm_up_s,
+        "training": training_s,
+        "evaluation": 5.0,
+    }
+    epoch = EpochRecord(epoch=1, train_time_s=training_s / 2, train_loss=1.0, evaluation_time_s=2.5, em=1.0, f1=1.0)
+    work = WorkRecord(updates=16, updates_applied=16, windows=windows, useful_tokens=1, computed_tokens=1,
+                      token_id_sum=1, trained_parameters=1, total_parameters=1, untrained_tensors=(),
+                      order_sha256="", learning_rate_sha256="")  # fmt: skip
+    return TrialRecord(
+        contender="x",
+        kind="job",
+        seed=0,
+        status="done",
+        phases_s=phases_s,
+        work=work,
+        job_time_s=sum(phases_s.values()),
+        epochs=(epoch, epoch),
+        compile_cache=compile_cache,
+    )
+
+
+FLOOR = NoiseFloor(ratio=ratio_of_logs(NOISE), floor=0.01)
+
+
+def compose(contender, found, noise=(0.0, 1)):
+    return compose_job([make_job()], [contender], found, FLOOR, noise, None)
+
+
+def test_the_baseline_against_itself_is_one():
+    result = compose(make_job(), evidence())
+    assert result.ratio.estimate == pytest.approx(1.0)
+    assert result.ratio.low < 1.0 < result.ratio.high
+    assert 0 < result.floor < FLOOR.floor
+
+
+def test_only_the_part_that_is_trained_gets_faster():
+    result = compose(make_job(), evidence(training=2.0))
+    assert result.contender_s == pytest.approx(4.0 + 1.0 + 10.0 + 5.0)
+    assert result.ratio.estimate == pytest.approx(30.0 / 20.0)
+
+
+def test_drift_between_the_jobs_does_not_count():
+    drifted = make_job(training_s=40.0)
+    assert compose(drifted, evidence()).ratio.estimate == pytest.approx(1.0)
+
+
+def test_a_cold_compile_counts_in_full():
+    result = compose(make_job(warm_up_s=31.0, compile_cache="cold"), evidence(training=2.0))
+    assert result.contender_s == pytest.approx(50.0)
+    assert result.ratio.estimate < 1.0
+
+
+def test_noise_of_the_warm_up_widens_the_interval():
+    calm, noisy = (compose(make_job(), evidence(), noise=(value, 4)).ratio for value in (0.0, 1.0))
+    assert noisy.log_standard_error > 2 * calm.log_standard_error
+
+
+def test_fewer_windows_cost_less_if_the_segments_had_as_many():
+    half = make_job(windows=32)
+    assert compose(half, evidence()).contender_s == pytest.approx(20.0)
+    assert compose(half, replace(evidence(), same_samples=False)).contender_s == pytest.approx(30.0)
+
+
+def test_without_clean_blocks_there_is_no_speed_of_the_job():
+    assert compose(make_job(), replace(evidence(), training=None)) is None
+
+
+def test_the_floor_is_the_far_end_of_a_against_a_and_never_below_one_percent():
+    assert find_noise_floor(None) is None
+    assert find_noise_floor(evidence(noise=NOISE / 100)).floor == LEAST_FLOOR
+    assert find_noise_floor(evidence(training=1.03)).floor > 0.03
+
+
+@pytest.mark.parametrize(
+    ("extra_s", "saved_s", "steps"), [(10.0, 0.5, 20.0), (-1.0, 0.5, 0.0), (10.0, -0.5, None), (10.0, None, None)]
+)
+def test_break_even(extra_s, saved_s, steps):
+    assert break_even(extra_s, saved_s) == steps
+
+
+def test_warm_up_tells_cold_from_warm_and_when_it_pays():
+    cold, warm = make_job(warm_up_s=31.0, compile_cache="cold"), make_job(warm_up_s=6.0, compile_cache="warm")
+    result = summarise_warm_up([make_job()], [cold, warm], evidence(training=2.0))
+    assert (result.baseline_s, result.cold_s, result.warm_s) == (1.0, 31.0, 6.0)
+    saved_s = 20.0 / 16 / 2
+    assert result.saved_per_step_s == pytest.approx(saved_s)
+    assert result.break_even_steps == pytest.approx(30.0 / saved_s)
+    assert result.break_even_epochs == pytest.approx(30.0 / saved_s / 8)
+    assert result.break_even_steps_warm == pytest.approx(5.0 / saved_s)
+
+
+def test_compiling_jobs_are_no_noise_of_the_warm_up():
+    jobs = [make_job(warm_up_s=1.0), make_job(warm_up_s=1.2), make_job(warm_up_s=31.0, compile_cache="cold")]
+    deviation, degrees = warm_up_noise(jobs)
+    assert (round(deviation, 3), degrees) == (0.141, 1)
