@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.config import PRESETS, RunConfig
+from harness.config import PRESETS, RunConfig, SpeedConfig
 from harness.evidence import (
     BlockKind,
     BlockRecord,
@@ -65,8 +65,16 @@ def record_run(directory: Path, *, seeds: int = 2, gpu: bool = False) -> Path:
         base.data, train_size=256, validation_size=64, generator_mean_tokens=56, max_length=96, doc_stride=32
     )
     profile = replace(base.profile, active_steps=3)
-    training = replace(base.training, epochs=EPOCHS, batch_size=BATCH)
-    config = replace(base, contenders=contenders, seeds=seeds, data=data, profile=profile, training=training)
+    training = replace(base.training, epochs=EPOCHS, batch_size=BATCH, eval_batch_size=32)
+    config = replace(
+        base,
+        contenders=contenders,
+        seeds=seeds,
+        data=data,
+        profile=profile,
+        training=training,
+        speed=SpeedConfig(),
+    )
     names = ["baseline", *contenders]
     folders = [f"trials/{name}/{seed}" for seed in range(seeds) for name in names]
     folders += [*(f"trials/{name}/speed" for name in FACTORS), "trials/baseline/profile"]
