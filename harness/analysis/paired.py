@@ -61,8 +61,8 @@ def ratio_of_logs(log_ratios: np.ndarray, *, confidence: float = 0.95) -> Ratio:
     Sciences" 5.2.4). r is corrected for its bias of −(1+4r)/n (Kendall 1954); negative r is taken as 0, to err to the
     wide side, and CAUTION / √n is added, as so few blocks hardly show it. Simulated coverage of 95 % intervals at 5, 10
     and 30 blocks: 0.97 without autocorrelation, about 0.94 at r = 0.3, 0.90 to 0.94 at r = 0.5; under the stopping rule
-    0.94 and more without autocorrelation, 0.89 to 0.93 at r = 0.3, down to 0.84 at r = 0.5, where the first blocks happen
-    to agree.
+    0.94 and more without autocorrelation, 0.89 to 0.93 at r = 0.3, down to 0.84 at r = 0.5, where the first blocks
+    happen to agree.
     """
     count = len(log_ratios)
     mean, deviation = float(np.mean(log_ratios)), float(np.std(log_ratios, ddof=1))
