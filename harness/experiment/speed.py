@@ -83,7 +83,7 @@ class Duel:
     ) -> tuple[list[BlockRecord], str]:
         plan = self._plan(kind)
         blocks: list[BlockRecord] = []
-        least = self._config.least_blocks if kind == "training" else 3
+        least = self._config.least_blocks
         start_s = time.monotonic()
         for number in range(1, self._config.most_blocks + 1):
             blocks += self._measure_until_clean(plan, number, deadline_s=start_s + budget_s)

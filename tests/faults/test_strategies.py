@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from harness import registry
 from harness.strategy import Effect, Stage, StepOutcome, Strategy, TrainSetup, Windows
 
-FILES = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("test_"))
+FILES = sorted(
+    path for path in Path(__file__).parent.glob("*.py") if path.stem != "suite" and not path.stem.startswith("test_")
+)
 
 NAMES = {
     "work": {
