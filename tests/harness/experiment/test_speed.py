@@ -49,8 +49,9 @@ def quiet(*_, **__):
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
+def _quiet_machine_without_waiting(monkeypatch):
     monkeypatch.setattr(speed, "SETTLE_S", 0.0)
+    monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), ()))
 
 
 def test_orders_alternate_between_abba_and_baab(monkeypatch):
