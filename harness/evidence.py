@@ -125,3 +125,19 @@ class SpeedRecord:
     """Why measuring stopped, in words."""
     settle_s: float
     """Idle time before each segment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoofRecord:
+    """What this machine can do at best, measured at the start of the run with shapes of this model."""
+
+    matmul_tflops: dict[str, float]
+    """Matrix-product rate in TFLOP/s by dtype ("float32", "bfloat16", …): the best of several shapes and repeats."""
+    copy_gb_per_s: float | None
+    """Bytes read plus bytes written per second of a large copy, in 1e9 bytes."""
+    device_name: str
+    threads: int | None
+    """PyTorch's threads; None on a GPU."""
+    shapes: dict[str, str]
+    """By dtype, which product was the fastest: "m×k×n"."""
+    took_s: float

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.config import RunConfig
-from harness.evidence import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, SpeedRecord
+from harness.evidence import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
 
 SCHEMA_VERSION = 2
 """Raised when a field of a record changes its meaning; readers refuse what they don't know."""
@@ -240,3 +240,7 @@ class RunRecord:
     """Counts and fingerprints of the data: questions, windows, tokens."""
     trials: tuple[str, ...]
     """Planned trial directories, in order, relative to the run directory."""
+    roof: RoofRecord | None = None
+    """None where it was not measured (runs of an earlier version, or `--no-roof`)."""
+    model_sizes: dict[str, int] = field(default_factory=dict)
+    """"hidden_size", "layers", "heads", "intermediate_size", "parameters"; empty where they can't be told."""

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
 from harness.analysis.kernels import ProfileSummary
 from harness.analysis.quality import Learning, QualityEvidence
 from harness.analysis.sameness import Equivalence, FootprintDifference
@@ -83,6 +84,10 @@ class ContenderAnalysis:
     throughput: Throughput | None
     sampling: SamplingSummary | None
     profile: ProfileSummary | None
+    ledger: Ledger | None
+    """Where its step's time goes, from its trace."""
+    waterfall: Waterfall | None
+    """From the baseline's step to its own; None for the baseline."""
     compile_cache: str | None
     """State of the compiler's caches before the first job; None when nothing was compiled."""
     knobs: dict[str, str]
@@ -128,6 +133,8 @@ class Analysis:
     """Whether the baseline has learned enough for EM and F1 to tell anything."""
     noise_floor: NoiseFloor | None
     """From A/A: the baseline against itself."""
+    diagnosis: Diagnosis | None
+    roofline: Roofline | None
     environment: dict[str, Any]
     warnings: tuple[str, ...]
     """What makes the headline doubtful; shown beside it."""

@@ -1,0 +1,186 @@
+"""What explains a speed: the time ledger, the waterfall between two of them, diagnosis, and distance to the roof.
+
+Only data; who computes it is `ledger`, `waterfall`, `diagnosis` and `roofline`. What was not measured is None, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Category = Literal["matmul", "attention", "elementwise", "loss", "optimizer", "copies", "data", "idle", "other"]
+
+CATEGORY_WORDS: dict[Category, str] = {
+    "matmul": "matrix products",
+    "attention": "attention",
+    "elementwise": "normalisation, element-wise",
+    "loss": "loss",
+    "optimizer": "optimizer",
+    "copies": "copies, casts",
+    "data": "data loading",
+    "idle": "launch gaps, idle",
+    "other": "other",
+}
+"""Disjoint kinds of time in a step, in the order in which they are shown (DESIGN §7)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerRow:
+    """One category of a step."""
+
+    category: Category
+    profiled_ms: float
+    """Per step, as the profiler saw it; over all rows they sum up to `Ledger.profiled_step_ms`."""
+    time_ms: float
+    """Per step, with the profiler's cost per recorded event taken out."""
+    share: float
+    """Of the sum of all rows' `time_ms`, 0 to 1."""
+    events: float
+    """Operators or kernels per step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPart:
+    """Forward, backward, optimizer, data, or the rest of a step, as the loop's annotations divide it."""
+
+    name: Literal["forward", "backward", "optimizer", "data", "other"]
+    profiled_ms: float
+    """Per step; over all parts they sum up to `Ledger.profiled_step_ms`."""
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelLine:
+    """One kernel (CUDA) or operator (CPU) of the profiled steps."""
+
+    name: str
+    category: Category
+    calls_per_step: float
+    time_ms_per_step: float
+    """Self time, as the profiler saw it."""
+    share: float
+    """Of all lines' time, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ledger:
+    """Where a step's time goes. Rows + residual = the unprofiled step."""
+
+    time_kind: Literal["device", "cpu"]
+    """Whose time the rows are: kernels on a device, or operators on processors."""
+    steps: int
+    """Profiled."""
+    windows_per_step: float | None
+    profiled_step_ms: float
+    unprofiled_step_ms: float | None
+    """Median step of the jobs; None where no job was measured."""
+    rows: tuple[LedgerRow, ...]
+    """Every category once, in the order of `CATEGORY_WORDS`; a category that did not occur has 0 events."""
+    residual_ms: float | None
+    """Unprofiled step − sum of the rows: what the profiler's cost per event and drift of the machine leave
+    unexplained. None without an unprofiled step."""
+    parts: tuple[StepPart, ...]
+    kernels: tuple[KernelLine, ...]
+    """Longest first, all of them."""
+    host_ms: float | None
+    """Device ledgers: time per step in which the host was in runtime calls (launches, copies, synchronisations)."""
+    notes: tuple[str, ...] = ()
+    """What could not be told apart, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaterfallBar:
+    """What one category contributes to the difference of two steps."""
+
+    category: Category
+    difference_ms: float
+    """Contender − baseline, per as many windows as a baseline step has; negative is time saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waterfall:
+    """From the baseline's step to the contender's: baseline + bars + residual = contender."""
+
+    baseline_ms: float
+    contender_ms: float
+    """For as many windows as the baseline's step has."""
+    bars: tuple[WaterfallBar, ...]
+    residual_ms: float
+    """What the two ledgers leave unexplained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that the baseline's ledger and phases show."""
+
+    rule: str
+    """Name of the rule, e.g. "padding_waste"."""
+    sentence: str
+    """What was seen, with its numbers, and what it means."""
+    share: float
+    """Of the job that it concerns, 0 to 1."""
+    strategies: tuple[str, ...]
+    """Registered strategies that address it."""
+    job_speedup_bound: float
+    """Job speedup if it cost nothing any more (Amdahl): no strategy that addresses only this can do better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What was predicted for a contender from the baseline alone, beside what was measured."""
+
+    contender: str
+    rules: tuple[str, ...]
+    """Findings that its strategies address; none: no gain was predicted."""
+    job_speedup_bound: float
+    """Upper bound of the job speedup; 1 where no finding is addressed."""
+    measured: float | None
+    """Job speedup; None if it was not measured."""
+    measured_low: float | None
+    measured_high: float | None
+    missed: bool
+    """The measured interval lies beyond the bound by more than the tolerance, or far below what was promised."""
+    sentence: str
+    """Prediction and outcome in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What holds the baseline back, largest share first, and what was predicted for each contender."""
+
+    findings: tuple[Finding, ...]
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RooflinePoint:
+    """One contender against the machine's measured roof."""
+
+    contender: str
+    useful_tflops: float
+    """TFLOP/s of the training steps, counted on useful tokens."""
+    mfu: float
+    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
+    dtype: str
+    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
+    mfu_dense_peak: float | None
+    """Against the vendor's dense peak, where the device is in the cited table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """How far the job is from the speed of light."""
+
+    flops_per_useful_token: float
+    """Training: forward and backward, matrix products and attention, mean over the training windows."""
+    job_useful_flops: float
+    """Training and evaluation of the whole job on useful tokens."""
+    speed_of_light_s: float
+    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
+    best_dtype: str
+    matmul_tflops: dict[str, float]
+    """Measured matrix-product rate by dtype."""
+    copy_gb_per_s: float | None
+    points: tuple[RooflinePoint, ...]
+    note: str | None
+    """Why there is no dense peak, for instance."""
