@@ -28,6 +28,9 @@ EVALUATION_SHARE = 0.2
 
 EVALUATION_PRECISION_FACTOR = 3.0
 
+EVALUATION_SEGMENT_FACTOR = 0.5
+"""Evaluation's segments may be shorter for the same reason: more blocks fit into the same time."""
+
 Who = Literal["baseline", "contender"]
 Orders: dict[Who, tuple[Who, ...]] = {
     "baseline": ("baseline", "contender", "contender", "baseline"),
@@ -106,7 +109,8 @@ class Duel:
         unit = min(whole_batches(sizes), available)
         self._load(kind, list(range(unit)), rehearse=True)
         fastest_s = min(self._segment(who, 1) for who in self._workers)
-        units = max(1, math.ceil(self._config.segment_s / max(fastest_s, 1e-6)))
+        segment_s = self._config.segment_s * (1.0 if kind == "training" else EVALUATION_SEGMENT_FACTOR)
+        units = max(1, math.ceil(segment_s / max(fastest_s, 1e-6)))
         different = min(units, max(1, available // unit))
         return SegmentPlan(kind=kind, windows=unit * different, repetitions=math.ceil(units / different))
 
