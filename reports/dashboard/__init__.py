@@ -1,0 +1,1 @@
+"""The run as a dashboard inside TensorBoard: a plugin, the data for its pages, and `speedproof view`."""

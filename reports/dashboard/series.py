@@ -1,0 +1,117 @@
+"""What the dashboard draws over time: losses, scores and samples, thinned to what a screen can show."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from itertools import accumulate, takewhile
+from pathlib import Path
+from typing import Any
+
+from harness.analysis.sampling import is_gpu
+from harness.errors import RecordError
+from harness.measurement.samples import Sample, read_samples_csv, throttle_reason_shares
+from harness.records import StepRecord, TrialRecord
+from harness.storage import TRIAL_FILE, read_record, read_steps
+from reports.dashboard.runs import file_inside, find_jobs
+
+MOST_POINTS = 1000
+"""Points of a line; more than a chart has pixels help nobody."""
+
+NOT_DRAWN = ("timestamp_s", "energy_j", "throttle_reasons")
+"""Columns of the samples that are no line: the time itself, a counter, and bits."""
+
+
+def curves(run: Path) -> dict[str, Any]:
+    """Return loss, EM and F1 of each whole fine-tuning against the seconds since its process started.
+
+    A trial that can't be read is left out and named in `problems`.
+    """
+    drawn, problems = [], []
+    for folder in find_jobs(run):
+        if not (folder / TRIAL_FILE).is_file():
+            continue
+        try:
+            record = read_record(folder / TRIAL_FILE, TrialRecord)
+            if record.kind == "job" and record.status == "done":
+                drawn.append(_curve(record, read_steps(folder)))
+        except (RecordError, OSError) as error:
+            problems.append(f"left out: {error}")
+    return {"curves": drawn, "problems": problems}
+
+
+def _curve(record: TrialRecord, steps: Sequence[StepRecord]) -> dict[str, Any]:
+    """Steps and evaluations take turns: an epoch's evaluation passes before the next epoch's first step."""
+    before_training = takewhile(lambda name: name != "training", record.phases_s)
+    start_s = sum(record.phases_s[name] for name in before_training)
+    evaluation_s = [0.0, *accumulate(epoch.evaluation_time_s for epoch in record.epochs)]
+    trained_s = accumulate(step.time_s for step in steps)
+    step_ends_s = [
+        start_s + trained + evaluation_s[min(step.epoch - 1, len(evaluation_s) - 1)]
+        for step, trained in zip(steps, trained_s, strict=True)
+    ]
+    epoch_ends_s = accumulate(epoch.train_time_s + epoch.evaluation_time_s for epoch in record.epochs)
+    return {
+        "contender": record.contender,
+        "seed": record.seed,
+        "training_start_s": start_s,
+        "step_times_s": thin(step_ends_s),
+        "losses": thin([step.loss for step in steps]),
+        "steps_per_point": bucket_size(len(steps)),
+        "epochs": [
+            {"time_s": start_s + end_s, "epoch": epoch.epoch, "em": epoch.em, "f1": epoch.f1}
+            for epoch, end_s in zip(record.epochs, epoch_ends_s, strict=True)
+        ],
+    }
+
+
+def samples(run: Path, contender: str, number: str) -> dict[str, Any]:
+    """Return what the sampler saw during one whole fine-tuning, in seconds since its first sample.
+
+    Raises RecordError if the run has no such job, or if its record or its samples can't be read.
+    """
+    folder = next((f for f in find_jobs(run) if (f.parent.name, f.name) == (contender, number)), None)
+    if folder is None:
+        raise RecordError(f"there is no job {number} of {contender}", remedy="choose one of the list")
+    record = read_record(folder / TRIAL_FILE, TrialRecord)
+    sampling = record.sampling
+    if sampling is None:
+        return {"source": None, "times_s": [], "series": {}}
+    path = file_inside(folder, sampling.file, (".csv",))
+    if path is None:
+        raise RecordError(f"the samples of {contender}/{number} are missing", remedy="run the trial again")
+    rows: Sequence[Sample] = read_samples_csv(path)
+    start_s = rows[0].timestamp_s if rows else sampling.training_start_s
+    return {
+        "source": sampling.source,
+        "source_reason": sampling.source_reason,
+        "times_s": thin([row.timestamp_s - start_s for row in rows]),
+        "samples_per_point": bucket_size(len(rows)),
+        "training_s": [sampling.training_start_s - start_s, sampling.training_end_s - start_s],
+        "series": _series(rows),
+        "throttle_reasons": throttle_reason_shares(rows) if is_gpu(rows) else None,
+    }
+
+
+def _series(rows: Sequence[Sample]) -> dict[str, list[float | None]]:
+    """Return each column that was measured at all."""
+    names = [field.name for field in dataclasses.fields(rows[0]) if field.name not in NOT_DRAWN] if rows else []
+    columns = {name: [getattr(row, name) for row in rows] for name in names}
+    return {name: thin(column) for name, column in columns.items() if any(value is not None for value in column)}
+
+
+def bucket_size(count: int, most: int = MOST_POINTS) -> int:
+    """Return how many of `count` values become one point."""
+    return max(1, math.ceil(count / most))
+
+
+def thin(values: Sequence[float | None], most: int = MOST_POINTS) -> list[float | None]:
+    """Return at most `most` values: means over neighbours, without those that are None or not finite."""
+    size = bucket_size(len(values), most)
+    return [_mean(values[start : start + size]) for start in range(0, len(values), size)]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known else None
