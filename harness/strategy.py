@@ -6,7 +6,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -17,8 +17,22 @@ from torch.optim.lr_scheduler import LRScheduler
 from harness.config import TrainingConfig
 from harness.data.batching import Batch
 from harness.data.features import Windows
+from harness.data.packing import make_packing_collate, make_trimming_collate, row_slots, unpack
 
-__all__ = ["Batch", "Effect", "Stage", "StepOutcome", "Strategy", "TrainSetup", "Windows"]
+__all__ = [
+    "Batch",
+    "Effect",
+    "Stage",
+    "StepOutcome",
+    "StepRecorder",
+    "Strategy",
+    "TrainSetup",
+    "Windows",
+    "make_packing_collate",
+    "make_trimming_collate",
+    "row_slots",
+    "unpack",
+]
 
 
 class Effect(enum.Enum):
@@ -27,6 +41,8 @@ class Effect(enum.Enum):
     SAME_MATH = "same math"
     """The same update up to rounding of the same precision."""
     LOWER_PRECISION = "lower precision"
+    NEW_LOSS = "new loss"
+    """The same model and windows, but another quantity is minimised."""
     NEW_SCHEDULE = "new schedule"
     """Other updates: batch size, learning rate, order."""
     NEW_MODEL = "new model"
@@ -51,6 +67,16 @@ class StepOutcome:
     """Mean loss of the batch, a scalar."""
     gradient_norm: Tensor
     """L2 norm before clipping, a scalar."""
+
+
+class StepRecorder(Protocol):
+    """Is told of every step of an epoch; its notes become the steps' records."""
+
+    def begin(self, batch: Batch) -> None:
+        """A step on `batch` begins."""
+
+    def end(self, outcome: StepOutcome) -> None:
+        """The step is over, its update applied."""
 
 
 StepFunction = Callable[[Batch], StepOutcome]
@@ -88,6 +114,8 @@ class TrainSetup:
     """(optimizer, training, total steps) → scheduler, stepped once per update."""
     make_step: Callable[[TrainSetup, Optimizer, LRScheduler], StepFunction]
     """Everything between a batch and the changed parameters."""
+    run_epoch: Callable[[TrainSetup, StepFunction, Windows, list[np.ndarray], StepRecorder], None]
+    """(setup, step, windows, plan, recorder): take a step on each planned batch; replaced by what has its own loop."""
     evaluate: Callable[[TrainSetup, Windows], Logits]
     """The forward passes of evaluation."""
     knobs: dict[str, str] = field(default_factory=dict)
@@ -109,6 +137,8 @@ class Strategy(ABC):
     stage: ClassVar[Stage]
     conflicts: ClassVar[tuple[str, ...]] = ()
     """Strategies that can't be in one stack with this one."""
+    is_peer: ClassVar[bool] = False
+    """Another program doing the whole job, to compare with: never in a stack, never recommended."""
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Return in words why the strategy can't work on `setup`, or None if it can."""

@@ -22,7 +22,7 @@ from harness.experiment.segments import SegmentRunner
 from harness.measurement.environment import SPEED_VARIABLES
 from harness.strategy import TrainSetup
 
-HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "make_step", "evaluate")
+HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "make_step", "run_epoch", "evaluate")
 """What a setup does in Python around the operators. `forward_loss` and `make_optimizer` show in the operators."""
 
 BASELINE_BATCHES = 2

@@ -31,7 +31,6 @@ from harness.strategy import Logits, TrainSetup
 from harness.training.baseline import describe
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
-    EpochResult,
     Trainer,
     account_work,
     diverged,
@@ -41,6 +40,7 @@ from harness.training.loop import (
     warm_up,
 )
 from harness.training.model import load_model
+from harness.training.recorder import EpochResult
 
 if TYPE_CHECKING:
     from harness.experiment.validation import Validation

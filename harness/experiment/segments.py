@@ -11,7 +11,8 @@ from harness.data.features import Windows
 from harness.evidence import BlockKind
 from harness.experiment.inputs import Inputs
 from harness.strategy import TrainSetup
-from harness.training.loop import EpochResult, Trainer, make_trainer, train_epoch, warm_up
+from harness.training.loop import Trainer, make_trainer, train_epoch, warm_up
+from harness.training.recorder import EpochResult
 
 SCHEDULE_STEPS = 1_000_000
 """Length of the LR schedule that segments run under: so long that they never come to its end."""

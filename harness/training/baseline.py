@@ -13,6 +13,7 @@ from harness.config import RunConfig, TrainingConfig
 from harness.data.batching import Batch, load_in_process, make_padding_collate, plan_shuffled_batches
 from harness.strategy import TrainSetup
 from harness.training.evaluation import evaluate_in_batches
+from harness.training.loop import run_steps
 from harness.training.step import make_eager_step
 
 
@@ -30,6 +31,7 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         make_optimizer=make_loop_adamw,
         make_scheduler=make_linear_schedule,
         make_step=make_eager_step,
+        run_epoch=run_steps,
         evaluate=evaluate_in_batches,
         knobs={"padding": f"to max_length {config.data.max_length}"},
     )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +14,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.profiler import record_function
 
-from harness.data.batching import Batch
 from harness.data.features import Windows
 from harness.measurement.clocks import StepClock, make_step_clock
 from harness.records import StepRecord, WorkRecord
-from harness.strategy import StepFunction, StepOutcome, TrainSetup
+from harness.strategy import StepFunction, StepRecorder, TrainSetup
 from harness.training.changes import ChangeReport, report_changes, sample_parameters, spread_elements
+from harness.training.recorder import EpochRecorder, EpochResult
 from harness.training.step import autocast
 
 
@@ -35,31 +34,10 @@ class Trainer:
     step: StepFunction
     clock: StepClock
     probes: list[Tensor]
-    """Samples of weights whose change shows that an update was applied, those nearest the loss first: each step looks
-    at the first and at one of the others in turn."""
+    """Samples of weights whose change shows that an update was applied, those nearest the loss first."""
     initial_sample: dict[str, Tensor]
     """A sample of every parameter before the first step."""
     total_steps: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochResult:
-    """One epoch's raw values."""
-
-    steps: list[StepRecord]
-    window_order: np.ndarray
-    """Window numbers in the order they were trained on."""
-
-    @property
-    def time_s(self) -> float:
-        """Training time: the sum over the steps."""
-        return sum(step.time_s for step in self.steps)
-
-    @property
-    def loss(self) -> float:
-        """Mean over the steps, each weighted with its windows."""
-        windows = sum(step.windows for step in self.steps)
-        return sum(step.loss * step.windows for step in self.steps) / windows
 
 
 def set_process_flags(setup: TrainSetup) -> None:
@@ -141,99 +119,30 @@ def train_epoch(
     On CUDA nothing waits for the device until the epoch's end.
     """
     plan = plan_epoch(trainer.setup, trainer.windows, epoch)[: trainer.total_steps - first_step + 1]
-    marks: list[_StepMark] = []
-    trainer.clock.start()
-    for number, (batch, useful_tokens, token_id_sum) in enumerate(_on_device(trainer, plan), start=first_step):
-        learning_rate = float(trainer.scheduler.get_last_lr()[0])
-        probes = probes_of_step(trainer, number)
-        before = [probe.clone() for probe in probes]
-        outcome = trainer.step(batch)
-        changed = torch.stack([has_changed(probe, old) for probe, old in zip(probes, before, strict=True)]).all()
-        trainer.clock.mark()
-        marks.append(
-            _StepMark(
-                outcome,
-                learning_rate,
-                changed,
-                batch.window_index,
-                useful_tokens,
-                token_id_sum,
-                batch.inputs["input_ids"].numel(),
-            )
-        )
-        if on_step is not None:
-            on_step(number)
-    times_s = trainer.clock.read()
-    return EpochResult(
-        steps=[
-            _step_record(mark, epoch=epoch, step=first_step + i, time_s=time_s)
-            for i, (mark, time_s) in enumerate(zip(marks, times_s, strict=True))
-        ],
-        window_order=np.concatenate([mark.window_index for mark in marks]),
+    recorder = EpochRecorder(
+        clock=trainer.clock,
+        scheduler=trainer.scheduler,
+        probes=trainer.probes,
+        first_step=first_step,
+        on_step=on_step,
     )
+    trainer.setup.run_epoch(trainer.setup, trainer.step, trainer.windows, plan, recorder)
+    return recorder.finish(epoch)
 
 
-def probes_of_step(trainer: Trainer, number: int) -> list[Tensor]:
-    """Return what step `number` looks at: the head, and one of the other matrices in turn."""
-    first, *others = trainer.probes
-    return [first, others[number % len(others)]] if others else [first]
-
-
-def has_changed(probe: Tensor, before: Tensor) -> Tensor:
-    """Return whether any element took another value, a scalar on the device; NaN is no value."""
-    return ((probe != before) & (probe == probe)).any()
-
-
-class _StepMark(NamedTuple):
-    """A step's values until the epoch's end; tensors are still on the device, the batch itself is let go."""
-
-    outcome: StepOutcome
-    learning_rate: float
-    changed: Tensor
-    window_index: np.ndarray
-    useful_tokens: Tensor
-    token_id_sum: Tensor
-    computed_tokens: int
-
-
-def _step_record(mark: _StepMark, *, epoch: int, step: int, time_s: float) -> StepRecord:
-    return StepRecord(
-        epoch=epoch,
-        step=step,
-        time_s=time_s,
-        loss=float(mark.outcome.loss),
-        learning_rate=mark.learning_rate,
-        gradient_norm=float(mark.outcome.gradient_norm),
-        windows=len(mark.window_index),
-        useful_tokens=int(mark.useful_tokens),
-        computed_tokens=mark.computed_tokens,
-        token_id_sum=int(mark.token_id_sum),
-        applied=bool(mark.changed),
-    )
-
-
-def count_tokens(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return how many tokens of the batch are not padding, and the sum of their numbers: scalars on its device.
-
-    They are counted in the tensors, not taken from the batch's word: what is not there can't be trained on.
-    """
-    ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
-    if mask is None or mask.shape != ids.shape:
-        return torch.tensor(ids.numel()), ids.sum()
-    return mask.sum(), (ids * mask).sum()
-
-
-def _on_device(trainer: Trainer, plan: list[np.ndarray]) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-    """Yield each batch on the device, with its token counts."""
-    batches = iter(trainer.setup.load_batches(trainer.setup, trainer.windows, plan))
+def run_steps(
+    setup: TrainSetup, step: StepFunction, windows: Windows, plan: list[np.ndarray], recorder: StepRecorder
+) -> None:
+    """Load batch after batch and take a step on each: the harness's own loop."""
+    batches = iter(setup.load_batches(setup, windows, plan))
     while True:
         with record_function("data"):
             batch = next(batches, None)
             if batch is None:
                 return
-            useful_tokens, token_id_sum = count_tokens(batch)
-            batch = batch.to(trainer.setup.device)
-        yield batch, useful_tokens, token_id_sum
+            recorder.begin(batch)
+            batch = batch.to(setup.device)
+        recorder.end(step(batch))
 
 
 def report_trained(trainer: Trainer) -> ChangeReport:

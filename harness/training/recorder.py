@@ -1,0 +1,160 @@
+"""What each step of an epoch did: time, loss, learning rate, work, and whether its update was applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from harness.data.batching import Batch
+from harness.measurement.clocks import StepClock
+from harness.records import StepRecord
+from harness.strategy import StepOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """One epoch's raw values."""
+
+    steps: list[StepRecord]
+    window_order: np.ndarray
+    """Window numbers in the order they were trained on."""
+
+    @property
+    def time_s(self) -> float:
+        """Training time: the sum over the steps."""
+        return sum(step.time_s for step in self.steps)
+
+    @property
+    def loss(self) -> float:
+        """Mean over the steps, each weighted with its windows."""
+        windows = sum(step.windows for step in self.steps)
+        return sum(step.loss * step.windows for step in self.steps) / windows
+
+
+class EpochRecorder:
+    """Notes the steps of one epoch as they go by; nothing waits for the device until `finish`.
+
+    `probes` are samples of weights: each step looks at the first and at one of the others in turn.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: StepClock,
+        scheduler: LRScheduler,
+        probes: list[Tensor],
+        first_step: int,
+        on_step: Callable[[int], None] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._scheduler = scheduler
+        self._probes = probes
+        self._first_step = first_step
+        self._on_step = on_step
+        self._marks: list[_StepMark] = []
+        self._open: _OpenStep | None = None
+        self._clock.start()
+
+    @property
+    def _number(self) -> int:
+        return self._first_step + len(self._marks)
+
+    def begin(self, batch: Batch) -> None:
+        """Note what the step starts from."""
+        probes = probes_of_step(self._probes, self._number)
+        self._open = _OpenStep(
+            learning_rate=float(self._scheduler.get_last_lr()[0]),
+            probes=probes,
+            before=[probe.clone() for probe in probes],
+            window_index=batch.window_index,
+            counts=count_tokens(batch),
+            computed_tokens=batch.inputs["input_ids"].numel(),
+        )
+
+    def end(self, outcome: StepOutcome) -> None:
+        """Note what the step did."""
+        if self._open is None:
+            raise RuntimeError("a step ends that has not begun")
+        pairs = zip(self._open.probes, self._open.before, strict=True)
+        changed = torch.stack([has_changed(probe, old) for probe, old in pairs]).all()
+        self._clock.mark()
+        number = self._number
+        self._marks.append(_StepMark(self._open, outcome, changed))
+        self._open = None
+        if self._on_step is not None:
+            self._on_step(number)
+
+    def finish(self, epoch: int) -> EpochResult:
+        """Return the epoch's steps; waits for the device."""
+        times_s = self._clock.read()
+        return EpochResult(
+            steps=[
+                _step_record(mark, epoch=epoch, step=self._first_step + i, time_s=time_s)
+                for i, (mark, time_s) in enumerate(zip(self._marks, times_s, strict=True))
+            ],
+            window_order=np.concatenate([mark.start.window_index for mark in self._marks]),
+        )
+
+
+class _OpenStep(NamedTuple):
+    """What a step starts from; tensors are still on the device, the batch itself is let go."""
+
+    learning_rate: float
+    probes: list[Tensor]
+    before: list[Tensor]
+    window_index: np.ndarray
+    counts: tuple[Tensor, Tensor]
+    computed_tokens: int
+
+
+class _StepMark(NamedTuple):
+    """A step's values until the epoch's end."""
+
+    start: _OpenStep
+    outcome: StepOutcome
+    changed: Tensor
+
+
+def _step_record(mark: _StepMark, *, epoch: int, step: int, time_s: float) -> StepRecord:
+    useful_tokens, token_id_sum = mark.start.counts
+    return StepRecord(
+        epoch=epoch,
+        step=step,
+        time_s=time_s,
+        loss=float(mark.outcome.loss),
+        learning_rate=mark.start.learning_rate,
+        gradient_norm=float(mark.outcome.gradient_norm),
+        windows=len(mark.start.window_index),
+        useful_tokens=int(useful_tokens),
+        computed_tokens=mark.start.computed_tokens,
+        token_id_sum=int(token_id_sum),
+        applied=bool(mark.changed),
+    )
+
+
+def probes_of_step(probes: list[Tensor], number: int) -> list[Tensor]:
+    """Return what step `number` looks at: the head, and one of the other matrices in turn."""
+    first, *others = probes
+    return [first, others[number % len(others)]] if others else [first]
+
+
+def has_changed(probe: Tensor, before: Tensor) -> Tensor:
+    """Return whether any element took another value, a scalar on the device; NaN is no value."""
+    return ((probe != before) & (probe == probe)).any()
+
+
+def count_tokens(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return how many tokens of the batch are not padding, and the sum of their numbers: scalars on its device.
+
+    They are counted in the tensors, not taken from the batch's word: what is not there can't be trained on.
+    """
+    ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
+    if mask is None or mask.shape != ids.shape:
+        return torch.tensor(ids.numel()), ids.sum()
+    return mask.sum(), (ids * mask).sum()
