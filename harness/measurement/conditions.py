@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 
 GIB = 2.0**30
 
-FOREIGN_CORES = 0.2
-"""Processor time of others, in cores, above which a block is spoilt, if the machine has no core to spare."""
+FOREIGN_SHARE = 0.05
+"""Processor time of others, as a share of the usable cores' time, above which a block is spoilt, if the machine has no
+core to spare. On one core 0.1 s of foreign work in a block made one segment 17 % longer, so more is too much."""
 
-SPARE_SHARE = 0.1
-"""Share of the usable cores that must be idle for foreign work not to matter."""
+SPARE_CORES = 1.0
+"""Usable cores that must be idle for foreign work not to matter. A share of them would not do: a worker that waits
+half of the time leaves its only core idle, and is still woken late when somebody else has it."""
 
-STEAL_SHARE = 0.05
-"""Share of processor time given to other machines above which a block is spoilt."""
+STEAL_SHARE = 0.03
+"""Share of processor time given to other machines above which a block is spoilt. Threads wait for each other, so what
+is taken from one of two delays both."""
 
 SWAPPED_GIB = 0.01
 """Memory swapped above which a block is spoilt."""
@@ -92,7 +95,8 @@ class ConditionsWatch:
             sm_clock_ratio=clock_ratio(self._readings.clocks_mhz),
             other_gpu_processes=None if self._gpu is None else self._readings.others,
         )
-        return conditions, find_contamination(conditions, spare_share=1.0 - busy_s / total_s)
+        idle_cores = max(0.0, total_s - busy_s) / wall_s
+        return conditions, find_contamination(conditions, cores=total_s / wall_s, idle_cores=idle_cores)
 
     def _count(self) -> _Counters:
         times = _usable_times()
@@ -107,12 +111,12 @@ class ConditionsWatch:
         )
 
 
-def find_contamination(conditions: Conditions, *, spare_share: float) -> tuple[str, ...]:
-    """Return in words what spoils a block; `spare_share` is the idle share of the usable cores."""
+def find_contamination(conditions: Conditions, *, cores: float, idle_cores: float) -> tuple[str, ...]:
+    """Return in words what spoils a block; `idle_cores` of the `cores` usable ones had nothing to do, on average."""
     found = []
     foreign = conditions.foreign_cpu_cores
-    if foreign is not None and foreign > FOREIGN_CORES and spare_share < SPARE_SHARE:
-        found.append(f"other processes used {foreign:.2f} processor cores")
+    if foreign is not None and foreign > FOREIGN_SHARE * cores and idle_cores < SPARE_CORES:
+        found.append(f"other processes used {foreign:.2f} of {cores:.0f} processor cores")
     if conditions.steal_share is not None and conditions.steal_share > STEAL_SHARE:
         found.append(f"the hypervisor took {conditions.steal_share:.0%} of the processor time")
     if conditions.swapped_gib is not None and conditions.swapped_gib > SWAPPED_GIB:

@@ -76,7 +76,7 @@ PACED = (
     fault("paced_3_percent_faster", "ACCEPTED"),
     fault("paced_3_percent_slower", "SLOWER"),
     fault("paced_again", "NO_GAIN"),
-    fault("no_change", *NOTHING_GAINED),
+    fault("paced+no_change", "INERT"),
 )
 """Against a baseline that waits in each step, so that 3 % can be told from noise within seconds."""
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from harness.evidence import Conditions
@@ -15,7 +16,7 @@ QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, loa
 
 
 def test_a_quiet_machine_spoils_nothing():
-    assert find_contamination(QUIET, spare_share=0.0) == ()
+    assert find_contamination(QUIET, cores=2.0, idle_cores=0.0) == ()
 
 
 @pytest.mark.parametrize(
@@ -31,13 +32,17 @@ def test_a_quiet_machine_spoils_nothing():
     ],
 )
 def test_each_condition_is_named(conditions, word):
-    found = find_contamination(conditions, spare_share=0.0)
+    found = find_contamination(conditions, cores=2.0, idle_cores=0.0)
     assert len(found) == 1
     assert word in found[0]
 
 
 def test_foreign_work_does_not_matter_while_cores_are_idle():
-    assert find_contamination(Conditions(foreign_cpu_cores=4.0), spare_share=0.5) == ()
+    assert find_contamination(Conditions(foreign_cpu_cores=4.0), cores=16.0, idle_cores=8.0) == ()
+
+
+def test_foreign_work_on_the_only_core_spoils_also_a_worker_that_waits():
+    assert find_contamination(Conditions(foreign_cpu_cores=0.3), cores=1.0, idle_cores=0.6) != ()
 
 
 def test_throttle_bits_become_names_and_idle_is_none_of_them():
@@ -51,15 +56,18 @@ def test_clock_ratio_needs_both_workers():
 
 
 def test_work_of_a_process_that_was_not_named_is_foreign_and_of_one_that_was_is_not():
-    busy = "import time\nend = time.time() + 20\nwhile time.time() < end: pass"
+    busy = "import time\nend = time.time() + 60\nwhile time.time() < end: pass"
     process = subprocess.Popen([sys.executable, "-c", busy])
     try:
-        time.sleep(0.3)
         foreign, own = ConditionsWatch([]), ConditionsWatch([process.pid])
-        time.sleep(1.0)
+        start_s = time.monotonic()
+        # Until it has had half a second of processor time, however busy the machine is.
+        while sum(psutil.Process(process.pid).cpu_times()[:2]) < 0.5:
+            time.sleep(0.05)
+        elapsed_s = time.monotonic() - start_s
         foreign_cores = foreign.finish(allocator_retries=None)[0].foreign_cpu_cores
         own_cores = own.finish(allocator_retries=None)[0].foreign_cpu_cores
     finally:
         process.kill()
         process.wait()
-    assert foreign_cores - own_cores > 0.3
+    assert (foreign_cores - own_cores) * elapsed_s > 0.3
