@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from harness.data.batching import Batch
 from harness.data.features import Windows
+from harness.data.packing import is_packed, unpack
 from harness.strategy import Logits, TrainSetup
 from harness.training.step import autocast
+
+LOWEST = torch.finfo(torch.float32).min
+"""Logit of places where a window has no token."""
 
 
 def evaluate_in_batches(setup: TrainSetup, windows: Windows) -> Logits:
@@ -24,16 +29,23 @@ def evaluate_in_batches(setup: TrainSetup, windows: Windows) -> Logits:
                 numbers = np.arange(first, min(first + setup.training.eval_batch_size, len(windows)))
                 batch = setup.collate(windows, numbers).to(setup.device)
                 output = setup.model(**batch.inputs)
-                starts.append(output.start_logits.float())
-                ends.append(output.end_logits.float())
+                longest = int(windows.lengths[numbers].max())
+                starts.append(_rows(batch, output.start_logits.float(), longest))
+                ends.append(_rows(batch, output.end_logits.float(), longest))
             return _to_host(starts), _to_host(ends)
     finally:
         setup.model.train(was_training)
 
 
+def _rows(batch: Batch, logits: torch.Tensor, longest: int) -> torch.Tensor:
+    """Return one row of logits for each window, also where the batch is packed into one."""
+    if not is_packed(batch):
+        return logits
+    return unpack(logits[0], batch.inputs["cu_seqlens"], length=longest, fill=LOWEST)
+
+
 def _to_host(parts: list[torch.Tensor]) -> np.ndarray:
     """Join batches of different lengths; columns that a batch doesn't have stay at the lowest value."""
     longest = max(part.shape[1] for part in parts)
-    lowest = torch.finfo(torch.float32).min
-    padded = [torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=lowest) for part in parts]
+    padded = [torch.nn.functional.pad(part, (0, longest - part.shape[1]), value=LOWEST) for part in parts]
     return torch.cat(padded).cpu().numpy()
