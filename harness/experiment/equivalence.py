@@ -26,7 +26,8 @@ CHECKED_UPDATES = 3
 """An honest first update proves little of the second."""
 
 CHECKED_WINDOWS = 8
-"""Windows of each batch: the longest ones, so that what cuts them short shows."""
+"""Windows of each batch: the longest, so that what cuts them short shows, and as many of the shortest, so that what
+treats padding in another way shows."""
 
 SMALL_TENSOR_SHARE = 1e-3
 """Gradients below this share of the whole gradient's norm are measured against it: some (an attention's key bias) are 0
@@ -54,10 +55,13 @@ class Updates:
 
 
 def checked_batches(windows: Windows) -> list[np.ndarray]:
-    """Return the window numbers of each batch, longest windows first; the first of equals. Few windows come again."""
+    """Return the window numbers of each batch, the most extreme lengths first. Few windows come again."""
     longest = np.argsort(-windows.lengths, kind="stable")
-    size = min(CHECKED_WINDOWS, len(longest))
-    return [np.take(longest, range(i * size, (i + 1) * size), mode="wrap") for i in range(CHECKED_UPDATES)]
+    half = max(1, min(CHECKED_WINDOWS, len(longest)) // 2)
+    places = [range(i * half, (i + 1) * half) for i in range(CHECKED_UPDATES)]
+    return [
+        np.concatenate([np.take(order, place, mode="wrap") for order in (longest, longest[::-1])]) for place in places
+    ]
 
 
 def make_checked_setup(
@@ -87,7 +91,7 @@ def switch_dropout_off(model: nn.Module) -> None:
 
 
 def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
-    """Run some steps on the longest windows and return what they did."""
+    """Run some steps on the longest and shortest windows and return what they did."""
     batches = checked_batches(windows)
     before = {name: p.detach().clone() for name, p in setup.model.named_parameters() if p.requires_grad}
     # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from harness.analysis.sameness import judge_equivalence
+from harness.data.packing import make_trimming_collate
 from harness.experiment.equivalence import (
     checked_batches,
     compare_updates,
@@ -89,12 +91,26 @@ def test_updates_survive_their_file(tmp_path, reference):
     assert all(torch.equal(value, loaded.updates[name]) for name, value in reference.updates.items())
 
 
-def test_the_longest_windows_come_first(windows):
+def test_each_batch_has_the_longest_and_the_shortest_windows_that_are_left(windows):
     batches = checked_batches(windows)
-    lengths = [windows.lengths[numbers].min() for numbers in batches]
+    lengths = np.sort(windows.lengths)
     assert [len(numbers) for numbers in batches] == [8, 8, 8]
-    assert lengths == sorted(lengths, reverse=True)
-    assert windows.lengths[batches[0]].max() == windows.lengths.max()
+    assert sorted(windows.lengths[batches[0]]) == [*lengths[:4], *lengths[-4:]]
+    assert sorted(windows.lengths[batches[1]]) == [*lengths[4:8], *lengths[-8:-4]]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_windows_come_again(count, windows):
+    batches = checked_batches(windows.select(np.arange(count)))
+    assert all(len(numbers) == 2 for numbers in batches)
+    assert {int(number) for numbers in batches for number in numbers} == set(range(count))
+
+
+def test_padding_that_is_left_out_of_the_loss_is_seen(make_setup, windows, reference):
+    setup = make_setup(dropout=False)
+    trimmed = replace(setup, collate=make_trimming_collate(setup.collate))
+    judged = judge_equivalence(compare_updates(reference, make_updates(trimmed, windows)))
+    assert not judged.holds
 
 
 @pytest.mark.parametrize("source", MODELS)
