@@ -93,6 +93,9 @@ def run(
     margin: Annotated[float | None, typer.Option(help="Points of EM and of F1 that may be lost.")] = None,
     profile: Annotated[bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")] = None,
     profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
+    roof: Annotated[
+        bool | None, typer.Option("--roof/--no-roof", help="Measure the machine's matrix-product rate first.")
+    ] = None,
     save_model: Annotated[bool | None, typer.Option("--save-model/--no-save-model")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
     plugin: PluginOption = None,
@@ -128,6 +131,7 @@ def run(
         "quality.margin_f1": margin,
         "profile.enabled": profile,
         "profile.active_steps": profile_steps,
+        "roof": roof,
         "save_model": save_model,
         "trial_timeout_s": timeout,
         "plugins": plugin or None,
@@ -212,11 +216,15 @@ def list_strategies(
 
 
 @app.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def doctor(
+    roof: Annotated[bool, typer.Option("--roof", help="Measure the matrix-product rate and copy bandwidth.")] = False,
+    model: Annotated[str, typer.Option(help="Whose shapes --roof takes: hub id, directory, or 'bundled'.")] = "bundled",
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
     """Say what is here: device, NVML, compiler, hub, bundled model; and what will run."""
-    from harness.doctor import examine
+    from harness.doctor import examine, examine_roof
 
-    findings = examine()
+    findings = [*examine(), *([examine_roof(model)] if roof else [])]
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
         return

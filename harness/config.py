@@ -234,6 +234,8 @@ class RunConfig:
     seeds: int = 1
     """Whole fine-tunings per contender; seed k initialises the head, the order and the dropout of trial k."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    roof: bool = True
+    """Measure what the machine can do at best, before the first trial."""
     sampler_interval_s: float = 0.1
     """Time between two readings of NVML (or of psutil where there is no GPU)."""
     save_model: bool = False
@@ -280,6 +282,7 @@ PRESETS: dict[str, RunConfig] = {
         profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),
         speed=SpeedConfig(segment_s=0.05, budget_s=4.0),
         contenders=("fused_adamw",),
+        roof=False,
     ),
 }
 """What `--preset` accepts. DESIGN: seed is the reference experiment, quick the default, smoke for tests."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
+from harness.config import ModelConfig
 from harness.data.hub import hub_reachable
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.measurement.environment import PACKAGES, choose_device, describe_environment, gpu_uuid
+from harness.measurement.roof import RoofSpec, measure_roof
 from harness.measurement.sampler import make_sampler
-from harness.training.model import bundled_directory, check_bundled_weights
+from harness.training.model import KNOWN_SIZES, bundled_directory, check_bundled_weights, load_model_config
+from harness.training.sizes import model_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,8 @@ class Finding:
     found: str
     consequence: str
     """What runs, or doesn't, because of it."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """Numbers behind it, for machines."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as JSON-ready data."""
@@ -41,6 +46,30 @@ def examine() -> list[Finding]:
         _versions,
     )
     return [check() for check in checks]
+
+
+def examine_roof(model: str) -> Finding:
+    """Measure what this machine can do at best, with products of a model's shapes.
+
+    Raises ConfigError if the model's sizes can't be told, ModelError if its configuration can't be had.
+    """
+    weights: Literal["random", "pretrained"] = "random" if model in KNOWN_SIZES else "pretrained"
+    sizes = model_sizes(load_model_config(ModelConfig(source=model, weights=weights)))
+    if not sizes:
+        raise ConfigError(
+            f"the shapes of {model!r} can't be told from its configuration",
+            remedy="use --model bundled or one of " + ", ".join(KNOWN_SIZES),
+        )
+    roof = measure_roof(RoofSpec(hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"]))
+    rates = [f"{dtype} {1000 * rate:,.0f} GFLOP/s ({roof.shapes[dtype]})" for dtype, rate in roof.matmul_tflops.items()]
+    threads = "" if roof.threads is None else f" (threads: {roof.threads})"
+    return Finding(
+        what="roof",
+        ok=True,
+        found=f"products: {', '.join(rates)}; copy: {roof.copy_gb_per_s:,.0f} GB/s",
+        consequence=f"best rates for shapes of {model}{threads}, in {roof.took_s:.1f} s; a run measures its own",
+        details=dataclasses.asdict(roof),
+    )
 
 
 def _device() -> Finding:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.analysis import notes as notes_about
 from harness.analysis.gather import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
 from harness.analysis.kernels import ProfileSummary, summarise_profile
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
 from harness.analysis.paired import Ratio
+from harness.analysis.roofline import Trained, build_roofline
 from harness.analysis.sampling import summarise_sampling
 from harness.analysis.statistics import (
     Difference,
@@ -51,10 +52,21 @@ def analyse(loaded: LoadedRun) -> Analysis:
         learning=learning,
         noise_floor=floor,
         diagnosis=None,
-        roofline=None,
+        roofline=build_roofline(loaded.run, [_trained(trials, measured) for trials in contenders if trials.done]),
         environment=environment,
         warnings=tuple(_sentence(warning) for warning in warnings),
         notes=tuple(_sentence(note) for note in notes_about.run_notes(loaded)),
+    )
+
+
+def _trained(trials: Trials, measured: Mapping[str, Measured]) -> Trained:
+    evidence = measured[trials.name].evidence
+    as_run_s = mean_or_none(job.job_time_s for job in trials.jobs)
+    return Trained(
+        name=trials.name,
+        jobs=trials.jobs,
+        speed=evidence.speed,
+        job_s=as_run_s if evidence.job is None else evidence.job.contender_s,
     )
 
 

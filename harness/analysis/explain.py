@@ -165,6 +165,8 @@ class RooflinePoint:
     """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
     mfu_dense_peak: float | None
     """Against the vendor's dense peak, where the device is in the cited table."""
+    job_over_light: float | None = None
+    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -199,13 +199,19 @@ def compose_job(
 def scaled_parts(
     ours: Parts, theirs: Parts, training: Ratio, evaluation: Ratio, same_samples: bool
 ) -> tuple[float, float]:
-    """Return the contender's training and evaluation time: the baseline's, by the segments' ratios, per window.
+    """Return the contender's training and evaluation time: the baseline's, by the segments' ratios, per window."""
+    evaluations = theirs.evaluations / ours.evaluations
+    evaluation_s = ours.evaluation_s * evaluations / evaluation.estimate
+    return scaled_training_s(ours, theirs, training, same_samples), evaluation_s
+
+
+def scaled_training_s(ours: Parts, theirs: Parts, training: Ratio, same_samples: bool) -> float:
+    """Return the contender's training time: the baseline's, by the segments' ratio, per window.
 
     A schedule that leaves windows out does so in its segments too; then their ratio already says it.
     """
     windows = theirs.windows / ours.windows if same_samples else 1.0
-    evaluations = theirs.evaluations / ours.evaluations
-    return ours.training_s * windows / training.estimate, ours.evaluation_s * evaluations / evaluation.estimate
+    return ours.training_s * windows / training.estimate
 
 
 def combine(log_ratio: float, parts: Sequence[tuple[float, float]], *, blocks: int) -> Ratio:

@@ -73,6 +73,8 @@ def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) ->
         "validation_questions": len(inputs.validation),
         "train_windows": len(inputs.train_windows),
         "validation_windows": len(inputs.validation_windows),
+        **{f"train_{name}": value for name, value in length_sums(lengths).items()},
+        **{f"validation_{name}": value for name, value in length_sums(inputs.validation_windows.lengths).items()},
         "mean_useful_tokens": round(float(lengths.mean()), 1),
         "max_useful_tokens": int(lengths.max()),
         "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
@@ -81,6 +83,11 @@ def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) ->
         "train_sha256": hash_windows(inputs.train_windows),
         "validation_sha256": hash_windows(inputs.validation_windows),
     }
+
+
+def length_sums(lengths: np.ndarray) -> dict[str, int]:
+    """Return the sums over windows that their work follows from: linear maps need L, attention L²."""
+    return {"tokens": int(lengths.sum()), "squared_tokens": int((lengths.astype(np.int64) ** 2).sum())}
 
 
 def hash_windows(windows: Windows) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness.experiment.plan import order_contenders
 from harness.measurement.environment import choose_device, describe_environment
 from harness.measurement.profiling import check_schedule
 from harness.training.model import bundled_directory, check_bundled_weights, check_length, load_model_config
+from harness.training.sizes import model_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,8 @@ class Preparation:
 
     environment: dict[str, Any]
     data: dict[str, Any]
+    model_sizes: dict[str, int] = field(default_factory=dict)
+    """As in `RunRecord`."""
 
 
 def default_cache_directory() -> Path:
@@ -43,11 +46,16 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     registry.load_all(config.plugins)
     order_contenders(config.contenders)
     registry.resolve(config.baseline)
-    check_length(load_model_config(config.model), config.data.max_length)
+    model_config = load_model_config(config.model)
+    check_length(model_config, config.data.max_length)
     if config.model.source == BUNDLED_MODEL and config.model.weights == "pretrained":
         check_bundled_weights(bundled_directory())
     train, validation = load_inputs(config)
     inputs = load_tokenised(config, train, validation, cache_directory)
     steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
     check_schedule(config.profile, steps)
-    return Preparation(environment=describe_environment(device), data=summarise_inputs(config, train, inputs))
+    return Preparation(
+        environment=describe_environment(device),
+        data=summarise_inputs(config, train, inputs),
+        model_sizes=model_sizes(model_config),
+    )

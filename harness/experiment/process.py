@@ -118,15 +118,20 @@ class Worker:
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:
     """Return the worker's environment: the caller's, offline if the hub can't be reached, with caches of the run."""
-    root = str(Path(harness.__file__).resolve().parent.parent)
-    search_path = os.environ.get("PYTHONPATH")
     return {
         **os.environ,
         **(offline_environment() if needs_hub(spec.config) else {"HF_HUB_OFFLINE": "1"}),
-        "PYTHONPATH": root if not search_path else os.pathsep.join([root, search_path]),
+        "PYTHONPATH": import_path(),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     }
+
+
+def import_path() -> str:
+    """Return a PYTHONPATH with which any directory's process finds this program."""
+    root = str(Path(harness.__file__).resolve().parent.parent)
+    search_path = os.environ.get("PYTHONPATH")
+    return root if not search_path else os.pathsep.join([root, search_path])
 
 
 def needs_hub(config: RunConfig) -> bool:

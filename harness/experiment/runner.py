@@ -11,10 +11,13 @@ from typing import Protocol
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
+from harness.evidence import RoofRecord
 from harness.experiment import bench
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
-from harness.experiment.prepare import prepare
+from harness.experiment.prepare import Preparation, prepare
+from harness.experiment.roof import measure_roof_apart
+from harness.measurement.roof import RoofSpec
 from harness.records import RunRecord, TrialRecord
 from harness.storage import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
 
@@ -44,6 +47,8 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
             environment=preparation.environment,
             data=preparation.data,
             trials=tuple(trial.folder for session in sessions for trial in session.trials),
+            roof=measure_roof_of(config, preparation),
+            model_sizes=preparation.model_sizes,
         )
         write_json(directory / RUN_FILE, head)
     try:
@@ -52,6 +57,16 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
     finally:
         for folder in (COMPILE_CACHES, CHECKS):
             shutil.rmtree(directory / folder, ignore_errors=True)
+
+
+def measure_roof_of(config: RunConfig, preparation: Preparation) -> RoofRecord | None:
+    """Return the machine's roof for products of the model's shapes; None if it is not wanted or they aren't known."""
+    sizes = preparation.model_sizes
+    if not config.roof or not sizes:
+        return None
+    return measure_roof_apart(
+        RoofSpec(device=config.device, hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"])
+    )
 
 
 def run_sessions(running: Bench, directory: Path, sessions: list[PlannedSession], listener: Listener) -> None:

@@ -153,10 +153,26 @@ def test_list_says_what_applies_and_why_not(tmp_path):
 
 
 def test_doctor_names_what_is_here(tmp_path):
-    findings = {row["what"]: row for row in json.loads(speedproof("doctor", "--json", cwd=tmp_path).stdout)}
+    table = speedproof("doctor", cwd=tmp_path).stdout
+    assert all(what in table for what in ("device", "NVML", "C++ compiler", "bundled model", "packages"))
+    assert "GFLOP/s" not in table
+
+
+@pytest.mark.usefixtures("needs_bundled")
+def test_doctor_measures_the_roof_when_asked(tmp_path):
+    done = speedproof("doctor", "--roof", "--json", cwd=tmp_path)
+    findings = {row["what"]: row for row in json.loads(done.stdout)}
     assert findings["hub"]["ok"] is False
-    assert {"device", "NVML", "C++ compiler", "bundled model", "packages"} <= set(findings)
-    assert "device" in speedproof("doctor", cwd=tmp_path).stdout
+    assert findings["device"]["details"] == {}
+    roof = findings["roof"]["details"]
+    assert roof["matmul_tflops"]["float32"] > 0
+    assert "×384×" in roof["shapes"]["float32"]
+    assert roof["shapes"]["float32"] in findings["roof"]["found"]
+
+
+def test_doctor_can_not_take_shapes_from_a_model_that_is_not_there(tmp_path):
+    done = speedproof("doctor", "--roof", "--model", "nobody/none", cwd=tmp_path)
+    assert (done.returncode, "nobody/none" in done.stderr) == (2, True)
 
 
 def test_report_of_nothing_is_an_error(tmp_path):
