@@ -123,6 +123,10 @@ class TrainingConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     """Gradients are clipped to this L2 norm."""
+    loss_over: Literal["window", "row"] = "window"
+    """Positions over which the softmax of the loss runs: the window's own tokens, or the whole padded row as in
+    transformers' models. Padding is no answer; over the row, how long a batch is padded changes the loss, so that no
+    strategy that saves padding could be shown to be the same mathematics."""
     max_steps: int | None = None
     """Stop after so many steps in all, for speed measurements; None trains all epochs."""
 
@@ -133,6 +137,7 @@ class TrainingConfig:
         _require(
             0 <= self.lr_warmup_ratio < 1, f"training.lr_warmup_ratio is {self.lr_warmup_ratio}", "give 0 ≤ ratio < 1"
         )
+        _require(self.loss_over in ("window", "row"), f"training.loss_over is {self.loss_over!r}", "use window or row")
         _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}", "give 0 or more")
         _require(self.max_grad_norm > 0, f"training.max_grad_norm is {self.max_grad_norm}", "give more than 0")
         _require(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -27,7 +28,7 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         collate=make_padding_collate(length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)),
         plan_batches=plan_shuffled_batches,
         load_batches=load_in_process,
-        forward_loss=forward_loss,
+        forward_loss=window_loss if config.training.loss_over == "window" else row_loss,
         make_optimizer=make_loop_adamw,
         make_scheduler=make_linear_schedule,
         make_step=make_eager_step,
@@ -42,8 +43,20 @@ def uses_token_types(model: nn.Module) -> bool:
     return int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
 
 
-def forward_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the model's own loss: the mean of the start and end cross-entropies over the window's positions."""
+def window_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the mean of the start and end cross-entropies, each over its window's own tokens: padding is no answer."""
+    output = model(**batch.inputs)
+    padding = batch.inputs["attention_mask"] == 0
+    pairs = ((output.start_logits, batch.start_positions), (output.end_logits, batch.end_positions))
+    losses = [
+        functional.cross_entropy(logits.float().masked_fill(padding, -torch.inf), positions)
+        for logits, positions in pairs
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
+def row_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the model's own loss: the same over all positions of the padded rows."""
     output = model(**batch.inputs, start_positions=batch.start_positions, end_positions=batch.end_positions)
     loss: Tensor = output.loss
     return loss
@@ -94,6 +107,7 @@ def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:
         "learning rate": f"{training.learning_rate:g}",
         "LR schedule": f"linear, LR warm-up {training.lr_warmup_ratio:.0%} of steps",
         "weight decay": f"{training.weight_decay:g}",
+        "loss": "softmax over the window's tokens" if training.loss_over == "window" else "softmax over padded rows",
         "gradient clipping": f"{training.max_grad_norm:g}",
         "epochs": str(training.epochs),
         "loader": "DataLoader, no workers, not pinned" if setup.load_batches is load_in_process else "other",
