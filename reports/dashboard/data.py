@@ -25,26 +25,52 @@ def overview(run: Path) -> dict[str, Any]:
     Raises RecordError if there is no readable `analysis.json`.
     """
     analysis = read_analysis(run)
-    sentence, problem = summarise(analysis)
+    whole = as_written_now(analysis)
+    order = [contender["name"] for contender in analysis["contenders"]]
     return {
         "name": run.name,
         "analysis": analysis,
-        "sentence": sentence,
-        "problem": problem,
+        "sentence": None if whole is None else result_sentence(whole),
+        "problem": other_version(analysis) if whole is None else None,
         "category_words": CATEGORY_WORDS,
         "phase_words": {name: words.strip("*") for name, words in PHASE_WORDS.items()},
         "phase_groups": PHASE_GROUPS,
-        "reference": {"what": reference.WHAT, "epochs": reference.EPOCHS, "total_s": reference.TOTAL_S},
-        "jobs": [{"contender": folder.parent.name, "number": folder.name} for folder in find_jobs(run)],
-        "traces": [
-            {
-                "contender": trace.parent.parent.parent.name,
-                "file": trace.relative_to(run).as_posix(),
-                "size_mib": trace.stat().st_size / 2**20,
-            }
-            for trace in find_traces(run)
-        ],
+        "reference": published(whole),
+        "jobs": sorted(list_jobs(run), key=lambda job: _place(order, job["contender"])),
+        "traces": sorted(list_traces(run), key=lambda trace: _place(order, trace["contender"])),
         "perfetto_missing": MISSING if find_perfetto() is None else None,
+    }
+
+
+def _place(order: list[Any], contender: str) -> int:
+    return order.index(contender) if contender in order else len(order)
+
+
+def list_jobs(run: Path) -> list[dict[str, Any]]:
+    """Return the run's whole fine-tunings: contender and number."""
+    return [{"contender": folder.parent.name, "number": folder.name} for folder in find_jobs(run)]
+
+
+def list_traces(run: Path) -> list[dict[str, Any]]:
+    """Return the run's traces: contender, path in the run directory, size."""
+    return [
+        {
+            "contender": trace.parent.parent.parent.name,
+            "file": trace.relative_to(run).as_posix(),
+            "size_mib": trace.stat().st_size / 2**20,
+        }
+        for trace in find_traces(run)
+    ]
+
+
+def published(analysis: Analysis | None) -> dict[str, Any]:
+    """Return the published reference, and whether the run may be held against it."""
+    comparability = None if analysis is None else reference.comparability(analysis.run.config).replace("**", "")
+    return {
+        "what": reference.WHAT,
+        "epochs": reference.EPOCHS,
+        "total_s": reference.TOTAL_S,
+        "comparability": comparability,
     }
 
 
@@ -59,18 +85,24 @@ def read_analysis(run: Path) -> dict[str, Any]:
         raise RecordError(f"{path} is missing", remedy=remedy) from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy=remedy) from None
-    if not isinstance(data, dict) or not isinstance(data.get("contenders"), list):
+    contenders = data.get("contenders") if isinstance(data, dict) else None
+    named = [contender for contender in contenders or [] if isinstance(contender, dict) and contender.get("name")]
+    if not named or len(named) != len(contenders):
         raise RecordError(f"{path} is damaged: it holds no contenders", remedy=remedy)
     return data
 
 
-def summarise(analysis: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the result in one sentence, or why there is none: an analysis of another version."""
+def as_written_now(analysis: dict[str, Any]) -> Analysis | None:
+    """Return the analysis as this version writes it; None if another version made it."""
     try:
-        return result_sentence(build(Analysis, analysis), code=str), None
+        return build(Analysis, analysis)
     except ConfigError:
-        version = analysis.get("schema_version")
-        return None, (
-            f"This analysis was made by another version of speedproof (schema version {version}): what it does not "
-            "hold is shown as not measured. `speedproof report RUN` builds it again from the records."
-        )
+        return None
+
+
+def other_version(analysis: dict[str, Any]) -> str:
+    """Say that, and what follows from it."""
+    return (
+        f"This analysis was made by another version of speedproof (schema version {analysis.get('schema_version')}): "
+        "what it does not hold is shown as not measured. `speedproof report RUN` builds it again from the records."
+    )

@@ -1,0 +1,79 @@
+// What a verdict rests on, in words.
+
+import { el, prose } from "../dom.js";
+import { count, decimal, known, milliseconds, seconds, times } from "../format.js";
+
+/** Return a contender's reasons and evidence as a list of terms and sentences. */
+export function evidenceOf(contender) {
+  const entries = [
+    ["Reasons", contender.reasons ?? []],
+    [
+      "Strategies",
+      (contender.strategies ?? []).map(
+        (part) => `\`${part.name}\`: ${part.summary} (${part.effect.toLowerCase().replaceAll("_", " ")})`,
+      ),
+    ],
+    ["What it changed", contender.footprint?.aspects ?? []],
+    ["Equivalence", equivalence(contender.equivalence)],
+    ["Speed", speed(contender)],
+    ["Warm-up", warmUp(contender.warm_up)],
+    ["Time to the baseline’s F1", timeToF1(contender.time_to_f1)],
+    ["Work", work(contender.work)],
+    ["Notes", contender.notes ?? []],
+  ].filter(([, sentences]) => sentences.length);
+  if (!entries.length) return el("p", {}, "Nothing more was recorded.");
+  return el(
+    "dl",
+    {},
+    entries.map(([term, sentences]) => [
+      el("dt", {}, term),
+      sentences.map((sentence) => el("dd", {}, prose(sentence))),
+    ]),
+  );
+}
+
+function equivalence(check) {
+  if (!known(check)) return [];
+  const verdict = check.holds
+    ? "The updates agree with the fp32 reference"
+    : "The updates do not agree with the fp32 reference";
+  return [
+    `${verdict} (gradients within ${check.tolerance.toExponential(0)} in ${check.dtype}).`,
+    ...(check.problem ? [check.problem] : []),
+  ];
+}
+
+function speed(contender) {
+  const { speed: evidence, job } = contender;
+  if (!known(evidence)) return [];
+  const spoilt = evidence.spoilt ? `, ${evidence.spoilt} of them spoilt and not counted` : "";
+  const asRun = known(job?.as_run) ? [`The jobs as they ran, one after the other: ${times(job.as_run.estimate)}.`] : [];
+  return [`${evidence.blocks} timed blocks${spoilt}; stopped because ${evidence.stopped}.`, ...asRun];
+}
+
+function warmUp(cost) {
+  if (!known(cost)) return [];
+  const warm = known(cost.warm_s) ? `, ${seconds(cost.warm_s)} with a warm cache` : "";
+  const costs = `${seconds(cost.cold_s)}${warm}; the baseline’s ${seconds(cost.baseline_s)}.`;
+  if (!known(cost.saved_per_step_s)) return [costs];
+  const change = `${milliseconds(1000 * Math.abs(cost.saved_per_step_s))} ${cost.saved_per_step_s < 0 ? "lost" : "saved"} per step`;
+  if (!known(cost.break_even_steps)) return [costs, `${change}: never earned back.`];
+  return [
+    costs,
+    `${change}: earned back ${cost.break_even_steps ? `after ${count(cost.break_even_steps)} steps` : "at once"}.`,
+  ];
+}
+
+function timeToF1(time) {
+  if (!known(time)) return [];
+  if (!known(time.contender_s)) return [`F1 ${decimal(time.target)} was not reached.`];
+  return [
+    `F1 ${decimal(time.target)} after ${seconds(time.contender_s)}; the baseline after ${seconds(time.baseline_s)}.`,
+  ];
+}
+
+function work(done) {
+  if (!known(done)) return [];
+  const counts = `${count(done.updates_applied)} of ${count(done.updates)} updates applied, ${count(done.useful_tokens)} useful tokens.`;
+  return [counts, ...(done.differences ?? []), ...(done.expected ?? []).map((text) => `By design: ${text}`)];
+}
