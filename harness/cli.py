@@ -198,6 +198,18 @@ def compare(
         raise typer.Exit(1)
 
 
+@app.command()
+def view(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its name.")],
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; 0 takes any that is free.")] = None,
+    runs_dir: RunsDirectory = Path("runs"),
+) -> None:
+    """Show a run in TensorBoard, on this machine only: verdicts, where the time goes, kernels, samples, traces."""
+    from reports.dashboard.serve import view as serve
+
+    serve(_find_run(run_directory, runs_dir), port=port, announce=lambda url: typer.echo(f"dashboard: {url}"))
+
+
 @app.command(name="list")
 def list_strategies(
     plugin: PluginOption = None,
