@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis import notes as notes_about
+from harness.analysis.diagnosis import diagnose
+from harness.analysis.facts import facts_of_run
 from harness.analysis.gather import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
 from harness.analysis.kernels import ProfileSummary, summarise_profile
+from harness.analysis.ledgers import read_ledger, usual_step, with_waterfalls
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
 from harness.analysis.paired import Ratio
 from harness.analysis.roofline import Trained, build_roofline
@@ -38,9 +41,13 @@ def analyse(loaded: LoadedRun) -> Analysis:
     measured, floor, learning = gather_evidence(contenders, loaded.run.config)
     candidates = {name: item.evidence for name, item in measured.items() if name != BASELINE}
     judgements = judge_all(candidates, alpha=loaded.run.config.quality.alpha)
-    analysed = tuple(
-        _analyse_contender(trials, contenders[0].done, measured.get(trials.name), judgements.get(trials.name), loaded)
-        for trials in contenders
+    analysed = with_waterfalls(
+        [
+            _analyse_contender(
+                trials, contenders[0].done, measured.get(trials.name), judgements.get(trials.name), loaded
+            )
+            for trials in contenders
+        ]
     )
     samplings = {contender.name: contender.sampling for contender in analysed}
     warnings = notes_about.run_warnings(learning, baseline, samplings, environment)
@@ -51,7 +58,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         untrained=untrained,
         learning=learning,
         noise_floor=floor,
-        diagnosis=None,
+        diagnosis=diagnose(facts_of_run(loaded, analysed, environment), analysed[1:]),
         roofline=build_roofline(loaded.run, [_trained(trials, measured) for trials in contenders if trials.done]),
         environment=environment,
         warnings=tuple(_sentence(warning) for warning in warnings),
@@ -98,8 +105,10 @@ def _analyse_contender(
     throughput = measure_throughput([step for trial in trials.done for step in trial.steps])
     sampling, problems = summarise_sampling(trials.done)
     memory = _peak_memory(jobs)
-    notes = _notes(trials) + [f"left out: {notes_about.relative(line, loaded)}" for line in problems]
     evidence = None if measured is None else measured.evidence
+    usual = usual_step(trials.done, reference, None if evidence is None or is_baseline else evidence.speed)
+    ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
+    notes = _notes(trials) + [f"left out: {notes_about.relative(line, loaded)}" for line in [*problems, *unreadable]]
     em, f1 = _qualities(reference, trials.done, evidence)
     return ContenderAnalysis(
         name=trials.name,
@@ -131,7 +140,7 @@ def _analyse_contender(
         throughput=throughput,
         sampling=sampling,
         profile=_profile(trials, throughput),
-        ledger=None,
+        ledger=ledger,
         waterfall=None,
         compile_cache=next((job.compile_cache for job in jobs), None),
         knobs=dict(jobs[0].knobs) if jobs else {},

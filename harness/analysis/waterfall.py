@@ -8,8 +8,8 @@ from harness.analysis.explain import Ledger, Waterfall, WaterfallBar
 def make_waterfall(baseline: Ledger, contender: Ledger) -> Waterfall | None:
     """Return what each category contributes: baseline + bars + residual = contender, in measured (unprofiled) time.
 
-    A contender whose steps have more windows is taken per as many windows as the baseline's step has. None
-    where a step was not measured, its windows are not known, or the ledgers are of different clocks (device, processors).
+    A contender whose steps have more windows is taken per as many windows as the baseline's step has. None where a step
+    was not measured, its windows are not known, or one ledger is of a device and the other of processors.
     """
     if baseline.unprofiled_step_ms is None or contender.unprofiled_step_ms is None:
         return None
