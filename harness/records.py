@@ -46,6 +46,8 @@ class StrategyRecord:
     name: str
     summary: str
     effect: str
+    is_peer: bool = False
+    """Another program to compare with, not a strategy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,7 @@ def get(name: str) -> type[Strategy]:
 def resolve(contender: str) -> list[Strategy]:
     """Return the parts of a contender ("baseline", a name, or a stack "a+b") in the order of their application.
 
-    StrategyError for unknown, repeated or conflicting parts.
+    StrategyError for unknown, repeated or conflicting parts, and for a peer that is not alone.
     """
     if contender == BASELINE:
         return []
@@ -101,6 +101,11 @@ def resolve(contender: str) -> list[Strategy]:
     if len(set(parts)) < len(parts) or len(strategies) < len(parts):
         raise StrategyError(f"stack {contender!r} names a part twice, or the baseline", remedy="name each part once")
     for strategy in strategies:
+        if strategy.is_peer and len(strategies) > 1:
+            raise StrategyError(
+                f"stack {contender!r}: {strategy.name} is a peer, which brings everything itself",
+                remedy="name it alone",
+            )
         clashing = sorted(set(strategy.conflicts) & set(parts))
         if clashing:
             raise StrategyError(

@@ -22,7 +22,9 @@ from harness.data.packing import make_packing_collate, make_trimming_collate, ro
 __all__ = [
     "Batch",
     "Effect",
+    "Logits",
     "Stage",
+    "StepFunction",
     "StepOutcome",
     "StepRecorder",
     "Strategy",

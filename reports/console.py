@@ -61,7 +61,7 @@ def _make_table(rows: list[VerdictRow], headers: tuple[str, ...]) -> Table:
         table.add_column(header, justify="left" if number < 2 else "right", overflow="fold", no_wrap=whole)
     for row in rows:
         cells = (Text(cell) for cell in row.cells()[: len(shown)])
-        table.add_row(*cells, style=STYLES.get(row.verdict, ""))
+        table.add_row(*cells, style=STYLES.get(row.verdict.removesuffix(" (peer)"), ""))
     return table
 
 

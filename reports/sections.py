@@ -229,6 +229,11 @@ def card_table(analysis: Analysis) -> str:
     """Return each strategy's summary and effect."""
     cards = {part.name: part for contender in analysis.contenders for part in contender.strategies}
     rows = [
-        [code(part.name), plain(part.summary), plain(part.effect.lower().replace("_", " "))] for part in cards.values()
+        [
+            code(part.name),
+            plain(part.summary),
+            plain(part.effect.lower().replace("_", " ") + (" (peer)" if part.is_peer else "")),
+        ]
+        for part in cards.values()
     ]
     return table(("Strategy", "What it does", "Effect on the numbers"), rows, "lll") if rows else ""

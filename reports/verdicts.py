@@ -61,13 +61,23 @@ def verdict_words(contender: ContenderAnalysis) -> str:
     """Return the verdict, or what stands in its place."""
     if contender.is_baseline and contender.state == "measured":
         return "baseline"
-    return contender.verdict or STATES[contender.state]
+    words = contender.verdict or STATES[contender.state]
+    return f"{words} (peer)" if is_peer(contender) else words
+
+
+def is_peer(contender: ContenderAnalysis) -> bool:
+    """Whether it is another program, shown to compare with and never recommended."""
+    return any(part.is_peer for part in contender.strategies)
+
+
+def accepted_strategies(analysis: Analysis) -> list[ContenderAnalysis]:
+    """Return the accepted contenders, peers left out."""
+    return [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not is_peer(other)]
 
 
 def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
     """Return the accepted contender with the best job speedup."""
-    accepted = [contender for contender in analysis.contenders if contender.verdict == "ACCEPTED"]
-    return max(accepted, key=_job_speedup, default=None)
+    return max(accepted_strategies(analysis), key=_job_speedup, default=None)
 
 
 def _job_speedup(contender: ContenderAnalysis) -> float:
@@ -85,9 +95,9 @@ def result_sentence(analysis: Analysis, code: Callable[[str], str] = "`{}`".form
     if best is None:
         return f"Nothing is accepted. {_tally(analysis, code)}"
     step = "" if best.step_speedup is None else f", its steps {times(best.step_speedup.estimate)}"
-    accepted = sum(contender.verdict == "ACCEPTED" for contender in contenders)
+    judged = sum(not is_peer(contender) for contender in contenders)
     return (
-        f"{accepted} of {len(contenders)} accepted. Best: {code(best.name)}, job {_interval(best)}{step}, "
+        f"{len(accepted_strategies(analysis))} of {judged} accepted. Best: {code(best.name)}, job {_interval(best)}{step}, "
         f"{_quality_words(best)}. {_tally(analysis, code, leave_out='ACCEPTED')}".rstrip()
     )
 

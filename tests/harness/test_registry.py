@@ -6,6 +6,7 @@ import pytest
 
 from harness import registry
 from harness.errors import StrategyError
+from harness.experiment.trial import describe_strategy
 from harness.strategy import Effect, Stage, Strategy
 
 
@@ -62,6 +63,16 @@ def test_names_that_would_break_stacks_are_refused(name):
 
 
 @pytest.mark.usefixtures("_own_registry")
+def test_only_phases_that_a_job_has_can_be_declared():
+    sample = make_strategy("sample")
+    sample.phases = ("imports", "training")
+    with pytest.raises(StrategyError, match="declares the phase 'training'"):
+        registry.register(sample)
+    sample.phases = ("imports",)
+    assert describe_strategy(registry.register(sample)()).phases == ("imports",)
+
+
+@pytest.mark.usefixtures("_own_registry")
 def test_a_plugin_file_registers_its_strategy(tmp_path):
     file = tmp_path / "my_trick.py"
     file.write_text(
@@ -80,3 +91,9 @@ def test_a_plugin_file_registers_its_strategy(tmp_path):
 def test_a_plugin_that_is_not_there_is_named(plugin):
     with pytest.raises(StrategyError, match=plugin):
         registry.load_all((plugin,))
+
+
+def test_a_peer_stands_alone():
+    assert [part.name for part in registry.resolve("hf_trainer")] == ["hf_trainer"]
+    with pytest.raises(StrategyError, match="hf_trainer is a peer"):
+        registry.resolve("sdpa+hf_trainer")

@@ -97,7 +97,7 @@ def first_loss(setup: TrainSetup, windows: Windows) -> float:
 
 
 def compatible_pairs() -> list[str]:
-    pairs = itertools.combinations(NAMES, 2)
+    pairs = itertools.combinations([name for name in NAMES if not registry.get(name).is_peer], 2)
     return [f"{a}+{b}" for a, b in pairs if b not in registry.get(a).conflicts and a not in registry.get(b).conflicts]
 
 

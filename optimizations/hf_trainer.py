@@ -1,0 +1,271 @@
+"""Peer: `transformers.Trainer` with the defaults of the question-answering example script.
+
+What it changes: nothing is tuned, another program trains: Trainer's own loop, data loader, clipping, callbacks and
+prediction loop, on the same windows in the same order, with the same model, seed, batch sizes, epochs and learning
+rates. Its defaults differ from the baseline's: AdamW is fused and attention goes through SDPA. Padding to max_length is
+the script's default too. Logging, saving and progress bars are off; batches are made by the harness's collate function.
+Why it is faster: its defaults already hold two of the strategies (`fused_adamw`, `sdpa`).
+When it is not: Trainer reads the loss after every step (`logging_nan_inf_filter`), which makes the host wait for a GPU;
+on processors SDPA with attention dropout is slower than eager attention.
+What it does to the numbers: the baseline's updates up to rounding; dropout draws other random numbers.
+How it is run: `train()` once per epoch, on one Trainer that keeps optimizer and schedule. The first call of a process
+frees memory (a full garbage collection, 0.7 s); a job would do that once, so later calls leave it out. What else a call
+adds to an epoch is about 10 ms.
+Sources: transformers 5 `Trainer`, `TrainingArguments`, examples/pytorch/question-answering/run_qa.py; accelerate.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from harness.registry import register
+from harness.strategy import (
+    Batch,
+    Effect,
+    Logits,
+    Stage,
+    StepFunction,
+    StepOutcome,
+    StepRecorder,
+    Strategy,
+    TrainSetup,
+    Windows,
+)
+from optimizations.fused_adamw import make_fused_adamw
+from optimizations.sdpa import supports_sdpa
+
+
+def make_trainer_class() -> Any:
+    """Return a `transformers.Trainer` that tells a `StepRecorder` of its steps; importing it takes seconds."""
+    from transformers import Trainer, TrainerCallback
+
+    class RecordingTrainer(Trainer):  # type: ignore[misc]
+        """Notes what a step's record needs; the computation is Trainer's."""
+
+        recorder: StepRecorder
+        loaded: deque[Batch]
+        """Batches that the loader has made and no step has taken yet."""
+        gradients: list[Any]
+
+        def training_step(self, *arguments: Any, **named: Any) -> Any:
+            self.recorder.begin(self.loaded.popleft())
+            self.loss = super().training_step(*arguments, **named)
+            return self.loss
+
+        def _clip_grad_norm(self, model: nn.Module) -> Any:
+            self.gradient_norm = super()._clip_grad_norm(model)
+            return self.gradient_norm
+
+    class RecordingCallback(TrainerCallback):  # type: ignore[misc]
+        """Hears when a step's update is done."""
+
+        def __init__(self, trainer: RecordingTrainer) -> None:
+            self._trainer = trainer
+
+        def on_optimizer_step(self, *_: Any, **__: Any) -> None:
+            self._trainer.gradients = [parameter.grad for parameter in self._trainer.model.parameters()]
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            outcome = StepOutcome(loss=self._trainer.loss, gradient_norm=self._trainer.gradient_norm)
+            self._trainer.recorder.end(outcome)
+
+    def make(**arguments: Any) -> RecordingTrainer:
+        trainer = RecordingTrainer(**arguments)
+        trainer.add_callback(RecordingCallback(trainer))
+        return trainer
+
+    return make
+
+
+def make_arguments(setup: TrainSetup, extra: dict[str, Any]) -> Any:
+    """Return the defaults of `TrainingArguments`, but for the recipe, what is switched off, and `extra`."""
+    from transformers import TrainingArguments
+
+    on_cuda = setup.device.type == "cuda"
+    arguments = TrainingArguments(
+        output_dir=tempfile.gettempdir(),  # Trainer wants one that exists; nothing is written
+        num_train_epochs=1,
+        per_device_train_batch_size=setup.training.batch_size,
+        per_device_eval_batch_size=setup.training.eval_batch_size,
+        max_grad_norm=setup.training.max_grad_norm,
+        seed=setup.seed,
+        train_sampling_strategy="sequential",  # the data set comes in the planned order
+        remove_unused_columns=False,
+        use_cpu=not on_cuda,
+        dataloader_pin_memory=on_cuda,
+        report_to="none",
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+        **extra,
+    )
+    if arguments.device.type == "cuda":
+        arguments._n_gpu = 1  # with more GPUs in sight Trainer would spread the batch over all
+    return arguments
+
+
+class TrainerStep:
+    """One `transformers.Trainer` with its optimizer and schedule. Called with a batch it makes one update."""
+
+    def __init__(
+        self, setup: TrainSetup, extra: dict[str, Any], optimizers: tuple[Optimizer | None, LRScheduler | None]
+    ) -> None:
+        from transformers import PrinterCallback
+
+        self.trainer = make_trainer_class()(model=setup.model, args=make_arguments(setup, extra), optimizers=optimizers)
+        self.trainer.remove_callback(PrinterCallback)
+
+    def __call__(self, batch: Batch) -> StepOutcome:
+        """Train on one batch; the gradients stay, as after a step of the baseline."""
+        last = _LastStep()
+        self.train([0], lambda _: batch, last)
+        for parameter, gradient in zip(self.trainer.model.parameters(), self.trainer.gradients, strict=True):
+            parameter.grad = gradient
+        if last.outcome is None:
+            raise RuntimeError("transformers.Trainer made no step")
+        return last.outcome
+
+    def train(self, items: list[int], collate: Callable[[list[int]], Batch], recorder: StepRecorder) -> None:
+        """Go once through `items`, in order; `collate` makes a batch of as many as the batch size says."""
+        trainer = self.trainer
+        trainer.recorder, trainer.loaded = recorder, deque()
+
+        def load(numbers: list[int]) -> dict[str, Any]:
+            batch = collate(numbers)
+            trainer.loaded.append(batch)
+            return {**batch.inputs, "start_positions": batch.start_positions, "end_positions": batch.end_positions}
+
+        trainer.train_dataset, trainer.data_collator = items, load
+        trainer.train()
+        # Once is what a job of one call would do; the call's own lists must still be emptied.
+        trainer.accelerator.free_memory = trainer.accelerator._dataloaders.clear
+
+    def predict(self, items: list[int], collate: Callable[[list[int]], Batch]) -> Logits:
+        """Return start and end logits, float32 (items, longest), through Trainer's prediction loop."""
+        model = self.trainer.model
+        was_training = model.training
+        self.trainer.data_collator = lambda numbers: dict(collate(numbers).inputs)
+        try:
+            starts, ends = self.trainer.predict(items).predictions[:2]
+        finally:
+            model.train(was_training)
+        return starts, ends
+
+
+class _LastStep:
+    """Keeps the outcome of a single step."""
+
+    outcome: StepOutcome | None = None
+
+    def begin(self, batch: Batch) -> None:
+        """Nothing to note."""
+
+    def end(self, outcome: StepOutcome) -> None:
+        """Keep it."""
+        self.outcome = outcome
+
+
+class TrainerPeer:
+    """`transformers.Trainer` behind the extension points of a setup: step, epoch and evaluation."""
+
+    def __init__(self, *, extra: dict[str, Any] | None = None, sort_evaluation: bool = False) -> None:
+        self._extra = extra or {}
+        self._sort_evaluation = sort_evaluation
+        self._step: TrainerStep | None = None
+
+    def install(self, setup: TrainSetup) -> TrainSetup:
+        """Return the setup with Trainer's loops in place of the harness's."""
+        return replace(
+            setup,
+            make_optimizer=make_optimizer,
+            make_step=self.make_step,
+            run_epoch=self.run_epoch,
+            evaluate=self.evaluate,
+            knobs={**setup.knobs, "loop": "transformers.Trainer", "loader": "transformers.Trainer's"},
+        )
+
+    def make_step(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
+        """Return a Trainer that makes single updates, and whole epochs for `run_epoch`."""
+        self._step = TrainerStep(setup, self._extra, (optimizer, scheduler))
+        return self._step
+
+    def run_epoch(
+        self,
+        setup: TrainSetup,
+        step: StepFunction,
+        windows: Windows,
+        plan: list[np.ndarray],
+        recorder: StepRecorder,
+    ) -> None:
+        """Train on the planned batches in one call of `train`; RuntimeError if Trainer makes other batches."""
+        if not isinstance(step, TrainerStep):
+            raise TypeError(f"the step is a {type(step).__name__}, not one of transformers.Trainer")
+        planned = iter(plan)
+
+        def collate(numbers: list[int]) -> Batch:
+            wanted = next(planned)
+            if numbers != wanted.tolist():
+                raise RuntimeError(f"transformers.Trainer made the batch {numbers}, planned was {wanted.tolist()}")
+            return setup.collate(windows, wanted)
+
+        step.train(np.concatenate(plan).tolist(), collate, recorder)
+
+    def evaluate(self, setup: TrainSetup, windows: Windows) -> Logits:
+        """Return the logits of Trainer's prediction loop, in the order of the windows."""
+        step = self._step
+        if step is None or step.trainer.model is not setup.model:
+            step = TrainerStep(setup, self._extra, (None, None))
+        order = np.argsort(windows.lengths, kind="stable") if self._sort_evaluation else np.arange(len(windows))
+        starts, ends = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
+        back = np.argsort(order)
+        return starts[back], ends[back]
+
+
+def make_optimizer(model: nn.Module, training: Any) -> Optimizer:
+    """Return Trainer's default: fused AdamW."""
+    return make_fused_adamw(
+        model.parameters(), learning_rate=training.learning_rate, weight_decay=training.weight_decay
+    )
+
+
+def use_default_attention(model: Any) -> None:
+    """Switch to the attention that transformers chooses by itself: SDPA where a model has it."""
+    if supports_sdpa(model):
+        model.set_attn_implementation("sdpa")
+
+
+def missing_accelerate() -> str | None:
+    """Return why Trainer can't run, or None."""
+    if find_spec("accelerate") is None:
+        return "transformers.Trainer needs the package accelerate: pip install 'speedproof[peers]'"
+    return None
+
+
+@register
+class HfTrainer(Strategy):
+    """The example script's defaults."""
+
+    name = "hf_trainer"
+    summary = "transformers.Trainer with the example script's defaults"
+    effect = Effect.SAME_MATH
+    stage = Stage.OPTIMIZER
+    is_peer = True
+
+    def not_applicable(self, setup: TrainSetup) -> str | None:
+        """Trainer needs accelerate."""
+        return missing_accelerate()
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        """Put Trainer in place of the loop."""
+        use_default_attention(setup.model)
+        return TrainerPeer().install(setup)
