@@ -43,8 +43,6 @@ class Effect(enum.Enum):
     SAME_MATH = "same math"
     """The same update up to rounding of the same precision."""
     LOWER_PRECISION = "lower precision"
-    NEW_LOSS = "new loss"
-    """The same model and windows, but another quantity is minimised."""
     NEW_SCHEDULE = "new schedule"
     """Other updates: batch size, learning rate, order."""
     NEW_MODEL = "new model"
