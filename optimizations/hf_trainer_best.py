@@ -1,10 +1,10 @@
 """Peer: `transformers.Trainer` with its best flags for the device.
 
-What it changes: as `hf_trainer`, and bf16 where the device multiplies it natively, TF32 on GPUs that have it, batches of
-like lengths (Trainer's `group_by_length`), padded to their longest window only (the script's `pad_to_max_length=False`),
-evaluation in order of length, and no reading of the loss after every step (`logging_nan_inf_filter=False`). Memory is
-pinned on CUDA; loader workers stay off, since a batch of windows in memory is made in less time than a worker takes to
-start. `torch_compile` stays off: it must compile for every length.
+What it changes: as `hf_trainer`, and bf16 where the device multiplies it natively, TF32 on GPUs that have it, batches
+of like lengths (Trainer's `group_by_length`), padded to their longest window only (the script's `pad_to_max_length`
+off), evaluation in order of length, and no reading of the loss after every step (`logging_nan_inf_filter` off). Memory
+is pinned on CUDA. Loader workers stay off: a batch of windows in memory is made in less time than a worker takes to
+start. `torch_compile` stays off: it would compile for every length.
 Why it is faster: half the tokens of SQuAD's windows are padding at 384; matrix units multiply bf16 and TF32 faster.
 When it is not: where windows are equally long, and nothing but fp32 runs.
 What it does to the numbers: another order of the windows (so it is judged on the whole job), and rounded products.

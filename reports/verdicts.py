@@ -96,8 +96,9 @@ def result_sentence(analysis: Analysis, code: Callable[[str], str] = "`{}`".form
         return f"Nothing is accepted. {_tally(analysis, code)}"
     step = "" if best.step_speedup is None else f", its steps {times(best.step_speedup.estimate)}"
     judged = sum(not is_peer(contender) for contender in contenders)
+    accepted = len(accepted_strategies(analysis))
     return (
-        f"{len(accepted_strategies(analysis))} of {judged} accepted. Best: {code(best.name)}, job {_interval(best)}{step}, "
+        f"{accepted} of {judged} accepted. Best: {code(best.name)}, job {_interval(best)}{step}, "
         f"{_quality_words(best)}. {_tally(analysis, code, leave_out='ACCEPTED')}".rstrip()
     )
 
