@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.config import RunConfig
+from harness.config import ProfileConfig, RunConfig
 from harness.storage import LoadedRun, load_run
+
+if TYPE_CHECKING:
+    from harness.own_loop import LoopProfile
 
 
 def run(
@@ -33,3 +38,26 @@ def run(
     with make_listener(Console(stderr=True), show=show_progress) as listener:
         execute_run(config, directory, cache_directory=cache, command=f"harness.run({config!r})", listener=listener)
     return load_run(directory)
+
+
+def profile(
+    directory: str | Path,
+    *,
+    wait_steps: int = 2,
+    warmup_steps: int = 1,
+    active_steps: int = 3,
+    show: bool = False,
+) -> AbstractContextManager[LoopProfile]:
+    """Profile the PyTorch loop inside the `with` block: any model, any loop.
+
+    Call `step()` on what the block gives you at the end of each step; without that the whole block counts as one. The
+    first step is recorded too, then `wait_steps` run and are timed without the profiler, `warmup_steps` warm it up, and
+    `active_steps` are recorded. At the block's end `directory` has the trace and `ledger.json`, `ledger` and `findings`
+    are there, and `show` prints them. An error in the loop is passed on; what was recorded before it is kept.
+
+    Raises ConfigError if the directory holds anything but an earlier profile of a loop, which is replaced.
+    """
+    config = ProfileConfig(wait_steps=wait_steps, warmup_steps=warmup_steps, active_steps=active_steps)
+    from harness.own_loop import profile_loop
+
+    return profile_loop(Path(directory), config, show=show)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from harness import __version__
+from harness.cli_options import DataSource, Device, PluginOption, RunsDirectory, Weights, text_of, value_of
+from harness.cli_profile import profile as profile_command
 from harness.errors import HarnessError
 from harness.options import build_config
 
@@ -27,35 +28,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-RunsDirectory = Annotated[Path, typer.Option("--runs-dir", help="Where runs are kept.")]
-PluginOption = Annotated[
-    list[str] | None,
-    typer.Option("--plugin", help="Module or .py file that registers more strategies."),
-]
-
-
-class DataSource(str, Enum):
-    """Where questions come from."""
-
-    HUB = "hub"
-    FILES = "files"
-    GENERATOR = "generator"
-
-
-class Weights(str, Enum):
-    """Pretrained weights, or random ones of the same size."""
-
-    PRETRAINED = "pretrained"
-    RANDOM = "random"
-
-
-class Device(str, Enum):
-    """Where the training runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 @app.command()
@@ -108,10 +80,10 @@ def run(
     """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
     options = {
         "model.source": model,
-        "model.weights": _value(weights),
-        "data.source": _value(data),
-        "data.train_file": _text(train_file),
-        "data.validation_file": _text(validation_file),
+        "model.weights": value_of(weights),
+        "data.source": value_of(data),
+        "data.train_file": text_of(train_file),
+        "data.validation_file": text_of(validation_file),
         "data.train_size": train_size,
         "data.validation_size": validation_size,
         "data.max_length": max_length,
@@ -123,7 +95,7 @@ def run(
         "training.learning_rate": learning_rate,
         "training.lr_warmup_ratio": lr_warmup_ratio,
         "seeds": seeds,
-        "device": _value(device),
+        "device": value_of(device),
         "baseline": baseline,
         "speed.enabled": speed,
         "speed.budget_s": budget,
@@ -160,6 +132,9 @@ def run(
     if not analysis.baseline_contender.seeds:
         typer.echo(f"speedproof: the baseline did not end; see {directory}/trials/baseline/0/log.txt", err=True)
         raise typer.Exit(1)
+
+
+app.command(name="profile")(profile_command)
 
 
 @app.command()
@@ -256,14 +231,6 @@ def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Options of the program itself."""
-
-
-def _value(choice: Enum | None) -> Any:
-    return None if choice is None else choice.value
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def _find_run(run: Path, runs_dir: Path) -> Path:

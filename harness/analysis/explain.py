@@ -118,7 +118,7 @@ class Finding:
     sentence: str
     """What was seen, with its numbers, and what it means."""
     share: float
-    """Of the job that it concerns, 0 to 1."""
+    """Of the job that it would take away at most, 0 to 1: `job_speedup_bound` is 1 ÷ (1 − share)."""
     strategies: tuple[str, ...]
     """Registered strategies that address it."""
     job_speedup_bound: float

@@ -149,15 +149,16 @@ class Analysis:
 
 def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return the analysis as plain data that strict JSON can hold: what is not finite becomes None."""
-    plain: dict[str, Any] = _plain(dataclasses.asdict(analysis))
-    return plain
+    data: dict[str, Any] = plain(dataclasses.asdict(analysis))
+    return data
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return data of dictionaries, lists and numbers as strict JSON can hold it."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

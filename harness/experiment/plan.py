@@ -52,14 +52,18 @@ def order_contenders(names: tuple[str, ...]) -> list[str]:
 def plan_sessions(config: RunConfig) -> list[PlannedSession]:
     """Return the processes of a run: the baseline that stays, A/A, each contender's first job with its evidence.
 
-    Further seeds follow, their contenders in alternating order so that drift of the machine cancels.
+    Without timed segments no baseline has to stay. Further seeds follow, their contenders in alternating order so that
+    drift of the machine cancels.
     """
     contenders = order_contenders(config.contenders)
     after_job = _evidence_kinds(config)
-    job = PlannedTrial(contender=BASELINE, kind="job", seed=0)
-    sessions = [PlannedSession(contender=BASELINE, seed=0, trials=(job,), stays=True)]
+    sessions = []
+    if config.speed.enabled:
+        job = PlannedTrial(contender=BASELINE, kind="job", seed=0)
+        sessions.append(PlannedSession(contender=BASELINE, seed=0, trials=(job,), stays=True))
     for name in contenders:
-        kinds: tuple[TrialKind, ...] = after_job if name == BASELINE else ("job", *after_job)
+        is_live = name == BASELINE and config.speed.enabled
+        kinds: tuple[TrialKind, ...] = after_job if is_live else ("job", *after_job)
         trials = tuple(PlannedTrial(contender=name, kind=kind, seed=0) for kind in kinds)
         if trials:
             sessions.append(PlannedSession(contender=name, seed=0, trials=trials))

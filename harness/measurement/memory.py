@@ -27,3 +27,10 @@ def read_peaks(device: torch.device) -> MemoryRecord:
         reserved_gib=torch.cuda.max_memory_reserved(device) / GIB if on_cuda else None,
         rss_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB,
     )
+
+
+def read_allocator_retries() -> int | None:
+    """Return how often the present device's allocator had to empty its cache and try again; None without CUDA."""
+    if not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.memory_stats().get("num_alloc_retries", 0))

@@ -133,6 +133,38 @@ def test_a_run_whose_baseline_fails_says_so_and_ends_with_status_1(tmp_path):
     assert "ended after the time limit of 0.5 s" in (tmp_path / "runs/r/report.md").read_text()
 
 
+@pytest.mark.usefixtures("needs_bundled")
+def test_profile_prints_ledger_findings_and_the_traces_place(tmp_path):
+    done = speedproof("profile", "fused_adamw", "--preset", "smoke", "--name", "p", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "fused_adamw: a job of" in done.stdout
+    assert "matrix products" in done.stdout
+    assert "What holds it back" in done.stdout
+    trace = done.stdout.rsplit("trace: ", 1)[1].strip()
+    assert (tmp_path / trace).exists()
+    again = speedproof("profile", "fused_adamw", "--preset", "smoke", "--name", "p", "--json", cwd=tmp_path)
+    advice = json.loads(again.stdout)
+    assert advice == json.loads((tmp_path / "runs/p/ledger.json").read_text())
+    assert advice["ledger"]["unprofiled_step_ms"] > 0
+    assert "start_up" in [finding["rule"] for finding in advice["findings"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fused_adam"], "did you mean fused_adamw"),
+        (["channels_last"], "channels_last can't be profiled: no 4-D weights"),
+        (["--profile-steps", "400"], "schedule needs"),
+    ],
+)
+@pytest.mark.usefixtures("needs_bundled")
+def test_what_cannot_be_profiled_ends_in_one_line_and_status_2(arguments, message, tmp_path):
+    done = speedproof("profile", "--preset", "smoke", "--quiet", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr.replace("the model has ", "")
+    assert "Traceback" not in done.stderr
+
+
 def test_malformed_json_names_file_and_place(tmp_path):
     (tmp_path / "train.json").write_text('{"data": [\n  {,}\n]}')
     (tmp_path / "validation.json").write_text("{}")

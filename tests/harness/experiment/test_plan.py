@@ -36,6 +36,14 @@ def test_each_process_is_profiled_last_and_the_live_baseline_never():
     ]
 
 
+def test_without_timed_segments_no_baseline_stays():
+    sessions = plan_sessions(override(preset("smoke"), {"contenders": ["sdpa"], "speed.enabled": False}))
+    assert [(s.contender, s.stays, [trial.kind for trial in s.trials]) for s in sessions] == [
+        ("baseline", False, ["job", "profile"]),
+        ("sdpa", False, ["job", "profile"]),
+    ]
+
+
 def test_folders_follow_contender_and_seed():
     trials = plan(contenders=["sdpa+fused_adamw"])
     assert [trial.folder for trial in trials] == [

@@ -1,0 +1,117 @@
+"""A profiler around a loop that may or may not say where its steps end, and may stop at any time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.profiler import ProfilerAction, ProfilerActivity, profile
+
+from harness.config import ProfileConfig
+from harness.errors import RecordError
+
+Seen = Literal["block", "first step", "steps"]
+"""What a trace holds: all of a loop that never called `step`, only its first step, or the steps that were asked for."""
+
+
+def make_schedule(config: ProfileConfig) -> Callable[[int], ProfilerAction]:
+    """Return a schedule by step number, from 0: the first step, then wait, profiler warm-up, and active steps once.
+
+    The first step is recorded because a loop that never says where a step ends has no other.
+    """
+    active_from = first_active(config)
+
+    def action(step: int) -> ProfilerAction:
+        last = active_from + config.active_steps - 1
+        if step in (0, last):
+            return ProfilerAction.RECORD_AND_SAVE
+        if active_from <= step < last:
+            return ProfilerAction.RECORD
+        return ProfilerAction.WARMUP if active_from - config.warmup_steps <= step < active_from else ProfilerAction.NONE
+
+    return action
+
+
+def first_active(config: ProfileConfig) -> int:
+    """Return the number of the first active step, from 0."""
+    return 1 + config.wait_steps + config.warmup_steps
+
+
+class LoopRecorder:
+    """Holds the profiler (a context manager of its own), is told of steps, and keeps the best trace there was."""
+
+    def __init__(self, config: ProfileConfig, trace: Path) -> None:
+        self._config = config
+        self._trace = trace
+        self._steps = 0
+        self._saved: Seen | None = None
+        self._failure: Exception | None = None
+        self._unprofiled_start_s = 0.0
+        self.unprofiled_step_ms: float | None = None
+        """Mean of the steps between the first one and the profiler's warm-up; None if there are none."""
+        activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
+        self.profiler = profile(
+            activities=activities,
+            schedule=make_schedule(config),
+            on_trace_ready=self._save,
+            record_shapes=config.record_shapes,
+            acc_events=True,  # otherwise each cycle warns that it throws events away
+        )
+
+    def step(self) -> None:
+        """Say that a step has ended."""
+        self._steps += 1
+        wait = self._config.wait_steps
+        if wait > 0 and self._steps == 1 + wait:
+            self.unprofiled_step_ms = (_now_s() - self._unprofiled_start_s) / wait * 1000.0
+        self.profiler.step()
+        if wait > 0 and self._steps == 1:
+            self._unprofiled_start_s = _now_s()
+
+    def finish(self) -> Seen:
+        """Return what the trace holds; RecordError if none could be written."""
+        if self._saved is None or self._failure is not None:
+            why = "nothing was recorded" if self._failure is None else str(self._failure)
+            raise RecordError(f"{self._trace} was not written: {why}", remedy="profile more steps") from self._failure
+        return self._saved
+
+    def _save(self, profiler: profile) -> None:
+        """Write the trace that has just ended. Errors wait for `finish`: here they would hide the loop's own."""
+        try:
+            if self._saved is None:
+                self._export(profiler)
+                self._saved = "block" if self._steps == 0 else "first step"
+                return
+            whole_steps = self._steps - first_active(self._config)
+            if whole_steps > 0:
+                self._export(profiler)
+                self._saved = "steps"
+            if 0 < whole_steps < self._config.active_steps:
+                drop_step(self._trace, self._steps)
+        except Exception as error:
+            self._failure = error
+
+    def _export(self, profiler: profile) -> None:
+        self._trace.parent.mkdir(parents=True, exist_ok=True)
+        profiler.export_chrome_trace(str(self._trace))
+
+
+def drop_step(trace: Path, number: int) -> None:
+    """Take the annotation of a step that was cut off out of a trace, so that only whole steps count."""
+    with gzip.open(trace, "rt", encoding="utf-8") as file:
+        data = json.load(file)
+    name = f"ProfilerStep#{number}"
+    data["traceEvents"] = [event for event in data["traceEvents"] if event.get("name") != name]
+    with gzip.open(trace, "wt", encoding="utf-8") as file:
+        json.dump(data, file)
+
+
+def _now_s() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
