@@ -17,6 +17,11 @@ SCHEMA_VERSION = 2
 BASELINE = "baseline"
 """The contender without any strategy."""
 
+HARNESS_PHASES = (
+    "process_start", "imports", "load_data", "tokenise", "load_model", "span_search", "scoring", "saving"
+)  # fmt: skip
+"""Phases of a job that are the harness's own code, the same for every contender unless a strategy declares them."""
+
 Status = Literal["done", "failed", "not_applicable"]
 
 TrialKind = Literal["job", "speed", "profile"]
@@ -46,6 +51,8 @@ class StrategyRecord:
     name: str
     summary: str
     effect: str
+    phases: tuple[str, ...] = ()
+    """Of `HARNESS_PHASES`: what it says it changes."""
     is_peer: bool = False
     """Another program to compare with, not a strategy."""
 

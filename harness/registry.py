@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import StrategyError
-from harness.records import BASELINE
+from harness.records import BASELINE, HARNESS_PHASES
 from harness.strategy import Strategy
 
 BUILTIN_PACKAGE = "optimizations"
@@ -36,6 +36,11 @@ def register(strategy: S) -> S:
     name = strategy.name
     if not name.isidentifier() or name == BASELINE:
         raise StrategyError(f"strategy name {name!r} can't be used", remedy="use a lower-case identifier")
+    unknown = sorted(set(strategy.phases) - set(HARNESS_PHASES))
+    if unknown:
+        raise StrategyError(
+            f"strategy {name} declares the phase {unknown[0]!r}", remedy=f"use some of {', '.join(HARNESS_PHASES)}"
+        )
     known = _strategies.get(name)
     if known is not None and (known.__module__, known.__qualname__) != (strategy.__module__, strategy.__qualname__):
         raise StrategyError(

@@ -137,6 +137,9 @@ class Strategy(ABC):
     stage: ClassVar[Stage]
     conflicts: ClassVar[tuple[str, ...]] = ()
     """Strategies that can't be in one stack with this one."""
+    phases: ClassVar[tuple[str, ...]] = ()
+    """Phases of `harness.records.HARNESS_PHASES` that it changes: they count with its own time, as does what grew
+    elsewhere; all others with the baseline's."""
     is_peer: ClassVar[bool] = False
     """Another program doing the whole job, to compare with: never in a stack, never recommended."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.model import State
+from harness.analysis.phases import declared_phases
 from harness.analysis.quality import Learning, assess_learning, assess_quality
 from harness.analysis.sameness import (
     FootprintDifference,
@@ -21,7 +22,6 @@ from harness.analysis.speed import (
     jobs_as_run,
     summarise_speed,
     summarise_warm_up,
-    warm_up_noise,
 )
 from harness.analysis.statistics import pair_by_seed
 from harness.analysis.time_to_quality import time_to_f1
@@ -124,14 +124,13 @@ def gather_evidence(
     learning = assess_learning(baseline.done, config.quality.alpha)
     beside = baseline.beside
     floor = find_noise_floor(None if beside is None or beside.speed is None else summarise_speed(beside.speed))
-    everyone = [job for trials in contenders for job in trials.jobs]
     context = _Context(
         baseline=baseline,
         config=config,
         floor=floor,
         learning=learning,
         footprint=None if beside is None else beside.footprint,
-        warm_up_noise=warm_up_noise(everyone),
+        everyone=[job for trials in contenders for job in trials.jobs],
     )
     found = {trials.name: _measure(trials, context) for trials in contenders if trials.done}
     return found, floor, learning
@@ -146,7 +145,8 @@ class _Context:
     floor: NoiseFloor | None
     learning: Learning | None
     footprint: FootprintRecord | None
-    warm_up_noise: tuple[float, int]
+    everyone: list[TrialRecord]
+    """All jobs of the run."""
 
 
 def _measure(trials: Trials, context: _Context) -> Measured:
@@ -156,7 +156,7 @@ def _measure(trials: Trials, context: _Context) -> Measured:
     speed = None if beside is None or beside.speed is None else summarise_speed(beside.speed)
     job = None
     if speed is not None and context.floor is not None and not is_baseline:
-        job = compose_job(baseline.jobs, jobs, speed, context.floor, context.warm_up_noise, jobs_as_run(pairs))
+        job = compose_job(baseline.jobs, jobs, speed, context.floor, context.everyone, jobs_as_run(pairs))
     effects = tuple(strategy.effect for strategy in trials.strategies)
     work = compare_work(trials.done, [] if is_baseline else _loaded_pairs(baseline, trials), effects)
     footprint = None if beside is None else beside.footprint
@@ -174,6 +174,7 @@ def _measure(trials: Trials, context: _Context) -> Measured:
         quality=None if is_baseline else assess_quality(baseline.done, trials.done, context.config.quality),
         learning=context.learning,
         seeds=len(pairs),
+        phases=tuple(sorted(declared_phases(jobs))),
     )
     warm_up = None if is_baseline else summarise_warm_up(baseline.jobs, jobs, speed)
     return Measured(evidence=evidence, work=work, warm_up=warm_up)

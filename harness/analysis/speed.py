@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean, stdev
+from dataclasses import dataclass, field
+from statistics import fmean
 
 from scipy import stats
 
 from harness.analysis.paired import Ratio, paired_ratio
+from harness.analysis.phases import changed_phases, spread_of
 from harness.analysis.statistics import Estimate, summarise_ratios
 from harness.evidence import BlockKind, BlockRecord, SpeedRecord
 from harness.records import TrialRecord
@@ -82,6 +83,8 @@ class JobSpeed:
     """Mean job of the baseline."""
     contender_s: float
     """The same job with the contender's warm-up, and with training and evaluation at the measured ratios."""
+    phase_differences_s: dict[str, float] = field(default_factory=dict)
+    """Contender − baseline of the phases that count with the contender's own time; "moved" are all others."""
     as_run: Estimate | None
     """Ratio of the jobs' wall-clock as they ran, one after the other: mean and range over the seeds."""
 
@@ -155,8 +158,8 @@ def warm_up_noise(jobs: Sequence[TrialRecord]) -> tuple[float, int]:
 
     Differences between strategies are in it too, so it errs to the wide side. (0, 1) with fewer than two jobs.
     """
-    values_s = [warm_up_s(job) for job in jobs if job.compile_cache is None]
-    return (stdev(values_s), len(values_s) - 1) if len(values_s) > 1 else (0.0, 1)
+    deviation_s, degrees = spread_of([warm_up_s(job) for job in jobs if job.compile_cache is None])
+    return deviation_s, max(1, degrees)
 
 
 def compose_job(
@@ -164,34 +167,38 @@ def compose_job(
     contender: Sequence[TrialRecord],
     evidence: SpeedEvidence,
     floor: NoiseFloor,
-    noise: tuple[float, int],
+    everyone: Sequence[TrialRecord],
     as_run: Estimate | None,
 ) -> JobSpeed | None:
     """Return the job's speedup with a 95 % interval; None if a part was not measured.
 
     Start-up, loading, tokenising, span search, scoring and saving are the harness's own code, the same for every
-    contender: they count with the baseline's time. Training and evaluation are the baseline's divided by the ratios of
-    the ABBA segments, per window. Warm-up is the contender's own, cold. The interval propagates the segments' and
-    the warm-up's uncertainty to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM, 5.1.2
-    and G.4.1).
+    contender: they count with the baseline's time, unless a strategy declares that it changes them
+    (`changed_phases`). Training and evaluation are the baseline's divided by the ratios of the ABBA segments, per
+    window. Warm-up is the contender's own, cold. The interval propagates the uncertainty of the segments, of the
+    warm-up and of declared phases to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM,
+    5.1.2 and G.4.1). `everyone` are all jobs of the run: how much they differ is the uncertainty of single times.
     """
     ours, theirs = job_parts(baseline), job_parts(contender)
     if ours is None or theirs is None or evidence.training is None or evidence.evaluation is None:
         return None
     training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
+    changes = changed_phases(baseline, contender, everyone)
     rest_s = ours.job_s - ours.training_s - ours.evaluation_s - ours.warm_up_s
-    job_s = rest_s + theirs.warm_up_s + training_s + evaluation_s
-    noise_s, noise_degrees = noise
+    job_s = rest_s + sum(change.difference_s for change in changes) + theirs.warm_up_s + training_s + evaluation_s
+    noise_s, noise_degrees = warm_up_noise(everyone)
     parts = [
         (training_s / job_s * evidence.training.log_standard_error, evidence.training.degrees_of_freedom),
         (evaluation_s / job_s * evidence.evaluation.log_standard_error, evidence.evaluation.degrees_of_freedom),
         (math.sqrt(2.0) * noise_s / job_s, float(noise_degrees)),
+        *((change.standard_error_s / job_s, change.degrees) for change in changes),
     ]
     return JobSpeed(
         ratio=combine(math.log(ours.job_s / job_s), parts, blocks=evidence.training.blocks),
         floor=math.expm1(math.log1p(floor.floor) * (training_s + evaluation_s) / job_s),
         baseline_s=ours.job_s,
         contender_s=job_s,
+        phase_differences_s={change.phase: change.difference_s for change in changes},
         as_run=as_run,
     )
 

@@ -52,6 +52,8 @@ class Evidence:
     seeds: int
     unchecked: tuple[str, ...] = ()
     """Checks that could not be made, in words."""
+    phases: tuple[str, ...] = ()
+    """Outside training and evaluation: what it declares to change."""
 
     @property
     def same_math(self) -> bool:
@@ -153,7 +155,7 @@ def judge(item: Evidence, claims: Claims) -> Judgement:
     rejected = _rejections(item, claims)
     if rejected:
         return Judgement(verdict="REJECTED", reasons=rejected)
-    if item.footprint is not None and item.footprint.inert:
+    if item.footprint is not None and item.footprint.inert and not item.phases:
         return Judgement(
             verdict="INERT",
             reasons=(

@@ -91,5 +91,9 @@ def apply_strategies(setup: TrainSetup, strategies: list[Strategy]) -> tuple[Tra
 def describe_strategy(strategy: Strategy) -> StrategyRecord:
     """Return what the report says of a part of a contender."""
     return StrategyRecord(
-        name=strategy.name, summary=strategy.summary, effect=strategy.effect.name, is_peer=strategy.is_peer
+        name=strategy.name,
+        summary=strategy.summary,
+        effect=strategy.effect.name,
+        phases=strategy.phases,
+        is_peer=strategy.is_peer,
     )

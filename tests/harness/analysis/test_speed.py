@@ -18,7 +18,7 @@ from harness.analysis.speed import (
     summarise_warm_up,
     warm_up_noise,
 )
-from harness.records import EpochRecord, TrialRecord, WorkRecord
+from harness.records import EpochRecord, StrategyRecord, TrialRecord, WorkRecord
 
 NOISE = 0.004 * np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
 
@@ -36,14 +36,16 @@ def evidence(training=1.0, evaluation=1.0, noise=NOISE):
     )
 
 
-def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64):
+def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64, declares=(), **others_s):
     phases_s = {
         "imports": 4.0,
         "apply_strategies": 0.0,
         "warm_up": warm_up_s,
         "training": training_s,
         "evaluation": 5.0,
+        **others_s,
     }
+    strategy = StrategyRecord(name="x", summary="", effect="SAME_MATH", phases=declares)
     epoch = EpochRecord(epoch=1, train_time_s=training_s / 2, train_loss=1.0, evaluation_time_s=2.5, em=1.0, f1=1.0)
     work = WorkRecord(updates=16, updates_applied=16, windows=windows, useful_tokens=1, computed_tokens=1,
                       token_id_sum=1, trained_parameters=1, total_parameters=1, untrained_tensors=(),
@@ -53,6 +55,7 @@ def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64):
         kind="job",
         seed=0,
         status="done",
+        strategies=(strategy,) if declares else (),
         phases_s=phases_s,
         work=work,
         job_time_s=sum(phases_s.values()),
@@ -64,8 +67,8 @@ def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64):
 FLOOR = NoiseFloor(ratio=ratio_of_logs(NOISE), floor=0.01)
 
 
-def compose(contender, found, noise=(0.0, 1)):
-    return compose_job([make_job()], [contender], found, FLOOR, noise, None)
+def compose(contender, found, everyone=()):
+    return compose_job([make_job()], [contender], found, FLOOR, everyone, None)
 
 
 def test_the_baseline_against_itself_is_one():
@@ -93,7 +96,8 @@ def test_a_cold_compile_counts_in_full():
 
 
 def test_noise_of_the_warm_up_widens_the_interval():
-    calm, noisy = (compose(make_job(), evidence(), noise=(value, 4)).ratio for value in (0.0, 1.0))
+    jobs = [make_job(warm_up_s=value) for value in (0.0, 1.0, 2.0)]
+    calm, noisy = (compose(make_job(), evidence(), everyone).ratio for everyone in ([make_job()] * 3, jobs))
     assert noisy.log_standard_error > 2 * calm.log_standard_error
 
 
@@ -101,6 +105,68 @@ def test_fewer_windows_cost_less_if_the_segments_had_as_many():
     half = make_job(windows=32)
     assert compose(half, evidence()).contender_s == pytest.approx(20.0)
     assert compose(half, replace(evidence(), same_samples=False)).contender_s == pytest.approx(30.0)
+
+
+STEADY = [make_job(imports=value) for value in (3.9, 4.0, 4.1)]
+"""Jobs that don't change any phase: 0.1 s is the spread of their imports."""
+
+
+def test_a_declared_phase_counts_with_its_own_time():
+    result = compose(make_job(imports=1.0, declares=("imports",)), evidence(), STEADY)
+    assert result.contender_s == pytest.approx(27.0)
+    assert result.phase_differences_s == {"imports": -3.0}
+    assert result.ratio.estimate == pytest.approx(30.0 / 27.0)
+    assert result.ratio.low > 1.08
+
+
+def test_a_change_that_is_not_declared_does_not_count():
+    result = compose(make_job(imports=1.0), evidence(), STEADY)
+    assert (result.contender_s, result.phase_differences_s) == (pytest.approx(30.0), {})
+    shrunk = make_job(imports=4.0, declares=("scoring",))
+    assert compose_job([make_job(load_model=2.0)], [shrunk], evidence(), FLOOR, STEADY, None).ratio.estimate == 1.0
+
+
+@pytest.mark.parametrize(("imports_s", "job_s"), [(4.0, 30.0), (7.0, 33.0)])
+def test_a_declared_phase_that_is_no_faster_does_not_help(imports_s, job_s):
+    result = compose(make_job(imports=imports_s, declares=("imports",)), evidence(), STEADY)
+    assert result.contender_s == pytest.approx(job_s)
+    assert result.ratio.low < 1.0
+
+
+def test_work_moved_out_of_a_declared_phase_still_counts():
+    moved = make_job(imports=1.0, load_model=3.0, declares=("imports",))
+    result = compose(moved, evidence(), STEADY)
+    assert result.contender_s == pytest.approx(30.0)
+    assert result.phase_differences_s == {"imports": -3.0, "moved": 3.0}
+
+
+def test_spread_of_jobs_that_do_not_change_a_phase_is_its_uncertainty():
+    contender = make_job(imports=1.0, declares=("imports",))
+    wild = [make_job(imports=value) for value in (2.0, 4.0, 6.0)]
+    calm, noisy = (compose(contender, evidence(), [*jobs, contender]).ratio for jobs in (STEADY, wild))
+    assert calm == compose(contender, evidence(), STEADY).ratio, "its own job widens nothing"
+    assert noisy.log_standard_error == pytest.approx(2.0 * 2**0.5 / 27.0, rel=0.01)
+    assert noisy.low < 1.0 < calm.low
+
+
+def test_more_seeds_know_a_phase_better():
+    contender = make_job(imports=1.0, declares=("imports",))
+    one, four = (
+        compose_job([make_job()] * n, [contender] * n, evidence(), FLOOR, STEADY, None).ratio.log_standard_error
+        for n in (1, 4)
+    )
+    assert one > 1.5 * four
+
+
+def test_with_nothing_to_tell_the_spread_from_no_gain_is_certain():
+    contender = make_job(imports=1.0, declares=("imports",))
+    assert compose(contender, evidence(), [make_job(), contender]).ratio.low < 1.0
+
+
+def test_a_phase_that_the_baseline_changes_counts_for_all():
+    quick = make_job(imports=1.0, declares=("imports",))
+    result = compose_job([quick], [make_job()], evidence(), FLOOR, STEADY, None)
+    assert (result.baseline_s, result.contender_s) == (pytest.approx(27.0), pytest.approx(30.0))
 
 
 def test_without_clean_blocks_there_is_no_speed_of_the_job():

@@ -110,6 +110,12 @@ def test_a_collapse_is_rejected_even_with_one_seed_and_a_small_loss_is_not() -> 
     assert judge(replace(collapsed, quality=quality(loss=5.0, seeds=1))).verdict == "INCONCLUSIVE"
 
 
+def test_who_declares_a_phase_is_not_inert_because_training_runs_as_before() -> None:
+    inert = FootprintDifference(inert=True, aspects=())
+    assert judge(evidence(1.2, footprint=inert, phases=("imports",))).verdict == "ACCEPTED"
+    assert judge(evidence(1.0, footprint=inert, phases=("imports",))).verdict == "NO_GAIN"
+
+
 def test_nothing_changed_is_inert_whatever_the_clock_says() -> None:
     inert = FootprintDifference(inert=True, aspects=())
     assert judge(evidence(2.0, footprint=inert)).verdict == "INERT"
