@@ -74,6 +74,16 @@ def test_an_update_that_changes_nothing_is_seen(make_setup, windows):
     assert not any(step.applied for result in results for step in result.steps)
 
 
+def test_gradients_are_kept_after_a_single_step_only(make_setup, windows):
+    setup = apply("hf_trainer", make_setup(epochs=1))
+    trainer = make_trainer(setup, windows)
+    trainer.step(setup.collate(windows, np.arange(20)))
+    assert all(parameter.grad is not None for parameter in setup.model.parameters())
+    train_epoch(trainer, epoch=1, first_step=1)
+    assert all(parameter.grad is None for parameter in setup.model.parameters())
+    assert trainer.step.trainer.gradients is None
+
+
 def test_another_order_than_the_planned_one_is_refused(make_setup, windows):
     setup = apply("hf_trainer", make_setup(epochs=1, batch_size=4))
     uneven = replace(setup, plan_batches=lambda *_: [np.arange(3), np.arange(3, 7)])
