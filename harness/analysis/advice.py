@@ -64,9 +64,11 @@ def advise(loaded: LoadedRun, planned: PlannedJob) -> Advice:
     job = next((trial for trial in loaded.trials if trial.record.kind == "job"), None)
     if job is None or job.record.status != "done":
         reason = "no job was run" if job is None else job.record.reason
+        refused = job is not None and job.record.status == "not_applicable"
+        log = f"see {loaded.directory}/trials/baseline/0/log.txt"
         raise HarnessError(
             f"{loaded.run.config.baseline} can't be profiled: {reason}",
-            remedy=f"see {loaded.directory}/trials/baseline/0/log.txt",
+            remedy="speedproof list says what applies here" if refused else log,
         )
     phases_s = extrapolate(job, loaded.run.data, planned)
     facts = replace(facts_of_run(loaded, [baseline], analysis.environment), phases_s=phases_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from harness.analysis.explain import Finding, Prediction
 from harness.analysis.job_time import Cell, Removal, removed_share, speedup_bound
@@ -21,6 +22,14 @@ LEAST_PROMISE = 1.1
 """Bounds below promise too little to be held to it."""
 
 
+JUDGEMENTS = {
+    "over": ": it speeds something up that the findings do not name",
+    "under": ": hardly anything of it came",
+    "kept": "",
+    "unknown": "; there is no interval to hold it against",
+}
+
+
 def predict(
     contender: ContenderAnalysis, found: Sequence[tuple[Finding, Removal]], cells: Mapping[Cell, float]
 ) -> Prediction:
@@ -32,8 +41,6 @@ def predict(
     bound = speedup_bound(removed_share(cells, [takes for _, takes in addressed]))
     rules = tuple(finding.rule for finding, _ in addressed)
     speedup = contender.job_speedup if contender.state == "measured" else None
-    low, high = _ends(speedup)
-    missed = speedup is not None and (_is_over(low, bound) or _is_under(high, bound))
     return Prediction(
         contender=contender.name,
         rules=rules,
@@ -41,25 +48,19 @@ def predict(
         measured=None if speedup is None else speedup.estimate,
         measured_low=None if speedup is None else speedup.low,
         measured_high=None if speedup is None else speedup.high,
-        missed=missed,
+        missed=speedup is not None and _verdict(speedup, bound) in ("over", "under"),
         sentence=f"{_promise(rules, bound)}; {_outcome(speedup, bound)}",
     )
 
 
-def _ends(speedup: Estimate | None) -> tuple[float, float]:
-    """Return both ends of the measured interval; without one the estimate twice."""
-    if speedup is None:
-        return math.nan, math.nan
-    low, high = speedup.low, speedup.high
-    return speedup.estimate if low is None else low, speedup.estimate if high is None else high
-
-
-def _is_over(low: float, bound: float) -> bool:
-    return low > bound * (1.0 + OVER_TOLERANCE)
-
-
-def _is_under(high: float, bound: float) -> bool:
-    return bound >= LEAST_PROMISE and (high <= 0 or math.log(high) < UNDER_SHARE * math.log(bound))
+def _verdict(speedup: Estimate, bound: float) -> Literal["over", "under", "kept", "unknown"]:
+    """Return how the measured interval lies to the bound. Without one, drift between two jobs may be all there is."""
+    if speedup.kind != "interval" or speedup.low is None or speedup.high is None:
+        return "unknown"
+    if speedup.low > bound * (1.0 + OVER_TOLERANCE):
+        return "over"
+    promised = bound >= LEAST_PROMISE
+    return "under" if promised and math.log(speedup.high) < UNDER_SHARE * math.log(bound) else "kept"
 
 
 def _promise(rules: Sequence[str], bound: float) -> str:
@@ -76,9 +77,4 @@ def _outcome(speedup: Estimate | None, bound: float) -> str:
     error = speedup.estimate / bound - 1.0
     side = "below" if error < 0 else "beyond"
     text = f"measured {speedup.estimate:.2f}×{spread}, {abs(error):.0%} {side} the bound"
-    low, high = _ends(speedup)
-    if _is_over(low, bound):
-        return f"{text}: it speeds something up that the findings do not name"
-    if _is_under(high, bound):
-        return f"{text}: hardly anything of it came"
-    return text
+    return text + JUDGEMENTS[_verdict(speedup, bound)]

@@ -56,7 +56,7 @@ def look_at_fp32_products(facts: Facts) -> Observation | None:
     rate = facts.matmul_tflops.get(best)
     if plain and rate:
         left = plain / rate
-        why = f"{best} reaches {rate:.2f} TFLOP/s here, fp32 {plain:.2f}"
+        why = f"{best} reaches {rate:.3g} TFLOP/s here, fp32 {plain:.3g}"
     else:
         left, why = (
             0.0,
@@ -98,7 +98,7 @@ def look_at_slow_products(facts: Facts) -> Observation | None:
     if reached >= ROOF_SHARE:
         return None
     sentence = (
-        f"the products of a step run at {facts.achieved_tflops:.2f} TFLOP/s, {reached:.0%} of the {rate:.2f} that "
+        f"the products of a step run at {facts.achieved_tflops:.3g} TFLOP/s, {reached:.0%} of the {rate:.3g} that "
         f"{facts.forward_dtype} reached on this machine, and take {row.share:.0%} of the step"
     )
     return Observation(sentence=sentence, takes=of_passes({"matmul": 1.0 - reached}))

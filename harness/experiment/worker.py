@@ -62,8 +62,8 @@ def main(arguments: list[str]) -> int:
 
     clock = TrialClock(spawned_at_s)
     clock.phases.add("process_start", process_start_s)
+    session = Session(spec, clock, channel.progress)  # imports the strategies
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
-    session = Session(spec, clock, channel.progress)
     for line in sys.stdin:
         _serve(session, json.loads(line), channel)
     return 0

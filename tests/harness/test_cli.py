@@ -153,7 +153,7 @@ def test_profile_prints_ledger_findings_and_the_traces_place(tmp_path):
     ("arguments", "message"),
     [
         (["fused_adam"], "did you mean fused_adamw"),
-        (["channels_last"], "channels_last can't be profiled: no 4-D weights"),
+        (["channels_last"], "channels_last can't be profiled: DistilBertForQuestionAnswering has no 4-D weights"),
         (["--profile-steps", "400"], "schedule needs"),
     ],
 )
@@ -161,7 +161,7 @@ def test_profile_prints_ledger_findings_and_the_traces_place(tmp_path):
 def test_what_cannot_be_profiled_ends_in_one_line_and_status_2(arguments, message, tmp_path):
     done = speedproof("profile", "--preset", "smoke", "--quiet", *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert message in done.stderr.replace("the model has ", "")
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 

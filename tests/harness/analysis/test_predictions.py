@@ -76,13 +76,18 @@ def test_without_a_finding_no_gain_is_predicted(contender):
         ((1.01, 0.99, 1.03), True, "hardly anything of it came"),
         ((0.80, 0.75, 0.85), True, "hardly anything of it came"),
         ((1.05, 0.95, 1.15), False, "below the bound"),
-        ((1.02, None, None), True, "measured 1.02×, 29% below"),
+        ((1.02, None, None), False, "measured 1.02×, 29% below the bound; there is no interval to hold it against"),
     ],
 )
 def test_predictions_that_miss_are_called_out(contender, measured, missed, words):
     prediction = predict(contender("unpadded", *measured), FOUND, CELLS)
     assert prediction.missed is missed
     assert words in prediction.sentence
+
+
+def test_a_range_of_jobs_as_they_ran_is_no_interval(contender):
+    drifting = Estimate(estimate=2.0, low=1.9, high=2.1, kind="range")
+    assert not predict(replace(contender("unpadded"), job_speedup=drifting), FOUND, CELLS).missed
 
 
 def test_a_small_promise_is_not_missed_by_giving_nothing(contender):
