@@ -1,4 +1,4 @@
-"""The same recorded runs as the tests of the reports use."""
+"""The same recorded runs as the tests of the reports use, and traces written by hand."""
 
 from __future__ import annotations
 
@@ -16,8 +16,16 @@ from harness.storage import load_run
 
 @pytest.fixture(scope="session")
 def recorded() -> ModuleType:
-    path = Path(__file__).parents[2] / "reports" / "recorded_run.py"
-    spec = importlib.util.spec_from_file_location("recorded_run_for_analysis", path)
+    return _load(Path(__file__).parents[2] / "reports" / "recorded_run.py", "recorded_run_for_analysis")
+
+
+@pytest.fixture(scope="session")
+def trace_builder() -> ModuleType:
+    return _load(Path(__file__).with_name("trace_builder.py"), "trace_builder_for_analysis")
+
+
+def _load(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -117,7 +117,7 @@ def test_interrupted_run(make_run: Any, analysed: Any) -> None:
     assert contender(analysis, "fused_adamw+sdpa").state == "not_run"
     assert contender(analysis, "fused_adamw+sdpa").job_speedup is None
     assert contender(analysis, "baseline").profile is None
-    assert "4 of 14 planned trials have not been run" in analysis.notes[0]
+    assert "4 of 16 planned trials have not been run" in analysis.notes[0]
 
 
 def test_missing_baseline_gives_no_speedups(make_run: Any, analysed: Any) -> None:
