@@ -33,6 +33,7 @@ class Sdpa(Strategy):
     summary = "Attention in one scaled_dot_product_attention call"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
+    conflicts = ("fused_blocks", "unpadded")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Models must be written for it."""

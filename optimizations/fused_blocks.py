@@ -1,0 +1,199 @@
+"""Fused transformer blocks.
+
+What it changes: in each block of BERT and DistilBERT query, key and value come from one matrix product; softmax with
+dropout, bias with GELU, and bias with dropout, residual and norm are one C++ kernel each, forward and backward.
+Attention goes through the windows one by one and never looks at padded keys; dropout masks come from a hash and are
+made again for the backward pass. The kernels (`native/`) are built by the system's compiler for this processor when
+first used, and kept in a cache.
+Why it is faster: PyTorch takes 8 ns to draw one element of a dropout mask, the kernels less than 0.4; values cross
+memory once per kernel and not once per operator.
+When it is not: the matrix products stay what they were and are most of the step; a job of seconds does not earn the
+build back (about 3 s, cold). On CUDA, where `compile` fuses the same chains, it does not apply.
+What it does to the numbers: the same formulas, in float32 (in bfloat16 under autocast, residuals included); GELU stays
+the exact one; dropout draws other random numbers.
+Measured: not yet.
+Sources: Dao et al. 2022 (arXiv 2205.14135): masks made again, not kept; Cephes (S. Moshier): exp; lowbias32
+(C. Wellons): the hash; PyTorch documentation, "Extending torch.autograd".
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.errors import StrategyError
+from harness.registry import register
+from harness.strategy import Effect, Stage, Strategy, TrainSetup
+from optimizations.native.attention import Segment
+from optimizations.native.block import BlockLayers, lay_side_by_side, run_block
+from optimizations.native.kernels import load_library
+
+
+def distilbert_layers(block: Any) -> BlockLayers:
+    """Return the layers of a DistilBERT block; it has no dropout after attention."""
+    attention, ffn = block.attention, block.ffn
+    return BlockLayers(
+        query=attention.q_lin,
+        key=attention.k_lin,
+        value=attention.v_lin,
+        attention_dropout=attention.dropout,
+        attention_output=attention.out_lin,
+        attention_output_dropout=None,
+        attention_norm=block.sa_layer_norm,
+        inner=ffn.lin1,
+        outer=ffn.lin2,
+        outer_dropout=ffn.dropout,
+        outer_norm=block.output_layer_norm,
+        heads=attention.n_heads,
+    )
+
+
+def bert_layers(block: Any) -> BlockLayers:
+    """Return the layers of a BERT block."""
+    attention, attention_output = block.attention.self, block.attention.output
+    return BlockLayers(
+        query=attention.query,
+        key=attention.key,
+        value=attention.value,
+        attention_dropout=attention.dropout,
+        attention_output=attention_output.dense,
+        attention_output_dropout=attention_output.dropout,
+        attention_norm=attention_output.LayerNorm,
+        inner=block.intermediate.dense,
+        outer=block.output.dense,
+        outer_dropout=block.output.dropout,
+        outer_norm=block.output.LayerNorm,
+        heads=attention.num_attention_heads,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """The module that runs the blocks one after the other, and how to read a block."""
+
+    module: Any
+    layers_of: Callable[[Any], BlockLayers]
+
+
+def find_encoder(model: nn.Module) -> Encoder | None:
+    """Return the encoder of a BERT or DistilBERT, None for other models."""
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    base: Any = getattr(model, getattr(model, "base_model_prefix", ""), None)
+    if kind == "distilbert" and base is not None:
+        return Encoder(module=base.transformer, layers_of=distilbert_layers)
+    if kind == "bert" and base is not None and not model.config.is_decoder:  # type: ignore[union-attr]
+        return Encoder(module=base.encoder, layers_of=bert_layers)
+    return None
+
+
+def refuse_model(model: nn.Module) -> str | None:
+    """Return in words why the blocks of `model` can't be fused, or None."""
+    if find_encoder(model) is None:
+        return f"{type(model).__name__} is neither a BERT nor a DistilBERT encoder"
+    config: Any = model.config
+    activation = getattr(config, "activation", None) or getattr(config, "hidden_act", None)
+    if activation != "gelu":
+        return f"its kernels compute the exact GELU, the model's activation is {activation}"
+    types = {parameter.dtype for parameter in model.parameters()}
+    if types != {torch.float32}:
+        return f"its kernels take float32 weights, the model's are {', '.join(sorted(map(str, types)))}"
+    return None
+
+
+def refuse_machine() -> str | None:
+    """Return in words why the kernels can't be had on this machine, or None; builds them if need be."""
+    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    if on_x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX"):
+        return "its kernels need vector instructions (AVX2) that this processor lacks, or PyTorch does not use"
+    try:
+        load_library()
+    except StrategyError as error:
+        return str(error)
+    return None
+
+
+def segments_of_rows(count: int, length: int, mask: Tensor | None) -> list[Segment]:
+    """Return the segments of a padded batch (count, length).
+
+    `mask` is what transformers gives its blocks: (count, 1 or more, length, length), boolean or additive (0 where a key
+    is attended to), the same for every query. StrategyError if it hides more than padding on the right.
+    """
+    if mask is None:
+        keys = [length] * count
+    else:
+        attended = mask if mask.dtype == torch.bool else mask == 0
+        rows = attended[:, :1, :1]
+        lengths = rows.sum(-1, keepdim=True)
+        if not torch.equal(attended, (torch.arange(length) < lengths).expand_as(attended)):
+            raise StrategyError("fused_blocks needs windows that are padded on the right only", remedy="leave it out")
+        keys = lengths.flatten().tolist()
+    return [Segment(first=row * length, queries=length, keys=kept) for row, kept in enumerate(keys)]
+
+
+def segments_of_packed(cu_seqlens: Tensor) -> list[Segment]:
+    """Return the segments of a packed row: window i has the tokens cu_seqlens[i] to cu_seqlens[i + 1]."""
+    borders = cu_seqlens.tolist()
+    return [Segment(first=a, queries=b - a, keys=b - a) for a, b in itertools.pairwise(borders)]
+
+
+def fuse_blocks(model: nn.Module) -> int:
+    """Make every block of a BERT or DistilBERT run fused, in place; return how many there are."""
+    encoder = find_encoder(model)
+    if encoder is None:
+        raise StrategyError(f"{type(model).__name__} has no blocks that can be fused", remedy="use BERT or DistilBERT")
+    run_encoder = encoder.module.forward
+
+    def forward(hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+        cu_seqlens = kwargs.get("cu_seqlens")
+        if cu_seqlens is None:
+            segments = segments_of_rows(hidden_states.shape[0], hidden_states.shape[1], attention_mask)
+        else:
+            segments = segments_of_packed(cu_seqlens)
+        # The encoder hands to its blocks what it takes for the mask.
+        return run_encoder(hidden_states, segments, *args, **kwargs)
+
+    encoder.module.forward = forward
+    for block in encoder.module.layer:
+        _fuse_block(block, encoder.layers_of(block))
+    return len(encoder.module.layer)
+
+
+def _fuse_block(block: nn.Module, layers: BlockLayers) -> None:
+    lay_side_by_side((layers.query, layers.key, layers.value))
+
+    def forward(hidden_states: Tensor, segments: list[Segment], *_args: Any, **_kwargs: Any) -> Tensor:
+        return run_block(layers, hidden_states, segments)
+
+    block.forward = forward
+
+
+@register
+class FusedBlocks(Strategy):
+    """One QKV product; softmax+dropout, bias+GELU and bias+dropout+residual+norm in one C++ kernel each."""
+
+    name = "fused_blocks"
+    summary = "One QKV product; softmax, GELU, norm and dropout fused in C++ kernels"
+    effect = Effect.SAME_MATH
+    stage = Stage.MODEL
+
+    conflicts = ("compile", "sdpa")
+
+    def not_applicable(self, setup: TrainSetup) -> str | None:
+        """Only for BERT and DistilBERT in float32 on processors, and where the kernels can be built."""
+        if setup.device.type != "cpu":
+            return f"its kernels are written for processors, not for {setup.device.type}; there compile fuses the same"
+        return refuse_model(setup.model) or refuse_machine()
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        """Replace the forward passes of the blocks in place."""
+        count = fuse_blocks(setup.model)
+        built = load_library().build
+        when = "from the cache" if built.time_s is None else f"built in {built.time_s:.1f} s"
+        knob = f"{count} fused, C++ kernels by {built.compiler}, {when}"
+        return replace(setup, knobs={**setup.knobs, "blocks": knob})

@@ -1,0 +1,136 @@
+"""Build the C++ kernels for this processor with the system's compiler, once; later processes find them in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import StrategyError
+
+SOURCES = ("fused.cpp", "numeric.h")
+"""In this folder; the first one is compiled."""
+
+FLAGS = (
+    "-O3",
+    "-march=native",
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-fopenmp",
+    # Neither changes a result; without them loops with comparisons and square roots don't vectorise.
+    "-fno-math-errno",
+    "-fno-trapping-math",
+)
+
+TIMEOUT_S = 300.0
+"""A build takes seconds; this ends a compiler that hangs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A library that is ready to be loaded."""
+
+    path: Path
+    compiler: str
+    """First line of its version."""
+    time_s: float | None
+    """How long the compiler ran; None if the library was in the cache."""
+
+
+def find_compiler() -> str | None:
+    """Return the path of $CXX, g++, clang++ or c++, whichever is there first."""
+    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
+        path = shutil.which(name) if name else None
+        if path is not None:
+            return path
+    return None
+
+
+def cache_directory() -> Path:
+    """Return where built libraries are kept.
+
+    Beside torch.compile's cache if that one has a place of its own: whoever asks for a cold start gets one here too.
+    """
+    inductor = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if inductor:
+        return Path(inductor) / "native"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "speedproof" / "native"
+
+
+def build() -> Build:
+    """Return the library for this source, compiler and processor; StrategyError says why there is none."""
+    compiler = find_compiler()
+    if compiler is None:
+        raise StrategyError(
+            "the C++ kernels need a compiler (g++ or clang++), none is installed", remedy="install g++, or set CXX"
+        )
+    version = _first_line(_run([compiler, "--version"]).stdout) or compiler
+    path = cache_directory() / f"fused-{build_key(version)}.so"
+    if path.is_file():
+        return Build(path=path, compiler=version, time_s=None)
+    start_s = time.perf_counter()
+    compile_to(path, compiler)
+    return Build(path=path, compiler=version, time_s=time.perf_counter() - start_s)
+
+
+def build_key(compiler_version: str) -> str:
+    """Hash everything that the library depends on: `-march=native` makes it this processor's only."""
+    digest = hashlib.sha256()
+    for part in (compiler_version, " ".join(FLAGS), platform.machine(), instruction_sets()):
+        digest.update(part.encode() + b"\0")
+    for name in SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def instruction_sets() -> str:
+    """Return the processor's features as Linux lists them; elsewhere its name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+
+
+def compile_to(path: Path, compiler: str) -> None:
+    """Compile into `path`, complete or not at all; StrategyError with the compiler's first error."""
+    source = Path(__file__).with_name(SOURCES[0])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            output = Path(folder) / path.name
+            done = _run([compiler, *FLAGS, str(source), "-o", str(output)])
+            if done.returncode != 0 or not output.is_file():
+                raise StrategyError(
+                    f"{compiler} can't build the C++ kernels: {_first_error(done)}",
+                    remedy="set CXX to another compiler with OpenMP",
+                )
+            output.replace(path)
+    except OSError as error:
+        raise StrategyError(
+            f"the C++ kernels can't be kept in {path.parent}: {error}", remedy="set XDG_CACHE_HOME to a writable folder"
+        ) from error
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise StrategyError(f"{command[0]} does not run: {error}", remedy="set CXX to another compiler") from error
+
+
+def _first_error(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[0] if lines else f"exit status {done.returncode}")
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0].strip() if text.strip() else ""
