@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+OUT ?= runs/gpu-kit
+WHEELS ?= wheels
+KIT ?=
 
-.PHONY: demo test faults lint install clean help
+.PHONY: demo test faults gpu gpu-wheels lint install clean help
 
 help:
 	@echo "make demo   install into $(VENV), run the quick preset, print the table and the report's path"
 	@echo "make test   install into $(VENV), check style, types, imports, and run the tests"
 	@echo "make faults hold strategies that cheat or break against the verdict each must get, over three seeds"
+	@echo "make gpu    check and measure on this machine's CUDA device, without a network: OUT=folder WHEELS=folder KIT=options"
+	@echo "make gpu-wheels  fill WHEELS with what such a machine may lack (Python 3.12, Linux, x86-64)"
 	@echo "make clean  remove $(VENV) and what the tests left"
 
 demo: $(INSTALLED)
@@ -20,6 +25,13 @@ test: lint
 
 faults: $(INSTALLED)
 	$(BIN)/python tests/faults/suite.py --seeds 3
+
+# The GPU machine's own PyTorch and transformers are used; nothing is installed into it.
+gpu:
+	$(PYTHON) tests/gpu/kit.py --out $(OUT) --wheels $(WHEELS) $(KIT)
+
+gpu-wheels: $(INSTALLED)
+	$(BIN)/python tests/gpu/wheels.py $(WHEELS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,0 +1,92 @@
+"""What measures a GPU: NVML's sampler, conditions of a block, step clock, profiler and ledger."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from harness.analysis.ledger import build_ledger
+from harness.config import ProfileConfig
+from harness.measurement.clocks import make_step_clock
+from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.environment import gpu_uuid
+from harness.measurement.nvml import open_gpu
+from harness.measurement.profiling import profile_session, save_profile
+from harness.measurement.roof import measure_roof
+from harness.measurement.sampler import make_sampler
+
+
+def busy(cuda: torch.device, seconds: float) -> None:
+    """Multiply matrices for a while."""
+    matrix = torch.randn(4096, 4096, device=cuda)
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        for _ in range(20):
+            matrix = torch.tanh(matrix @ matrix)
+        torch.cuda.synchronize(cuda)
+
+
+def test_sampler_reads_power_memory_and_clocks_of_this_very_gpu(cuda):
+    with make_sampler(device_type="cuda", gpu_uuid=gpu_uuid(cuda), interval_s=0.1, root_pid=None) as sampler:
+        busy(cuda, 2.5)
+    assert sampler.source == "nvml", sampler.source_reason
+    samples = sampler.samples
+    assert len(samples) >= 10
+    assert max(sample.power_w or 0.0 for sample in samples) > 50.0
+    assert max(sample.gpu_utilisation_percent or 0.0 for sample in samples) > 50.0
+    assert max(sample.sm_clock_mhz or 0.0 for sample in samples) > 500.0
+    assert sampler.overhead_share < 0.05
+
+
+def test_conditions_of_a_block_see_clocks_of_both_workers(cuda):
+    gpu = open_gpu(gpu_uuid(cuda))
+    try:
+        watch = ConditionsWatch([], gpu)
+        for who in ("baseline", "contender"):
+            busy(cuda, 0.5)
+            watch.note_segment(who)
+        conditions, _ = watch.finish(allocator_retries=0)
+    finally:
+        gpu.close()
+    assert conditions.sm_clock_ratio is not None
+    assert 0.5 < conditions.sm_clock_ratio < 2.0
+
+
+def test_step_clock_agrees_with_the_host_over_synchronised_steps(cuda):
+    clock = make_step_clock(cuda)
+    clock.start()
+    start_s = time.perf_counter()
+    for _ in range(3):
+        busy(cuda, 0.2)
+        clock.mark()
+    measured_s, host_s = sum(clock.read()), time.perf_counter() - start_s
+    assert abs(measured_s - host_s) < 0.1 * host_s
+
+
+def test_ledger_of_a_gpu_trace_is_of_device_time_and_sums_up(cuda, tmp_path):
+    config = ProfileConfig(wait_steps=0, warmup_steps=1, active_steps=2)
+    matrix = torch.randn(4096, 4096, device=cuda)
+    with profile_session(config, cuda, {}) as session:
+        for _ in range(config.total_steps):
+            for _ in range(10):
+                matrix = torch.tanh(matrix @ matrix)
+            torch.cuda.synchronize(cuda)
+            session.step()
+    record = save_profile(session, tmp_path, "loop")
+    ledger = build_ledger(tmp_path / record.trace_file, unprofiled_step_ms=None, windows_per_step=None)
+    assert ledger.time_kind == "device"
+    total_ms = sum(row.profiled_ms for row in ledger.rows)
+    assert abs(total_ms - ledger.profiled_step_ms) < 1e-6 * ledger.profiled_step_ms + 1e-6
+    by_category = {row.category: row.profiled_ms for row in ledger.rows}
+    assert by_category["matmul"] > 0.5 * ledger.profiled_step_ms
+    assert by_category["other"] < 0.05 * ledger.profiled_step_ms
+
+
+def test_roof_is_measured_for_fp32_tf32_and_half_precision(cuda):
+    sizes = {"hidden_size": 768, "layers": 6, "heads": 12, "intermediate_size": 3072}
+    roof = measure_roof(cuda, sizes)
+    assert {"float32", "bfloat16"} <= set(roof.matmul_tflops)
+    assert roof.matmul_tflops["bfloat16"] > roof.matmul_tflops["float32"] > 0
+    assert roof.copy_gb_per_s is not None
+    assert roof.copy_gb_per_s > 0
