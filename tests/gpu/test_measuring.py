@@ -13,7 +13,7 @@ from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.environment import gpu_uuid
 from harness.measurement.nvml import open_gpu
 from harness.measurement.profiling import profile_session, save_profile
-from harness.measurement.roof import measure_roof
+from harness.measurement.roof import RoofSpec, measure_roof
 from harness.measurement.sampler import make_sampler
 
 
@@ -84,8 +84,7 @@ def test_ledger_of_a_gpu_trace_is_of_device_time_and_sums_up(cuda, tmp_path):
 
 
 def test_roof_is_measured_for_fp32_tf32_and_half_precision(cuda):
-    sizes = {"hidden_size": 768, "layers": 6, "heads": 12, "intermediate_size": 3072}
-    roof = measure_roof(cuda, sizes)
+    roof = measure_roof(RoofSpec(device="cuda", hidden_size=768, intermediate_size=3072))
     assert {"float32", "bfloat16"} <= set(roof.matmul_tflops)
     assert roof.matmul_tflops["bfloat16"] > roof.matmul_tflops["float32"] > 0
     assert roof.copy_gb_per_s is not None
