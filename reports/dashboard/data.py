@@ -85,11 +85,16 @@ def read_analysis(run: Path) -> dict[str, Any]:
         raise RecordError(f"{path} is missing", remedy=remedy) from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy=remedy) from None
-    contenders = data.get("contenders") if isinstance(data, dict) else None
-    named = [contender for contender in contenders or [] if isinstance(contender, dict) and contender.get("name")]
-    if not named or len(named) != len(contenders):
+    if not isinstance(data, dict) or not _holds_contenders(data):
         raise RecordError(f"{path} is damaged: it holds no contenders", remedy=remedy)
     return data
+
+
+def _holds_contenders(data: dict[str, Any]) -> bool:
+    contenders = data.get("contenders")
+    if not isinstance(contenders, list) or not contenders:
+        return False
+    return all(isinstance(contender, dict) and isinstance(contender.get("name"), str) for contender in contenders)
 
 
 def as_written_now(analysis: dict[str, Any]) -> Analysis | None:

@@ -110,15 +110,15 @@ function drawTable(run, profiled, view, place, status, show) {
   const shown = found.slice(0, MOST_ROWS);
   const what = (first.ledger ?? first.profile).time_kind === "device" ? "kernels" : "operators";
   const cut = found.length > shown.length ? `, the first ${MOST_ROWS} shown` : "";
-  status.textContent = `${count(found.length)} ${what}${cut}. Self time as the profiler saw it. ${partial([first, second])}`;
+  status.textContent = `${count(found.length)} ${what}${cut}. Self time as the profiler saw it. ${basis([first, second])}`;
   place.replaceChildren(kernelTable(columns, shown, { sorting, descending: view.descending, show }));
 }
 
-function partial(contenders) {
+/** Say what a step is here, and whose kernels are not all known. */
+function basis(contenders) {
   const names = [...new Set(contenders.filter((contender) => !known(contender.ledger)).map(({ name }) => name))];
-  return names.length
-    ? `Of ${names.join(" and ")} only the longest are known: there is no ledger, and steps are each contender’s own.`
-    : "";
+  if (!names.length) return "A step has the baseline’s size.";
+  return `Of ${names.join(" and ")} only the longest are known, because there is no ledger, and a step has its own size.`;
 }
 
 function matches(row, search) {
