@@ -10,27 +10,32 @@ from harness.analysis.model import Analysis, to_json
 from harness.analysis.sampling import TrialSamples, read_trial_samples
 from harness.errors import RecordError
 from harness.storage import ANALYSIS_FILE, LoadedRun, load_run, write_text_atomic
-from reports.figures import draw_figures, to_png, to_svg
-from reports.markdown import render_markdown
+from reports.figures.canvas import to_png, to_svg
+from reports.figures.gallery import draw_figures, draw_table_plots
+from reports.html import to_html
+from reports.markdown import FIGURE_FOLDER, to_markdown
+from reports.report import compose_report
 from reports.tensorboard import write_tensorboard
 
 REPORT_FILE = "report.md"
-FIGURE_FOLDER = "figures"
+PAGE_FILE = "report.html"
 TENSORBOARD_FOLDER = "tensorboard"
 
 
 def build_reports(run_directory: Path) -> Analysis:
-    """Read a run and write `analysis.json`, `report.md`, `figures/` and `tensorboard/` into it.
+    """Read a run and write `analysis.json`, `report.md`, `report.html`, `figures/` and `tensorboard/` into it.
 
     Unfinished runs and damaged trials give a report too; RecordError only if the run's head can't be read.
     """
     loaded = load_run(run_directory)
     analysis = analyse(loaded)
     write_text_atomic(run_directory / ANALYSIS_FILE, analysis_text(analysis))
-    samples = baseline_samples(loaded, analysis)
-    figures = draw_figures(analysis, samples)
-    write_figures(run_directory / FIGURE_FOLDER, {f"{name}.svg": to_svg(figure) for name, figure in figures.items()})
-    write_text_atomic(run_directory / REPORT_FILE, render_markdown(analysis, tuple(figures)))
+    figures = draw_figures(analysis, baseline_samples(loaded, analysis))
+    svgs = {name: to_svg(figure) for name, figure in (figures | draw_table_plots(analysis)).items()}
+    write_figures(run_directory / FIGURE_FOLDER, {f"{name}.svg": svg for name, svg in svgs.items()})
+    report = compose_report(analysis, svgs)
+    write_text_atomic(run_directory / REPORT_FILE, to_markdown(report))
+    write_text_atomic(run_directory / PAGE_FILE, to_html(report, svgs))
     images = {name: to_png(figure) for name, figure in figures.items()}
     write_tensorboard(run_directory / TENSORBOARD_FOLDER, analysis, loaded, images)
     return analysis

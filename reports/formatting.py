@@ -1,20 +1,20 @@
-"""Numbers, cells and tables as a report prints them."""
+"""Numbers and words as a report prints them, the same in every format."""
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Iterable, Sequence
+import math
 
 from harness.analysis.statistics import Difference, Estimate
 
 NOT_MEASURED = "not measured"
 NONE = "–"
-"""In rows where nothing at all was measured."""
+"""In cells where there is nothing to measure."""
 
-_MARKUP = re.compile(r"[\\*`\[\]~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 LONGEST_CELL = 300
 """Characters; longer texts (an error, say) are cut, and the log has the rest."""
+
+MOST_DIGITS = 3
+"""Decimals of a number whose interval would support more: nobody reads them."""
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -47,6 +47,20 @@ def measured(value: float | None, unit: str = "", digits: int = 3) -> str:
     return f"{significant(value, digits)} {unit}".rstrip()
 
 
+def supported_digits(low: float, high: float, least: int = 0) -> int:
+    """Return how many decimals an interval supports: half its width is at least one and a half units of the last one.
+
+    1.30 to 1.33 supports two (1.31), 1.1 to 1.6 one (1.3); so rounding moves a number by a third of the half width at
+    most. Never fewer than `least` or more than `MOST_DIGITS`.
+    """
+    half = (high - low) / 2.0
+    if half <= 0.0:
+        return max(least, 2)
+    # The small term: 1.33 − 1.30 is a little more or less than 0.03 in binary.
+    digits = math.ceil(-math.log10(half / 1.5) - 1e-9)
+    return min(MOST_DIGITS, max(least, digits))
+
+
 def seconds(value_s: float | None) -> str:
     """Return seconds with as many decimals as help, so that a column of them lines up."""
     if value_s is None:
@@ -65,9 +79,26 @@ def duration(value_s: float | None) -> str:
     return f"{value_s:.0f} s ({int(value_s + 0.5) // 60} min {int(value_s + 0.5) % 60} s)"
 
 
+def milliseconds(value_ms: float | None, *, sign: bool = False) -> str:
+    """Return milliseconds as a bare number, about three digits of it; `sign` for differences."""
+    if value_ms is None:
+        return NOT_MEASURED
+    size = abs(value_ms)
+    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
+    return signed(value_ms, digits) if sign else decimal(value_ms, digits)
+
+
 def count(value: float) -> str:
     """Return a whole number with its thousands apart."""
     return f"{value:,.0f}"
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a large number with a prefix of the SI: 2.66e14 FLOP is 266 TFLOP."""
+    for power, prefix in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{significant(value / 10**power)} {prefix}{unit}"
+    return f"{significant(value)} {unit}"
 
 
 def times(value: float) -> str:
@@ -75,14 +106,31 @@ def times(value: float) -> str:
     return f"{value:.2f}×" if value < 9.995 else f"{value:.1f}×"
 
 
+def ratio(estimate: float, low: float | None, high: float | None, *, ranges: bool = True) -> str:
+    """Return a ratio rounded to what its interval supports, with the interval: 1.42× (1.38 to 1.47)."""
+    if low is None or high is None:
+        return times(estimate)
+    digits = supported_digits(low, high, least=0 if estimate >= 9.95 else 1)
+    text = f"{estimate:.{digits}f}×"
+    return f"{text} ({low:.{digits}f} to {high:.{digits}f})" if ranges else text
+
+
 def speedup(estimate: Estimate | None, *, ranges: bool = True) -> str:
-    """Return a speedup with its range: 1.42× (1.38 to 1.47)."""
+    """Return a speedup with its interval or range."""
     if estimate is None:
         return NOT_MEASURED
-    if not ranges or estimate.low is None or estimate.high is None:
-        return times(estimate.estimate)
-    low, high = (times(value).removesuffix("×") for value in (estimate.low, estimate.high))
-    return f"{times(estimate.estimate)} ({low} to {high})"
+    return ratio(estimate.estimate, estimate.low, estimate.high, ranges=ranges)
+
+
+def points(difference: float, low: float | None, high: float | None, between: str = " ({})") -> str:
+    """Return a difference in points, rounded to what its interval supports, and the interval: +0.4 (−0.2 to +1.0).
+
+    Never without a decimal: margins are stated in tenths of a point, and an end near 0 must keep its sign.
+    """
+    if low is None or high is None:
+        return signed(difference)
+    digits = supported_digits(low, high, least=1)
+    return signed(difference, digits) + between.format(f"{signed(low, digits)} to {signed(high, digits)}")
 
 
 def quality(difference: Difference | None, *, alone: bool = False, ranges: bool = True) -> str:
@@ -94,10 +142,8 @@ def quality(difference: Difference | None, *, alone: bool = False, ranges: bool 
         if not ranges or difference.contender_low is None or difference.contender_high is None:
             return value
         return f"{value} ({decimal(difference.contender_low)} to {decimal(difference.contender_high)})"
-    text = signed(difference.difference)
-    if ranges and difference.low is not None and difference.high is not None:
-        text += f"; {signed(difference.low)} to {signed(difference.high)}"
-    return f"{value} ({text})"
+    between = "; {}" if ranges else ""
+    return f"{value} ({points(difference.difference, difference.low, difference.high, between)})"
 
 
 def percent(share: float) -> str:
@@ -108,6 +154,13 @@ def percent(share: float) -> str:
     if 0 < value < 0.05:
         return "<0.1 %"
     return f"{decimal(value, 0 if abs(value) >= 9.95 else 1)} %"
+
+
+def memory(memory_gib: float | None) -> str:
+    """Return memory so that a column of it lines up."""
+    if memory_gib is None:
+        return NOT_MEASURED
+    return f"{memory_gib:.{1 if memory_gib >= 9.995 else 2}f} GiB"
 
 
 def energy(energy_j: float | None) -> str:
@@ -123,35 +176,6 @@ def one_line(text: str, longest: int = LONGEST_CELL) -> str:
     return flat if len(flat) <= longest else flat[: longest - 1].rstrip() + "…"
 
 
-def plain(text: str) -> str:
-    """Return foreign text so that Markdown shows it as it is, in a table cell too."""
-    escaped = html.escape(one_line(text), quote=False)
-    return _MARKUP.sub(lambda match: "\\" + match.group(), escaped).replace("|", "&#124;")
-
-
-def code(text: str) -> str:
-    """Return the text as code, in a table cell too."""
-    flat = one_line(text)
-    return f"<code>{plain(flat)}</code>" if "|" in flat or "`" in flat else f"`{flat}`"
-
-
-def fenced(text: str, language: str) -> str:
-    """Return the text as a block of code that it can't break out of."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
 def full_stop(text: str) -> str:
     """Return the text, ended with a full stop if it has no end of its own."""
     return text if text.endswith((".", "…", "!", "?")) else f"{text}."
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], align: str = "l") -> str:
-    """Return a Markdown table; `align` has an l or r for each column, missing ones are r.
-
-    Cells must have gone through `plain` or `code` if others wrote them.
-    """
-    rule = ["---:" if side == "r" else ":---" for side in align.ljust(len(headers), "r")]
-    lines = [list(headers), rule, *[list(row) for row in rows]]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

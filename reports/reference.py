@@ -39,11 +39,14 @@ def differences(config: dict[str, Any]) -> list[str]:
     ]
 
 
+NOT_COMPARABLE = "Not comparable with this run"
+
+
 def comparability(config: dict[str, Any]) -> str:
     """Say plainly whether our numbers can be held against the published ones."""
     other = differences(config)
     if other:
-        return f"**Not comparable with this run** ({'; '.join(other)}): the published columns are for orientation only."
+        return f"{NOT_COMPARABLE} ({'; '.join(other)}): the published numbers are for orientation only."
     return (
         "Model, data and epochs of this run are the same. The reference states neither its hardware nor its batch size "
         "and window length, so EM and F1 may be compared with care, and times only as an order of magnitude."

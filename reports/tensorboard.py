@@ -16,9 +16,15 @@ from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.analysis.statistics import Estimate
 from harness.records import TrialRecord
 from harness.storage import LoadedRun, LoadedTrial
-from reports import sections
+from reports.document import Block, Bullets, Headline
 from reports.events import EventWriter
-from reports.verdicts import result_sentence
+from reports.markdown import blocks
+from reports.sections.overview import reason_lines, verdict_table
+from reports.sections.select import measured_contenders
+from reports.sections.setup import setting_table
+from reports.sections.where_time_goes import phase_table
+from reports.sections.work import work_table
+from reports.verdicts import result_text
 
 METRICS = {
     "result/job_speedup": "job speedup",
@@ -46,7 +52,7 @@ def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, image
 
 def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
     started_s = _epoch_seconds(analysis.run.started)
-    measured = sections.measured_contenders(analysis)
+    measured = measured_contenders(analysis)
     parameters = {contender.name: session_parameters(measured, contender) for contender in measured}
     with EventWriter(folder, started_s) as writer:
         writer.experiment(_domains(list(parameters.values())), METRICS)
@@ -147,14 +153,15 @@ def _write_epochs(writer: EventWriter, job: LoadedTrial, started_s: float) -> No
 
 
 def _texts(analysis: Analysis) -> dict[str, str]:
-    contenders = sections.measured_contenders(analysis)
-    verdicts = f"**{result_sentence(analysis)}**\n\n{sections.verdict_table(analysis)}"
-    reasons = sections.reason_lines(analysis)
-    texts = {"report/1_result": "\n\n".join([verdicts, *reasons]), "report/2_run": sections.setting_table(analysis)}
-    if contenders:
-        texts["report/3_phases"] = sections.phase_table(contenders)
-        texts["report/4_work"] = sections.work_table(contenders)
-    return texts
+    contenders = measured_contenders(analysis)
+    reasons = Bullets(items=tuple(reason_lines(analysis)))
+    texts: dict[str, tuple[Block, ...]] = {
+        "report/1_result": (Headline(text=result_text(analysis)), *verdict_table(analysis), reasons),
+        "report/2_run": setting_table(analysis),
+        "report/3_phases": phase_table(contenders),
+        "report/4_work": work_table(contenders),
+    }
+    return {tag: blocks(content) for tag, content in texts.items() if content}
 
 
 def _png_size(png: bytes) -> tuple[int, int]:

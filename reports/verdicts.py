@@ -1,4 +1,4 @@
-"""The table of verdicts and the one sentence above it, for Markdown, TensorBoard and the console alike."""
+"""The table of verdicts and the one sentence above it, for every report and the console alike."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.analysis.model import Analysis, ContenderAnalysis
-from reports.formatting import NONE, energy, measured, quality, signed, speedup, times
+from reports.document import Text, code, joined, spans
+from reports.formatting import NONE, energy, memory, points, quality, ratio, speedup, supported_digits
 
 HEADERS = ("Strategy", "Verdict", "Job speedup", "Step speedup", "EM", "F1", "Peak memory", "Energy")
+"""Of `VerdictRow.cells`."""
 
 STATES = {"measured": "measured", "not_applicable": "NOT_APPLICABLE", "failed": "FAILED", "not_run": "not run"}
+
+SAME_UPDATES = "same updates"
+"""Quality holds because the strategy makes the reference's updates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +26,14 @@ class VerdictRow:
     verdict: str
     job_speedup: str
     step_speedup: str
+    quality: str
     em: str
     f1: str
     peak_memory: str
     energy: str
 
     def cells(self) -> tuple[str, ...]:
-        """Return the values below `HEADERS`."""
+        """Return the values below `HEADERS`, which leave quality in words to the report: a console is narrow."""
         return (
             self.name, self.verdict, self.job_speedup, self.step_speedup, self.em, self.f1, self.peak_memory,
             self.energy,
@@ -43,16 +49,17 @@ def verdict_row(contender: ContenderAnalysis, *, ranges: bool = True) -> Verdict
     """Return one row; a contender without a single whole job has no numbers."""
     if not contender.seeds:
         return VerdictRow(name=contender.name, verdict=verdict_words(contender), job_speedup=NONE, step_speedup=NONE,
-                          em=NONE, f1=NONE, peak_memory=NONE, energy=NONE)  # fmt: skip
+                          quality=NONE, em=NONE, f1=NONE, peak_memory=NONE, energy=NONE)  # fmt: skip
     alone = contender.is_baseline
     return VerdictRow(
         name=contender.name,
         verdict=verdict_words(contender),
         job_speedup=speedup(contender.job_speedup, ranges=ranges),
         step_speedup=speedup(contender.step_speedup, ranges=ranges),
+        quality=quality_words(contender),
         em=quality(contender.em, alone=alone, ranges=ranges),
         f1=quality(contender.f1, alone=alone, ranges=ranges),
-        peak_memory=measured(contender.peak_memory_gib, "GiB"),
+        peak_memory=memory(contender.peak_memory_gib),
         energy=energy(contender.energy_j),
     )
 
@@ -70,22 +77,40 @@ def is_peer(contender: ContenderAnalysis) -> bool:
     return any(part.is_peer for part in contender.strategies)
 
 
-def accepted_strategies(analysis: Analysis) -> list[ContenderAnalysis]:
-    """Return the accepted contenders, peers left out."""
-    return [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not is_peer(other)]
+def quality_words(contender: ContenderAnalysis) -> str:
+    """Say in a word or two whether quality is shown to hold: a part of what the verdict rests on."""
+    if contender.is_baseline:
+        return NONE
+    if contender.verdict == "REJECTED":
+        return "rejected"
+    if _makes_same_updates(contender):
+        return SAME_UPDATES
+    return "holds" if contender.verdict == "ACCEPTED" else "open"
+
+
+def _makes_same_updates(contender: ContenderAnalysis) -> bool:
+    same_math = bool(contender.strategies) and all(part.effect == "SAME_MATH" for part in contender.strategies)
+    return same_math and contender.equivalence is not None and contender.equivalence.holds
 
 
 def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
-    """Return the accepted contender with the best job speedup."""
-    return max(accepted_strategies(analysis), key=_job_speedup, default=None)
+    """Return the accepted contender with the best job speedup, peers left out."""
+    accepted = [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not is_peer(other)]
+    return max(accepted, key=job_speedup_or_0, default=None)
 
 
-def _job_speedup(contender: ContenderAnalysis) -> float:
+def job_speedup_or_0(contender: ContenderAnalysis) -> float:
+    """Return the job speedup to order contenders by; what was not measured comes last."""
     return 0.0 if contender.job_speedup is None else contender.job_speedup.estimate
 
 
-def result_sentence(analysis: Analysis, code: Callable[[str], str] = "`{}`".format) -> str:
-    """Say in a sentence or two what came out; `code` marks names up."""
+def result_sentence(analysis: Analysis, mark: Callable[[str], str] = "`{}`".format) -> str:
+    """Say in one sentence what to switch on, and why, as plain text; `mark` marks names up."""
+    return "".join(mark(span.text) if span.kind == "code" else span.text for span in spans(result_text(analysis)))
+
+
+def result_text(analysis: Analysis) -> Text:
+    """Say in one sentence what to switch on, and why."""
     if not analysis.baseline_contender.seeds:
         return "No speedups: there is no whole baseline job to compare with."
     contenders = analysis.contenders[1:]
@@ -93,47 +118,47 @@ def result_sentence(analysis: Analysis, code: Callable[[str], str] = "`{}`".form
         return "Only the baseline was measured: no contender ended a whole fine-tuning."
     best = best_accepted(analysis)
     if best is None:
-        return f"Nothing is accepted. {_tally(analysis, code)}"
-    step = "" if best.step_speedup is None else f", its steps {times(best.step_speedup.estimate)}"
-    judged = sum(not is_peer(contender) for contender in contenders)
-    accepted = len(accepted_strategies(analysis))
+        strategies = sum(not is_peer(contender) for contender in contenders)
+        return (f"Switch on nothing: {_none_of(strategies)} is accepted (", _tally(analysis), ").")
     return (
-        f"{accepted} of {judged} accepted. Best: {code(best.name)}, job {_interval(best)}{step}, "
-        f"{_quality_words(best)}. {_tally(analysis, code, leave_out='ACCEPTED')}".rstrip()
-    )
+        "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{_step_words(best)}; quality holds: "
+        f"{_kept_words(best)}.",
+    )  # fmt: skip
 
 
-def _interval(contender: ContenderAnalysis) -> str:
+def _none_of(count: int) -> str:
+    return f"none of {count} contenders" if count != 1 else "no contender"
+
+
+def _job_words(contender: ContenderAnalysis) -> str:
     estimate = contender.job_speedup
-    if estimate is None:
-        return "not measured"
-    if estimate.low is None or estimate.high is None:
-        return times(estimate.estimate)
-    return f"{times(estimate.estimate)} ({estimate.low:.2f} to {estimate.high:.2f} with 95 % confidence)"
+    fast = f"{speedup(estimate, ranges=False)} as fast"
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return fast
+    digits = supported_digits(estimate.low, estimate.high, least=1)
+    return f"{fast} (95 % interval {estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
 
 
-def _quality_words(contender: ContenderAnalysis) -> str:
-    if contender.equivalence is not None and contender.equivalence.holds and _same_math(contender):
-        return "quality holds by equivalence"
-    if contender.f1 is None or contender.f1.difference is None:
-        return "F1 not measured"
-    change = signed(contender.f1.difference)
-    if contender.f1.low is None or contender.f1.high is None:
-        return f"F1 {change} points"
-    return f"F1 {change} points ({signed(contender.f1.low)} to {signed(contender.f1.high)})"
+def _step_words(contender: ContenderAnalysis) -> str:
+    return "" if contender.step_speedup is None else f", its steps {speedup(contender.step_speedup, ranges=False)}"
 
 
-def _same_math(contender: ContenderAnalysis) -> bool:
-    return bool(contender.strategies) and all(part.effect == "SAME_MATH" for part in contender.strategies)
+def _kept_words(contender: ContenderAnalysis) -> str:
+    """Say how quality is known to hold."""
+    if _makes_same_updates(contender):
+        return "it makes the same updates"
+    f1 = contender.f1
+    if f1 is None or f1.difference is None:
+        return "EM and F1 are within the margin"
+    return f"F1 changes by {points(f1.difference, f1.low, f1.high)} points"
 
 
-def _tally(analysis: Analysis, code: Callable[[str], str], leave_out: str = "") -> str:
-    """Return the other verdicts with the contenders that got them."""
-    groups: dict[str, list[str]] = {}
+def _tally(analysis: Analysis) -> Text:
+    """Return the verdicts with the contenders that got them."""
+    groups: dict[str, list[Text]] = {}
     for contender in analysis.contenders[1:]:
         groups.setdefault(verdict_words(contender), []).append(code(contender.name))
-    parts = [f"{verdict}: {', '.join(names)}" for verdict, names in groups.items() if verdict != leave_out]
-    return f"{'; '.join(parts)}." if parts else ""
+    return joined([(f"{verdict}: ", joined(names)) for verdict, names in groups.items()], "; ")
 
 
 def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
@@ -163,10 +188,10 @@ def _noise_words(analysis: Analysis) -> str:
     floor = analysis.noise_floor
     if floor is None:
         return "The baseline was not timed against itself (A/A), so there is no noise floor and no verdict on speed."
-    ratio = floor.ratio
+    aa = floor.ratio
     return (
-        f"Noise floor: the baseline against itself (A/A) came out at {ratio.estimate:.3f}× ({ratio.low:.3f} to "
-        f"{ratio.high:.3f}); no step speedup within ±{100 * floor.floor:.1f} % is claimed."
+        f"Noise floor: the baseline against itself (A/A) came out at {ratio(aa.estimate, aa.low, aa.high)}; no step "
+        f"speedup within ±{100 * floor.floor:.1f} % is claimed."
     )
 
 

@@ -6,32 +6,21 @@ epoch: no clock, no chance.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from harness.config import PRESETS, RunConfig, SpeedConfig
-from harness.evidence import (
-    BlockKind,
-    BlockRecord,
-    Conditions,
-    EquivalenceRecord,
-    EvaluationCheckRecord,
-    FootprintRecord,
-    SpeedRecord,
-    TensorError,
-)
+from harness.evidence import EvaluationCheckRecord
 from harness.measurement.samples import GpuSample, HostSample, Sample, write_samples_csv
 from harness.records import (
     EpochRecord,
     ExamplePrediction,
-    KernelRow,
     MemoryRecord,
-    ProfileRecord,
     QualityRecord,
-    RunRecord,
     SamplingRecord,
     StepRecord,
     StrategyRecord,
@@ -40,7 +29,6 @@ from harness.records import (
 )
 from harness.storage import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
 
-EPOCHS, STEPS_PER_EPOCH, BATCH = 3, 8, 16
 QUESTIONS = 250
 TRAINING_START_S = 1_700_000_010.0
 FACTORS = {"baseline": 1.0, "amp_bf16": 1.6, "fused_adamw+sdpa": 1.25}
@@ -56,92 +44,55 @@ STRATEGIES = {
 }
 
 
-def record_run(directory: Path, *, seeds: int = 2, gpu: bool = False) -> Path:
-    """Write a whole run: baseline, two measured contenders, one not applicable, one failed, one profiled baseline."""
-    contenders = (*list(FACTORS)[1:], "channels_last", "compile")
-    base = PRESETS["quick"]
-    # Spelled out, so that tuning the preset leaves the golden report as it is.
-    data = replace(
-        base.data, train_size=256, validation_size=64, generator_mean_tokens=56, max_length=96, doc_stride=32
-    )
-    profile = replace(base.profile, active_steps=3)
-    training = replace(base.training, epochs=EPOCHS, batch_size=BATCH, eval_batch_size=32)
-    config = replace(
-        base,
-        contenders=contenders,
-        seeds=seeds,
-        data=data,
-        profile=profile,
-        training=training,
-        speed=SpeedConfig(),
-    )
+def load_by_path(path: Path) -> ModuleType:
+    """Load a module of the tests, which are no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+beside = load_by_path(Path(__file__).with_name("recorded_beside.py"))
+head = load_by_path(Path(__file__).with_name("recorded_head.py"))
+EPOCHS, STEPS_PER_EPOCH, BATCH = head.EPOCHS, head.STEPS_PER_EPOCH, head.BATCH
+
+
+def record_run(
+    directory: Path, *, seeds: int = 2, gpu: bool = False, failed: bool = True, untrained_f1: float = 4.2
+) -> Path:
+    """Write a whole run: baseline, two measured contenders, one not applicable, one that failed."""
+    contenders = (*list(FACTORS)[1:], "channels_last", *(("compile",) if failed else ()))
+    config = head.make_config(contenders, seeds)
     names = ["baseline", *contenders]
     folders = [f"trials/{name}/{seed}" for seed in range(seeds) for name in names]
-    folders += [*(f"trials/{name}/speed" for name in FACTORS), "trials/baseline/profile"]
-    write_json(directory / RUN_FILE, run_record(config, tuple(folders), gpu=gpu))
+    folders += [f"trials/{name}/{kind}" for kind in ("speed", "profile") for name in FACTORS]
+    write_json(directory / RUN_FILE, head.run_record(config, tuple(folders), gpu=gpu))
     for seed in range(seeds):
         for name in FACTORS:
-            record_job(directory, name, seed, gpu=gpu)
+            record_job(directory, name, seed, gpu=gpu, untrained_f1=untrained_f1)
         record_outcome(directory, "channels_last", seed, "not_applicable", NOT_APPLICABLE_REASON)
-        record_outcome(directory, "compile", seed, "failed", FAILED_REASON)
-    for name in FACTORS:
-        record_speed(directory, name)
-    record_profile(directory, gpu=gpu)
+        if failed:
+            record_outcome(directory, "compile", seed, "failed", FAILED_REASON)
+    for name, factor in FACTORS.items():
+        beside.record_speed(directory, name, factor)
+        beside.record_profile(directory, name, factor, head.environment(gpu=gpu), gpu=gpu)
     return directory
 
 
-def run_record(config: RunConfig, folders: tuple[str, ...], *, gpu: bool) -> RunRecord:
-    """Return the head of the run."""
-    return RunRecord(
-        name="quick-recorded",
-        started="2026-01-02T03:04:05+00:00",
-        config=config,
-        command="speedproof run amp_bf16 fused_adamw+sdpa channels_last compile --seeds 2",
-        environment=environment(gpu=gpu),
-        data={
-            "source": "generator",
-            "train_questions": 120,
-            "validation_questions": 40,
-            "train_windows": 128,
-            "validation_windows": 44,
-            "mean_useful_tokens": 71.5,
-            "max_useful_tokens": 96,
-            "padding_share": 0.2552,
-            "tokenizer": "of bundled",
-            "windows_from_cache": True,
-        },
-        trials=folders,
-    )
-
-
-def environment(*, gpu: bool) -> dict[str, Any]:
-    """Return hardware and versions."""
-    return {
-        "device": "cuda:0" if gpu else "cpu",
-        "device_name": "NVIDIA H200" if gpu else "A Processor (R) 3000 @ 2.0GHz",
-        "gpu": {"name": "NVIDIA H200", "memory_gib": 139.8} if gpu else None,
-        "cpu": "A Processor (R) 3000 @ 2.0GHz",
-        "cpu_cores": 2,
-        "memory_gib": 15.6,
-        "torch_threads": 2,
-        "cpu_capability": "AVX2",
-        "platform": "Linux 6.1 x86_64",
-        "python": "3.11.7",
-        "packages": {"torch": "2.13.0", "transformers": "5.23.0", "nvidia-ml-py": None},
-        "variables": {"OMP_NUM_THREADS": "2"},
-    }
-
-
-def record_job(directory: Path, name: str, seed: int, *, gpu: bool = False) -> None:
+def record_job(directory: Path, name: str, seed: int, *, gpu: bool, untrained_f1: float) -> None:
     """Write one whole fine-tuning with its steps, samples and predictions."""
     folder = directory / "trials" / name / str(seed)
     factor = FACTORS[name] * (1.0 + 0.02 * seed)
     steps = make_steps(name, factor, seed)
     write_steps(folder, steps)
-    record = job_record(name, seed, factor, steps, "gpu.csv" if gpu else "host.csv", gpu=gpu)
+    record = job_record(name, seed, factor, steps, gpu=gpu)
+    if name == "baseline" and seed == 0:
+        record = replace(record, untrained=QualityRecord(em=0.0, f1=untrained_f1))
     predictions = {epoch.epoch: make_predictions(epoch) for epoch in record.epochs}
     if record.untrained is not None:
-        predictions[0] = [ExamplePrediction(id=f"q{i}", text="", em=0.0, f1=0.042) for i in range(QUESTIONS)]
+        predictions[0] = [
+            ExamplePrediction(id=f"q{i}", text="", em=0.0, f1=untrained_f1 / 100) for i in range(QUESTIONS)
+        ]
     write_predictions(folder, predictions)
     write_samples_csv(folder / ("gpu.csv" if gpu else "host.csv"), make_samples(gpu=gpu))
     write_json(folder / TRIAL_FILE, record)
@@ -178,7 +129,7 @@ def make_steps(name: str, factor: float, seed: int) -> list[StepRecord]:
     ]
 
 
-def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], file: str, *, gpu: bool) -> TrialRecord:
+def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], *, gpu: bool) -> TrialRecord:
     """Return the record of a whole fine-tuning."""
     training_s = sum(step.time_s for step in steps)
     phases_s = {
@@ -204,11 +155,10 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], fil
         status="done",
         strategies=parts,
         knobs={"forward dtype": "bfloat16 autocast" if name == "amp_bf16" else "float32", "batch size": str(BATCH)},
-        environment=environment(gpu=gpu),
+        environment=head.environment(gpu=gpu),
         phases_s=phases_s,
         job_time_s=sum(phases_s.values()),
         clock_error_s=-0.0003,
-        untrained=QualityRecord(em=0.0, f1=4.2) if name == "baseline" and seed == 0 else None,
         evaluation_check=None
         if name == "baseline"
         else EvaluationCheckRecord(windows=64, error=1e-6, dtype="bfloat16" if name == "amp_bf16" else "float32"),
@@ -218,7 +168,7 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], fil
         sampling=SamplingRecord(
             source="nvml" if gpu else "psutil",
             source_reason=None if gpu else "no NVIDIA driver was found",
-            file=file,
+            file="gpu.csv" if gpu else "host.csv",
             ticks=40,
             errors=0,
             overhead_share=0.0042,
@@ -294,98 +244,10 @@ def make_samples(*, gpu: bool) -> list[Sample]:
     ]
 
 
-def record_speed(directory: Path, name: str) -> None:
-    """Write the timed blocks of a contender beside the live baseline; of the baseline: A/A."""
-    training = [make_block("training", number, FACTORS[name]) for number in range(1, 7)]
-    spoilt = replace(training[1], contamination=("other processes used 0.90 processor cores",))
-    training = [training[0], spoilt, replace(training[1], attempt=2), *training[2:]]
-    evaluation = [make_block("evaluation", number, 1.0 + 0.2 * (FACTORS[name] - 1.0)) for number in range(1, 4)]
-    record = TrialRecord(
-        contender=name,
-        kind="speed",
-        seed=0,
-        status="done",
-        speed=SpeedRecord(
-            blocks=tuple(training + evaluation), stopped="the interval was narrower than ±1.0%", settle_s=0.01
-        ),
-        equivalence=make_equivalence("bfloat16" if name == "amp_bf16" else "float32"),
-        footprint=make_footprint(name),
-    )
-    write_json(directory / "trials" / name / "speed" / TRIAL_FILE, record)
-
-
-def make_block(kind: BlockKind, number: int, factor: float) -> BlockRecord:
-    """Return a block whose ratio is `factor` but for some thousandths, under a steady drift."""
-    noise = 1.0 + 0.003 * ((number * 7) % 5 - 2)
-    baseline_s, contender_s = 0.8 * noise, 0.8 / factor
-    return BlockRecord(
-        kind=kind,
-        number=number,
-        attempt=1,
-        first="baseline" if number % 2 else "contender",
-        windows=32,
-        baseline_s=(baseline_s, baseline_s * 1.03),
-        contender_s=(contender_s * 1.01, contender_s * 1.02),
-        work={"lost_updates": (0, 0), "useful_tokens": (2288, 2288), "token_id_sum": (10_000_000, 10_000_000)},
-        conditions=Conditions(foreign_cpu_cores=0.02, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.9),
-    )
-
-
-def make_equivalence(dtype: str) -> EquivalenceRecord:
-    """Return updates that are off by rounding."""
-    error = 0.02 if dtype == "bfloat16" else 2e-6
-    return EquivalenceRecord(
-        dtype=dtype,
-        windows=24,
-        losses=(4.18, 4.12, 4.10),
-        losses_reference=(4.18, 4.12, 4.10),
-        gradient_norms=(2.0, 1.9, 1.8),
-        gradient_norms_reference=(2.0, 1.9, 1.8),
-        cosine=0.9999,
-        worst=(TensorError(name="encoder.layer.0.output.dense.weight", gradient=error, update=2 * error),),
-    )
-
-
-def make_footprint(name: str) -> FootprintRecord:
-    """Return footprints that differ in their operators."""
-    operators = {'aten::addmm [["float"],[[8,64]]]': 40}
-    changed = {} if name == "baseline" else {f"aten::{name.replace('+', '_')} []": 6}
-    return FootprintRecord(
-        training=operators | changed,
-        evaluation=operators,
-        parameters_sha256="cd" * 32,
-        host_code={"collate": "harness.data.batching.collate#0123456789ab"},
-        flags={"threads": "2"},
-    )
-
-
 def record_outcome(directory: Path, name: str, seed: int, status: Any, reason: str) -> None:
     """Write a trial that did not run to its end."""
     record = TrialRecord(contender=name, kind="job", seed=seed, status=status, reason=reason)
     write_json(directory / "trials" / name / str(seed) / TRIAL_FILE, record)
-
-
-def record_profile(directory: Path, *, gpu: bool) -> None:
-    """Write the baseline's profiled run. On a GPU each second is there twice: by operator and by kernel."""
-    device = 0.3 if gpu else None
-    rows = [
-        KernelRow(name="aten::addmm", calls=120, self_device_time_s=device, self_cpu_time_s=0.9),
-        KernelRow(name="ProfilerStep*", calls=3, self_device_time_s=0.0 if gpu else None, self_cpu_time_s=0.1),
-        KernelRow(name="aten::where<a|b>", calls=30, self_device_time_s=0.0 if gpu else None, self_cpu_time_s=0.5),
-    ]
-    if gpu:
-        rows += [
-            KernelRow(name="void gemm<float, 4>(float*)", calls=120, self_device_time_s=0.3, self_cpu_time_s=0.0),
-            KernelRow(name="ProfilerStep*", calls=3, self_device_time_s=1.2, self_cpu_time_s=0.0),
-            KernelRow(name="Memcpy HtoD", calls=6, self_device_time_s=0.1, self_cpu_time_s=0.0),
-        ]
-    profile = ProfileRecord(
-        active_steps=3, trace_file="trace/baseline.pt.trace.json.gz", active_time_s=1.65, kernels=tuple(rows)
-    )
-    record = TrialRecord(
-        contender="baseline", kind="profile", seed=0, status="done", environment=environment(gpu=gpu), profile=profile
-    )
-    write_json(directory / "trials" / "baseline" / "profile" / TRIAL_FILE, record)
 
 
 def edit_trial(directory: Path, trial: str, change: Callable[[dict[str, Any]], None]) -> None:

@@ -9,54 +9,88 @@ from typing import Any
 
 import matplotlib
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from harness.analysis.analyse import analyse
 from harness.storage import load_run
 from reports.build import baseline_samples
-from reports.figures import draw_figures, to_png, to_svg
+from reports.figures.canvas import SMALL, to_png, to_svg
+from reports.figures.gallery import draw_figures, draw_table_plots
 
-ALL = {"speedup", "phases", "epochs", "samples"}
+ALL = {"speedup", "phases", "ledger", "waterfall", "epochs", "wall_clock", "samples", "roofline"}
 
 
-def svgs(run: Path, analysed: Any) -> dict[str, str]:
+def draw(run: Path, analysed: Any) -> dict[str, Figure]:
     analysis = analysed(run)
-    figures = draw_figures(analysis, baseline_samples(load_run(run), analysis))
-    return {name: to_svg(figure) for name, figure in figures.items()}
+    return draw_figures(analysis, baseline_samples(load_run(run), analysis))
 
 
-@pytest.mark.parametrize("gpu", [False, True])
-def test_figures_are_deterministic(make_run: Any, analysed: Any, gpu: bool) -> None:
-    first, second = (svgs(make_run(name, gpu=gpu), analysed) for name in ("a", "b"))
-    assert set(first) == ALL
-    assert first == second
-    for svg in first.values():
+@pytest.fixture(scope="module")
+def figures(built_run: Path) -> dict[str, Figure]:
+    """The figures of a run on a GPU."""
+    return draw(built_run, lambda run: analyse(load_run(run)))
+
+
+def test_figures_are_deterministic(built_run: Path, figures: dict[str, Figure]) -> None:
+    before = dict(matplotlib.rcParams)
+    assert set(figures) == ALL
+    for name, figure in figures.items():
+        svg = to_svg(figure)
+        assert svg == (built_run / "figures" / f"{name}.svg").read_text(encoding="utf-8")
         assert ElementTree.fromstring(svg).tag.endswith("svg")
         assert "<dc:date>" not in svg
         assert "fill: #ffffff" in svg
         assert "<text" not in svg
-
-
-def test_drawing_leaves_global_settings_alone(make_run: Any, analysed: Any) -> None:
-    before = dict(matplotlib.rcParams)
-    svgs(make_run(), analysed)
     assert dict(matplotlib.rcParams) == before
 
 
-def test_pngs_are_images(make_run: Any, analysed: Any) -> None:
-    run = make_run(seeds=1)
-    analysis = analysed(run)
-    figures = draw_figures(analysis, baseline_samples(load_run(run), analysis))
-    assert all(to_png(figure).startswith(b"\x89PNG") for figure in figures.values())
+def test_nothing_is_written_too_small(figures: dict[str, Figure]) -> None:
+    for name, figure in figures.items():
+        for text in figure.findobj(Text):
+            assert text.get_fontsize() >= SMALL, (name, text.get_text())
+
+
+def test_panels_of_the_timeline(figures: dict[str, Figure], make_run: Any, analysed: Any) -> None:
+    gpu = [axis.get_ylabel() for axis in figures["samples"].axes]
+    assert gpu == ["utilisation (%)", "power (W)", "memory (GiB)", "clocks (MHz)"]
+    host = [axis.get_ylabel() for axis in draw(make_run(seeds=1), analysed)["samples"].axes]
+    assert host == ["CPU (% of one core)", "memory (GiB)", "load average"]
+
+
+def test_speedups_show_intervals_and_the_noise_floor(
+    figures: dict[str, Figure], built_run: Path, analysed: Any
+) -> None:
+    (axis,) = figures["speedup"].axes
+    job = analysed(built_run).contenders[1].job
+    bands = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axis.patches]
+    assert bands[0] == pytest.approx((1 / (1 + job.floor), 1 + job.floor))
+    whiskers = [tuple(line.get_xdata()) for line in axis.lines]
+    assert (job.ratio.low, job.ratio.high) in whiskers
+
+
+def test_small_plots_share_one_axis(built_run: Path, analysed: Any) -> None:
+    plots = draw_table_plots(analysed(built_run))
+    assert set(plots) == {"speedup-baseline", "speedup-amp_bf16", "speedup-fused_adamw+sdpa"}
+    assert len({plot.axes[0].get_xlim() for plot in plots.values()}) == 1
+
+
+def test_both_formats_are_drawn_from_one_layout(figures: dict[str, Figure]) -> None:
+    svg = to_svg(figures["phases"])
+    assert to_png(figures["phases"]).startswith(b"\x89PNG")
+    assert to_svg(figures["phases"]) == svg
 
 
 def test_empty_figures_are_left_out(make_run: Any, analysed: Any) -> None:
-    run = make_run()
+    run = make_run(seeds=1)
     shutil.rmtree(run / "trials/baseline")
-    assert set(svgs(run, analysed)) == {"phases", "epochs"}
+    assert set(draw(run, analysed)) == {"phases", "epochs", "wall_clock", "ledger"}
     shutil.rmtree(run / "trials")
-    assert svgs(run, analysed) == {}
+    assert draw(run, analysed) == {}
+    assert draw_table_plots(analysed(run)) == {}
 
 
 def test_damaged_samples_are_no_figure(make_run: Any, analysed: Any) -> None:
     run = make_run(seeds=1)
     (run / "trials/baseline/0/host.csv").unlink()
-    assert set(svgs(run, analysed)) == ALL - {"samples"}
+    assert set(draw(run, analysed)) == ALL - {"samples"}

@@ -10,7 +10,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 
-from reports.build import build_reports
+from harness.analysis.analyse import analyse
+from harness.storage import load_run
+from reports.tensorboard import write_tensorboard
 
 
 def read(folder: Path) -> EventAccumulator:
@@ -23,11 +25,14 @@ def points(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in read(folder).Scalars(tag)]
 
 
+def write(run: Path) -> None:
+    loaded = load_run(run)
+    write_tensorboard(run / "tensorboard", analyse(loaded), loaded, images={})
+
+
 @pytest.fixture
-def folder(make_run: Any) -> Path:
-    run = make_run()
-    build_reports(run)
-    return run / "tensorboard"
+def folder(built_run: Path) -> Path:
+    return built_run / "tensorboard"
 
 
 def test_scalars_of_each_seed(folder: Path, recorded: Any) -> None:
@@ -69,7 +74,7 @@ def test_hyperparameter_table(folder: Path) -> None:
 def test_texts_and_images(folder: Path) -> None:
     report = read(folder / "report")
     text = report.Tensors("report/1_result")[0].tensor_proto.string_val[0].decode()
-    assert "| `amp_bf16` | ACCEPTED |" in text
+    assert "| `amp_bf16` | **ACCEPTED** |" in text
     width, height, png = report.Tensors("figures/phases")[0].tensor_proto.string_val
     assert (int(width), png[:4]) == (800, b"\x89PNG")
     assert int(height) > 100
@@ -77,10 +82,10 @@ def test_texts_and_images(folder: Path) -> None:
 
 def test_building_again_replaces_the_events(make_run: Any) -> None:
     run = make_run(seeds=1)
-    build_reports(run)
+    write(run)
     first = {path.relative_to(run): path.read_bytes() for path in (run / "tensorboard").rglob("*") if path.is_file()}
     (run / "tensorboard" / "stale").mkdir()
-    build_reports(run)
+    write(run)
     second = {path.relative_to(run): path.read_bytes() for path in (run / "tensorboard").rglob("*") if path.is_file()}
     assert first == second
     assert not (run / "tensorboard" / "stale").exists()
@@ -92,6 +97,6 @@ def test_values_that_are_not_finite_are_left_out(make_run: Any, recorded: Any) -
     path = run / "trials/amp_bf16/0/steps.jsonl"
     first, rest = path.read_text(encoding="utf-8").split("\n", 1)
     path.write_text(first.replace('"gradient_norm": 1.0', '"gradient_norm": Infinity') + "\n" + rest, encoding="utf-8")
-    build_reports(run)
+    write(run)
     steps = [step for step, _ in points(run / "tensorboard/amp_bf16", "train/gradient_norm")]
     assert steps == list(range(2, recorded.EPOCHS * recorded.STEPS_PER_EPOCH + 1))

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from harness.analysis.model import Analysis
-from reports.sections import card_table
+from reports.document import plain_text
+from reports.sections.select import best_explained
+from reports.sections.setup import card_table
 from reports.verdicts import best_accepted, result_sentence, verdict_rows
 
 
@@ -23,8 +27,12 @@ def accept(analysis: Analysis, *names: str, peer: str | None = None) -> Analysis
     return replace(analysis, contenders=contenders)
 
 
-def test_a_peer_is_shown_but_never_recommended(make_run: Any, analysed: Any) -> None:
-    measured = analysed(make_run())
+@pytest.fixture
+def measured(make_run: Any, analysed: Any) -> Analysis:
+    return analysed(make_run())
+
+
+def test_a_peer_is_shown_but_never_recommended(measured: Analysis) -> None:
     fastest = best_accepted(accept(measured, "amp_bf16", "fused_adamw+sdpa"))
     assert fastest is not None
     other = ({"amp_bf16", "fused_adamw+sdpa"} - {fastest.name}).pop()
@@ -32,13 +40,27 @@ def test_a_peer_is_shown_but_never_recommended(make_run: Any, analysed: Any) -> 
     best = best_accepted(analysis)
     assert best is not None
     assert best.name == other
-    sentence = result_sentence(analysis)
-    assert sentence.startswith(f"1 of {len(analysis.contenders) - 2} accepted. Best: `{other}`")
-    assert f"ACCEPTED (peer): `{fastest.name}`" in sentence
+    assert result_sentence(analysis).startswith(f"Switch on `{other}`:")
     assert {row.name: row.verdict for row in verdict_rows(analysis)}[fastest.name] == "ACCEPTED (peer)"
-    assert "(peer)" in card_table(analysis)
+    (table,) = card_table(analysis)
+    assert "(peer)" in "".join(plain_text(cell) for row in table.rows for cell in row)
+    assert best_explained(analysis).name == other
 
 
-def test_a_peer_alone_recommends_nothing(make_run: Any, analysed: Any) -> None:
-    analysis = accept(analysed(make_run()), "amp_bf16", peer="amp_bf16")
-    assert result_sentence(analysis).startswith("Nothing is accepted.")
+def test_a_peer_alone_recommends_nothing(measured: Analysis) -> None:
+    analysis = accept(measured, "amp_bf16", peer="amp_bf16")
+    assert result_sentence(analysis).startswith("Switch on nothing: none of 3 contenders is accepted (ACCEPTED (peer):")
+
+
+def test_quality_is_said_to_hold_only_where_it_was_shown(measured: Analysis) -> None:
+    words = {row.name: row.quality for row in verdict_rows(measured)}
+    assert words["amp_bf16"] == "holds"
+    assert words["fused_adamw+sdpa"] == "same updates"
+    undecided = replace(measured, contenders=tuple(replace(c, verdict="INCONCLUSIVE") for c in measured.contenders))
+    assert {row.name: row.quality for row in verdict_rows(undecided)}["amp_bf16"] == "open"
+    rejected = replace(measured, contenders=tuple(replace(c, verdict="REJECTED") for c in measured.contenders))
+    assert {row.name: row.quality for row in verdict_rows(rejected)}["fused_adamw+sdpa"] == "rejected"
+
+
+def test_names_can_be_marked_up(measured: Analysis) -> None:
+    assert result_sentence(measured, str).startswith("Switch on amp_bf16:")

@@ -1,0 +1,85 @@
+"""What all figures share: size, style, colours, and how they are saved.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart (Okabe and Ito 2008, "Color Universal Design").
+Ink, grid and paper have colours of their own, which no data has, so that a page can exchange them for its own.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A6D3B", "#F0E442")
+MARKERS = "osD^vPX*"
+INK, MUTED, GRID, PAPER = "#1f2328", "#6e7681", "#d8dee4", "#ffffff"
+
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "speedproof",
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": "auto",
+    "hatch.color": MUTED,
+    "hatch.linewidth": 0.6,
+}
+WIDTH_IN = 8.0
+"""768 pixels in a browser: GitHub's width."""
+
+SMALL = 8.0
+"""Points; nothing is written smaller."""
+
+
+def new_figure(height_in: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure that lays itself out, and its axes row by row."""
+    figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, [axis for row in axes for axis in row]
+
+
+def label(name: str, longest: int = 32) -> str:
+    """Return a contender's name, cut where it is too long for an axis."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def name_rows(axis: Axes, names: list[str]) -> None:
+    """Write one name beside each row, the first one on top."""
+    axis.set_yticks(range(len(names)), [label(name) for name in names])
+    axis.tick_params(axis="y", length=0)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def to_svg(figure: Figure) -> str:
+    """Return the figure as SVG without date and program."""
+    return _save(figure, "svg", {"Date": None, "Creator": None}).decode("utf-8")
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as PNG."""
+    return _save(figure, "png", {"Software": None})
+
+
+def _save(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=kind, dpi=100, metadata=metadata)
+    # Laid out once: the other format needs no second pass.
+    figure.set_layout_engine("none")
+    return buffer.getvalue()

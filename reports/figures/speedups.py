@@ -1,0 +1,144 @@
+"""Dot-and-whisker plots of speedups with their noise floor: one for all contenders, and a small one for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.statistics import Estimate
+from reports.figures.canvas import COLOURS, GRID, INK, MUTED, SMALL, name_rows, new_figure
+from reports.formatting import speedup
+
+VERDICT_COLOURS = {"ACCEPTED": "#009E73", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
+"""Of the small plots; every other verdict is grey."""
+
+TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0,
+         30.0, 50.0, 100.0)  # fmt: skip
+MOST_TICKS = 8
+BAND_HEIGHT = 0.26
+
+
+def draw_speedups(analysis: Analysis) -> Figure | None:
+    """Draw job and step speedup of each contender with their intervals and noise floor; None if there is none."""
+    shown = [c for c in analysis.contenders if not c.is_baseline and (c.job_speedup or c.step_speedup)]
+    if not shown:
+        return None
+    figure, (axis,) = new_figure(1.2 + 0.55 * len(shown))
+    step_floor = None if analysis.noise_floor is None else analysis.noise_floor.floor
+    for row, contender in enumerate(shown):
+        job_floor = None if contender.job is None else contender.job.floor
+        _band(axis, row - 0.17, job_floor)
+        _band(axis, row + 0.17, step_floor)
+        _whisker(axis, row - 0.17, contender.job_speedup, COLOURS[0], "o", "job" if row == 0 else None)
+        _whisker(axis, row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)" if row == 0 else None)
+    name_rows(axis, [contender.name for contender in shown])
+    low, high = speedup_limits(shown)
+    _log_axis(axis, low, high * 1.12)
+    axis.set_xlabel("speedup: baseline time ÷ contender time (logarithmic; grey: within the noise floor)")
+    figure.legend(loc="outside upper right", ncols=2, frameon=False)
+    return figure
+
+
+def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
+    """Draw one small plot per contender with a job speedup, all on one axis; the baseline's is A/A."""
+    shown = [c for c in analysis.contenders if not c.is_baseline and c.job_speedup is not None]
+    if not shown:
+        return {}
+    limits = speedup_limits(shown)
+    plots = {c.name: _row_plot(c.job_speedup, _verdict_colour(c), _floor(c), limits) for c in shown}
+    if analysis.noise_floor is None:
+        return plots
+    ratio = analysis.noise_floor.ratio
+    again = Estimate(estimate=ratio.estimate, low=ratio.low, high=ratio.high, kind="interval")
+    return {analysis.baseline: _row_plot(again, MUTED, analysis.noise_floor.floor, limits), **plots}
+
+
+def _verdict_colour(contender: ContenderAnalysis) -> str:
+    return VERDICT_COLOURS.get(contender.verdict or "", MUTED)
+
+
+def _floor(contender: ContenderAnalysis) -> float | None:
+    return None if contender.job is None else contender.job.floor
+
+
+def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=(1.7, 0.24))
+    figure.patch.set_alpha(0.0)
+    FigureCanvasAgg(figure)
+    axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axis.axis("off")
+    axis.set_xscale("log")
+    axis.set_xlim(*limits)
+    axis.set_ylim(0.5, -0.5)
+    if floor is not None:
+        axis.axvspan(1.0 / (1.0 + floor), 1.0 + floor, color=GRID, linewidth=0)
+    axis.axvline(1.0, color=MUTED, linewidth=0.8)
+    _whisker(axis, 0.0, estimate, colour, "o", None, annotate=False)
+    return figure
+
+
+def speedup_limits(shown: Sequence[ContenderAnalysis]) -> tuple[float, float]:
+    """Return the ends of the axis: all intervals and 1, with some room."""
+    ends = [end for c in shown for end in (*interval_ends(c.job_speedup), *interval_ends(c.step_speedup))]
+    low, high = min(ends), max(ends)
+    room = max(1.03, (high / low) ** 0.08)
+    return low / room, high * room
+
+
+def interval_ends(estimate: Estimate | None) -> list[float]:
+    """Return everything of an estimate that must be on the axis, and 1."""
+    if estimate is None:
+        return [1.0]
+    ends = [value for value in (estimate.estimate, estimate.low, estimate.high) if value is not None]
+    return [1.0, *(value for value in ends if value > 0 and math.isfinite(value))]
+
+
+def _band(axis: Axes, y: float, floor: float | None) -> None:
+    if floor is None:
+        return
+    left, right = 1.0 / (1.0 + floor), 1.0 + floor
+    axis.add_patch(Rectangle((left, y - BAND_HEIGHT / 2), right - left, BAND_HEIGHT, color=GRID, linewidth=0))
+
+
+def _whisker(
+    axis: Axes,
+    y: float,
+    estimate: Estimate | None,
+    colour: str,
+    marker: str,
+    legend: str | None,
+    *,
+    annotate: bool = True,
+) -> None:
+    if estimate is None:
+        return
+    if estimate.low is not None and estimate.high is not None:
+        axis.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
+    axis.plot([estimate.estimate], [y], marker=marker, color=colour, linestyle="none", markersize=6, label=legend)
+    if annotate:
+        right = max(interval_ends(estimate)[1:])
+        axis.annotate(speedup(estimate, ranges=False), (right, y), xytext=(7, 0), textcoords="offset points",
+                      va="center", fontsize=SMALL)  # fmt: skip
+
+
+def _log_axis(axis: Axes, low: float, high: float) -> None:
+    axis.set_xscale("log")
+    axis.set_xlim(low, high)
+    inside = [tick for tick in TICKS if low <= tick <= high]
+    every = math.ceil(len(inside) / MOST_TICKS)
+    # 1 stays a tick whichever others are left out.
+    start = inside.index(1.0) % every
+    ticks = inside[start::every]
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
+    axis.axvline(1.0, color=INK, linewidth=0.9, linestyle="--")
+    axis.grid(axis="x", linewidth=0.6)
+    axis.set_axisbelow(True)

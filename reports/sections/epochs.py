@@ -1,0 +1,97 @@
+"""Epoch by epoch beside the published reference, and the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Literal
+
+from harness.analysis.model import Analysis, ContenderAnalysis
+from reports import reference
+from reports.document import Block, Section, Table, Text, contender_name, emphasis, figure, paragraph, strong, table
+from reports.formatting import NONE, NOT_MEASURED, decimal, duration, seconds
+from reports.sections.select import measured_contenders
+
+Measure = Literal["train_time_s", "train_loss", "em", "f1"]
+
+MEASURES: tuple[tuple[Measure, str, int], ...] = (
+    ("train_time_s", "training", 1),
+    ("train_loss", "loss", 2),
+    ("em", "EM", 3),
+    ("f1", "F1", 4),
+)
+"""Field of an epoch, its name in the table, its column in the published reference."""
+
+
+def epochs_section(analysis: Analysis) -> Section:
+    """Return the per-epoch table beside the published reference."""
+    contenders = measured_contenders(analysis)
+    about = paragraph(f"Published reference: {reference.WHAT}. ", _comparability(analysis), _mean_note(analysis))
+    rows = epoch_table(contenders)
+    nothing = (paragraph("No whole fine-tuning ended, so there are no epochs to show."),)
+    return Section(title="Epoch by epoch", blocks=(about, *(rows or nothing)))
+
+
+def _comparability(analysis: Analysis) -> Text:
+    words = reference.comparability(analysis.run.config)
+    if not words.startswith(reference.NOT_COMPARABLE):
+        return words
+    return (strong(reference.NOT_COMPARABLE), words.removeprefix(reference.NOT_COMPARABLE))
+
+
+def _mean_note(analysis: Analysis) -> str:
+    return f" Each number is the mean over {analysis.seeds} seeds." if analysis.seeds > 1 else ""
+
+
+def epoch_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+    """Return training time, loss, EM and F1 of every epoch, the contenders side by side."""
+    numbers = sorted({epoch.epoch for contender in contenders for epoch in contender.epochs})
+    if not contenders:
+        return ()
+    headers = ("Epoch", emphasis("published"), *(contender_name(contender.name) for contender in contenders))
+    rows: list[Sequence[Text]] = []
+    for name, words, column in MEASURES:
+        rows += [
+            (f"{words}, epoch {number}", _published(number, column), *(_cell(c, number, name) for c in contenders))
+            for number in numbers
+        ]
+        if name == "train_time_s":
+            rows.append(_all_epochs(contenders))
+    rows.append(
+        (strong("whole job"), duration(reference.TOTAL_S), *(strong(duration(c.job_time_s)) for c in contenders))
+    )
+    return table(headers, rows)
+
+
+def _published(number: int, column: int) -> str:
+    """Return the reference's value as it was published."""
+    row = next((row for row in reference.EPOCHS if row[0] == number), None)
+    if row is None:
+        return NONE
+    formats = {1: "{:g} s", 2: "{:.2f}", 3: "{:.1f}", 4: "{:.2f}"}
+    return formats[column].format(row[column])
+
+
+def _cell(contender: ContenderAnalysis, number: int, name: Measure) -> str:
+    epoch = next((epoch for epoch in contender.epochs if epoch.epoch == number), None)
+    if epoch is None:
+        return NONE
+    value: float | None = getattr(epoch, name)
+    if name == "train_time_s":
+        return seconds(value)
+    return NOT_MEASURED if value is None else decimal(value, 3 if name == "train_loss" else 1)
+
+
+def _all_epochs(contenders: Sequence[ContenderAnalysis]) -> Sequence[Text]:
+    published = f"{sum(row[1] for row in reference.EPOCHS):g} s ({len(reference.EPOCHS)} epochs)"
+    return ("training, all epochs", published, *(seconds(contender.train_time_s) for contender in contenders))
+
+
+def curves_section(analysis: Analysis, drawn: Container[str]) -> Section | None:
+    """Return loss, EM and F1 as curves; None where none was drawn."""
+    blocks = tuple(_curves(drawn))
+    return Section(title="Loss, EM and F1", blocks=blocks) if blocks else None
+
+
+def _curves(drawn: Container[str]) -> Iterator[Block]:
+    yield from figure("epochs", "Training loss, EM and F1 by epoch, the published reference dashed", drawn)
+    yield from figure("wall_clock", "EM and F1 against the time since the start of the job, as the jobs ran", drawn)

@@ -1,0 +1,121 @@
+"""The evidence on quality: did the baseline learn, equivalence, non-inferiority, and what each strategy changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.noninferiority import NonInferiority
+from harness.analysis.sameness import Equivalence
+from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
+from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
+from reports.sections.select import measured_contenders
+
+CHANGES = "What runs differently from the baseline"
+
+
+def quality_section(analysis: Analysis) -> Section:
+    """Return what the judgement of quality rests on."""
+    contenders = measured_contenders(analysis)
+    changes = bullets(change_lines(contenders))
+    blocks: list[Block] = [paragraph(learning_note(analysis)), *quality_table(contenders)]
+    certification = certification_note(analysis)
+    if certification:
+        blocks.append(paragraph(certification))
+    if changes:
+        what = paragraph("Operators with their dtypes and shapes, weights' layout, host code, settings:")
+        blocks.append(Section(title=CHANGES, blocks=(what, *changes), folded=True))
+    return Section(title="The evidence on quality", blocks=tuple(blocks))
+
+
+def quality_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+    """Return each contender's equivalence and non-inferiority."""
+    rows = []
+    for contender in contenders:
+        if contender.is_baseline or (contender.quality is None and contender.equivalence is None):
+            continue
+        em = f1 = None
+        if contender.quality is not None:
+            em, f1 = contender.quality.em, contender.quality.f1
+        rows.append(
+            (
+                contender_name(contender.name),
+                _equivalence(contender.equivalence),
+                _non_inferiority(em),
+                _non_inferiority(f1),
+                _detectable(em, f1),
+            )
+        )
+    headers = ("Strategy", "Equivalence of updates", "EM, points", "F1, points", "Smallest loss certifiable, points")
+    return table(headers, rows, "lllll")
+
+
+def _equivalence(check: Equivalence | None) -> Text:
+    if check is None:
+        return "not checked"
+    if check.problem is not None:
+        return f"does not hold: {one_line(check.problem)}"
+    if check.worst is None or check.worst.gradient is None:
+        return "holds; no gradients were kept"
+    return (
+        f"holds: gradients off by {check.worst.gradient:.1g} at most, {check.tolerance:.0e} allowed in ",
+        code(check.dtype),
+    )
+
+
+def _non_inferiority(value: NonInferiority | None) -> str:
+    if value is None:
+        return NOT_MEASURED
+    return (
+        f"{points(value.difference, value.low, value.high)}, at worst {signed(value.bound)} (margin {value.margin:g})"
+    )
+
+
+def _detectable(em: NonInferiority | None, f1: NonInferiority | None) -> str:
+    if em is None or f1 is None:
+        return NONE
+    return f"EM {em.detectable_loss:.1f}, F1 {f1.detectable_loss:.1f}"
+
+
+def change_lines(contenders: Sequence[ContenderAnalysis]) -> Iterator[Text]:
+    """Yield what each contender changed of what runs."""
+    for contender in contenders:
+        if contender.footprint is not None:
+            what = "; ".join(one_line(aspect) for aspect in contender.footprint.aspects) or "nothing"
+            yield code(contender.name), f": {what}."
+
+
+def certification_note(analysis: Analysis) -> str:
+    """Say what a run of this size can certify, and what not."""
+    measured = [contender.quality for contender in analysis.contenders if contender.quality is not None]
+    if not measured:
+        return ""
+    em, f1 = measured[0].em, measured[0].f1
+    smallest = min(quality.f1.detectable_loss for quality in measured)
+    questions = max((quality.f1.examples_needed or 0 for quality in measured), default=0)
+    margin = f"{f1.margin:g} point{'' if f1.margin == 1 else 's'}"
+    needed = f" Certifying {margin} of F1 needs up to about {questions:,} questions with as many seeds." \
+        if questions > f1.examples else ""  # fmt: skip
+    one = " One seed says nothing of what another would give, so EM and F1 alone can accept nothing." \
+        if analysis.seeds < 2 else ""  # fmt: skip
+    return (
+        f"This run has {em.examples} validation questions and {em.seeds} seed{'s' if em.seeds > 1 else ''}. With 80 % "
+        f"power it could certify a loss of F1 below {smallest:.1f} points at best, if nothing is really lost."
+        f"{needed}{one} Strategies that claim the same mathematics don't need it: they are held against the fp32 "
+        "reference, tensor by tensor."
+    )
+
+
+def learning_note(analysis: Analysis) -> Text:
+    """Say whether the baseline learned, without which the gate of quality is vacuous."""
+    learning = analysis.learning
+    if learning is None:
+        return "Whether the baseline learned was not measured: the untrained model was not scored."
+    trend = "" if learning.last_epoch_f1 is None else f"; the last epoch changed it by {signed(learning.last_epoch_f1)}"
+    gate: Text = (strong("vacuous"), ": EM and F1 can say nothing") if learning.vacuous else "meaningful"
+    return (
+        f"The baseline gained {signed(learning.gain_f1)} points of F1 over the untrained model (at least "
+        f"{signed(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
+        gate,
+        ".",
+    )

@@ -1,0 +1,100 @@
+"""The evidence on speed: timed segments, the job put together from its parts, one-time costs."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+
+from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.paired import Ratio
+from harness.analysis.speed import WarmUp
+from harness.analysis.time_to_quality import TimeToF1
+from reports.document import Section, Table, Text, code, contender_name, figure, paragraph, table
+from reports.formatting import NONE, NOT_MEASURED, count, milliseconds, ratio, seconds, speedup, times
+from reports.sections.select import measured_contenders
+
+HOW = (
+    "Segments of training and of evaluation over the same samples, alternated between each contender and a baseline "
+    "process that stays alive (ABBA), timed by the parent's clock. A spoilt block (the machine was busy, throttled, "
+    "swapping) does not count and is measured again. The job from its parts decides: it is the baseline's job with "
+    "training and evaluation at these ratios and with the contender's own warm-up. The jobs as they ran, one after the "
+    "other, hold the drift of the machine too."
+)
+
+
+def speed_section(analysis: Analysis, drawn: Container[str]) -> Section:
+    """Return how speed was timed and what came out."""
+    contenders = measured_contenders(analysis)
+    segments = segment_table(contenders)
+    if not segments:
+        nothing = paragraph("No segments were timed beside a live baseline, so there is no verdict on speed.")
+        return Section(title="The evidence on speed", blocks=(nothing,))
+    caption = "Job and step speedup of each contender; line: 95 % interval, grey band: noise floor"
+    return Section(
+        title="The evidence on speed",
+        blocks=(
+            paragraph(HOW),
+            *figure("speedup", caption, drawn),
+            *segments,
+            *warm_up_table(contenders),
+        ),
+    )
+
+
+def segment_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+    """Return the timed segments of each contender; the baseline's row is A/A."""
+    headers = ("Strategy", "Steps", "Evaluation", "Blocks", "Job from its parts", "Jobs as they ran")
+    return table(headers, (_segment_row(contender) for contender in contenders if contender.speed is not None))
+
+
+def _segment_row(contender: ContenderAnalysis) -> Iterator[Text]:
+    evidence, job = contender.speed, contender.job
+    if evidence is None:
+        return
+    repeated = f", {evidence.repeats} repeated" if evidence.repeats else ""
+    yield (code(contender.name), " again (A/A)") if contender.is_baseline else contender_name(contender.name)
+    yield _ratio(evidence.training)
+    yield _ratio(evidence.evaluation)
+    yield f"{evidence.blocks}{repeated}, {evidence.spoilt} spoilt"
+    yield NONE if job is None else _ratio(job.ratio)
+    yield NONE if job is None or job.as_run is None else speedup(job.as_run)
+
+
+def _ratio(value: Ratio | None) -> str:
+    return NOT_MEASURED if value is None else ratio(value.estimate, value.low, value.high)
+
+
+def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+    """Return one-time costs and when they are earned back."""
+    headers = ("Strategy", "Warm-up", "with a warm cache", "Saved per step", "Break-even", "Time to the baseline's F1")
+    rows = (
+        (
+            contender_name(contender.name),
+            seconds(cost.cold_s) + (" (cold cache)" if cost.compiles else ""),
+            seconds(cost.warm_s) if cost.warm_s is not None else (NOT_MEASURED if cost.compiles else NONE),
+            NONE if cost.saved_per_step_s is None else f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms",
+            _break_even(cost),
+            _time_to_f1(contender.time_to_f1),
+        )
+        for contender, cost in ((contender, contender.warm_up) for contender in contenders)
+        if cost is not None
+    )
+    return table(headers, rows)
+
+
+def _break_even(cost: WarmUp) -> str:
+    if cost.saved_per_step_s is None:
+        return NONE
+    if cost.break_even_steps is None:
+        return "never"
+    if cost.break_even_steps < 1:
+        return "at once"
+    warm = "" if cost.break_even_steps_warm is None else f"; warm {count(cost.break_even_steps_warm)} steps"
+    return f"{count(cost.break_even_steps)} steps ({cost.break_even_epochs:.1f} epochs){warm}"
+
+
+def _time_to_f1(time: TimeToF1 | None) -> str:
+    if time is None:
+        return NONE
+    if time.contender_s is None:
+        return "not reached"
+    return f"{seconds(time.contender_s)}" + (f" ({times(time.speedup)})" if time.speedup is not None else "")
