@@ -1,0 +1,147 @@
+"""Training windows that live on the device.
+
+What it changes: all training windows are laid out once and copied to the device; each batch is then gathered there, by
+the window numbers of the epoch's plan, which go over in one copy. Batches are what the collate function in use makes:
+padded to one length, padded to the longest window, or packed.
+Why it is faster: no Python loop fills a batch in each step, and on GPUs no step waits for a copy: a copy from pageable
+memory waits until the kernels before it are done. Predicted from the loader's share of a step before measuring: 1.00 on
+processors, a step's speedup not measured; measured there is the loading of 16 windows padded to 384 alone, 0.49 to 0.96
+ms against 0.05 to 0.18 ms (three runs each, one core). GPU: not measured.
+When it is not: where the step is long and the loader's share small; very large data sets, since a window of 384 takes
+6 to 9 KiB of device memory (SQuAD's 88,500 training windows at most 0.8 GiB), or 24 bytes a token if packed.
+What it does to the numbers: nothing: the same tokens in the same order.
+Sources: PyTorch CUDA semantics, "Use pinned memory buffers"; Karpathy's nanoGPT keeps tokens in one array likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.errors import StrategyError
+from harness.registry import register
+from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidentWindows:
+    """All windows of a training as one batch on the device, from which smaller ones are gathered."""
+
+    everything: Batch
+    """As the setup's collate function made it of all windows: padded rows, or packed."""
+    lengths: np.ndarray
+    """Tokens of each window, on the host, so that shapes are known without asking the device."""
+    fixed_length: int | None
+    """Columns of every batch; None if a batch is as long as its longest window, or packed."""
+
+    def gather(self, numbers: np.ndarray, on_device: Tensor) -> Batch:
+        """Return the batch of these windows; `on_device` holds the same numbers."""
+        lengths = self.lengths[numbers]
+        if "cu_seqlens" in self.everything.inputs:
+            inputs = gather_packed(self.everything.inputs, on_device, tokens=int(lengths.sum()))
+        else:
+            columns = self.fixed_length or int(lengths.max())
+            inputs = {
+                name: rows[:, :columns].index_select(0, on_device) for name, rows in self.everything.inputs.items()
+            }
+        return Batch(
+            inputs=inputs,
+            start_positions=self.everything.start_positions.index_select(0, on_device),
+            end_positions=self.everything.end_positions.index_select(0, on_device),
+            window_index=numbers,
+            useful_tokens=int(lengths.sum()),
+            computed_tokens=inputs["input_ids"].numel(),
+        )
+
+
+def gather_packed(everything: dict[str, Tensor], numbers: Tensor, *, tokens: int) -> dict[str, Tensor]:
+    """Return the packed inputs of the windows `numbers`, out of those of all windows; nothing waits for the device.
+
+    `tokens` is how many they have together.
+    """
+    starts = everything["cu_seqlens"].index_select(0, numbers)
+    lengths = everything["cu_seqlens"].diff().index_select(0, numbers)
+    cu_seqlens = torch.nn.functional.pad(lengths.cumsum(dim=0, dtype=torch.int32), (1, 0))
+    shift = torch.repeat_interleave(starts - cu_seqlens[:-1], lengths, output_size=tokens)
+    places = torch.arange(tokens, device=numbers.device) + shift
+    rows = {name: row.index_select(1, places) for name, row in everything.items() if name != "cu_seqlens"}
+    return {**rows, "cu_seqlens": cu_seqlens}
+
+
+def find_fixed_length(setup: TrainSetup, windows: Windows) -> int | None:
+    """Return the length of every padded batch, or None if it goes with the windows, seen at the shortest one."""
+    shortest = int(windows.lengths.argmin())
+    columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
+    return columns if columns > int(windows.lengths[shortest]) or len(set(windows.lengths)) == 1 else None
+
+
+def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
+    """Collate all windows once and copy them to the device; StrategyError if batches can't be gathered from that."""
+    everything = setup.collate(windows, np.arange(len(windows)))
+    resident = ResidentWindows(
+        everything=everything.to(setup.device),
+        lengths=windows.lengths,
+        fixed_length=None if "cu_seqlens" in everything.inputs else find_fixed_length(setup, windows),
+    )
+    sample = np.array([len(windows) - 1, int(windows.lengths.argmin())])
+    given = resident.gather(sample, torch.from_numpy(sample).to(setup.device))
+    if not is_same_batch(given.to(torch.device("cpu")), setup.collate(windows, sample)):
+        raise StrategyError(
+            "device_resident_data does not know the layout of this stack's batches", remedy="leave it out of the stack"
+        )
+    return resident
+
+
+def is_same_batch(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same tensors; both on one device."""
+    return one.inputs.keys() == other.inputs.keys() and all(
+        torch.equal(a, b)
+        for a, b in (
+            *((one.inputs[name], other.inputs[name]) for name in one.inputs),
+            (one.start_positions, other.start_positions),
+            (one.end_positions, other.end_positions),
+        )
+    )
+
+
+class ResidentLoader:
+    """A `load_batches` that keeps the windows it was last asked for on the device."""
+
+    def __init__(self) -> None:
+        self._windows: Windows | None = None
+        self._resident: ResidentWindows | None = None
+
+    def __call__(self, setup: TrainSetup, windows: Windows, plan: list[np.ndarray]) -> Iterable[Batch]:
+        """Yield the planned batches; the first call with other windows copies them to the device."""
+        if self._resident is None or windows is not self._windows:
+            self._windows, self._resident = windows, move_to_device(setup, windows)
+        return gather_planned(self._resident, plan, setup.device)
+
+
+def gather_planned(resident: ResidentWindows, plan: list[np.ndarray], device: torch.device) -> Iterator[Batch]:
+    """Yield the planned batches; their window numbers go to the device together."""
+    if not plan:
+        return
+    order = torch.from_numpy(np.concatenate(plan).astype(np.int64)).to(device)
+    for numbers, on_device in zip(plan, order.split([len(numbers) for numbers in plan]), strict=True):
+        yield resident.gather(numbers, on_device)
+
+
+@register
+class DeviceResidentData(Strategy):
+    """Windows on the device, batches gathered there."""
+
+    name = "device_resident_data"
+    summary = "Training windows kept on the device, batches gathered there"
+    effect = Effect.SAME_MATH
+    stage = Stage.DATA
+    conflicts = ("prefetch",)
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        """Replace the loader."""
+        knobs = {**setup.knobs, "loader": f"windows kept on {setup.device.type}, gathered there"}
+        return replace(setup, load_batches=ResidentLoader(), knobs=knobs)
