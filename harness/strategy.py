@@ -95,6 +95,8 @@ class TrainSetup:
     """On `device`, in training mode."""
     device: torch.device
     training: TrainingConfig
+    max_length: int
+    """Tokens of the longest window that there can be."""
     seed: int
     compute_dtype: torch.dtype = torch.float32
     """Other than float32: forward passes run under autocast to it."""
@@ -146,6 +148,13 @@ class Strategy(ABC):
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Return in words why the strategy can't work on `setup`, or None if it can."""
         return None
+
+    def process_environment(self) -> dict[str, str]:
+        """Return environment variables that must be set before the process starts; none by default.
+
+        The parent asks for them, so they can't depend on a setup; variables of the caller are replaced.
+        """
+        return {}
 
     @abstractmethod
     def apply(self, setup: TrainSetup) -> TrainSetup:

@@ -64,12 +64,14 @@ def make_trainer(**arguments: Any) -> Any:
 
         def training_step(self, *arguments: Any, **named: Any) -> Tensor:
             self.recorder.begin(self.loaded[0])
-            self.loss: Tensor = super().training_step(*arguments, **named)
-            return self.loss
+            loss: Tensor = super().training_step(*arguments, **named)
+            self.loss = loss
+            return loss
 
         def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-            labels = {name: inputs.pop(name) for name in LABELS}
-            return self.forward_loss(model, replace(self.loaded.popleft(), inputs=inputs, **labels))
+            starts, ends = (inputs.pop(name) for name in LABELS)
+            batch = replace(self.loaded.popleft(), inputs=inputs, start_positions=starts, end_positions=ends)
+            return self.forward_loss(model, batch)
 
         def _clip_grad_norm(self, model: nn.Module) -> Any:
             self.gradient_norm = super()._clip_grad_norm(model)

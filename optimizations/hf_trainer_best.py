@@ -13,7 +13,6 @@ Sources: transformers 5 `TrainingArguments` ("train_sampling_strategy", "bf16", 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows
+from harness.strategy import Effect, Stage, Strategy, TrainSetup, Windows, make_trimming_collate
 from optimizations.amp_bf16 import multiplies_bf16
 from optimizations.hf_trainer import TrainerPeer, missing_accelerate, use_default_attention
 from optimizations.tf32 import Tf32
@@ -34,18 +33,6 @@ def plan_grouped_batches(windows: Windows, training: Any, seed: int, epoch: int)
     generator = torch.Generator().manual_seed(int(np.random.default_rng([seed, epoch]).integers(2**31)))
     order = np.asarray(get_length_grouped_indices(windows.lengths.tolist(), training.batch_size, generator=generator))
     return [order[start : start + training.batch_size] for start in range(0, len(order), training.batch_size)]
-
-
-def trim_padding(collate: Callable[[Windows, np.ndarray], Batch]) -> Callable[[Windows, np.ndarray], Batch]:
-    """Return a collate function that keeps no more columns than the batch's longest window has tokens."""
-
-    def collate_trimmed(windows: Windows, numbers: np.ndarray) -> Batch:
-        batch = collate(windows, numbers)
-        longest = int(windows.lengths[numbers].max())
-        inputs = {name: value[:, :longest].contiguous() for name, value in batch.inputs.items()}
-        return replace(batch, inputs=inputs, computed_tokens=len(numbers) * longest)
-
-    return collate_trimmed
 
 
 @register
@@ -73,7 +60,7 @@ class HfTrainerBest(Strategy):
         return replace(
             setup,
             compute_dtype=torch.bfloat16 if bf16 else torch.float32,
-            collate=trim_padding(setup.collate),
+            collate=make_trimming_collate(setup.collate),
             plan_batches=plan_grouped_batches,
             knobs={**setup.knobs, "padding": "to the longest of a batch", "order": "grouped by length"},
         )

@@ -29,6 +29,7 @@ class LargerBatches(Strategy):
     summary = f"{FACTOR}× batch size, {math.sqrt(FACTOR):g}× learning rate, same epochs"
     effect = Effect.NEW_SCHEDULE
     stage = Stage.DATA
+    conflicts = ("batch_finder",)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Scale batch size and learning rate together."""

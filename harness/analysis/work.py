@@ -87,13 +87,21 @@ def _differences(pair: LoadedPair, effects: Sequence[str]) -> tuple[list[str], l
         *_amount_differences(baseline, contender),
         *_schedule_differences(baseline, contender, pair[0].steps, pair[1].steps),
     ]
-    parameters = _parameter_differences(baseline, contender)
-    ratio = gradient_norm_ratio([pair])
-    if ratio is not None and not 1 / GRADIENT_NORM_FACTOR <= ratio <= GRADIENT_NORM_FACTOR:
-        schedule.append(f"gradient norms were {ratio:.2g} times the baseline's (median over the steps)")
-    spoiling = ([] if NEW_SCHEDULE in effects else schedule) + ([] if NEW_MODEL in effects else parameters)
-    announced = (schedule if NEW_SCHEDULE in effects else []) + (parameters if NEW_MODEL in effects else [])
+    groups = (
+        (schedule, (NEW_SCHEDULE,)),
+        (_parameter_differences(baseline, contender), (NEW_MODEL,)),
+        (_gradient_differences(pair), (NEW_SCHEDULE, NEW_MODEL)),
+    )
+    spoiling = [text for found, announcing in groups for text in found if not set(announcing) & set(effects)]
+    announced = [text for found, announcing in groups for text in found if set(announcing) & set(effects)]
     return spoiling, announced
+
+
+def _gradient_differences(pair: LoadedPair) -> list[str]:
+    ratio = gradient_norm_ratio([pair])
+    if ratio is None or 1 / GRADIENT_NORM_FACTOR <= ratio <= GRADIENT_NORM_FACTOR:
+        return []
+    return [f"gradient norms were {ratio:.2g} times the baseline's (median over the steps)"]
 
 
 def _amount_differences(baseline: WorkRecord, contender: WorkRecord) -> list[str]:

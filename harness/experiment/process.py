@@ -18,6 +18,7 @@ from typing import Any
 import harness
 from harness.config import BUNDLED_MODEL, RunConfig
 from harness.data.hub import offline_environment
+from harness.experiment.trial import resolve_contender
 from harness.records import TrialSpec
 from harness.storage import LOG_FILE, SPEC_FILE, write_json
 from harness.training.model import uses_known_sizes
@@ -117,13 +118,18 @@ class Worker:
 
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:
-    """Return the worker's environment: the caller's, offline if the hub can't be reached, with caches of the run."""
+    """Return the worker's environment: the caller's, offline if the hub can't be reached, with caches of the run.
+
+    What the contender's strategies need set before the process starts comes last.
+    """
+    strategies = resolve_contender(spec.config, spec.contender)
     return {
         **os.environ,
         **(offline_environment() if needs_hub(spec.config) else {"HF_HUB_OFFLINE": "1"}),
         "PYTHONPATH": import_path(),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        **{name: value for strategy in strategies for name, value in strategy.process_environment().items()},
     }
 
 

@@ -24,6 +24,7 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         model=model,
         device=device,
         training=config.training,
+        max_length=config.data.max_length,
         seed=seed,
         collate=make_padding_collate(length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)),
         plan_batches=plan_shuffled_batches,

@@ -93,6 +93,20 @@ def test_gradients_of_another_size_are_unequal_work() -> None:
     assert not work.equal
 
 
+def test_gradients_of_fewer_parameters_are_smaller_and_announced_by_a_new_model() -> None:
+    frozen = replace(SAME, trained_parameters=250, untrained_tensors=("a", "b"))
+    pair = loaded("baseline", SAME, [step()]), loaded("x", frozen, [step(gradient_norm=0.5)])
+    work = compare_work([pair[1]], [pair], ("NEW_MODEL", "LOWER_PRECISION"))
+    assert work.equal
+    assert work.expected == (
+        "trained 250 of 500 parameters, the baseline 500 of 500 (a and 1 more tensors did not change)",
+        "gradient norms were 0.5 times the baseline's (median over the steps)",
+    )
+    other_order = replace(frozen, order_sha256="c" * 64)
+    pair = loaded("baseline", SAME, [step()]), loaded("x", other_order, [step(gradient_norm=0.5)])
+    assert compare_work([pair[1]], [pair], ("NEW_MODEL",)).differences == ("saw the windows in another order",)
+
+
 def test_without_a_baseline_nothing_is_claimed() -> None:
     work = compare_work([loaded("x", SAME)], [], ())
     assert work.equal is None

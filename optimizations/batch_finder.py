@@ -1,0 +1,101 @@
+"""The largest batch that fits.
+
+What it changes: windows per update are doubled, at most three times, as long as a training pass of the longest windows
+fits in the GPU's memory, found by running it; the learning rate grows with the square root. Epochs stay.
+Why it is faster: bigger matrix products, fewer optimizer steps and launches.
+When it is not: once the products fill the device; the trial passes cost time themselves, as a part of the job. On
+processors too large a batch does not fail but swaps, so it can't be found by running it, and rarely pays.
+What it does to the numbers: another training: fewer updates with less noise. On little data that can cost quality, so
+it is judged on the whole job.
+Sources: Malladi et al. 2022 (arXiv 2205.10287): square-root scaling rule; accelerate `find_executable_batch_size`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from harness.registry import register
+from harness.strategy import Effect, Stage, Strategy, TrainSetup, Windows
+
+LARGEST_FACTOR = 8
+"""Windows per update, times, at most: beyond it the updates of a small data set are too few."""
+
+MOMENTS = 2
+"""Values that AdamW keeps for each parameter; they are not there yet when batches are tried."""
+
+
+def find_factor(fits: Callable[[int], bool], largest: int = LARGEST_FACTOR) -> int:
+    """Return the largest power of two up to `largest` for which `fits` holds; 1 is not tried."""
+    factor = 1
+    while 2 * factor <= largest and fits(2 * factor):
+        factor *= 2
+    return factor
+
+
+def longest_windows(count: int, length: int) -> Windows:
+    """Return made-up windows of `length` tokens (all number 1), answers at their first token."""
+    tokens = count * length
+    return Windows(
+        input_ids=np.ones(tokens, dtype=np.int32),
+        token_type_ids=np.zeros(tokens, dtype=np.int8),
+        row_starts=np.arange(count + 1, dtype=np.int64) * length,
+        start_positions=np.zeros(count, dtype=np.int64),
+        end_positions=np.zeros(count, dtype=np.int64),
+        example_index=np.arange(count, dtype=np.int64),
+        offsets=np.full((tokens, 2), -1, dtype=np.int32),
+    )
+
+
+def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
+    """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients."""
+    windows = longest_windows(windows_per_update, setup.max_length)
+    lower_precision = setup.compute_dtype != torch.float32
+    try:
+        reserved = [torch.empty_like(p) for p in setup.model.parameters() for _ in range(MOMENTS)]
+        batch = setup.collate(windows, np.arange(windows_per_update)).to(setup.device)
+        with torch.autocast(
+            setup.device.type, dtype=setup.compute_dtype if lower_precision else None, enabled=lower_precision
+        ):
+            loss = setup.forward_loss(setup.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        del reserved
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        setup.model.zero_grad(set_to_none=True)
+        if setup.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return True
+
+
+@register
+class BatchFinder(Strategy):
+    """Batches as large as memory allows."""
+
+    name = "batch_finder"
+    summary = f"Up to {LARGEST_FACTOR}× batch size as memory allows, learning rate × its square root"
+    effect = Effect.NEW_SCHEDULE
+    stage = Stage.GRAPH
+    conflicts = ("larger_batches",)
+
+    def not_applicable(self, setup: TrainSetup) -> str | None:
+        """Only a GPU says when its memory is full."""
+        if setup.device.type != "cuda":
+            return f"on {setup.device.type} a batch that is too large swaps instead of failing; use larger_batches"
+        return None
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        """Try batches and take the largest, with its learning rate."""
+        base = setup.training.batch_size
+        factor = find_factor(lambda times: training_pass_fits(setup, times * base))
+        training = replace(
+            setup.training,
+            batch_size=base * factor,
+            learning_rate=setup.training.learning_rate * math.sqrt(factor),
+        )
+        return replace(setup, training=training, knobs={**setup.knobs, "batch size found": f"{factor} × {base}"})

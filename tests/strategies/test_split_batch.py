@@ -1,0 +1,116 @@
+"""split_batch: two threads, the baseline's update, whatever the halves are."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from harness import registry
+from harness.errors import StrategyError
+from harness.training.loop import make_trainer, train_epoch, warm_up
+from optimizations.split_batch import SplitLoss, add_gradients, split_rows
+
+
+def split(setup):
+    """Apply it as if PyTorch had two threads."""
+    return replace(setup, forward_loss=SplitLoss(setup.forward_loss, threads=2))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_afterwards():
+    yield
+    torch.set_num_threads(1)
+
+
+def test_update_is_the_baselines(make_setup, assert_same_update):
+    for source in ("distilbert-base-uncased", "bert-base-uncased"):
+        assert_same_update(make_setup(source, dropout=False), split(make_setup(source, dropout=False)))
+
+
+def test_halves_of_other_sizes_weigh_by_their_windows(make_setup, windows):
+    setup = make_setup(dropout=False)
+    batch = setup.collate(windows, np.arange(5))
+    assert [len(part.window_index) for part in split_rows(batch, 2)] == [2, 3]
+    setup.forward_loss(setup.model, batch).backward()
+    expected = {name: p.grad.clone() for name, p in setup.model.named_parameters()}
+    setup.model.zero_grad()
+    loss = split(setup).forward_loss(setup.model, batch)
+    (3 * loss).backward()
+    for name, parameter in setup.model.named_parameters():
+        torch.testing.assert_close(parameter.grad, 3 * expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_single_window_is_not_split(make_setup, windows):
+    setup = make_setup(dropout=False)
+    batch = setup.collate(windows, np.arange(1))
+    torch.testing.assert_close(split(setup).forward_loss(setup.model, batch), setup.forward_loss(setup.model, batch))
+
+
+def test_halves_run_in_two_threads_with_half_the_threads_each(make_setup, windows):
+    setup = make_setup()
+    seen, both = [], threading.Barrier(2, timeout=60)
+
+    def watched_loss(model, batch):
+        both.wait()
+        seen.append((threading.current_thread().name, torch.get_num_threads(), len(batch.window_index)))
+        return setup.forward_loss(model, batch)
+
+    watched = replace(setup, forward_loss=SplitLoss(watched_loss, threads=4))
+    watched.forward_loss(setup.model, setup.collate(windows, np.arange(4)))
+    assert sorted(seen) == [("split-batch_0", 2, 2), ("split-batch_1", 2, 2)]
+    assert torch.get_num_threads() == 4
+
+
+def test_training_applies_every_update_with_dropout(make_setup, windows):
+    trainer = make_trainer(split(make_setup(epochs=1, batch_size=5)), windows)
+    warm_up(trainer)
+    result = train_epoch(trainer, epoch=1, first_step=1)
+    assert all(step.applied and np.isfinite(step.loss) for step in result.steps)
+
+
+def test_autocast_of_the_caller_reaches_the_threads(make_setup, windows):
+    setup = split(make_setup())
+    seen = set()
+    linear = next(module for module in setup.model.modules() if isinstance(module, torch.nn.Linear))
+    linear.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        setup.forward_loss(setup.model, setup.collate(windows, np.arange(4)))
+    assert seen == {torch.bfloat16}
+
+
+def test_an_error_in_a_half_reaches_the_caller_and_threads_are_given_back(make_setup, windows):
+    setup = make_setup()
+
+    def broken(_model, _batch):
+        raise ValueError("broken half")
+
+    with pytest.raises(ValueError, match="broken half"):
+        SplitLoss(broken, threads=2)(setup.model, setup.collate(windows, np.arange(4)))
+    assert torch.get_num_threads() == 2
+
+
+def test_gradients_that_only_one_half_has_count():
+    one, two = torch.ones(2), torch.full((2,), 2.0)
+    total = add_gradients([[one.clone(), None, None], [two, two, None]])
+    assert total[0].tolist() == [3.0, 3.0]
+    assert total[1].tolist() == [2.0, 2.0]
+    assert total[2] is None
+
+
+def test_packed_batches_are_refused(make_setup, windows):
+    batch = make_setup().collate(windows, np.arange(4))
+    packed = replace(batch, inputs={"input_ids": torch.ones(1, 90, dtype=torch.long)})
+    with pytest.raises(StrategyError, match="splits batches by rows"):
+        split_rows(packed, 2)
+
+
+def test_refuses_one_thread_and_gpus(make_setup):
+    strategy = registry.get("split_batch")()
+    assert "one thread" in strategy.not_applicable(make_setup())
+    torch.set_num_threads(2)
+    assert strategy.not_applicable(make_setup()) is None
+    assert "this device is cuda" in strategy.not_applicable(replace(make_setup(), device=torch.device("cuda")))
