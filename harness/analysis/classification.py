@@ -6,7 +6,7 @@ How an operator is classified (`classify_operator`):
   plain one; autograd nodes (`AddmmBackward0`) like the operator whose derivative they are.
 - Attention is what runs in a fused attention operator, and in eager attention the softmax, both products, scaling,
   mask and dropout between them: products and element-wise operators on tensors with the batch and heads of a softmax's
-  input (`AttentionShapes`).
+  input (`AttentionShapes`). Where no softmax is to be seen (compiled code), all batched products are attention's.
 - Look-ups of rows (embeddings, gathers) and fills count as copies: they only move data.
 - None means "no work of its own" (views, allocation) or "unknown": such an operator belongs to what called it, and
   without a caller to "other".
@@ -68,8 +68,10 @@ CASTS = frozenset({"aten::to", "aten::_to_copy"})
 
 SOFTMAX = frozenset({"aten::_softmax", "aten::_safe_softmax", "aten::_masked_softmax"})
 
+_BATCHED_PRODUCTS = frozenset({"aten::bmm", "aten::baddbmm"})
+
 _ENGINE = "autograd::engine::evaluate_function: "
-_NODE = re.compile(r"(\w+?)Backward\w?(\d*)$")
+_NODE = re.compile(r"(\w+?)Backwards?(\d*)$")
 """PyTorch's own nodes have a number; a user's `autograd.Function` has none."""
 
 _FORMS = re.compile(r"(_backward_data|_backward|_forward|_out)$")
@@ -135,8 +137,10 @@ class AttentionShapes:
         self._heads = {shape[:-2] for shape in self.scores}
         self._products = {prod(heads) for heads in self._heads}
 
-    def cover(self, category: Category | None, shapes: tuple[Shape, ...]) -> bool:
+    def cover(self, name: str, category: Category | None, shapes: tuple[Shape, ...]) -> bool:
         """Whether an operator of this category on tensors of these shapes is a part of attention."""
+        if category == "matmul" and not (shapes and self.scores):
+            return name in _BATCHED_PRODUCTS
         if category == "matmul":
             return any(self._is_product(shape) for shape in shapes)
         if category == "elementwise":

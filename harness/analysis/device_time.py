@@ -1,9 +1,9 @@
 """The time of profiled steps, divided among categories and parts: on a device.
 
 Kernels count first, then copies that no kernel overlaps, then, while nothing runs, data loading if the host is at it;
-the rest is launch gaps and idle. A kernel does what the operator does that launched it, as far as the trace tells (by
-the runtime call of the same correlation, or the operator's number), else what its name says. The kernels of a graph
-launch belong to the place where the graph was launched.
+the rest is launch gaps and idle. A kernel does what its name says, but for what only its origin tells: products of
+attention, loss, optimizer, data loading. Its origin is the operator around the runtime call of the same correlation, or
+the operator whose number it has. The kernels of a graph launch come from where the graph was launched.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from harness.analysis.traces import NONE, Kind, Trace
 
 _COPIES, _DATA = CATEGORIES.index("copies"), CATEGORIES.index("data")
 _DATA_PART = PARTS.index("data")
+_TOLD_BY_ORIGIN = [CATEGORIES.index(name) for name in ("attention", "loss", "optimizer", "data")]
 _ON_DEVICE = (Kind.KERNEL, Kind.COPY)
 
 
@@ -123,7 +124,8 @@ def _categories(trace: Trace, work: _Work, host: HostTime) -> np.ndarray:
     names = trace.name[work.event]
     by_name = np.array([CATEGORIES.index(classify_kernel(name)) for name in trace.names], dtype=np.int64)
     by_origin = _from_origin(work, host.category_of_event)
-    category: np.ndarray = np.where((by_origin == NONE) | (by_origin == OTHER), by_name[names], by_origin)
+    told_by_origin = np.isin(by_origin, _TOLD_BY_ORIGIN) | ((by_name[names] == OTHER) & (by_origin != NONE))
+    category: np.ndarray = np.where(told_by_origin, by_origin, by_name[names])
     return category
 
 

@@ -28,6 +28,10 @@ PartName = Literal["forward", "backward", "optimizer", "data", "other"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
 
 STEP_PREFIX = "ProfilerStep#"
+COMPILED_PREFIX = "## Call CompiledFxGraph"
+"""Inductor's code on a processor: products in it are operators, all else are loops fused in C++ that the trace does
+not name. They count as element-wise work."""
+
 _ENGINE_PREFIX = "autograd::engine::"
 _OTHER = CATEGORIES.index("other")
 _COPIES = CATEGORIES.index("copies")
@@ -160,7 +164,7 @@ class _Nesting:
             return scope, scope
         own = classify_operator(name)
         shapes = self._trace.input_shapes[self._trace.shapes[event]]
-        if self._attention.cover(own, shapes):
+        if self._attention.cover(name, own, shapes):
             own = "attention"
         if own is None:
             return (parent.category if parent.category != NONE else _OTHER), NONE
@@ -198,6 +202,8 @@ def _named_category(annotation: str) -> int:
         return CATEGORIES.index("data")
     if annotation.startswith("Optimizer."):
         return CATEGORIES.index("optimizer")
+    if annotation.startswith(COMPILED_PREFIX):
+        return CATEGORIES.index("elementwise")
     return CATEGORIES.index(annotation) if annotation in _TELLING else NONE
 
 

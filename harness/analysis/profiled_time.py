@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.analysis.explain import CATEGORY_WORDS
-from harness.analysis.host_time import CATEGORIES, PARTS, assign_host_time
+from harness.analysis.host_time import CATEGORIES, COMPILED_PREFIX, PARTS, HostTime, assign_host_time
 from harness.analysis.intervals import Windows, divide
 from harness.analysis.traces import NONE, Kind, Trace
 
@@ -71,7 +71,11 @@ def divide_host_time(trace: Trace, steps: Windows, main_track: int) -> ProfiledT
         recorded_inside=recorded_inside,
         lines=lines,
         host_ns=None,
-        notes=(*note_on_shapes(trace), *note_on_other(by_category, lines)),
+        notes=(
+            *note_on_shapes(trace),
+            *_note_on_compiled(trace, host, steps),
+            *note_on_other(by_category, lines),
+        ),
     )
 
 
@@ -99,8 +103,20 @@ def note_on_shapes(trace: Trace) -> list[str]:
     if trace.has_shapes or not (trace.kind == Kind.OPERATOR).any():
         return []
     return [
-        "shapes were not recorded: of eager attention only the softmax could be told; its products count as "
-        f"{CATEGORY_WORDS['matmul']}, its scaling, mask and dropout as {CATEGORY_WORDS['elementwise']}"
+        "shapes were not recorded: of eager attention only softmax and products could be told; its scaling, mask and "
+        f"dropout count as {CATEGORY_WORDS['elementwise']}"
+    ]
+
+
+def _note_on_compiled(trace: Trace, host: HostTime, steps: Windows) -> list[str]:
+    compiled = [number for number, name in enumerate(trace.names) if name.startswith(COMPILED_PREFIX)]
+    inside = host.stretches.where(np.isin(trace.name[host.event], compiled))
+    share = float((inside.end_ns - inside.start_ns).sum()) / steps.length_ns
+    if share < NOTABLE_SHARE:
+        return []
+    return [
+        f"{share:.0%} of the step ran in compiled loops that the trace does not name: they count as "
+        f"{CATEGORY_WORDS['elementwise']}, softmax and dropout of compiled attention among them"
     ]
 
 
