@@ -10,7 +10,7 @@ from statistics import fmean
 from scipy import stats
 
 from harness.analysis.paired import Ratio, paired_ratio
-from harness.analysis.phases import changed_phases, spread_of
+from harness.analysis.phases import changed_phases
 from harness.analysis.statistics import Estimate, summarise_ratios
 from harness.evidence import BlockKind, BlockRecord, SpeedRecord
 from harness.records import TrialRecord
@@ -23,6 +23,9 @@ WARM_UP_PHASES = ("apply_strategies", "warm_up")
 """Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""
 
 CONFIDENCE = 0.95
+
+MAD_EFFICIENCY = 0.37
+"""Of the median absolute deviation as an estimate of normal spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,13 +156,18 @@ def warm_up_s(job: TrialRecord) -> float:
     return sum(job.phases_s.get(name, 0.0) for name in WARM_UP_PHASES)
 
 
-def warm_up_noise(jobs: Sequence[TrialRecord]) -> tuple[float, int]:
+def warm_up_noise(jobs: Sequence[TrialRecord]) -> tuple[float, float]:
     """Return standard deviation and degrees of freedom of the warm-up of all jobs of a run that compile nothing.
 
-    Differences between strategies are in it too, so it errs to the wide side. (0, 1) with fewer than two jobs.
+    From the median absolute deviation, as some strategies really change their warm-up (four times the batch, a library
+    to build), which is no noise of the others. Its efficiency is 37 % of the standard deviation's, so its degrees of
+    freedom are as many fewer (Huber 1981, "Robust Statistics", 5.1). (0, 1) with fewer than two jobs.
     """
-    deviation_s, degrees = spread_of([warm_up_s(job) for job in jobs if job.compile_cache is None])
-    return deviation_s, max(1, degrees)
+    values_s = [warm_up_s(job) for job in jobs if job.compile_cache is None]
+    if len(values_s) < 2:
+        return 0.0, 1.0
+    deviation_s = float(stats.median_abs_deviation(values_s, scale="normal"))
+    return deviation_s, max(1.0, MAD_EFFICIENCY * (len(values_s) - 1))
 
 
 def compose_job(
@@ -190,7 +198,7 @@ def compose_job(
     parts = [
         (training_s / job_s * evidence.training.log_standard_error, evidence.training.degrees_of_freedom),
         (evaluation_s / job_s * evidence.evaluation.log_standard_error, evidence.evaluation.degrees_of_freedom),
-        (math.sqrt(2.0) * noise_s / job_s, float(noise_degrees)),
+        (math.sqrt(2.0) * noise_s / job_s, noise_degrees),
         *((change.standard_error_s / job_s, change.degrees) for change in changes),
     ]
     return JobSpeed(
