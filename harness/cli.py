@@ -250,7 +250,7 @@ def _report(directory: Path, *, show: bool, as_json: bool) -> Analysis:
         from reports.console import print_table
 
         print_table(analysis, Console())
-    typer.echo(f"report: {directory / 'report.md'}")
+    typer.echo(f"report: {directory / 'report.md'} and {directory / 'report.html'}")
     return analysis
 
 

@@ -161,30 +161,42 @@ def _tally(analysis: Analysis) -> Text:
     return joined([(f"{verdict}: ", joined(names)) for verdict, names in groups.items()], "; ")
 
 
+SPEEDUP_MEANS = (
+    "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
+    "start of the process to the last byte saved, with a cold compile. Step: training alone."
+)
+
+
 def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
     """Say what the numbers and brackets of the table mean; `ranges` says whether the table holds ranges."""
-    notes = [
-        "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
-        "start of the process to the last byte saved, with a cold compile. Step: training alone."
-    ]
-    notes.append(_noise_words(analysis))
+    notes = [SPEEDUP_MEANS, noise_words(analysis)]
     if not ranges:
         notes.append("In brackets: the difference to the baseline in points. The intervals are in the report.")
         return notes
-    over = "seeds and questions" if analysis.seeds > 1 else "questions; what another seed would give is not in it"
     notes.append(
         "In brackets after a speedup: its 95 % interval. After EM and F1: the difference to the baseline in points, "
-        f"then its 95 % interval over {over}."
+        f"then its 95 % interval over {sampled_over(analysis)}."
     )
-    if any(_is_range(contender) for contender in analysis.contenders):
-        notes.append(
-            "Without timed segments a speedup's brackets hold the lowest and highest value seen instead: a range over "
-            "seeds, or over epochs."
-        )
-    return notes
+    return notes + range_notes(analysis)
 
 
-def _noise_words(analysis: Analysis) -> str:
+def sampled_over(analysis: Analysis) -> str:
+    """Say what the intervals of EM and F1 are over."""
+    return "seeds and questions" if analysis.seeds > 1 else "questions; what another seed would give is not in it"
+
+
+def range_notes(analysis: Analysis) -> list[str]:
+    """Say where a speedup's brackets hold something else than an interval."""
+    if not any(_is_range(contender) for contender in analysis.contenders):
+        return []
+    return [
+        "Without timed segments a speedup's brackets hold the lowest and highest value seen instead: a range over "
+        "seeds, or over epochs."
+    ]
+
+
+def noise_words(analysis: Analysis) -> str:
+    """Say how quiet the machine was."""
     floor = analysis.noise_floor
     if floor is None:
         return "The baseline was not timed against itself (A/A), so there is no noise floor and no verdict on speed."

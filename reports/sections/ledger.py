@@ -32,6 +32,9 @@ LEDGER_HOW = (
     "unexplained."
 )
 
+LEAST_MS = 0.005
+"""Differences below are printed as 0.00."""
+
 
 def ledger_section(analysis: Analysis, drawn: Container[str]) -> Section:
     """Return what a step of each contender is spent on."""
@@ -132,8 +135,8 @@ def _waterfall_words(waterfall: Waterfall) -> str:
 
 
 def changed_bars(waterfall: Waterfall) -> list[WaterfallBar]:
-    """Return the categories that differ at all: those that occur in neither step would only lengthen the list."""
-    return [bar for bar in waterfall.bars if bar.difference_ms != 0.0]
+    """Return the categories that differ by more than rounds to 0: the others would only lengthen the list."""
+    return [bar for bar in waterfall.bars if abs(bar.difference_ms) >= LEAST_MS]
 
 
 def waterfall_table(waterfall: Waterfall) -> tuple[Table, ...]:

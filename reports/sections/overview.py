@@ -22,10 +22,13 @@ from reports.document import (
 )
 from reports.formatting import NOT_MEASURED, decimal, full_stop, one_line, quality
 from reports.sections.select import measured_contenders
-from reports.verdicts import result_text, spread_notes, verdict_row, verdict_words
+from reports.verdicts import SPEEDUP_MEANS, noise_words, range_notes, result_text, verdict_row, verdict_words
 
 ROW_PLOT = "speedup-"
 """Beginning of the names of the small plots in the table of verdicts, one for each contender."""
+
+PLOT_HEADER = "95\u00a0%\u00a0interval\u00a0(line:\u00a01×)"
+"""Can't break, so that GitHub leaves the plots below it their width."""
 
 LONGEST_REASON = 600
 """Characters; a reason may hold numbers, bounds and what would settle it."""
@@ -75,7 +78,7 @@ def verdict_table(analysis: Analysis, drawn: Container[str] = ()) -> tuple[Table
     with_energy = any(contender.energy_j is not None for contender in analysis.contenders)
     with_plots = any(ROW_PLOT + contender.name in drawn for contender in analysis.contenders)
     headers = ["Strategy", "Verdict", "Job speedup"]
-    headers += ["95 % interval"] if with_plots else []
+    headers += [PLOT_HEADER] if with_plots else []
     headers += ["Quality", "Step speedup", "EM", "F1", "Peak memory", *(["Energy"] if with_energy else [])]
     rows = [
         list(_cells(contender, drawn, with_plots=with_plots, with_energy=with_energy))
@@ -87,14 +90,12 @@ def verdict_table(analysis: Analysis, drawn: Container[str] = ()) -> tuple[Table
 def _cells(
     contender: ContenderAnalysis, drawn: Container[str], *, with_plots: bool, with_energy: bool
 ) -> Iterator[Text]:
-    row = verdict_row(contender)
+    row, job_speedup = verdict_row(contender, ranges=False), verdict_row(contender).job_speedup
     verdict = strong(row.verdict) if row.verdict == "ACCEPTED" else row.verdict
-    yield from (contender_name(row.name), verdict, row.job_speedup)
+    yield from (contender_name(row.name), verdict, job_speedup)
     if with_plots:
         name = ROW_PLOT + contender.name
-        yield (
-            picture(name, "A/A" if contender.is_baseline else f"job speedup {row.job_speedup}") if name in drawn else ""
-        )
+        yield (picture(name, "A/A" if contender.is_baseline else f"job speedup {job_speedup}") if name in drawn else "")
     yield from (row.quality, row.step_speedup, row.em, row.f1, row.peak_memory)
     if with_energy:
         yield row.energy
@@ -113,7 +114,13 @@ def reason_lines(analysis: Analysis) -> Iterator[Text]:
 
 
 def _reading_notes(analysis: Analysis) -> Iterable[Text]:
-    yield from spread_notes(analysis)
+    yield SPEEDUP_MEANS
+    yield noise_words(analysis)
+    yield (
+        "In brackets: the 95 % interval of the job speedup; of EM and F1 the difference to the baseline in points. The "
+        "other intervals stand in the evidence below."
+    )
+    yield from range_notes(analysis)
     yield (
         "The small plots: dot and whisker are the job speedup and its 95 % interval, the vertical line is 1×, the grey "
         "band the noise floor; logarithmic, the same scale in every row. The baseline's row is the baseline against "

@@ -10,7 +10,12 @@ from harness.analysis.sameness import Equivalence
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
 from reports.sections.select import measured_contenders
+from reports.verdicts import sampled_over
 
+INTERVALS = (
+    "Equivalence: some updates against the fp32 reference, dropout off. EM and F1: contender minus baseline with its 95 "
+    "% interval over {}; at worst: its one-sided bound, which must stay above −margin."
+)
 CHANGES = "What runs differently from the baseline"
 
 
@@ -18,7 +23,10 @@ def quality_section(analysis: Analysis) -> Section:
     """Return what the judgement of quality rests on."""
     contenders = measured_contenders(analysis)
     changes = bullets(change_lines(contenders))
-    blocks: list[Block] = [paragraph(learning_note(analysis)), *quality_table(contenders)]
+    blocks: list[Block] = [paragraph(learning_note(analysis))]
+    rows = quality_table(contenders)
+    if rows:
+        blocks += [paragraph(INTERVALS.format(sampled_over(analysis))), *rows]
     certification = certification_note(analysis)
     if certification:
         blocks.append(paragraph(certification))
