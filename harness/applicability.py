@@ -23,6 +23,8 @@ class Applicability:
     stage: str
     reason: str | None
     """Why it can't be applied here; None if it can."""
+    is_peer: bool
+    """Another program to compare with, not a strategy."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as JSON-ready data."""
@@ -46,6 +48,7 @@ def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
                 effect=strategy.effect.name,
                 stage=strategy.stage.name,
                 reason=strategy.not_applicable(setup),
+                is_peer=strategy.is_peer,
             )
         )
     return rows

@@ -14,7 +14,7 @@ def strategies_table(rows: Sequence[Applicability]) -> Table:
     """Return one row per strategy."""
     table = Table("strategy", "what it does", "effect on the numbers", "applies here", title="strategies")
     for row in rows:
-        effect = row.effect.lower().replace("_", " ")
+        effect = row.effect.lower().replace("_", " ") + (" (peer)" if row.is_peer else "")
         table.add_row(row.name, row.summary, effect, "yes" if row.reason is None else f"no: {row.reason}")
     return table
 
