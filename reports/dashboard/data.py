@@ -14,8 +14,7 @@ from harness.storage import ANALYSIS_FILE
 from reports import reference
 from reports.dashboard.perfetto import MISSING, find_perfetto
 from reports.dashboard.runs import find_jobs, find_traces
-from reports.figures import PHASE_GROUPS
-from reports.sections import PHASE_WORDS
+from reports.phases import PHASE_GROUPS, PHASE_WORDS
 from reports.verdicts import result_sentence
 
 
@@ -33,7 +32,7 @@ def overview(run: Path) -> dict[str, Any]:
         "sentence": None if whole is None else result_sentence(whole),
         "problem": other_version(analysis) if whole is None else None,
         "category_words": CATEGORY_WORDS,
-        "phase_words": {name: words.strip("*") for name, words in PHASE_WORDS.items()},
+        "phase_words": PHASE_WORDS,
         "phase_groups": PHASE_GROUPS,
         "reference": published(whole),
         "jobs": sorted(list_jobs(run), key=lambda job: _place(order, job["contender"])),

@@ -58,7 +58,7 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
     def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
         return respond_json(request, {"runs": list(self._runs())})
 
-    # The analysis imports scipy and matplotlib. TensorBoard loads every installed plugin for anybody's logs, so what
+    # The analysis imports scipy. TensorBoard loads every installed plugin for anybody's logs, so what
     # it has to wait for comes with the first question about a run.
 
     def _serve_overview(self, request: wrappers.Request) -> wrappers.Response:
