@@ -51,7 +51,8 @@ inline float exp_nonpositive(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    return bits_to_float(float_to_bits(p) + (float_to_bits(shifted) << 23));
+    const float power = bits_to_float((float_to_bits(shifted) << 23) + (127u << 23));  // 2^n
+    return p * power;
 }
 
 struct Normal {
