@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8A6D3B", "#F0E442")
@@ -42,6 +43,8 @@ STYLE: dict[Any, Any] = {
 WIDTH_IN = 8.0
 """768 pixels in a browser: GitHub's width."""
 
+PNG_DPI = 100.0
+
 SMALL = 8.0
 """Points; nothing is written smaller."""
 
@@ -49,7 +52,6 @@ SMALL = 8.0
 def new_figure(height_in: float, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """Return a figure that lays itself out, and its axes row by row."""
     figure = Figure(figsize=(WIDTH_IN, height_in), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, [axis for row in axes for axis in row]
 
@@ -68,18 +70,23 @@ def name_rows(axis: Axes, names: list[str]) -> None:
 
 def to_svg(figure: Figure) -> str:
     """Return the figure as SVG without date and program."""
-    return _save(figure, "svg", {"Date": None, "Creator": None}).decode("utf-8")
+    text = io.StringIO()
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    _keep_layout(figure)
+    return text.getvalue()
 
 
 def to_png(figure: Figure) -> bytes:
     """Return the figure as PNG."""
-    return _save(figure, "png", {"Software": None})
-
-
-def _save(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
+    image = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=kind, dpi=100, metadata=metadata)
-    # Laid out once: the other format needs no second pass.
+        figure.set_dpi(PNG_DPI)  # Drawing SVG leaves it at 72.
+        FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    _keep_layout(figure)
+    return image.getvalue()
+
+
+def _keep_layout(figure: Figure) -> None:
+    """Lay out once: neither another format nor `Figure.savefig`'s first, invisible drawing is to do it again."""
     figure.set_layout_engine("none")
-    return buffer.getvalue()

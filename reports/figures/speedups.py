@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -71,7 +70,6 @@ def _floor(contender: ContenderAnalysis) -> float | None:
 def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:
     figure = Figure(figsize=(1.7, 0.24))
     figure.patch.set_alpha(0.0)
-    FigureCanvasAgg(figure)
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axis.axis("off")
     axis.set_xscale("log")

@@ -13,8 +13,8 @@ from reports.sections.select import measured_contenders
 from reports.verdicts import sampled_over
 
 INTERVALS = (
-    "Equivalence: some updates against the fp32 reference, dropout off. EM and F1: contender minus baseline with its 95 "
-    "% interval over {}; at worst: its one-sided bound, which must stay above −margin."
+    "Equivalence: some updates against the fp32 reference, dropout off. EM and F1: contender minus baseline, with its "
+    "95 % interval over {}; at worst: its one-sided bound, which must stay above −margin."
 )
 CHANGES = "What runs differently from the baseline"
 
