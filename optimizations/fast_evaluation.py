@@ -1,0 +1,68 @@
+"""Evaluation by length.
+
+What it changes: evaluation takes the windows from the longest to the shortest, padded to the longest of the batch (or
+packed, with unpadded); on GPUs in batches four times as large, sent from page-locked memory. Logits come back in the
+order of the questions.
+Why it is faster: padding is gone, and on GPUs no batch waits for the one before. Predicted before measuring: 2.2 times
+the baseline's evaluation rate on DistilBERT, 2.8 on MiniLM; measured over 250 windows on one core of an AVX2 processor
+in fp32: 2.6 (two of the six layers) and 2.7; unpadded alone 3.2 and 4.5. GPU: not measured.
+When it is not: evaluation is a small part of a job with few validation questions or many epochs between evaluations.
+What it does to the numbers: nothing: the logits of each token are the same but for rounding.
+Sources: transformers' question-answering example; PyTorch CUDA notes, "Use pinned memory buffers".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from harness.registry import register
+from harness.strategy import Batch, Effect, Logits, Stage, Strategy, TrainSetup, Windows, make_trimming_collate
+
+FACTOR = 4
+"""Windows per forward pass on GPUs, times; on processors larger batches only leave the caches."""
+
+
+def evaluate_by_length(
+    evaluate: Callable[[TrainSetup, Windows], Logits], setup: TrainSetup, windows: Windows
+) -> Logits:
+    """Run `evaluate` on the windows from the longest to the shortest, and return logits in the windows' order."""
+    order = np.argsort(-windows.lengths, kind="stable")
+    on_gpu = setup.device.type == "cuda"
+    batch_size = setup.training.eval_batch_size * (FACTOR if on_gpu else 1)
+    trimmed = make_trimming_collate(setup.collate)
+    sorted_setup = replace(
+        setup,
+        training=replace(setup.training, eval_batch_size=batch_size),
+        collate=lambda some, numbers: upload(trimmed(some, numbers), setup) if on_gpu else trimmed(some, numbers),
+    )
+    start_logits, end_logits = evaluate(sorted_setup, windows.select(order))
+    back = np.argsort(order, kind="stable")
+    return start_logits[back], end_logits[back]
+
+
+def upload(batch: Batch, setup: TrainSetup) -> Batch:
+    """Send a batch to the GPU from page-locked memory, so that nothing waits for the copy."""
+    pinned = {name: value.pin_memory() for name, value in batch.inputs.items()}
+    return replace(batch, inputs=pinned).to(setup.device, non_blocking=True)
+
+
+@register
+class FastEvaluation(Strategy):
+    """Evaluation in batches of similar length."""
+
+    name = "fast_evaluation"
+    summary = "Evaluation sorted by length, without needless padding"
+    effect = Effect.SAME_MATH
+    stage = Stage.DATA
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        """Sort around the evaluation that is there."""
+        evaluate = setup.evaluate
+        return replace(
+            setup,
+            evaluate=lambda final, windows: evaluate_by_length(evaluate, final, windows),
+            knobs={**setup.knobs, "evaluation": "sorted by length"},
+        )
