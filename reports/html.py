@@ -13,12 +13,18 @@ import jinja2
 from markupsafe import Markup, escape
 
 from reports.document import Document, Section, Text, plain_text, spans
-from reports.figures.canvas import GRID, INK, MUTED, PAPER
+from reports.figures.canvas import COLOURS, GRID, INK, MUTED, PAPER
 
 TEMPLATE = "report.html.j2"
 
-PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
-"""What the page exchanges in a figure, so that it fits a dark page too."""
+PAGE_COLOURS = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--grid)",
+    PAPER: "var(--paper)",
+    COLOURS[0].lower(): "var(--blue)",
+}
+"""What the page exchanges in a figure, so that it fits a dark page too; matplotlib writes small letters."""
 
 _RANGE = re.compile(r"(?<=[\d×]) (?=(?:to|%|s|ms|GiB|J|kJ)\b|%)|(?<=\bto) (?=[+−\d])")
 """Where a number in a table must not break: between it and its unit, and inside a range."""

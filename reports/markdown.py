@@ -26,6 +26,9 @@ from reports.document import (
 FIGURE_FOLDER = "figures"
 
 _MARKUP = re.compile(r"[\\*`\[\]~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+_WHITE = re.compile(r"[^\S\u00a0]+")
+"""Anything that ends a line or a word; spaces that don't break stay."""
+
 _URL_CHARACTERS = "/:+#?=&"
 
 
@@ -65,7 +68,7 @@ def inline(text: Text) -> str:
 
 
 def _span(span: Span) -> str:
-    flat = re.sub(r"\s+", " ", span.text)
+    flat = _WHITE.sub(" ", span.text)
     if not flat:
         return ""
     if span.kind == "code":

@@ -14,7 +14,7 @@ from reports.verdicts import sampled_over
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off. EM and F1: contender minus baseline, with its "
-    "95 % interval over {}; at worst: its one-sided bound, which must stay above −margin."
+    "95 % interval over {}. At worst: its one-sided bound, which must stay above −margin."
 )
 CHANGES = "What runs differently from the baseline"
 
