@@ -1,5 +1,1 @@
 """The report's figures, one module per subject: SVG, the same bytes for the same records, and PNG for TensorBoard."""
-
-from reports.phases import PHASE_GROUPS
-
-__all__ = ["PHASE_GROUPS"]
