@@ -27,7 +27,7 @@ from reports.verdicts import SPEEDUP_MEANS, noise_words, range_notes, result_tex
 ROW_PLOT = "speedup-"
 """Beginning of the names of the small plots in the table of verdicts, one for each contender."""
 
-PLOT_HEADER = "95\u00a0%\u00a0interval\u00a0(line:\u00a01×)"
+PLOT_HEADER = "95\u00a0%\u00a0interval"
 """Can't break, so that GitHub leaves the plots below it their width."""
 
 LONGEST_REASON = 600
