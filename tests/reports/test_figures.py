@@ -73,6 +73,11 @@ def test_small_plots_share_one_axis(built_run: Path, analysed: Any) -> None:
     plots = draw_table_plots(analysed(built_run))
     assert set(plots) == {"speedup-baseline", "speedup-amp_bf16", "speedup-fused_adamw+sdpa"}
     assert len({plot.axes[0].get_xlim() for plot in plots.values()}) == 1
+    job = analysed(built_run).contenders[1].job
+    axis = plots["speedup-amp_bf16"].axes[0]
+    band = axis.patches[0]
+    assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((1 / (1 + job.floor), 1 + job.floor))
+    assert (job.ratio.low, job.ratio.high) in [tuple(line.get_xdata()) for line in axis.lines]
 
 
 def test_both_formats_are_drawn_from_one_layout(figures: dict[str, Figure]) -> None:
