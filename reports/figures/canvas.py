@@ -82,7 +82,9 @@ def to_png(figure: Figure) -> bytes:
     image = io.BytesIO()
     with matplotlib.rc_context(STYLE):
         figure.set_dpi(PNG_DPI)  # Drawing SVG leaves it at 72.
-        FigureCanvasAgg(figure).print_png(image, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        canvas = FigureCanvasAgg(figure)
+        options = {"compress_level": 1}  # TensorBoard holds few images: time counts more than size.
+        canvas.print_png(image, metadata={"Software": None}, pil_kwargs=options)  # type: ignore[no-untyped-call]
     _keep_layout(figure)
     return image.getvalue()
 

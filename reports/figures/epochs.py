@@ -39,20 +39,18 @@ def draw_epochs(analysis: Analysis) -> Figure | None:
 
 
 def draw_wall_clock(analysis: Analysis) -> Figure | None:
-    """Draw EM and F1 against the time since the start of the job; None if no epoch was scored."""
+    """Draw F1 against the time since the start of the job; None if no epoch was scored."""
     shown = [contender for contender in analysis.contenders if contender.epochs and contender.phases_s]
     scored = any(epoch.f1 is not None for contender in shown for epoch in contender.epochs)
     if not scored:
         return None
-    figure, axes = new_figure(3.2, columns=2)
-    for axis, (name, title, _) in zip(axes, PANELS[1:], strict=True):
-        for number, contender in enumerate(shown):
-            ends = zip(epoch_ends_s(contender), contender.epochs, strict=False)
-            points = [(end_s, getattr(epoch, name)) for end_s, epoch in ends]
-            _curve(axis, number, contender.name, [(x, y) for x, y in points if y is not None])
-        _finish(axis, title, "seconds since the start of the job")
-        axis.set_xlim(left=0.0)
-    _legend(figure, axes[0])
+    figure, (axis,) = new_figure(2.8)
+    for number, contender in enumerate(shown):
+        points = zip(epoch_ends_s(contender), (epoch.f1 for epoch in contender.epochs), strict=False)
+        _curve(axis, number, contender.name, [(x, y) for x, y in points if y is not None])
+    _finish(axis, "F1 (%)", "seconds since the start of the job, as the jobs ran")
+    axis.set_xlim(left=0.0)
+    _legend(figure, axis)
     return figure
 
 
