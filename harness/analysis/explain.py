@@ -73,7 +73,8 @@ class Ledger:
     windows_per_step: float | None
     profiled_step_ms: float
     unprofiled_step_ms: float | None
-    """Median step of the jobs; None where no job was measured."""
+    """Median step of the jobs; of a contender with timed segments: the baseline's, at the measured step speedup. None
+    where no job was measured."""
     rows: tuple[LedgerRow, ...]
     """Every category once, in the order of `CATEGORY_WORDS`; a category that did not occur has 0 events."""
     residual_ms: float | None
