@@ -4,17 +4,17 @@ export const NOT_MEASURED = "not measured";
 
 export const known = (value) => value !== null && value !== undefined;
 
-/** Return the number to so many decimals. */
+/** Return the number to so many decimals, without a sign if it rounds to 0. */
 export function decimal(value, digits = 1) {
-  return known(value) ? value.toFixed(digits).replace("-", "−") : NOT_MEASURED;
+  if (!known(value)) return NOT_MEASURED;
+  const text = value.toFixed(digits);
+  return text.replace("-", Number(text) === 0 ? "" : "−");
 }
 
 /** Return the number with its sign; without one if it rounds to 0. */
 export function signed(value, digits = 1) {
-  if (!known(value)) return NOT_MEASURED;
-  const text = Math.abs(value).toFixed(digits);
-  if (Number(text) === 0) return text;
-  return `${value > 0 ? "+" : "−"}${text}`;
+  const text = decimal(value, digits);
+  return value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
 /** Return the number to so many significant digits, never with an exponent. */
@@ -65,14 +65,20 @@ export function percent(share) {
 }
 
 export function seconds(value) {
-  return known(value) ? `${decimal(value, value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2)} s` : NOT_MEASURED;
+  return known(value) ? `${decimal(value, timeDigits(value))} s` : NOT_MEASURED;
 }
 
 export function milliseconds(value) {
-  return known(value)
-    ? `${decimal(value, Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2)} ms`
-    : NOT_MEASURED;
+  return known(value) ? `${decimal(value, timeDigits(value))} ms` : NOT_MEASURED;
 }
+
+/** Return milliseconds that were added or saved. */
+export function change(value) {
+  return `${signed(value, timeDigits(value))} ms`;
+}
+
+/** Return the decimals that leave three digits. */
+const timeDigits = (value) => (Math.abs(value) >= 99.95 ? 0 : Math.abs(value) >= 9.995 ? 1 : 2);
 
 export function gib(value) {
   return known(value) ? `${significant(value)} GiB` : NOT_MEASURED;

@@ -1,7 +1,7 @@
 // Kernels or operators of two contenders side by side: sortable, searchable.
 
 import { absent, breakable, choice, el, uniqueId } from "../dom.js";
-import { count, known, milliseconds, percent, significant } from "../format.js";
+import { change, count, known, milliseconds, percent, significant } from "../format.js";
 import { side } from "../table.js";
 import { stepsPerBaselineStep } from "./ledger.js";
 
@@ -21,8 +21,8 @@ export function render(run) {
   };
   const place = el("div");
   const status = el("p", { role: "status", class: "aside" });
-  const show = (change) => {
-    Object.assign(view, change);
+  const show = (changes) => {
+    Object.assign(view, changes);
     drawTable(run, profiled, view, place, status, show);
   };
   const names = profiled.map(({ name }) => [name, name]);
@@ -79,7 +79,6 @@ function difference(row, complete) {
 
 function columnsOf(first, second) {
   const cell = (print) => (value) => (known(value) ? print(value) : "–");
-  const change = (value) => `${value > 0 ? "+" : ""}${milliseconds(value)}`;
   const of = (key, name) => [
     { key, head: name, unit: "ms per step", print: cell(milliseconds), numeric: true },
     { key: `${key}Share`, head: name, unit: "share", print: cell(percent), numeric: true },

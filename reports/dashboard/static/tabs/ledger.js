@@ -4,7 +4,7 @@ import { stackedBars } from "../charts/bars.js";
 import { figure, legend } from "../charts/figure.js";
 import { waterfall } from "../charts/waterfall.js";
 import { absent, choice, el, prose } from "../dom.js";
-import { known, milliseconds, percent, signed } from "../format.js";
+import { change, known, milliseconds, percent } from "../format.js";
 import { table } from "../table.js";
 
 export function ledgerSections(run) {
@@ -36,7 +36,7 @@ function ledgerFigure(run, measured) {
   ];
   return figure({
     title:
-      "Milliseconds per step of the baseline’s size; the line across a bar is the step as it was measured without the profiler",
+      "Milliseconds per step of the baseline’s size; the line across a bar and the number beside it are the step as measured without the profiler",
     label: `Stacked bars of a step’s time. ${rows.map((row) => `${row.name}: ${milliseconds(row.total)}`).join("; ")}.`,
     legend: legend(items),
     draw: stackedBars({ rows, axis: "ms per step", print: milliseconds }),
@@ -116,7 +116,6 @@ function waterfallFigure(run, { name, waterfall: steps }) {
     value: bar.difference_ms,
   }));
   bars.push({ text: "not explained (residual)", value: steps.residual_ms });
-  const change = (value) => `${signed(value, Math.abs(value) >= 99.95 ? 0 : 1)} ms`;
   const saved = steps.baseline_ms - steps.contender_ms;
   const rows = [
     ["baseline", milliseconds(steps.baseline_ms)],
