@@ -36,7 +36,7 @@ function ledgerFigure(run, measured) {
   ];
   return figure({
     title:
-      "Milliseconds per step of the baseline’s size; the line across a bar and the number beside it are the step as measured without the profiler",
+      "Milliseconds per step of the baseline’s size; the line across a bar and the number beside it are the step without the profiler",
     label: `Stacked bars of a step’s time. ${rows.map((row) => `${row.name}: ${milliseconds(row.total)}`).join("; ")}.`,
     legend: legend(items),
     draw: stackedBars({ rows, axis: "ms per step", print: milliseconds }),
