@@ -6,7 +6,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ __all__ = [
     "Batch",
     "Effect",
     "Logits",
+    "PreparedStep",
     "Stage",
     "StepFunction",
     "StepOutcome",
@@ -80,6 +81,19 @@ class StepRecorder(Protocol):
 
 
 StepFunction = Callable[[Batch], StepOutcome]
+
+
+@runtime_checkable
+class PreparedStep(Protocol):
+    """A step function with one-time work of its own, which the warm-up asks for."""
+
+    def __call__(self, batch: Batch) -> StepOutcome:
+        """Take a step."""
+
+    def prepare(self, batch: Batch) -> None:
+        """Do what batches of this shape need once; parameters, optimizer and random state are as before."""
+
+
 Logits = tuple[np.ndarray, np.ndarray]
 """Start and end logits, float32, each (windows, longest window)."""
 

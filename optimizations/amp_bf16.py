@@ -34,7 +34,7 @@ class AmpBf16(Strategy):
     summary = "Forward passes under bf16 autocast, fp32 weights"
     effect = Effect.LOWER_PRECISION
     stage = Stage.PRECISION
-    conflicts = ("amp_fp16",)
+    conflicts = ("amp_fp16", "bf16_weights")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """GPUs before Ampere and processors without AVX-512 only emulate bf16."""

@@ -26,7 +26,7 @@ class AmpFp16(Strategy):
     summary = "Forward passes under fp16 autocast, scaled loss"
     effect = Effect.LOWER_PRECISION
     stage = Stage.PRECISION
-    conflicts = ("amp_bf16",)
+    conflicts = ("amp_bf16", "bf16_weights", "cuda_graphs")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Processors have no fast fp16 products in PyTorch."""

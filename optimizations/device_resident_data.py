@@ -127,7 +127,8 @@ def gather_planned(resident: ResidentWindows, plan: list[np.ndarray], device: to
     if not plan:
         return
     order = torch.from_numpy(np.concatenate(plan).astype(np.int64)).to(device)
-    for numbers, on_device in zip(plan, order.split([len(numbers) for numbers in plan]), strict=True):
+    parts = order.split_with_sizes([len(numbers) for numbers in plan])
+    for numbers, on_device in zip(plan, parts, strict=True):
         yield resident.gather(numbers, on_device)
 
 

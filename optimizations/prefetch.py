@@ -44,7 +44,7 @@ class SideStream:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def send(self, batch: Batch) -> tuple[Batch, torch.cuda.Event]:
         """Start the copy of a host batch; return the copy and the event that ends it."""

@@ -113,7 +113,8 @@ def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
 
 
 def _on_host(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", torch.float32).contiguous()
+    # A copy: some steps write into the same gradients again.
+    return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
 def save_updates(made: Updates, path: Path) -> None:

@@ -17,7 +17,7 @@ from torch.profiler import record_function
 from harness.data.features import Windows
 from harness.measurement.clocks import StepClock, make_step_clock
 from harness.records import StepRecord, WorkRecord
-from harness.strategy import StepFunction, StepRecorder, TrainSetup
+from harness.strategy import Batch, PreparedStep, StepFunction, StepRecorder, TrainSetup
 from harness.training.changes import ChangeReport, report_changes, sample_parameters, spread_elements
 from harness.training.recorder import EpochRecorder, EpochResult
 from harness.training.step import autocast
@@ -102,13 +102,22 @@ def warm_up(trainer: Trainer) -> int:
     with torch.random.fork_rng(devices=devices):
         for wanted in sizes.values():
             for batch in setup.load_batches(setup, trainer.windows, wanted):
-                with autocast(setup):
-                    loss = setup.forward_loss(setup.model, batch.to(setup.device))
-                loss.backward()  # type: ignore[no-untyped-call]
+                _warm_up_batch(trainer, batch.to(setup.device))
     trainer.optimizer.zero_grad(set_to_none=True)
     if devices:
         torch.cuda.synchronize(setup.device)
     return len(sizes)
+
+
+def _warm_up_batch(trainer: Trainer, batch: Batch) -> None:
+    setup = trainer.setup
+    with autocast(setup):
+        loss = setup.forward_loss(setup.model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    # What of the autograd graph is still alive would run on this stream in a capture.
+    del loss
+    if isinstance(trainer.step, PreparedStep):
+        trainer.step.prepare(batch)
 
 
 def train_epoch(
