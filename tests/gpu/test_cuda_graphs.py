@@ -1,4 +1,4 @@
-"""cuda_graphs on a CUDA device: replays are the eager updates, dropout draws anew, the rate follows its schedule."""
+"""cuda_graphs on a CUDA device: replays are eager updates, dropout goes on drawing, the rate follows its schedule."""
 
 from __future__ import annotations
 
