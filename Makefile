@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	$(BIN)/speedproof run --preset quick
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 faults: $(INSTALLED)
 	$(BIN)/python tests/faults/suite.py --seeds 3

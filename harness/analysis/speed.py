@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -101,10 +102,18 @@ def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
         blocks=len(record.blocks),
         repeats=sum(block.attempt > 1 for block in record.blocks),
         spoilt=len(spoilt),
-        contamination=tuple(dict.fromkeys(reason for block in spoilt for reason in block.contamination)),
+        contamination=group_reasons([reason for block in spoilt for reason in block.contamination]),
         stopped=record.stopped,
         same_samples=all(ours == theirs for block in record.blocks for ours, theirs in block.work.values()),
     )
+
+
+def group_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
+    """Return each kind of reason once: the first of those that differ in their numbers only, and how often it was."""
+    kinds: dict[str, list[str]] = {}
+    for reason in reasons:
+        kinds.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append(reason)
+    return tuple(same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in kinds.values())
 
 
 def _clean(record: SpeedRecord, kind: BlockKind) -> list[BlockRecord]:

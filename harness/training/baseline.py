@@ -45,12 +45,18 @@ def uses_token_types(model: nn.Module) -> bool:
 
 
 def window_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean of the start and end cross-entropies, each over its window's own tokens: padding is no answer."""
+    """Return the mean of the start and end cross-entropies, each over its window's own tokens: padding is no answer.
+
+    A label beyond the row counts for nothing, as in transformers' own loss.
+    """
     output = model(**batch.inputs)
     padding = batch.inputs["attention_mask"] == 0
+    length = padding.shape[1]
     pairs = ((output.start_logits, batch.start_positions), (output.end_logits, batch.end_positions))
     losses = [
-        functional.cross_entropy(logits.float().masked_fill(padding, -torch.inf), positions)
+        functional.cross_entropy(
+            logits.float().masked_fill(padding, -torch.inf), positions.clamp(max=length), ignore_index=length
+        )
         for logits, positions in pairs
     ]
     return (losses[0] + losses[1]) / 2

@@ -15,6 +15,7 @@ from harness.analysis.speed import (
     break_even,
     compose_job,
     find_noise_floor,
+    group_reasons,
     summarise_warm_up,
     warm_up_noise,
 )
@@ -206,3 +207,11 @@ def test_compiling_jobs_are_no_noise_of_the_warm_up():
 def test_one_strategy_with_another_warm_up_is_no_noise_of_the_others():
     jobs = [make_job(warm_up_s=value) for value in (0.36, 0.37, 0.38, 0.37, 1.7)]
     assert warm_up_noise(jobs)[0] < 0.02
+
+
+def test_reasons_that_differ_in_numbers_only_are_said_once():
+    reasons = ["other processes used 0.31 of 2 cores", "0.02 GiB were swapped", "other processes used 0.6 of 2 cores"]
+    assert group_reasons(reasons) == (
+        "other processes used 0.31 of 2 cores (in 2 blocks alike)",
+        "0.02 GiB were swapped",
+    )

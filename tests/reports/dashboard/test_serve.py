@@ -18,10 +18,17 @@ from harness.errors import ConfigError, RecordError
 from reports.dashboard.serve import prepare_logdir, start_tensorboard
 
 
+def heed_interrupts() -> None:
+    """A shell's background job ignores interrupts, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_view_serves_the_run_on_this_machine_only_and_ends_on_interrupt(make_run: Any) -> None:
     run = make_run()
     command = [sys.executable, "-m", "harness", "view", run.name, "--runs-dir", str(run.parent), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         address = line.removeprefix("dashboard: ").strip()
