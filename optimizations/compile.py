@@ -54,7 +54,7 @@ class Compile(Strategy):
     summary = "Transformer blocks compiled by Inductor, one graph for all"
     effect = Effect.SAME_MATH
     stage = Stage.COMPILE
-    conflicts = ("fused_blocks", "split_batch")
+    conflicts = ("compile_cached", "fused_blocks", "split_batch")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Inductor needs a C++ compiler for processors and Triton for GPUs."""

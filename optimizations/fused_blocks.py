@@ -182,7 +182,7 @@ class FusedBlocks(Strategy):
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
 
-    conflicts = ("bf16_weights", "compile", "sdpa")
+    conflicts = ("bf16_weights", "compile", "compile_cached", "sdpa")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Only for BERT and DistilBERT in float32 on processors, and where the kernels can be built."""

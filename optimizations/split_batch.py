@@ -134,7 +134,7 @@ class SplitBatch(Strategy):
     summary = "Forward and backward of half the batch in each of two threads"
     effect = Effect.SAME_MATH
     stage = Stage.GRAPH
-    conflicts = ("bf16_weights", "compile", "unpadded")
+    conflicts = ("bf16_weights", "compile", "compile_cached", "unpadded")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """It needs two threads on a processor."""

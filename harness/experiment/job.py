@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,13 +71,13 @@ def run_job(
 
     setup, inputs = prepared.setup, prepared.inputs
     validation = Validation(setup=setup, inputs=inputs, phases=clock.phases)
-    caches_before = _is_filled(spec.compile_cache_directory)
+    caches_before = _is_filled(compile_cache_directory(spec))
     with clock.phases.measure("warm_up"):
         report("warm-up", 0, 1)
         torch.manual_seed(spec.seed)
         trainer = make_trainer(setup, inputs.train_windows)
         warm_up(trainer)
-    compile_cache = _cache_state(caches_before, _is_filled(spec.compile_cache_directory))
+    compile_cache = _cache_state(caches_before, _is_filled(compile_cache_directory(spec)))
     record = replace(record, knobs=describe(setup, trainer.optimizer), compile_cache=compile_cache)
     job = train_all_epochs(directory, trainer, validation, report)
     with clock.phases.measure("saving"):
@@ -197,9 +198,13 @@ def save_weights(setup: TrainSetup, inputs: Inputs, directory: Path) -> None:
     inputs.tokenizer.save_pretrained(directory)
 
 
-def _is_filled(directory: str) -> bool:
-    path = Path(directory)
-    return path.is_dir() and any(path.iterdir())
+def compile_cache_directory(spec: TrialSpec) -> Path:
+    """Return where the compiler caches in this process: the run's directory, unless a strategy chose another."""
+    return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", spec.compile_cache_directory))
+
+
+def _is_filled(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
 
 
 def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:

@@ -25,7 +25,7 @@ NAMES = registry.names()
 FILES = sorted(path.stem for path in Path(optimizations.__file__).parent.glob("*.py") if path.stem != "__init__")
 CARD = ("What it changes:", "Why it is faster:", "When it is not:", "What it does to the numbers:", "Sources:")
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
-COMPILED = {"compile"}
+COMPILED = {"compile", "compile_cached"}
 
 
 def applied(name: str, setup: TrainSetup) -> TrainSetup:
