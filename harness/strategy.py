@@ -25,6 +25,7 @@ __all__ = [
     "Logits",
     "PreparedStep",
     "Stage",
+    "StartUp",
     "StepFunction",
     "StepOutcome",
     "StepRecorder",
@@ -138,6 +139,23 @@ class TrainSetup:
     """Settings that can't be read off the fields, as the report prints them."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StartUp:
+    """How a trial gets ready and scores its answers. Read before anything is loaded, so it can't depend on a setup."""
+
+    read_data_beside_model: bool = False
+    """Read the questions in a thread of their own while the model is loaded (not from the hub)."""
+    score_without_evaluate: bool = False
+    """Score by the metric's own functions, so that `evaluate` and `datasets` need not be imported; the same numbers."""
+
+    def joined(self, other: StartUp) -> StartUp:
+        """Return what either of two strategies asks for."""
+        return StartUp(
+            read_data_beside_model=self.read_data_beside_model or other.read_data_beside_model,
+            score_without_evaluate=self.score_without_evaluate or other.score_without_evaluate,
+        )
+
+
 class Strategy(ABC):
     """One way to make the training faster. A subclass is one file in `optimizations/`, registered with `@register`.
 
@@ -156,6 +174,8 @@ class Strategy(ABC):
     phases: ClassVar[tuple[str, ...]] = ()
     """Phases of `harness.records.HARNESS_PHASES` that it changes: they count with its own time, as does what grew
     elsewhere; all others with the baseline's."""
+    start_up: ClassVar[StartUp] = StartUp()
+    """What it changes before there is a setup."""
     is_peer: ClassVar[bool] = False
     """Another program doing the whole job, to compare with: never in a stack, never recommended."""
 

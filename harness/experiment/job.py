@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 import transformers
@@ -14,6 +15,7 @@ import transformers
 from harness.errors import HarnessError
 from harness.experiment.inputs import Inputs
 from harness.experiment.trial import Prepared, Report, TrialClock
+from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.measurement.sampler import Sampler
@@ -43,9 +45,6 @@ from harness.training.loop import (
 from harness.training.model import load_model
 from harness.training.recorder import EpochResult
 
-if TYPE_CHECKING:
-    from harness.experiment.validation import Validation
-
 
 @dataclass(kw_only=True)
 class JobResults:
@@ -67,10 +66,15 @@ def run_job(
     """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`."""
     with clock.phases.measure("imports"):
         # The metric needs `evaluate`, which takes seconds to import; other commands go without.
-        from harness.experiment.validation import Validation
-
+        if not prepared.start_up.score_without_evaluate:
+            importlib.import_module("harness.training.squad_metric")
     setup, inputs = prepared.setup, prepared.inputs
-    validation = Validation(setup=setup, inputs=inputs, phases=clock.phases)
+    validation = Validation(
+        setup=setup,
+        inputs=inputs,
+        phases=clock.phases,
+        without_evaluate=prepared.start_up.score_without_evaluate,
+    )
     caches_before = _is_filled(compile_cache_directory(spec))
     with clock.phases.measure("warm_up"):
         report("warm-up", 0, 1)
@@ -118,8 +122,6 @@ def add_untrained(
 
     It comes after the job, on a model made anew: before it, it would warm the process up and spare the baseline time.
     """
-    from harness.experiment.validation import Validation
-
     fresh = replace(prepared.setup, model=load_model(spec.config.model, seed=spec.seed, device=prepared.setup.device))
     validation = Validation(setup=fresh, inputs=prepared.inputs, phases=PhaseClock()).run()
     job.predictions[0] = validation.answers

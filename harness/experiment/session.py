@@ -88,7 +88,7 @@ class Session:
         """Get ready without a job; the answer says where windows are and how large batches are."""
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it.
-        importlib.import_module("harness.experiment.validation")
+        importlib.import_module("harness.training.squad_metric")
         prepared = self._prepared_once()
         training = prepared.setup.training
         return {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import torch
 
 from harness import registry
 from harness.config import RunConfig
+from harness.data.examples import Example
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.measurement.clocks import PhaseClock
 from harness.records import BASELINE, StrategyRecord, TrialSpec
-from harness.strategy import Strategy, TrainSetup
+from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
 from harness.training.model import check_length, load_model
@@ -51,25 +54,42 @@ class Prepared:
     strategies: list[Strategy]
     refusal: str | None
     """Why a strategy can't be applied; then the setup is the baseline's."""
+    start_up: StartUp
 
 
 def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, report: Report) -> Prepared:
     """Load data and model, then apply the contender's strategies; each in its phase."""
     config = spec.config
+    strategies = resolve_contender(config, spec.contender)
+    start_up = functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())
     report("loading", 0, 1)
-    with clock.phases.measure("load_data"):
-        train, validation = load_inputs(config)
-    with clock.phases.measure("tokenise"):
-        inputs = load_tokenised(config, train, validation, Path(spec.cache_directory))
+    read_data = start_reading(config, at_once=start_up.read_data_beside_model)
     with clock.phases.measure("load_model"):
         model = load_model(config.model, seed=spec.seed, device=device)
         check_length(model.config, config.data.max_length)
+    with clock.phases.measure("load_data"):
+        train, validation = read_data()
+    with clock.phases.measure("tokenise"):
+        inputs = load_tokenised(config, train, validation, Path(spec.cache_directory))
     setup = build_baseline(config, model=model, pad_id=inputs.pad_id, seed=spec.seed, device=device)
-    strategies = resolve_contender(config, spec.contender)
     with clock.phases.measure("apply_strategies"):
         setup, refusal = apply_strategies(setup, strategies)
         set_process_flags(setup)
-    return Prepared(setup=setup, inputs=inputs, strategies=strategies, refusal=refusal)
+    return Prepared(setup=setup, inputs=inputs, strategies=strategies, refusal=refusal, start_up=start_up)
+
+
+def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[list[Example], list[Example]]]:
+    """Return a function that gives the questions: read when it is called, or from now on in a thread.
+
+    From the hub they are never read in a thread: that imports libraries, and so does loading a model; two threads
+    would see each other's half-made modules.
+    """
+    if not at_once or config.data.source == "hub":
+        return functools.partial(load_inputs, config)
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-data")
+    reading = pool.submit(load_inputs, config)
+    pool.shutdown(wait=False)
+    return reading.result
 
 
 def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:

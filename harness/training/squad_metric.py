@@ -8,9 +8,8 @@ from typing import Any
 import datasets
 import evaluate
 
-from harness.errors import DataError
 from harness.records import ExamplePrediction
-from harness.training.metrics import mean_percent, score_answers
+from harness.training.metrics import check_answers, mean_percent, score_answers
 
 _DESCRIPTION = "Exact match and F1 of SQuAD v1.1 (the official evaluate-v1.1.py), computed without the hub."
 _INPUTS = """
@@ -74,13 +73,7 @@ def evaluate_answers(
     Raises DataError if the three differ in length, are empty, or an id comes twice, which would silently shift or
     drop scores.
     """
-    if not len(ids) == len(texts) == len(references) > 0:
-        raise DataError(
-            f"{len(texts)} answers and {len(references)} references for {len(ids)} questions",
-            remedy="give one of each per question, at least one",
-        )
-    if len(set(ids)) < len(ids):
-        raise DataError("question ids are not unique", remedy="give each question its own id")
+    check_answers(ids, texts, references)
     result = SquadV1().compute(
         predictions=[{"id": key, "prediction_text": text} for key, text in zip(ids, texts, strict=True)],
         references=[
