@@ -11,7 +11,12 @@ When it is not: the matrix products stay what they were and are most of the step
 build back (about 3 s, cold). On CUDA, where `compile` fuses the same chains, it does not apply.
 What it does to the numbers: the same formulas, in float32 (in bfloat16 under autocast, residuals included); GELU stays
 the exact one; dropout draws other random numbers.
-Measured: not yet.
+Predicted: at most 1.45 times the step rate in float32, where the padded products alone take 1 / 1.45 of the step.
+Measured on one Zen 3 core (AVX2, float32, DistilBERT's sizes, 8 real windows of 153 tokens on average, dropout kept,
+alternated in one process): 1.42 over the padded baseline; 3.3 with `unpadded`, which is 1.05 over `unpadded` alone; 3.5
+with `fused_adamw` too, at 91 % of the rate of large products, on useful tokens. Not measured: bfloat16, threads. No
+gain: attention's products written in place instead of copied. Not tried: a step without autograd, whose nodes take
+0.6 % of it.
 Sources: Dao et al. 2022 (arXiv 2205.14135): masks made again, not kept; Cephes (S. Moshier): exp; lowbias32
 (C. Wellons): the hash; PyTorch documentation, "Extending torch.autograd".
 """
@@ -181,7 +186,6 @@ class FusedBlocks(Strategy):
     summary = "One QKV product; softmax, GELU, norm and dropout fused in C++ kernels"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-
     conflicts = ("bf16_weights", "compile", "compile_cached", "sdpa")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
