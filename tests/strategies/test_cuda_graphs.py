@@ -58,6 +58,17 @@ def test_updates_are_those_of_the_baseline(layout, source, make_setup, windows):
     assert judge_equivalence(record).holds
 
 
+def test_gradients_shown_after_a_replay_are_those_of_its_own_shape(make_setup, windows):
+    setups = make_setup(dropout=False), graphed(make_setup(dropout=False))
+    reference, given = (make_trainer(setup, windows) for setup in setups)
+    for numbers in (np.arange(8), np.arange(8, 11), np.arange(11, 19)):
+        for trainer in (reference, given):
+            trainer.step(trainer.setup.collate(windows, numbers))
+        expected = {name: parameter.grad for name, parameter in setups[0].model.named_parameters()}
+        for name, parameter in setups[1].model.named_parameters():
+            torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
 @pytest.mark.parametrize("layout", ["dynamic_padding", "unpadded"])
 @pytest.mark.parametrize("source", MODELS)
 def test_filling_a_bucket_leaves_the_loss(layout, source, make_setup, windows):
