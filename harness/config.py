@@ -149,7 +149,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileConfig:
-    """The `torch.profiler` session of each contender, in a process of its own."""
+    """The `torch.profiler` session of each contender, after all that is timed in its process."""
 
     enabled: bool = True
     wait_steps: int = 1

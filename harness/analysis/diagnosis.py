@@ -16,8 +16,16 @@ from harness.analysis.rules_of_step import RULES_OF_STEP
 RULES: tuple[Rule, ...] = (*RULES_OF_JOB, *RULES_OF_STEP)
 """A new rule is a function in one of the two modules and a line in its tuple."""
 
-CUDA_ONLY = frozenset({"tf32", "amp_fp16", "cuda_graphs", "device_resident_data"})
-"""Strategies that are never advised where there is no GPU."""
+ONLY_ON = {
+    "amp_fp16": "cuda",
+    "batch_finder": "cuda",
+    "cuda_graphs": "cuda",
+    "prefetch": "cuda",
+    "tf32": "cuda",
+    "fused_blocks": "cpu",
+    "split_batch": "cpu",
+}
+"""Strategies that work on one kind of device, and are not advised on the other."""
 
 
 def find(facts: Facts) -> list[tuple[Finding, Removal]]:
@@ -38,7 +46,7 @@ def _finding(rule: Rule, observation: Observation, facts: Facts) -> Finding:
         rule=rule.name,
         sentence=observation.sentence,
         share=share,
-        strategies=tuple(name for name in strategies if facts.device == "cuda" or name not in CUDA_ONLY),
+        strategies=tuple(name for name in strategies if ONLY_ON.get(name, facts.device) == facts.device),
         job_speedup_bound=bound,
     )
 

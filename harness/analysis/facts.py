@@ -10,6 +10,7 @@ from harness.analysis.explain import Category, Ledger, LedgerRow
 from harness.analysis.flops import TRAINING_FACTOR, read_model_sizes
 from harness.analysis.job_time import EVALUATION, TRAINING, Cell, Removal, cut_job
 from harness.analysis.model import ContenderAnalysis
+from harness.analysis.roofline import matmul_dtype
 from harness.analysis.work import Work
 from harness.evidence import RoofRecord
 from harness.records import MemoryRecord
@@ -137,11 +138,8 @@ def device_kind(environment: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
 
 
 def forward_dtype(knobs: Mapping[str, str]) -> str | None:
-    """Return the type in which matrices are multiplied."""
-    if "forward dtype" not in knobs:
-        return None
-    dtype = knobs["forward dtype"].split(" ")[0]
-    return "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype
+    """Return the type in which matrices are multiplied; None if the knobs were not recorded."""
+    return matmul_dtype(knobs) if "forward dtype" in knobs else None
 
 
 def fast_dtypes(environment: Mapping[str, Any], roof: RoofRecord | None) -> tuple[str, ...]:

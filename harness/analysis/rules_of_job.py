@@ -143,5 +143,5 @@ RULES_OF_JOB = (
     Rule(name="compile_not_amortised", strategies=("compile_cached",), look=look_at_compile),
     Rule(name="padding_waste", strategies=("dynamic_padding", "length_bucketing", "unpadded"), look=look_at_padding),
     Rule(name="spare_memory", strategies=("larger_batches", "batch_finder"), look=look_at_memory),
-    Rule(name="allocator_retries", strategies=("allocator", "gradient_checkpointing"), look=look_at_allocator),
+    Rule(name="allocator_retries", strategies=("gradient_checkpointing",), look=look_at_allocator),
 )

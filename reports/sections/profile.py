@@ -41,7 +41,7 @@ def profile_note(contender: ContenderAnalysis) -> Text:
     profile = contender.profile
     if profile is None:
         return ""
-    steps = f"{profile.active_steps} steps under the profiler, in a process of their own: " \
+    steps = f"{profile.active_steps} steps under the profiler, after all that is timed: " \
         f"{milliseconds(profile.profiled_step_time_ms)} ms a step"  # fmt: skip
     if profile.overhead is None:
         cost = ", without an unprofiled step to hold against."

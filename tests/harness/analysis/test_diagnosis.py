@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from harness import registry
-from harness.analysis.diagnosis import CUDA_ONLY, RULES, diagnose, find
+from harness.analysis.diagnosis import ONLY_ON, RULES, diagnose, find
 from harness.analysis.explain import CATEGORY_WORDS, KernelLine, Ledger, LedgerRow, StepPart
 from harness.analysis.facts import Facts, OneTimeCost, achieved_tflops, fast_dtypes, forward_dtype
 from harness.evidence import RoofRecord
@@ -267,12 +269,31 @@ def test_unmeasured_rates_leave_the_whole_row_as_the_bound():
     assert finding.strategies == ("amp_bf16", "bf16_weights", "amp_fp16", "tf32")
 
 
-def test_a_processor_is_never_advised_what_needs_a_gpu():
-    shares = {"idle": 0.12, "data": 0.07}
-    advised = {name for finding, _ in find(make_facts(shares)) for name in finding.strategies}
-    assert advised
-    assert not advised & CUDA_ONLY
-    assert {name for finding, _ in find(make_facts(shares, device="cuda")) for name in finding.strategies} & CUDA_ONLY
+@pytest.mark.parametrize(("device", "other"), [("cpu", "cuda"), ("cuda", "cpu")])
+def test_what_works_on_another_kind_of_device_is_never_advised(device, other):
+    advised = {
+        name
+        for finding, _ in find(make_facts({"idle": 0.12, "data": 0.07}, device=device))
+        for name in finding.strategies
+    }
+    assert advised & {name for name, needed in ONLY_ON.items() if needed == device}
+    assert not advised & {name for name, needed in ONLY_ON.items() if needed == other}
+
+
+ASK_THE_PROCESSOR = {"amp_bf16", "bf16_weights"}
+"""They ask which instructions it has, and not only what kind of device it is."""
+
+
+@pytest.mark.parametrize("name", sorted({name for rule in RULES for name in rule.strategies} - ASK_THE_PROCESSOR))
+def test_the_table_of_devices_says_what_the_strategies_say(name, make_setup):
+    torch.set_num_threads(2)  # split_batch asks for two
+    assert (registry.get(name)().not_applicable(make_setup()) is not None) == (ONLY_ON.get(name) == "cuda")
+
+
+@pytest.mark.parametrize("name", [name for name, device in ONLY_ON.items() if device == "cpu"])
+def test_what_is_for_processors_refuses_a_gpu(name, make_setup):
+    on_gpu = replace(make_setup(), device=torch.device("cuda"))
+    assert registry.get(name)().not_applicable(on_gpu) is not None
 
 
 def test_a_fused_optimizer_is_not_advised_again():
