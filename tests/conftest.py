@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -36,6 +37,18 @@ NO_DROPOUT = {
     "distilbert-base-uncased": {"dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0},
     "bert-base-uncased": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_strategies() -> Iterator[None]:
+    """Strategies that one test file loads from plugins must not meet another file's of the same name."""
+    registry.load_all()
+    imported = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_strategies", dict(registry._strategies))
+        yield
+    for name in [name for name in sys.modules if name.startswith("speedproof_plugin_") and name not in imported]:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)

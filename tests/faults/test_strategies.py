@@ -7,7 +7,6 @@ import random
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -66,20 +65,10 @@ NAMES = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plugins() -> Iterator[dict[str, ModuleType]]:
-    """Load the files as a run does; other tests must not see their strategies, nor these the ones of other plugins."""
-    known = registry._strategies
-    modules = {path.stem: f"speedproof_plugin_{path.stem}" for path in FILES}
-    with pytest.MonkeyPatch.context() as patch:
-        registry.load_all()
-        builtin = {name: kind for name, kind in known.items() if kind.__module__.startswith("optimizations.")}
-        patch.setattr(registry, "_strategies", builtin)
-        for name in modules.values():
-            patch.delitem(sys.modules, name, raising=False)
-        registry.load_all(tuple(str(path) for path in FILES))
-        yield {stem: sys.modules[name] for stem, name in modules.items()}
-        for name in modules.values():
-            del sys.modules[name]
+def plugins(own_strategies: None) -> dict[str, ModuleType]:
+    """Load the files as a run does."""
+    registry.load_all(tuple(str(path) for path in FILES))
+    return {path.stem: sys.modules[f"speedproof_plugin_{path.stem}"] for path in FILES}
 
 
 @pytest.fixture

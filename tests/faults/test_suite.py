@@ -8,20 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry
-
 SUITE = Path(__file__).with_name("suite.py")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_registry():
-    """The faults must not meet strategies of the same names that other tests load."""
-    with pytest.MonkeyPatch.context() as patch:
-        registry.load_all()
-        patch.setattr(registry, "_strategies", dict(registry._strategies))
-        yield
-    for name in [name for name in sys.modules if name.startswith("speedproof_plugin_")]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
