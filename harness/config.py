@@ -179,11 +179,12 @@ class SpeedConfig:
     """The speed evidence: short segments over the same samples, alternated between two live workers (ABBA)."""
 
     enabled: bool = True
-    segment_s: float = 0.5
-    """A segment takes at least this long, far above the clock's and the scheduler's noise."""
+    segment_s: float = 0.2
+    """A segment takes at least this long, and at least one batch: far above the clock's noise, and short enough that
+    a disturbance of a second spoils one block of many."""
     least_blocks: int = 5
     """Blocks (ABBA, four segments) that are always measured."""
-    most_blocks: int = 40
+    most_blocks: int = 100
     precision: float = 0.01
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
     budget_s: float = 120.0
@@ -275,7 +276,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(active_steps=2),
-        speed=SpeedConfig(segment_s=0.3, budget_s=15.0),
+        speed=SpeedConfig(segment_s=0.1, budget_s=15.0),
     ),
     "smoke": RunConfig(
         preset="smoke",

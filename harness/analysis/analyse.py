@@ -62,7 +62,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         roofline=build_roofline(loaded.run, [_trained(trials, measured) for trials in contenders if trials.done]),
         environment=environment,
         warnings=tuple(_sentence(warning) for warning in warnings),
-        notes=tuple(_sentence(note) for note in notes_about.run_notes(loaded)),
+        notes=tuple(_sentence(note) for note in notes_about.run_notes(loaded, floor)),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.analysis.quality import Learning
 from harness.analysis.sampling import SamplingSummary
+from harness.analysis.speed import NoiseFloor
 from harness.records import TrialRecord
 from harness.storage import LoadedRun
 
@@ -15,6 +16,9 @@ HIGH_LOAD = 1.5
 
 SWAP_GROWTH_GIB = 0.05
 """Growth of the used swap during training that is worth a line."""
+
+HIGH_FLOOR = 0.05
+"""Noise floor that is worth a line: many single strategies gain less."""
 
 THROTTLED_SHARE = 0.05
 """Share of samples with a throttle reason that is worth a line."""
@@ -88,9 +92,20 @@ def run_warnings(
     return [warning for warning in warnings if warning is not None]
 
 
-def run_notes(loaded: LoadedRun) -> list[str]:
+def floor_note(floor: NoiseFloor | None) -> str | None:
+    """Return a line if only large speedups could be told from noise."""
+    if floor is None or floor.floor <= HIGH_FLOOR:
+        return None
+    return (
+        f"the noise floor is high: a step speedup under {100 * floor.floor:.0f} % could not have been shown here. On a "
+        "quieter machine or with a longer --budget it can"
+    )
+
+
+def run_notes(loaded: LoadedRun, floor: NoiseFloor | None) -> list[str]:
     """Return what else bears on the whole run."""
-    notes = []
+    high = floor_note(floor)
+    notes = [] if high is None else [high]
     if loaded.missing:
         count = f"{len(loaded.missing)} of {len(loaded.run.trials)} planned trials"
         notes.append(f"{count} have not been run; the same command goes on where it stopped")

@@ -1,4 +1,4 @@
-"""Speedups from blocks of alternated segments: a geometric mean with an interval that respects pairing and drift."""
+"""Speedups from blocks of alternated segments: a trimmed geometric mean whose interval respects pairing and drift."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ LEAST_BLOCKS = 3
 
 MOST_AUTOCORRELATION = 0.9
 
-CAUTION = 0.3
-"""Added to the autocorrelation, divided by √blocks: intervals get 9, 6 and 3 % wider at 5, 10 and 30 blocks."""
+TRIMMED = 0.1
+"""Share of the blocks left out at either end: a machine that is disturbed for one block in ten must not hide what the
+others agree on. Under normal noise it costs 3 % of the interval's width, with one disturbed block in ten it halves it.
+"""
+
+PRIOR_BLOCKS = 5.0
+"""Weight of "no autocorrelation" against n blocks' own estimate, whose standard error is about 1/√n."""
+
+CAUTION = 0.4
+"""Added to the autocorrelation, divided by √blocks: intervals get 20, 14 and 8 % wider at 5, 10 and 30 blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """Baseline time ÷ contender time: geometric mean over blocks, with its interval."""
+    """Baseline time ÷ contender time: trimmed geometric mean over blocks, with its interval."""
 
     estimate: float
     low: float
@@ -54,23 +62,31 @@ def paired_ratio(blocks: Sequence[BlockRecord], *, confidence: float = 0.95) -> 
 
 
 def ratio_of_logs(log_ratios: np.ndarray, *, confidence: float = 0.95) -> Ratio:
-    """Return the geometric mean of the ratios with a t-interval in log space.
+    """Return the trimmed geometric mean of the ratios with a t-interval in log space.
 
-    Blocks that follow each other may resemble each other: with positive lag-1 autocorrelation r, n blocks are worth
-    n(1−r)/(1+r) independent ones (AR(1); Bayley and Hammersley 1946, Wilks "Statistical Methods in the Atmospheric
-    Sciences" 5.2.4). r is corrected for its bias of −(1+4r)/n (Kendall 1954); negative r is taken as 0, to err to the
-    wide side, and CAUTION / √n is added, as so few blocks hardly show it. Simulated coverage of 95 % intervals at 5, 10
-    and 30 blocks: 0.97 without autocorrelation, about 0.94 at r = 0.3, 0.90 to 0.94 at r = 0.5; under the stopping rule
-    0.94 and more without autocorrelation, 0.89 to 0.93 at r = 0.3, down to 0.84 at r = 0.5, where the first blocks
-    happen to agree.
+    The interval is that of the trimmed mean, from the winsorised deviation (Tukey and McLaughlin 1963; Yuen 1974);
+    under ten blocks nothing is trimmed. Blocks that follow each other may resemble each other: with positive lag-1
+    autocorrelation r, n blocks are worth n(1−r)/(1+r) independent ones (AR(1); Bayley and Hammersley 1946, Wilks
+    "Statistical Methods in the Atmospheric Sciences" 5.2.4). r is corrected for its bias of −(1+4r)/n (Kendall 1954),
+    shrunk by n/(n + PRIOR_BLOCKS), negative r is taken as 0 to err to the wide side, and CAUTION / √n is added, as so
+    few blocks hardly show it. The deviation is known better than so few independent blocks would tell, so the degrees
+    of freedom are at least half of those without autocorrelation; with one left, every tenth interval would be ten
+    times as wide as the others. Simulated coverage of 95 % intervals, 5 to 40 blocks: 0.97 and more without
+    autocorrelation, 0.94 to 0.98 at r = 0.3, 0.91 to 0.95 at r = 0.5.
     """
     count = len(log_ratios)
-    mean, deviation = float(np.mean(log_ratios)), float(np.std(log_ratios, ddof=1))
-    correlation = lag_one(log_ratios)
-    used = min(max((correlation or 0.0) + CAUTION / math.sqrt(count), 0.0), MOST_AUTOCORRELATION)
-    effective = max(2.0, count * (1.0 - used) / (1.0 + used))
+    cut = int(TRIMMED * count)
+    ordered = np.sort(log_ratios)
+    kept = count - 2 * cut
+    winsorised = np.clip(log_ratios, ordered[cut], ordered[count - cut - 1])
+    deviation = float(np.std(winsorised, ddof=1)) * math.sqrt((count - 1) / (kept - 1))
+    mean = float(np.mean(ordered[cut : count - cut]))
+    correlation = lag_one(winsorised)
+    shrunk = max(correlation or 0.0, 0.0) * count / (count + PRIOR_BLOCKS)
+    used = min(shrunk + CAUTION / math.sqrt(count), MOST_AUTOCORRELATION)
+    effective = max(2.0, kept * (1.0 - used) / (1.0 + used))
     error = deviation / math.sqrt(effective)
-    degrees = effective - 1.0
+    degrees = max(effective - 1.0, (kept - 1) / 2.0)
     half = float(stats.t.ppf(0.5 + confidence / 2.0, degrees)) * error
     return Ratio(
         estimate=math.exp(mean),

@@ -114,7 +114,7 @@ def paced_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
             "baseline": "paced",
             "training.batch_size": 1,
             "training.epochs": 8,
-            "speed.segment_s": 0.6,
+            "speed.segment_s": 0.15,
             "speed.budget_s": 40.0,
             "speed.precision": 0.004,
         },

@@ -1,0 +1,23 @@
+"""What the report says against its own numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.analysis.notes import HIGH_FLOOR, floor_note
+from harness.analysis.paired import ratio_of_logs
+from harness.analysis.speed import NoiseFloor
+
+
+def noise_floor(floor: float) -> NoiseFloor:
+    return NoiseFloor(ratio=ratio_of_logs(np.zeros(5)), floor=floor)
+
+
+def test_a_high_noise_floor_is_told_with_what_helps():
+    assert "under 15 % could not have been shown" in floor_note(noise_floor(0.15))
+    assert "--budget" in floor_note(noise_floor(0.15))
+
+
+def test_an_ordinary_noise_floor_is_not_worth_a_line():
+    assert floor_note(noise_floor(HIGH_FLOOR)) is None
+    assert floor_note(None) is None
