@@ -206,7 +206,7 @@ class Unpadded(Strategy):
     summary = "Each batch one row of tokens without padding"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-    conflicts = ("sdpa", "dynamic_padding", "length_bucketing", "split_batch")
+    conflicts = ("sdpa", "dynamic_padding", "length_bucketing")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Models must hand `cu_seqlens` to their attention and take position numbers; the loss must not see padding."""

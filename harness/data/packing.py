@@ -63,6 +63,24 @@ def pack_batch(batch: Batch) -> Batch:
     return replace(batch, inputs=packed, computed_tokens=int(lengths.sum()))
 
 
+def select_windows(batch: Batch, rows: np.ndarray) -> Batch:
+    """Return a packed batch of the windows at `rows`, in that order; the token counts are theirs."""
+    starts = batch.inputs["cu_seqlens"].numpy()
+    lengths = np.diff(starts)[rows]
+    tokens = torch.from_numpy(np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows]))
+    inputs = {name: value[:, tokens] for name, value in batch.inputs.items() if name != "cu_seqlens"}
+    inputs["cu_seqlens"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return replace(
+        batch,
+        inputs=inputs,
+        start_positions=batch.start_positions[torch.from_numpy(rows)],
+        end_positions=batch.end_positions[torch.from_numpy(rows)],
+        window_index=batch.window_index[rows],
+        useful_tokens=int(lengths.sum()),
+        computed_tokens=int(lengths.sum()),
+    )
+
+
 def unpack(values: Tensor, cu_seqlens: Tensor, *, length: int, fill: float) -> Tensor:
     """Return packed values (T, …) as rows (n, length, …), with `fill` where a window has no token.
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from harness import registry
-from harness.errors import StrategyError
+from harness.experiment.trial import apply_strategies
 from harness.training.loop import make_trainer, train_epoch, warm_up
-from optimizations.split_batch import SplitLoss, add_gradients, split_rows
+from optimizations.split_batch import SplitLoss, add_gradients, share_out, split_windows
 
 
 def split(setup):
@@ -34,7 +34,7 @@ def test_update_is_the_baselines(make_setup, assert_same_update):
 def test_halves_of_other_sizes_weigh_by_their_windows(make_setup, windows):
     setup = make_setup(dropout=False)
     batch = setup.collate(windows, np.arange(5))
-    assert [len(part.window_index) for part in split_rows(batch, 2)] == [2, 3]
+    assert [len(part.window_index) for part in split_windows(batch, 2)] == [2, 3]
     setup.forward_loss(setup.model, batch).backward()
     expected = {name: p.grad.clone() for name, p in setup.model.named_parameters()}
     setup.model.zero_grad()
@@ -101,11 +101,34 @@ def test_gradients_that_only_one_half_has_count():
     assert total[2] is None
 
 
-def test_packed_batches_are_refused(make_setup, windows):
-    batch = make_setup().collate(windows, np.arange(4))
-    packed = replace(batch, inputs={"input_ids": torch.ones(1, 90, dtype=torch.long)})
-    with pytest.raises(StrategyError, match="splits batches by rows"):
-        split_rows(packed, 2)
+def unpadded(setup):
+    return apply_strategies(setup, registry.resolve("unpadded"))[0]
+
+
+def test_packed_halves_make_the_baselines_update(make_setup, assert_same_update):
+    for source in ("distilbert-base-uncased", "bert-base-uncased"):
+        assert_same_update(make_setup(source, dropout=False), split(unpadded(make_setup(source, dropout=False))))
+
+
+def test_packed_windows_keep_their_tokens_and_answers(make_setup, windows):
+    batch = unpadded(make_setup()).collate(windows, np.arange(7))
+    halves = split_windows(batch, 2)
+    assert sorted(np.concatenate([half.window_index for half in halves])) == list(range(7))
+    assert sum(half.useful_tokens for half in halves) == batch.useful_tokens
+    starts = batch.inputs["cu_seqlens"]
+    for half in halves:
+        for place, window in enumerate(half.window_index):
+            ours = slice(*half.inputs["cu_seqlens"][place : place + 2])
+            theirs = slice(*starts[window : window + 2])
+            assert torch.equal(half.inputs["input_ids"][0, ours], batch.inputs["input_ids"][0, theirs])
+            assert torch.equal(half.inputs["position_ids"][0, ours], batch.inputs["position_ids"][0, theirs])
+            assert half.start_positions[place] == batch.start_positions[window]
+            assert half.end_positions[place] == batch.end_positions[window]
+
+
+def test_windows_are_shared_out_by_their_lengths():
+    shares = share_out(np.array([9, 5, 4, 3, 3]), 2)
+    assert [list(share) for share in shares] == [[0, 3], [1, 2, 4]]
 
 
 def test_refuses_one_thread_and_gpus(make_setup):
