@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import fmean, median
 
 from scipy import stats
 
@@ -17,8 +17,9 @@ from harness.evidence import BlockKind, BlockRecord, SpeedRecord
 from harness.records import TrialRecord
 
 LEAST_FLOOR = 0.01
-"""No step speedup below 1 % is claimed, however quiet A/A was: where a process's memory lies differs from start to
-start and lasts as long as the process, so one A/A pair may be lucky."""
+"""No speedup below 1 % is claimed, however quiet A/A was. Of a step, as where a process's memory lies differs from
+start to start and lasts as long as the process, so one A/A pair may be lucky; of a job, as its one-time phases are
+measured once in a process, and a cold page cache in any of them is no property of the contender."""
 
 WARM_UP_PHASES = ("apply_strategies", "warm_up")
 """Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""
@@ -82,7 +83,7 @@ class JobSpeed:
 
     ratio: Ratio
     floor: float
-    """The noise floor, weighed with the share of the job that the segments stand for."""
+    """The noise floor, weighed with the share of the job that the segments stand for; no less than `LEAST_FLOOR`."""
     baseline_s: float
     """Mean job of the baseline."""
     contender_s: float
@@ -165,17 +166,20 @@ def warm_up_s(job: TrialRecord) -> float:
     return sum(job.phases_s.get(name, 0.0) for name in WARM_UP_PHASES)
 
 
-def warm_up_noise(jobs: Sequence[TrialRecord]) -> tuple[float, float]:
+def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord]) -> tuple[float, float]:
     """Return standard deviation and degrees of freedom of the warm-up of all jobs of a run that compile nothing.
 
     From the median absolute deviation, as some strategies really change their warm-up (four times the batch, a library
     to build), which is no noise of the others. Its efficiency is 37 % of the standard deviation's, so its degrees of
-    freedom are as many fewer (Huber 1981, "Robust Statistics", 5.1). (0, 1) with fewer than two jobs.
+    freedom are as many fewer (Huber 1981, "Robust Statistics", 5.1). The baseline changes nothing, so its own distance
+    from the median is noise, whatever it is: as the first process of a run it may find cold caches. (0, 1) with fewer
+    than two jobs.
     """
-    values_s = [warm_up_s(job) for job in jobs if job.compile_cache is None]
+    values_s = [warm_up_s(job) for job in everyone if job.compile_cache is None]
     if len(values_s) < 2:
         return 0.0, 1.0
-    deviation_s = float(stats.median_abs_deviation(values_s, scale="normal"))
+    spread_s = float(stats.median_abs_deviation(values_s, scale="normal"))
+    deviation_s = max(spread_s, abs(fmean(map(warm_up_s, baseline)) - median(values_s)))
     return deviation_s, max(1.0, MAD_EFFICIENCY * (len(values_s) - 1))
 
 
@@ -203,7 +207,7 @@ def compose_job(
     changes = changed_phases(baseline, contender, everyone)
     rest_s = ours.job_s - ours.training_s - ours.evaluation_s - ours.warm_up_s
     job_s = rest_s + sum(change.difference_s for change in changes) + theirs.warm_up_s + training_s + evaluation_s
-    noise_s, noise_degrees = warm_up_noise(everyone)
+    noise_s, noise_degrees = warm_up_noise(baseline, everyone)
     parts = [
         (training_s / job_s * evidence.training.log_standard_error, evidence.training.degrees_of_freedom),
         (evaluation_s / job_s * evidence.evaluation.log_standard_error, evidence.evaluation.degrees_of_freedom),
@@ -212,7 +216,7 @@ def compose_job(
     ]
     return JobSpeed(
         ratio=combine(math.log(ours.job_s / job_s), parts, blocks=evidence.training.blocks),
-        floor=math.expm1(math.log1p(floor.floor) * (training_s + evaluation_s) / job_s),
+        floor=max(LEAST_FLOOR, math.expm1(math.log1p(floor.floor) * (training_s + evaluation_s) / job_s)),
         baseline_s=ours.job_s,
         contender_s=job_s,
         phase_differences_s={change.phase: change.difference_s for change in changes},

@@ -113,7 +113,7 @@ def paced_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
         {
             "baseline": "paced",
             "training.batch_size": 1,
-            "training.epochs": 8,
+            "training.epochs": 16,
             "speed.segment_s": 0.15,
             "speed.budget_s": 40.0,
             "speed.precision": 0.004,

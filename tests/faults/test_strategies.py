@@ -329,7 +329,7 @@ def test_collate_sleeps(make_setup, windows, monkeypatch):
     monkeypatch.setattr(time, "sleep", asked.append)
     setup = apply("sleeps_in_collate", make_setup())
     assert len(list(setup.load_batches(setup, windows, [np.arange(4)] * 3))) == 3
-    assert asked == [0.005] * 3
+    assert asked == [timing.COLLATE_SLEEP_S] * 3
 
 
 def test_loss_is_read_after_each_step(make_setup, windows):

@@ -17,7 +17,7 @@ from harness.data.batching import load_in_process
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup
 
-COLLATE_SLEEP_S = 0.005
+COLLATE_SLEEP_S = 0.010
 
 PACE_S = 0.030
 """What each batch of `paced` waits."""
@@ -29,9 +29,6 @@ STEP_S = 0.035
 """A whole step of `paced` if the caller says nothing."""
 
 SHIFT = 0.03
-
-SPIN_S = 0.001
-"""The end of each wait is spun: a sleep alone ends 0.1 ms late, and now and then 1 ms."""
 
 CLOCKS = ("perf_counter", "time", "monotonic")
 
@@ -45,7 +42,7 @@ class Fault(Strategy):
 
 @register
 class SleepsInCollate(Fault):
-    """Each batch takes 5 ms more to make, and no operator shows it. Caught by the timed segments."""
+    """Each batch takes 10 ms more to make, and no operator shows it. Caught by the timed segments."""
 
     name = "sleeps_in_collate"
     summary = f"Fault: each collate sleeps {COLLATE_SLEEP_S * 1000:g} ms"
@@ -113,9 +110,8 @@ def at_half_speed(clock: Callable[[], float]) -> Callable[[], float]:
 
 
 def pause(seconds: float) -> None:
-    """Wait for `seconds`, to some microseconds."""
+    """Wait for `seconds`, to some microseconds; spinning, as after a sleep a virtual core is slow for a while."""
     deadline_s = time.perf_counter() + seconds
-    time.sleep(max(0.0, seconds - SPIN_S))
     while time.perf_counter() < deadline_s:
         pass
 

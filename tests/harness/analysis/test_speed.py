@@ -65,18 +65,23 @@ def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64, 
     )
 
 
-FLOOR = NoiseFloor(ratio=ratio_of_logs(NOISE), floor=0.01)
+def noise_floor(floor):
+    return NoiseFloor(ratio=ratio_of_logs(NOISE), floor=floor)
 
 
-def compose(contender, found, everyone=()):
-    return compose_job([make_job()], [contender], found, FLOOR, everyone, None)
+def compose(contender, found, everyone=(), floor=0.01, baseline=None):
+    return compose_job(baseline or [make_job()], [contender], found, noise_floor(floor), everyone, None)
 
 
 def test_the_baseline_against_itself_is_one():
     result = compose(make_job(), evidence())
     assert result.ratio.estimate == pytest.approx(1.0)
     assert result.ratio.low < 1.0 < result.ratio.high
-    assert 0 < result.floor < FLOOR.floor
+
+
+def test_the_floor_of_a_job_weighs_what_is_timed_and_is_never_below_one_percent():
+    assert 0.05 < compose(make_job(), evidence(), floor=0.10).floor < 0.10
+    assert compose(make_job(), evidence(), floor=0.01).floor == LEAST_FLOOR
 
 
 def test_only_the_part_that_is_trained_gets_faster():
@@ -124,7 +129,7 @@ def test_a_change_that_is_not_declared_does_not_count():
     result = compose(make_job(imports=1.0), evidence(), STEADY)
     assert (result.contender_s, result.phase_differences_s) == (pytest.approx(30.0), {})
     shrunk = make_job(imports=4.0, declares=("scoring",))
-    assert compose_job([make_job(load_model=2.0)], [shrunk], evidence(), FLOOR, STEADY, None).ratio.estimate == 1.0
+    assert compose(shrunk, evidence(), STEADY, baseline=[make_job(load_model=2.0)]).ratio.estimate == 1.0
 
 
 @pytest.mark.parametrize(("imports_s", "job_s"), [(4.0, 30.0), (7.0, 33.0)])
@@ -152,8 +157,11 @@ def test_spread_of_jobs_that_do_not_change_a_phase_is_its_uncertainty():
 
 def test_more_seeds_know_a_phase_better():
     contender = make_job(imports=1.0, declares=("imports",))
+    floor = noise_floor(0.01)
     one, four = (
-        compose_job([make_job()] * n, [contender] * n, evidence(), FLOOR, STEADY, None).ratio.log_standard_error
+        compose_job(
+            [make_job()] * n, [contender] * n, evidence(), noise_floor(0.01), STEADY, None
+        ).ratio.log_standard_error
         for n in (1, 4)
     )
     assert one > 1.5 * four
@@ -166,7 +174,7 @@ def test_with_nothing_to_tell_the_spread_from_no_gain_is_certain():
 
 def test_a_phase_that_the_baseline_changes_counts_for_all():
     quick = make_job(imports=1.0, declares=("imports",))
-    result = compose_job([quick], [make_job()], evidence(), FLOOR, STEADY, None)
+    result = compose(make_job(), evidence(), STEADY, baseline=[quick])
     assert (result.baseline_s, result.contender_s) == (pytest.approx(27.0), pytest.approx(30.0))
 
 
@@ -200,13 +208,18 @@ def test_warm_up_tells_cold_from_warm_and_when_it_pays():
 
 def test_compiling_jobs_are_no_noise_of_the_warm_up():
     jobs = [make_job(warm_up_s=1.0), make_job(warm_up_s=1.2), make_job(warm_up_s=31.0, compile_cache="cold")]
-    deviation, degrees = warm_up_noise(jobs)
+    deviation, degrees = warm_up_noise(jobs[:1], jobs)
     assert (round(deviation, 3), degrees) == (0.148, 1)
 
 
 def test_one_strategy_with_another_warm_up_is_no_noise_of_the_others():
     jobs = [make_job(warm_up_s=value) for value in (0.36, 0.37, 0.38, 0.37, 1.7)]
-    assert warm_up_noise(jobs)[0] < 0.02
+    assert warm_up_noise(jobs[:1], jobs)[0] < 0.02
+
+
+def test_a_baseline_that_found_cold_caches_is_noise():
+    jobs = [make_job(warm_up_s=value) for value in (0.060, 0.017, 0.018, 0.018, 0.019)]
+    assert warm_up_noise(jobs[:1], jobs)[0] == pytest.approx(0.042)
 
 
 def test_reasons_that_differ_in_numbers_only_are_said_once():
