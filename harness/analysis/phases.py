@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import NamedTuple
 
 from harness.records import HARNESS_PHASES, TrialRecord
@@ -43,22 +43,39 @@ def declared_phases(jobs: Sequence[TrialRecord]) -> frozenset[str]:
     return frozenset(phase for job in jobs for strategy in job.strategies for phase in strategy.phases)
 
 
-def spread_of(values_s: Sequence[float]) -> Spread:
-    """Return the spread of values that should be the same."""
-    return Spread(stdev(values_s), len(values_s) - 1) if len(values_s) > 1 else Spread(0.0, 0)
+def spread_of(values_s: Sequence[float], baseline_s: Sequence[float] = ()) -> Spread:
+    """Return the spread of values that should be the same.
+
+    `baseline_s` are those of the baseline: as the first process of a run it may find cold caches, so its distance from
+    the median is noise too.
+    """
+    if len(values_s) < 2:
+        return Spread(0.0, 0)
+    distance_s = abs(fmean(baseline_s) - median(values_s)) if baseline_s else 0.0
+    return Spread(max(stdev(values_s), distance_s), len(values_s) - 1)
 
 
-def phase_spreads(jobs: Sequence[TrialRecord], declared: frozenset[str]) -> dict[str, Spread]:
+def phase_spreads(
+    baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord], declared: frozenset[str]
+) -> dict[str, Spread]:
     """Return the spread of each declared phase over the jobs of a run that don't change it, and of all others together.
 
-    Differences between contenders are in it too, so it errs to the wide side.
+    If nearly all jobs change a phase, as on a baseline that does, it is the spread over those that do. Differences
+    between contenders are in it too, so it errs to the wide side.
     """
-    spreads = {
-        phase: spread_of([_time_s(job, phase) for job in jobs if phase not in declared_phases([job])])
-        for phase in declared
-    }
-    quiet = [_rest_s(job, declared) for job in jobs if not declared_phases([job])]
-    return spreads | {MOVED: spread_of(quiet)}
+    spreads = {phase: _phase_spread(baseline, everyone, phase) for phase in declared}
+    quiet, ours = (
+        [_rest_s(job, declared) for job in jobs if not declared_phases([job])] for jobs in (everyone, baseline)
+    )
+    return spreads | {MOVED: spread_of(quiet, ours)}
+
+
+def _phase_spread(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord], phase: str) -> Spread:
+    unchanged = [job for job in everyone if phase not in declared_phases([job])]
+    if len(unchanged) < 2:
+        return spread_of([_time_s(job, phase) for job in everyone if phase in declared_phases([job])])
+    ours = [_time_s(job, phase) for job in baseline if phase not in declared_phases([job])]
+    return spread_of([_time_s(job, phase) for job in unchanged], ours)
 
 
 def changed_phases(
@@ -73,7 +90,7 @@ def changed_phases(
     declared = declared_phases([*baseline, *contender])
     if not declared:
         return []
-    spreads = phase_spreads(everyone, declared)
+    spreads = phase_spreads(baseline, everyone, declared)
     jobs = len(baseline), len(contender)
     changes = [_change(phase, _difference_s(baseline, contender, phase), spreads, jobs) for phase in sorted(declared)]
     moved_s = fmean(_rest_s(job, declared) for job in contender) - fmean(_rest_s(job, declared) for job in baseline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
@@ -23,6 +23,23 @@ measured once in a process, and a cold page cache in any of them is no property 
 
 WARM_UP_PHASES = ("apply_strategies", "warm_up")
 """Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""
+
+WARM_UP_SCATTER = 0.1
+"""Share by which a one-time cost is taken to differ from process to process (standard deviation): an assumption for
+what a run measures once, such as a cold compile."""
+
+SCATTER_DEGREES = 30.0
+"""Degrees of freedom of that assumption; the interval is to be a little wider than a normal one."""
+
+STALL = 1.25
+"""A first epoch that takes this many times the longest of the later ones holds one-time work: what is compiled, chosen
+or built at first use. Less may be noise."""
+
+CONTRADICTION = 1.5
+"""A contender whose jobs take this many times what its segments promise is not what was timed. Less may be drift."""
+
+CONTRADICTION_SHARE = 0.1
+"""Of the job; a smaller difference between jobs and segments does not matter."""
 
 CONFIDENCE = 0.95
 
@@ -85,9 +102,13 @@ class JobSpeed:
     floor: float
     """The noise floor, weighed with the share of the job that the segments stand for; no less than `LEAST_FLOOR`."""
     baseline_s: float
-    """Mean job of the baseline."""
+    """Mean job of the baseline; with a cold compile where it compiles."""
     contender_s: float
     """The same job with the contender's warm-up, and with training and evaluation at the measured ratios."""
+    stall_s: float = 0.0
+    """One-time work in the first epoch beyond the baseline's, in `contender_s`."""
+    contradictions: tuple[str, ...] = ()
+    """Parts that took much longer in the contender's jobs than its segments promise, in words."""
     phase_differences_s: dict[str, float] = field(default_factory=dict)
     """Contender − baseline of the phases that count with the contender's own time; "moved" are all others."""
     as_run: Estimate | None
@@ -135,10 +156,15 @@ class Parts:
     """The phases of one contender's jobs that matter here, means over its seeds."""
 
     job_s: float
+    """With `warm_up_s`."""
     training_s: float
     evaluation_s: float
     warm_up_s: float
-    """Of the first job if that compiled with cold caches, else the mean."""
+    """Of the jobs that compiled with cold caches if there are any, else the mean."""
+    warm_ups: int
+    """Jobs that `warm_up_s` is the mean of."""
+    stall_s: float
+    """One-time work in the first epoch."""
     windows: float
     evaluations: float
     steps: float
@@ -150,11 +176,14 @@ def job_parts(jobs: Sequence[TrialRecord]) -> Parts | None:
     if not whole or len(whole) < len(jobs):
         return None
     cold = [warm_up_s(job) for job in whole if job.compile_cache == "cold"]
+    once = cold or [warm_up_s(job) for job in whole]
     return Parts(
-        job_s=fmean(job.job_time_s or 0.0 for job in whole),
+        job_s=fmean((job.job_time_s or 0.0) - warm_up_s(job) for job in whole) + fmean(once),
         training_s=fmean(job.phases_s.get("training", 0.0) for job in whole),
         evaluation_s=fmean(job.phases_s.get("evaluation", 0.0) for job in whole),
-        warm_up_s=fmean(cold or [warm_up_s(job) for job in whole]),
+        warm_up_s=fmean(once),
+        warm_ups=len(once),
+        stall_s=fmean(stall_s(job) for job in whole),
         windows=fmean(job.work.windows for job in whole if job.work is not None),
         evaluations=fmean(len(job.epochs) for job in whole),
         steps=fmean(job.work.updates for job in whole if job.work is not None),
@@ -164,6 +193,15 @@ def job_parts(jobs: Sequence[TrialRecord]) -> Parts | None:
 def warm_up_s(job: TrialRecord) -> float:
     """Return a job's one-time costs of the strategies."""
     return sum(job.phases_s.get(name, 0.0) for name in WARM_UP_PHASES)
+
+
+def stall_s(job: TrialRecord) -> float:
+    """Return what the first epoch took beyond the longest later one, in training and evaluation; 0 under `STALL`."""
+    training_s = [epoch.train_time_s for epoch in job.epochs]
+    evaluation_s = [epoch.evaluation_time_s for epoch in job.epochs]
+    return sum(
+        first - max(later) for first, *later in (training_s, evaluation_s) if later and first > STALL * max(later)
+    )
 
 
 def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord]) -> tuple[float, float]:
@@ -205,23 +243,40 @@ def compose_job(
         return None
     training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
     changes = changed_phases(baseline, contender, everyone)
+    stalled_s = max(0.0, theirs.stall_s - ours.stall_s)
     rest_s = ours.job_s - ours.training_s - ours.evaluation_s - ours.warm_up_s
-    job_s = rest_s + sum(change.difference_s for change in changes) + theirs.warm_up_s + training_s + evaluation_s
+    rest_s += sum(change.difference_s for change in changes)
+    job_s = rest_s + theirs.warm_up_s + stalled_s + training_s + evaluation_s
     noise_s, noise_degrees = warm_up_noise(baseline, everyone)
+    scatter_s = WARM_UP_SCATTER * math.hypot(
+        ours.warm_up_s / math.sqrt(ours.warm_ups), (theirs.warm_up_s + stalled_s) / math.sqrt(theirs.warm_ups)
+    )
     parts = [
         (training_s / job_s * evidence.training.log_standard_error, evidence.training.degrees_of_freedom),
         (evaluation_s / job_s * evidence.evaluation.log_standard_error, evidence.evaluation.degrees_of_freedom),
         (math.sqrt(2.0) * noise_s / job_s, noise_degrees),
+        (scatter_s / job_s, SCATTER_DEGREES),
         *((change.standard_error_s / job_s, change.degrees) for change in changes),
     ]
+    promised_s = {"training": training_s + stalled_s, "evaluation": evaluation_s + stalled_s}
+    taken_s = {"training": theirs.training_s, "evaluation": theirs.evaluation_s}
     return JobSpeed(
         ratio=combine(math.log(ours.job_s / job_s), parts, blocks=evidence.training.blocks),
         floor=max(LEAST_FLOOR, math.expm1(math.log1p(floor.floor) * (training_s + evaluation_s) / job_s)),
         baseline_s=ours.job_s,
         contender_s=job_s,
+        stall_s=stalled_s,
+        contradictions=tuple(find_contradictions(promised_s, taken_s, job_s)),
         phase_differences_s={change.phase: change.difference_s for change in changes},
         as_run=as_run,
     )
+
+
+def find_contradictions(promised_s: Mapping[str, float], taken_s: Mapping[str, float], job_s: float) -> Iterator[str]:
+    """Yield the parts of a job that took much longer than promised: what was timed is not what the jobs did."""
+    for part, time_s in taken_s.items():
+        if time_s > CONTRADICTION * promised_s[part] and time_s - promised_s[part] > CONTRADICTION_SHARE * job_s:
+            yield f"{part} took {time_s:.1f} s in its jobs, where its segments promise {promised_s[part]:.1f} s"
 
 
 def scaled_parts(

@@ -213,6 +213,58 @@ def test_one_strategy_with_another_warm_up_is_no_noise_of_the_others():
     assert warm_up_noise(jobs[:1], jobs)[0] < 0.02
 
 
+def test_a_single_compile_is_not_taken_for_exact():
+    job = compose(make_job(warm_up_s=31.0, compile_cache="cold"), evidence())
+    assert job.ratio.high / job.ratio.low > 1.15
+
+
+def with_epochs(*train_times_s, evaluation_times_s=(1.0, 1.0, 1.0), **changes):
+    epochs = tuple(
+        EpochRecord(epoch=n, train_time_s=ours, train_loss=1.0, evaluation_time_s=theirs, em=1.0, f1=1.0)
+        for n, (ours, theirs) in enumerate(zip(train_times_s, evaluation_times_s, strict=True), start=1)
+    )
+    return replace(make_job(training_s=sum(train_times_s), **changes), epochs=epochs)
+
+
+def test_what_is_built_at_first_use_counts_as_a_one_time_cost():
+    steady, stalls = with_epochs(7.0, 7.0, 6.0), with_epochs(22.0, 7.0, 6.0)
+    result = compose(stalls, evidence(), baseline=[steady])
+    assert result.stall_s == pytest.approx(15.0)
+    assert result.contender_s - result.baseline_s == pytest.approx(15.0)
+    assert compose(stalls, evidence(), baseline=[stalls]).stall_s == 0.0, "the baseline does so too"
+    assert compose(with_epochs(8.0, 7.0, 6.0), evidence(), baseline=[steady]).stall_s == 0.0, "that may be noise"
+
+
+def test_jobs_that_take_longer_than_the_segments_promise_contradict_them():
+    only_in_segments = compose(make_job(), evidence(training=2.0))
+    assert only_in_segments.contradictions == ("training took 20.0 s in its jobs, where its segments promise 10.0 s",)
+    assert compose(make_job(training_s=10.5), evidence(training=2.0)).contradictions == ()
+    cached = compose(make_job(), evidence(evaluation=700.0))
+    assert "evaluation took 5.0 s" in cached.contradictions[0]
+
+
+def test_a_baseline_that_compiles_has_one_cold_compile_in_its_job():
+    compiling = [
+        make_job(warm_up_s=60.0, compile_cache="cold"),
+        make_job(warm_up_s=8.0, compile_cache="warm"),
+        make_job(warm_up_s=8.0, compile_cache="warm"),
+    ]
+    result = compose(make_job(), evidence(), baseline=compiling)
+    assert (result.baseline_s, result.contender_s) == (pytest.approx(89.0), pytest.approx(30.0))
+
+
+def test_a_baseline_with_cold_caches_gives_nothing_to_a_strategy_that_declares_a_phase():
+    cold, warm = make_job(imports=7.0), [make_job(imports=value) for value in (4.0, 4.01, 3.99, 4.0, 4.01, 3.99)]
+    contender = make_job(imports=4.0, declares=("imports",))
+    assert compose(contender, evidence(), [cold, *warm, contender], baseline=[cold]).ratio.low < 1.0
+
+
+def test_where_all_change_a_phase_its_spread_is_theirs():
+    fast = [make_job(imports=value, declares=("imports",)) for value in (1.0, 1.02, 0.98)]
+    ratio = compose(fast[0], evidence(training=1.5), fast, baseline=[fast[1]]).ratio
+    assert ratio.low > 1.3
+
+
 def test_a_baseline_that_found_cold_caches_is_noise():
     jobs = [make_job(warm_up_s=value) for value in (0.060, 0.017, 0.018, 0.018, 0.019)]
     assert warm_up_noise(jobs[:1], jobs)[0] == pytest.approx(0.042)
