@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.claims import Evidence
 from harness.analysis.model import State
 from harness.analysis.phases import declared_phases
 from harness.analysis.quality import Learning, assess_learning, assess_quality
@@ -25,7 +26,7 @@ from harness.analysis.speed import (
 )
 from harness.analysis.statistics import pair_by_seed
 from harness.analysis.time_to_quality import time_to_f1
-from harness.analysis.verdicts import Evidence, Verdict
+from harness.analysis.verdicts import Verdict
 from harness.analysis.work import NEW_SCHEDULE, LoadedPair, Work, compare_work
 from harness.config import RunConfig
 from harness.evidence import FootprintRecord, SpeedRecord

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.analysis.claims import Evidence
 from harness.analysis.noninferiority import assess
 from harness.analysis.paired import Ratio, ratio_of_logs
 from harness.analysis.quality import Learning, QualityEvidence
@@ -16,7 +17,7 @@ from harness.analysis.sameness import Equivalence, FootprintDifference
 from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence
 from harness.analysis.statistics import Estimate
 from harness.analysis.time_to_quality import TimeToF1
-from harness.analysis.verdicts import Evidence, Judgement, judge_all
+from harness.analysis.verdicts import Judgement, judge_all
 
 
 def ratio(estimate: float, deviation: float = 0.003, blocks: int = 12) -> Ratio:
