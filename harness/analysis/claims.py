@@ -39,6 +39,8 @@ class Evidence:
     learning: Learning | None
     seeds: int
     """Jobs that have one of the baseline's with the same seed."""
+    baseline_dtype: str | None = "float32"
+    """Of the baseline's own forward pass, as in `Equivalence.dtype`; None if it was not looked at."""
     unchecked: tuple[str, ...] = ()
     """Checks that could not be made, in words."""
     phases: tuple[str, ...] = ()
@@ -51,8 +53,8 @@ class Evidence:
 
     @property
     def shown_same(self) -> bool:
-        """Whether it claims the baseline's updates and the equivalence check holds."""
-        return self.same_math and self.equivalence is not None and self.equivalence.holds
+        """Whether it claims the baseline's updates and the equivalence check proves them."""
+        return self.same_math and self.equivalence is not None and self.equivalence.proves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,12 +125,12 @@ def p_quality_holds(item: Evidence) -> float:
 def p_worse(item: Evidence) -> float:
     """Return the p-value of "neither EM nor F1 is worse by the margin", Bonferroni over the two; 1 without evidence.
 
-    One seed is not evidence, as another may train to some points more or less, unless half of what the baseline had
-    learned is lost.
+    Against a baseline that has not learned there is none. One seed is not evidence either, as another may train to some
+    points more or less, unless half of what the baseline had learned is lost.
     """
-    if item.quality is None:
+    if item.quality is None or (item.learning is not None and item.learning.vacuous):
         return 1.0
     if item.seeds < LEAST_SEEDS:
-        gain = item.learning.gain_f1 if item.learning is not None and not item.learning.vacuous else math.inf
+        gain = math.inf if item.learning is None else item.learning.gain_f1
         return item.quality.f1.p_inferior if item.quality.f1.high < -COLLAPSE_SHARE * gain else 1.0
     return min(1.0, 2.0 * min(item.quality.em.p_inferior, item.quality.f1.p_inferior))

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.claims import Claims, Evidence, is_sooner, settle_claims
+from harness.analysis.claims import Claims, Evidence, is_sooner, p_faster, p_quality_holds, settle_claims
 from harness.analysis.noninferiority import NonInferiority
 from harness.analysis.paired import Ratio, blocks_needed
 from harness.analysis.quality import LEAST_SEEDS
+from harness.analysis.sameness import FULL_PRECISION
+from harness.analysis.speed import JobSpeed
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.work import NEW_SCHEDULE
 
@@ -20,6 +22,10 @@ Verdict = Literal[
 
 WIDE = 0.05
 """Half width of the job speedup's interval, as a share, beyond which "no gain" may be "not measured well"."""
+
+CLEAR_HALF_WIDTHS = 2.0
+"""Half widths of its 95 % interval from the noise floor at which a speedup is beyond noise however many contenders
+there are: its p-value is about 0.00005."""
 
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""
@@ -58,9 +64,7 @@ def judge(item: Evidence, claims: Claims) -> Judgement:
 
 
 def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
-    found = list(item.fraud)
-    if item.same_math and item.equivalence is not None and item.equivalence.problem is not None:
-        found.append(f"it claims the baseline's mathematics, but {item.equivalence.problem}")
+    found = [*item.fraud, *(f"it claims the baseline's mathematics, but {problem}" for problem in _other_math(item))]
     if claims.worse and item.quality is not None:
         found += [
             f"{name} is worse: {value.difference:+.1f} points ({value.low:+.1f} to {value.high:+.1f}), "
@@ -71,8 +75,23 @@ def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _other_math(item: Evidence) -> list[str]:
+    """Return how the updates of one that claims the baseline's are not those."""
+    if not item.same_math or item.equivalence is None:
+        return []
+    found = [] if item.equivalence.problem is None else [item.equivalence.problem]
+    # The baseline may be a stack with a lower precision; what computes in the same one keeps its promise.
+    if item.baseline_dtype is not None and item.equivalence.dtype not in (FULL_PRECISION, item.baseline_dtype):
+        found.append(f"computes in {item.equivalence.dtype}")
+    return found
+
+
 def _invalidity(item: Evidence) -> tuple[str, ...]:
-    """Return why speed was not measured well enough for any verdict on it."""
+    """Return why there can't be any verdict: a check could not be made, or speed was not measured well enough."""
+    if item.unchecked:
+        return item.unchecked
+    if item.seeds == 0:
+        return ("no job of it has a baseline job of the same seed, so its work could not be compared",)
     if item.floor is None:
         return ("there is no A/A comparison of the baseline with itself, so no noise floor",)
     if item.speed is None:
@@ -101,6 +120,8 @@ def _judge_speed(item: Evidence, claims: Claims) -> Judgement:
     speed = f"job {_ratio_words(job.ratio)}, the noise floor is ±{job.floor:.1%}"
     if claims.accepted:
         return Judgement(verdict="ACCEPTED", reasons=(f"faster: {speed}", *_quality_words(item)))
+    if claims.faster and p_quality_holds(item) <= p_faster(item):
+        return _open_among_many(job, speed)
     if claims.faster:
         return Judgement(verdict="INCONCLUSIVE", reasons=(f"faster: {speed}", *_open_quality(item)))
     if claims.slower:
@@ -108,9 +129,28 @@ def _judge_speed(item: Evidence, claims: Claims) -> Judgement:
     half = math.log(job.ratio.high / job.ratio.low) / 2
     if half > math.log1p(max(WIDE, 3 * job.floor)):
         return Judgement(verdict="INCONCLUSIVE", reasons=(speed, _more_blocks(item)))
-    if NEW_SCHEDULE in item.effects and job.ratio.low > 1 + job.floor:
-        return Judgement(verdict="NO_GAIN", reasons=(speed, _too_late(item.time_to_f1)))
+    if NEW_SCHEDULE in item.effects and job.ratio.low > 1 + job.floor and not is_sooner(item.time_to_f1):
+        return _judge_schedule(item.time_to_f1, speed)
+    if max(job.ratio.low, 1 / job.ratio.high) > 1 + job.floor:
+        return _open_among_many(job, speed)
     return Judgement(verdict="NO_GAIN", reasons=(f"within noise: {speed}",))
+
+
+def _open_among_many(job: JobSpeed, speed: str) -> Judgement:
+    """Return the verdict on a speed that would be beyond noise if there were no other contenders."""
+    distance = abs(math.log(job.ratio.estimate)) - math.log1p(job.floor)
+    needed = blocks_needed(job.ratio, math.expm1(distance / CLEAR_HALF_WIDTHS))
+    return Judgement(
+        verdict="INCONCLUSIVE",
+        reasons=(speed, f"not yet beyond noise with so many contenders: {_too_little_words(needed)}"),
+    )
+
+
+def _judge_schedule(time: TimeToF1 | None, speed: str) -> Judgement:
+    """Return the verdict on a new schedule whose job is faster, but which is not as good any sooner."""
+    if time is None or (time.contender_s is not None and time.speedup is None):
+        return Judgement(verdict="INCONCLUSIVE", reasons=(speed, "when it reaches the baseline's F1 was not measured"))
+    return Judgement(verdict="NO_GAIN", reasons=(speed, _too_late(time)))
 
 
 def _ratio_words(ratio: Ratio) -> str:
@@ -118,7 +158,7 @@ def _ratio_words(ratio: Ratio) -> str:
 
 
 def _quality_words(item: Evidence) -> tuple[str, ...]:
-    if item.shown_same and item.equivalence is not None:
+    if item.equivalence is not None and item.shown_same:
         worst = item.equivalence.worst
         error = 0.0 if worst is None or worst.gradient is None else worst.gradient
         return (
@@ -168,7 +208,11 @@ def _more_blocks(item: Evidence) -> str:
     training = None if item.speed is None else item.speed.training
     if training is None:
         return "too little evidence"
-    return f"too little evidence: about {blocks_needed(training, WIDE / 2)} blocks would settle it (--budget)"
+    return _too_little_words(blocks_needed(training, WIDE / 2))
+
+
+def _too_little_words(blocks: int) -> str:
+    return f"too little evidence: about {blocks} blocks would settle it (--budget)"
 
 
 def _break_even_hint(item: Evidence) -> tuple[str, ...]:
@@ -178,7 +222,7 @@ def _break_even_hint(item: Evidence) -> tuple[str, ...]:
     return (f"its steps alone are {_ratio_words(training)}: this job is too short to earn its warm-up back",)
 
 
-def _too_late(time: TimeToF1 | None) -> str:
-    if time is None or time.contender_s is None:
+def _too_late(time: TimeToF1) -> str:
+    if time.contender_s is None:
         return "it does not reach the baseline's F1 with every seed, so its faster epochs gain nothing"
     return f"it reaches the baseline's F1 no sooner: {time.contender_s:.1f} s"
