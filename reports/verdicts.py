@@ -90,7 +90,7 @@ def quality_words(contender: ContenderAnalysis) -> str:
 
 def _makes_same_updates(contender: ContenderAnalysis) -> bool:
     same_math = bool(contender.strategies) and all(part.effect == "SAME_MATH" for part in contender.strategies)
-    return same_math and contender.equivalence is not None and contender.equivalence.holds
+    return same_math and contender.equivalence is not None and contender.equivalence.proves
 
 
 def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:

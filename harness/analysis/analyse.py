@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis import notes as notes_about
+from harness.analysis.claims import Evidence
 from harness.analysis.diagnosis import diagnose
 from harness.analysis.facts import facts_of_run
 from harness.analysis.gather import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
@@ -25,7 +26,7 @@ from harness.analysis.statistics import (
     pair_by_seed,
     step_speedup,
 )
-from harness.analysis.verdicts import Evidence, Judgement, judge_all
+from harness.analysis.verdicts import Judgement, judge_all
 from harness.config import to_dict
 from harness.records import BASELINE, MemoryRecord, TrialRecord
 from harness.storage import LoadedRun, LoadedTrial

@@ -14,7 +14,7 @@ from typing import Any
 
 from scipy import stats
 
-from harness.analysis.gather import Trials, contender_of, sort_out
+from harness.analysis.gather import Trials, contender_of, find_state, sort_out
 from harness.analysis.noninferiority import assess
 from harness.analysis.quality import paired_differences
 from harness.analysis.statistics import QualityName, last_quality, mean_or_none
@@ -42,9 +42,10 @@ class Limits:
     """Points of F1 that B may be below A."""
 
     def __post_init__(self) -> None:
-        if self.max_slowdown is not None and self.max_slowdown < 1.0:
+        # "not at least" and not "below", so that NaN, which no number exceeds, is refused too.
+        if self.max_slowdown is not None and not self.max_slowdown >= 1.0:
             raise ConfigError(f"max_slowdown is {self.max_slowdown}", remedy="give a factor of at least 1, e.g. 1.05")
-        if self.max_f1_loss is not None and self.max_f1_loss < 0.0:
+        if self.max_f1_loss is not None and not self.max_f1_loss >= 0.0:
             raise ConfigError(f"max_f1_loss is {self.max_f1_loss}", remedy="give 0 points or more")
 
     @property
@@ -98,10 +99,11 @@ class Comparison:
 def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
     """Return what changed; ConfigError names the field in which two runs can't be compared."""
     check_comparable(a, b)
-    contenders = tuple(
-        _compare_contender(sort_out(a, name), sort_out(b, name), limits) for name in _names(a) if name in _names(b)
-    )
+    shared = [name for name in _names(a) if name in _names(b)]
+    contenders = tuple(_compare_contender(sort_out(a, name), sort_out(b, name), limits) for name in shared)
     failures = [f"{contender.name}: {text}" for contender in contenders for text in contender.failures]
+    if limits.any:
+        failures += [f"{name}: B does not have it" for name in _names(a) if name not in shared]
     if limits.any and not any(contender.job is not None for contender in contenders):
         failures.append("nothing that both runs have was measured")
     return Comparison(
@@ -224,20 +226,29 @@ def _compare_quality(name: QualityName, ours: Trials, theirs: Trials) -> Change 
 
 
 def _find_failures(ours: Trials, theirs: Trials, job: Change | None, f1: Change | None, limits: Limits) -> list[str]:
-    failures = []
-    if limits.any and ours.done and not theirs.done:
-        failures.append("B has no whole job of it, A has")
+    both_done = bool(ours.done and theirs.done)
+    failures = _outcome_failures(ours, theirs) if limits.any else []
     if limits.max_slowdown is not None and job is not None and job.change > limits.max_slowdown:
         sure = job.low is not None and job.low > 1.0
         failures.append(
             f"{job.change:.3f} times the job time, {limits.max_slowdown:g} allowed ({_sureness(sure, job.low)})"
         )
+    if limits.max_slowdown is not None and job is None and both_done:
+        failures.append("its job time was not measured in both runs")
     if limits.max_f1_loss is not None and f1 is not None and -f1.change > limits.max_f1_loss:
         sure = f1.high is not None and f1.high < 0.0
         failures.append(f"F1 {f1.change:+.1f} points, {limits.max_f1_loss:g} may be lost ({_sureness(sure, f1.low)})")
-    if limits.max_f1_loss is not None and f1 is None and ours.done and theirs.done:
+    if limits.max_f1_loss is not None and f1 is None and both_done:
         failures.append("its F1 was not measured in both runs")
     return failures
+
+
+def _outcome_failures(ours: Trials, theirs: Trials) -> list[str]:
+    """Return that it ended worse in B: one failed seed is enough, the others must not speak for it."""
+    state, _, reasons = find_state(theirs)
+    if state == "failed" and find_state(ours)[0] != "failed":
+        return [f"it failed in B, in A it did not: {'; '.join(reasons)}"]
+    return ["B has no whole job of it, A has"] if ours.done and not theirs.done else []
 
 
 def _sureness(sure: bool, low: float | None) -> str:

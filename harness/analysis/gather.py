@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.claims import Evidence
 from harness.analysis.model import State
 from harness.analysis.phases import declared_phases
 from harness.analysis.quality import Learning, assess_learning, assess_quality
@@ -25,7 +26,7 @@ from harness.analysis.speed import (
 )
 from harness.analysis.statistics import pair_by_seed
 from harness.analysis.time_to_quality import time_to_f1
-from harness.analysis.verdicts import Evidence, Verdict
+from harness.analysis.verdicts import Verdict
 from harness.analysis.work import NEW_SCHEDULE, LoadedPair, Work, compare_work
 from harness.config import RunConfig
 from harness.evidence import FootprintRecord, SpeedRecord
@@ -130,6 +131,7 @@ def gather_evidence(
         floor=floor,
         learning=learning,
         footprint=None if beside is None else beside.footprint,
+        baseline_dtype=None if beside is None or beside.equivalence is None else beside.equivalence.dtype,
         everyone=[job for trials in contenders for job in trials.jobs],
     )
     found = {trials.name: _measure(trials, context) for trials in contenders if trials.done}
@@ -145,6 +147,8 @@ class _Context:
     floor: NoiseFloor | None
     learning: Learning | None
     footprint: FootprintRecord | None
+    baseline_dtype: str | None
+    """Of the baseline's forward pass: it may be a stack that computes in a lower precision."""
     everyone: list[TrialRecord]
     """All jobs of the run."""
 
@@ -174,6 +178,8 @@ def _measure(trials: Trials, context: _Context) -> Measured:
         quality=None if is_baseline else assess_quality(baseline.done, trials.done, context.config.quality),
         learning=context.learning,
         seeds=len(pairs),
+        baseline_dtype=context.baseline_dtype,
+        unchecked=_unchecked(jobs),
         phases=tuple(sorted(declared_phases(jobs))),
     )
     warm_up = None if is_baseline else summarise_warm_up(baseline.jobs, jobs, speed)
@@ -202,6 +208,14 @@ def _find_fraud(trials: Trials, work: Work | None, beside: TrialRecord | None) -
     if beside is not None and beside.speed is not None and not announced:
         found.append(segment_problem(beside.speed))
     return tuple(dict.fromkeys(text for text in found if text))
+
+
+def _unchecked(jobs: Sequence[TrialRecord]) -> tuple[str, ...]:
+    """Return which checks of the jobs could not be made, each thing once."""
+    problems = [job.evaluation_check.problem for job in jobs if job.evaluation_check is not None]
+    return tuple(
+        dict.fromkeys(f"its scores could not be checked: {problem}" for problem in problems if problem is not None)
+    )
 
 
 def _clock_problem(job: TrialRecord) -> str:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from harness.evidence import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, TensorError
 
-GRADIENT_TOLERANCE = {"float32": 1e-4, "tf32": 5e-3, "float16": 2e-2, "bfloat16": 8e-2}
+FULL_PRECISION = "float32"
+"""Its tolerances also hold for a dtype that has none of its own."""
+
+GRADIENT_TOLERANCE = {FULL_PRECISION: 1e-4, "tf32": 5e-3, "float16": 2e-2, "bfloat16": 8e-2}
 """Relative L2 error of a gradient tensor that counts as rounding, by the dtype of the contender's forward pass. Unit
 round-offs are 6e-8, 5e-4, 5e-4 and 4e-3; a gradient passes some dozens of roundings and sums. What is really other
 mathematics (a missing mask, a frozen layer) is off by 1e-2 and more in fp32."""
@@ -19,7 +22,7 @@ UPDATE_FACTOR = 10.0
 LOSS_TOLERANCE_SHARE = 1.0
 """Of the gradient's tolerance: later losses carry the errors of the updates before them."""
 
-LOGITS_TOLERANCE = {"float32": 1e-3, "tf32": 1e-2, "float16": 5e-2, "bfloat16": 1e-1}
+LOGITS_TOLERANCE = {FULL_PRECISION: 1e-3, "tf32": 1e-2, "float16": 5e-2, "bfloat16": 1e-1}
 """Relative L2 error of scored logits against a plain fp32 pass over the trained model, by the forward pass's dtype."""
 
 
@@ -40,10 +43,18 @@ class Equivalence:
     problem: str | None
     """What breaks it, in words."""
 
+    @property
+    def proves(self) -> bool:
+        """Whether it proves that the updates are the same.
+
+        In fp32 alone: other mathematics may be off by less than the tolerances of lower precisions.
+        """
+        return self.holds and self.dtype == FULL_PRECISION
+
 
 def judge_equivalence(record: EquivalenceRecord) -> Equivalence:
     """Hold the record against the tolerances of its dtype."""
-    tolerance = GRADIENT_TOLERANCE[record.dtype]
+    tolerance = _tolerance(GRADIENT_TOLERANCE, record.dtype)
     loss_error = _largest_relative(record.losses, record.losses_reference)
     norm_error = _largest_relative(record.gradient_norms, record.gradient_norms_reference)
     worst = record.worst[0] if record.worst else None
@@ -58,6 +69,11 @@ def judge_equivalence(record: EquivalenceRecord) -> Equivalence:
         worst=worst,
         problem=problem,
     )
+
+
+def _tolerance(tolerances: Mapping[str, float], dtype: str) -> float:
+    """Return that of the dtype; a plugin may compute in any, and float64 or int8 must not end the analysis."""
+    return tolerances.get(dtype, tolerances[FULL_PRECISION])
 
 
 def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: float, tolerance: float) -> str | None:
@@ -151,7 +167,7 @@ def evaluation_problem(record: EvaluationCheckRecord) -> str | None:
     """Return in words why the scored answers are not those of the trained model; None if they are."""
     if record.error is None:
         return None
-    limit = LOGITS_TOLERANCE[record.dtype]
+    limit = _tolerance(LOGITS_TOLERANCE, record.dtype)
     if record.error <= limit:
         return None
     return (

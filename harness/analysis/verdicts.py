@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.analysis.multiple import holm, intersection_union
+from harness.analysis.claims import Claims, Evidence, is_sooner, p_faster, p_quality_holds, settle_claims
 from harness.analysis.noninferiority import NonInferiority
-from harness.analysis.paired import Ratio, blocks_needed, p_not_above, p_not_below
-from harness.analysis.quality import LEAST_SEEDS, Learning, QualityEvidence
-from harness.analysis.sameness import Equivalence, FootprintDifference
-from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence
+from harness.analysis.paired import Ratio, blocks_needed
+from harness.analysis.quality import LEAST_SEEDS
+from harness.analysis.sameness import FULL_PRECISION
+from harness.analysis.speed import JobSpeed
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.work import NEW_SCHEDULE
 
@@ -20,45 +20,15 @@ Verdict = Literal[
     "ACCEPTED", "REJECTED", "NO_GAIN", "SLOWER", "INERT", "INCONCLUSIVE", "NOT_APPLICABLE", "FAILED"
 ]  # fmt: skip
 
-SAME_MATH = "SAME_MATH"
-"""The effect of strategies whose updates are the baseline's up to rounding (`harness.strategy.Effect`, by name)."""
-
 WIDE = 0.05
 """Half width of the job speedup's interval, as a share, beyond which "no gain" may be "not measured well"."""
 
-COLLAPSE_SHARE = 0.5
-"""Share of the baseline's gain over the untrained model whose loss even one seed shows."""
+CLEAR_HALF_WIDTHS = 2.0
+"""Half widths of its 95 % interval from the noise floor at which a speedup is beyond noise however many contenders
+there are: its p-value is about 0.00005."""
 
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """All that bears on the verdict of one contender that was measured."""
-
-    effects: tuple[str, ...]
-    """Of its strategies."""
-    fraud: tuple[str, ...]
-    """What disqualifies it, in words: unequal work, scores that are not the model's, a clock that runs wrong."""
-    speed: SpeedEvidence | None
-    job: JobSpeed | None
-    floor: NoiseFloor | None
-    time_to_f1: TimeToF1 | None
-    equivalence: Equivalence | None
-    footprint: FootprintDifference | None
-    quality: QualityEvidence | None
-    learning: Learning | None
-    seeds: int
-    unchecked: tuple[str, ...] = ()
-    """Checks that could not be made, in words."""
-    phases: tuple[str, ...] = ()
-    """Outside training and evaluation: what it declares to change."""
-
-    @property
-    def same_math(self) -> bool:
-        """Whether every part claims to make the baseline's updates."""
-        return bool(self.effects) and all(effect == SAME_MATH for effect in self.effects)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,84 +40,9 @@ class Judgement:
 
 
 def judge_all(evidence: Mapping[str, Evidence], *, alpha: float) -> dict[str, Judgement]:
-    """Return the verdict of each contender.
-
-    An acceptance claims "faster, and no worse": each part must be shown (intersection-union, Berger 1982), and
-    over all contenders together the chance of a false acceptance is at most `alpha` (Holm 1979); likewise for the
-    claims "slower" and "worse".
-    """
-    faster = holm({name: p_faster(item) for name, item in evidence.items()})
-    accepted = holm(
-        {name: intersection_union([p_faster(item), p_quality_holds(item)]) for name, item in evidence.items()}
-    )
-    slower = holm({name: p_slower(item) for name, item in evidence.items()})
-    worse = holm({name: p_worse(item) for name, item in evidence.items()})
-    return {
-        name: judge(
-            item,
-            Claims(
-                faster=faster[name] < alpha,
-                accepted=accepted[name] < alpha,
-                slower=slower[name] < alpha,
-                worse=worse[name] < alpha,
-            ),
-        )
-        for name, item in evidence.items()
-    }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claims:
-    """What is shown, corrected for the number of contenders."""
-
-    faster: bool
-    accepted: bool
-    slower: bool
-    worse: bool
-
-
-def p_faster(item: Evidence) -> float:
-    """Return the p-value of "the job is not faster than the noise floor allows"; 1 without evidence.
-
-    A new schedule must also reach the baseline's F1 sooner.
-    """
-    if item.job is None:
-        return 1.0
-    if NEW_SCHEDULE in item.effects and not _sooner(item.time_to_f1):
-        return 1.0
-    return p_not_above(item.job.ratio, 1.0 + item.job.floor)
-
-
-def _sooner(time: TimeToF1 | None) -> bool:
-    return time is not None and time.speedup is not None and time.speedup > 1.0
-
-
-def p_slower(item: Evidence) -> float:
-    """Return the p-value of "the job is not slower than the noise floor allows"; 1 without evidence."""
-    return 1.0 if item.job is None else p_not_below(item.job.ratio, 1.0 / (1.0 + item.job.floor))
-
-
-def p_quality_holds(item: Evidence) -> float:
-    """Return 0 if equivalence is shown, else the p-value of "EM or F1 is worse by the margin"; 1 if nobody can tell."""
-    if item.same_math and item.equivalence is not None and item.equivalence.holds:
-        return 0.0
-    if item.quality is None or item.learning is None or item.learning.vacuous or item.seeds < LEAST_SEEDS:
-        return 1.0
-    return intersection_union([item.quality.em.p_value, item.quality.f1.p_value])
-
-
-def p_worse(item: Evidence) -> float:
-    """Return the p-value of "neither EM nor F1 is worse by the margin", Bonferroni over the two; 1 without evidence.
-
-    One seed is not evidence, as another may train to some points more or less, unless half of what the baseline had
-    learned is lost.
-    """
-    if item.quality is None:
-        return 1.0
-    if item.seeds < LEAST_SEEDS:
-        gain = item.learning.gain_f1 if item.learning is not None and not item.learning.vacuous else math.inf
-        return item.quality.f1.p_inferior if item.quality.f1.high < -COLLAPSE_SHARE * gain else 1.0
-    return min(1.0, 2.0 * min(item.quality.em.p_inferior, item.quality.f1.p_inferior))
+    """Return the verdict of each contender; the chance of accepting any that should not be is at most `alpha`."""
+    claims = settle_claims(evidence, alpha=alpha)
+    return {name: judge(item, claims[name]) for name, item in evidence.items()}
 
 
 def judge(item: Evidence, claims: Claims) -> Judgement:
@@ -169,9 +64,7 @@ def judge(item: Evidence, claims: Claims) -> Judgement:
 
 
 def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
-    found = list(item.fraud)
-    if item.same_math and item.equivalence is not None and item.equivalence.problem is not None:
-        found.append(f"it claims the baseline's mathematics, but {item.equivalence.problem}")
+    found = [*item.fraud, *(f"it claims the baseline's mathematics, but {problem}" for problem in _other_math(item))]
     if claims.worse and item.quality is not None:
         found += [
             f"{name} is worse: {value.difference:+.1f} points ({value.low:+.1f} to {value.high:+.1f}), "
@@ -182,8 +75,23 @@ def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _other_math(item: Evidence) -> list[str]:
+    """Return how the updates of one that claims the baseline's are not those."""
+    if not item.same_math or item.equivalence is None:
+        return []
+    found = [] if item.equivalence.problem is None else [item.equivalence.problem]
+    # The baseline may be a stack with a lower precision; what computes in the same one keeps its promise.
+    if item.baseline_dtype is not None and item.equivalence.dtype not in (FULL_PRECISION, item.baseline_dtype):
+        found.append(f"computes in {item.equivalence.dtype}")
+    return found
+
+
 def _invalidity(item: Evidence) -> tuple[str, ...]:
-    """Return why speed was not measured well enough for any verdict on it."""
+    """Return why there can't be any verdict: a check could not be made, or speed was not measured well enough."""
+    if item.unchecked:
+        return item.unchecked
+    if item.seeds == 0:
+        return ("no job of it has a baseline job of the same seed, so its work could not be compared",)
     if item.floor is None:
         return ("there is no A/A comparison of the baseline with itself, so no noise floor",)
     if item.speed is None:
@@ -212,6 +120,8 @@ def _judge_speed(item: Evidence, claims: Claims) -> Judgement:
     speed = f"job {_ratio_words(job.ratio)}, the noise floor is ±{job.floor:.1%}"
     if claims.accepted:
         return Judgement(verdict="ACCEPTED", reasons=(f"faster: {speed}", *_quality_words(item)))
+    if claims.faster and p_quality_holds(item) <= p_faster(item):
+        return _open_among_many(job, speed)
     if claims.faster:
         return Judgement(verdict="INCONCLUSIVE", reasons=(f"faster: {speed}", *_open_quality(item)))
     if claims.slower:
@@ -219,9 +129,28 @@ def _judge_speed(item: Evidence, claims: Claims) -> Judgement:
     half = math.log(job.ratio.high / job.ratio.low) / 2
     if half > math.log1p(max(WIDE, 3 * job.floor)):
         return Judgement(verdict="INCONCLUSIVE", reasons=(speed, _more_blocks(item)))
-    if NEW_SCHEDULE in item.effects and job.ratio.low > 1 + job.floor:
-        return Judgement(verdict="NO_GAIN", reasons=(speed, _too_late(item.time_to_f1)))
+    if NEW_SCHEDULE in item.effects and job.ratio.low > 1 + job.floor and not is_sooner(item.time_to_f1):
+        return _judge_schedule(item.time_to_f1, speed)
+    if max(job.ratio.low, 1 / job.ratio.high) > 1 + job.floor:
+        return _open_among_many(job, speed)
     return Judgement(verdict="NO_GAIN", reasons=(f"within noise: {speed}",))
+
+
+def _open_among_many(job: JobSpeed, speed: str) -> Judgement:
+    """Return the verdict on a speed that would be beyond noise if there were no other contenders."""
+    distance = abs(math.log(job.ratio.estimate)) - math.log1p(job.floor)
+    needed = blocks_needed(job.ratio, math.expm1(distance / CLEAR_HALF_WIDTHS))
+    return Judgement(
+        verdict="INCONCLUSIVE",
+        reasons=(speed, f"not yet beyond noise with so many contenders: {_too_little_words(needed)}"),
+    )
+
+
+def _judge_schedule(time: TimeToF1 | None, speed: str) -> Judgement:
+    """Return the verdict on a new schedule whose job is faster, but which is not as good any sooner."""
+    if time is None or (time.contender_s is not None and time.speedup is None):
+        return Judgement(verdict="INCONCLUSIVE", reasons=(speed, "when it reaches the baseline's F1 was not measured"))
+    return Judgement(verdict="NO_GAIN", reasons=(speed, _too_late(time)))
 
 
 def _ratio_words(ratio: Ratio) -> str:
@@ -229,7 +158,7 @@ def _ratio_words(ratio: Ratio) -> str:
 
 
 def _quality_words(item: Evidence) -> tuple[str, ...]:
-    if item.same_math and item.equivalence is not None and item.equivalence.holds:
+    if item.equivalence is not None and item.shown_same:
         worst = item.equivalence.worst
         error = 0.0 if worst is None or worst.gradient is None else worst.gradient
         return (
@@ -279,7 +208,11 @@ def _more_blocks(item: Evidence) -> str:
     training = None if item.speed is None else item.speed.training
     if training is None:
         return "too little evidence"
-    return f"too little evidence: about {blocks_needed(training, WIDE / 2)} blocks would settle it (--budget)"
+    return _too_little_words(blocks_needed(training, WIDE / 2))
+
+
+def _too_little_words(blocks: int) -> str:
+    return f"too little evidence: about {blocks} blocks would settle it (--budget)"
 
 
 def _break_even_hint(item: Evidence) -> tuple[str, ...]:
@@ -289,7 +222,7 @@ def _break_even_hint(item: Evidence) -> tuple[str, ...]:
     return (f"its steps alone are {_ratio_words(training)}: this job is too short to earn its warm-up back",)
 
 
-def _too_late(time: TimeToF1 | None) -> str:
-    if time is None or time.contender_s is None:
+def _too_late(time: TimeToF1) -> str:
+    if time.contender_s is None:
         return "it does not reach the baseline's F1 with every seed, so its faster epochs gain nothing"
     return f"it reaches the baseline's F1 no sooner: {time.contender_s:.1f} s"

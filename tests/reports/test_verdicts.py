@@ -62,5 +62,16 @@ def test_quality_is_said_to_hold_only_where_it_was_shown(measured: Analysis) -> 
     assert {row.name: row.quality for row in verdict_rows(rejected)}["fused_adamw+sdpa"] == "rejected"
 
 
+def test_updates_are_called_the_same_only_in_full_precision(measured: Analysis) -> None:
+    in_bf16 = tuple(
+        replace(contender, equivalence=replace(contender.equivalence, dtype="bfloat16"))
+        if contender.equivalence is not None
+        else contender
+        for contender in measured.contenders
+    )
+    words = {row.name: row.quality for row in verdict_rows(replace(measured, contenders=in_bf16))}
+    assert words["fused_adamw+sdpa"] == "holds"
+
+
 def test_names_can_be_marked_up(measured: Analysis) -> None:
     assert result_sentence(measured, str).startswith("Switch on amp_bf16:")

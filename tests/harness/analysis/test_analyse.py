@@ -162,6 +162,59 @@ def test_one_failed_seed_fails_the_contender(make_run: Any, analysed: Any, recor
     assert (amp.verdict, amp.seeds) == ("FAILED", (0,))
 
 
+def test_scores_that_could_not_be_checked_are_not_accepted(
+    make_run: Any, analysed: Any, recorded: ModuleType
+) -> None:
+    run = make_run()
+
+    def refuse(data: dict[str, Any]) -> None:
+        data["evaluation_check"].update(error=None, problem="a plain pass over the model fails: ValueError: packed")
+
+    recorded.edit_trial(run, "fused_adamw+sdpa/1", refuse)
+    stack = contender(analysed(run), "fused_adamw+sdpa")
+    assert stack.verdict == "INCONCLUSIVE"
+    assert stack.reasons == (
+        "its scores could not be checked: a plain pass over the model fails: ValueError: packed",
+    )  # fmt: skip
+
+
+def test_jobs_of_other_seeds_than_the_baselines_are_not_accepted(make_run: Any, analysed: Any) -> None:
+    run = make_run()
+    shutil.rmtree(run / "trials/baseline/1")
+    shutil.rmtree(run / "trials/fused_adamw+sdpa/0")
+    stack = contender(analysed(run), "fused_adamw+sdpa")
+    assert stack.verdict == "INCONCLUSIVE"
+    assert "no job of it has a baseline job of the same seed" in stack.reasons[0]
+
+
+def compute_in(dtype: str) -> Any:
+    return lambda data: data["equivalence"].update(dtype=dtype)
+
+
+def test_same_mathematics_in_bf16_is_rejected_unless_the_baseline_computes_in_it_too(
+    make_run: Any, analysed: Any, recorded: ModuleType
+) -> None:
+    run = make_run()
+    recorded.edit_trial(run, "fused_adamw+sdpa/speed", compute_in("bfloat16"))
+    stack = contender(analysed(run), "fused_adamw+sdpa")
+    assert stack.verdict == "REJECTED"
+    assert stack.reasons == ("it claims the baseline's mathematics, but computes in bfloat16",)
+    recorded.edit_trial(run, "baseline/speed", compute_in("bfloat16"))
+    assert contender(analysed(run), "fused_adamw+sdpa").verdict == "ACCEPTED"
+
+
+def test_a_dtype_without_a_tolerance_of_its_own_ends_no_analysis(
+    make_run: Any, analysed: Any, recorded: ModuleType
+) -> None:
+    run = make_run()
+    recorded.edit_trial(run, "amp_bf16/speed", compute_in("float64"))
+    for seed in (0, 1):
+        recorded.edit_trial(run, f"amp_bf16/{seed}", lambda data: data["evaluation_check"].update(dtype="int8"))
+    amp = contender(analysed(run), "amp_bf16")
+    assert (amp.equivalence.dtype, amp.equivalence.tolerance) == ("float64", 1e-4)
+    assert amp.verdict == "ACCEPTED"
+
+
 def test_failed_profile_is_only_a_note(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
     run = make_run()
     recorded.edit_trial(run, "baseline/profile", lambda d: d.update(status="failed", reason="boom", profile=None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from typing import Any
@@ -61,12 +62,52 @@ def test_worse_answers_fail_the_gate_beyond_noise(make_run: Any) -> None:
     json.dumps(comparison_json(comparison), allow_nan=False)
 
 
-def test_a_contender_that_is_gone_fails_the_gate(make_run: Any, recorded: Any) -> None:
+LIMITS = [Limits(max_slowdown=1.5), Limits(max_f1_loss=5.0)]
+
+
+def drop_contender(run: Any, name: str) -> None:
+    """Leave a run as if the contender had never been asked for."""
+    record = read_record(run / RUN_FILE, RunRecord)
+    trials = tuple(folder for folder in record.trials if f"/{name}/" not in folder)
+    write_json(run / RUN_FILE, replace(record, trials=trials))
+    shutil.rmtree(run / "trials" / name)
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_a_contender_that_is_gone_fails_the_gate(make_run: Any, limits: Limits) -> None:
     a, b = make_run("a"), make_run("b")
     for seed in (0, 1):
-        recorded.record_outcome(b, "amp_bf16", seed, "failed", "boom")
-    assert "amp_bf16: B has no whole job of it, A has" in compare_runs(load_run(a), load_run(b), STRICT).failures
+        shutil.rmtree(b / "trials/amp_bf16" / str(seed))
+    assert compare_runs(load_run(a), load_run(b), limits).failures == ("amp_bf16: B has no whole job of it, A has",)
     assert compare_runs(load_run(a), load_run(b), Limits()).failures == ()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_a_contender_that_b_was_not_asked_for_fails_the_gate(make_run: Any, limits: Limits) -> None:
+    a, b = make_run("a"), make_run("b")
+    drop_contender(b, "amp_bf16")
+    assert compare_runs(load_run(a), load_run(b), limits).failures == ("amp_bf16: B does not have it",)
+    assert compare_runs(load_run(a), load_run(b), Limits()).failures == ()
+    assert compare_runs(load_run(b), load_run(a), limits).failures == ()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("name", ["amp_bf16", "baseline"])
+def test_one_failed_seed_fails_the_gate(make_run: Any, recorded: Any, name: str, limits: Limits) -> None:
+    a, b = make_run("a"), make_run("b")
+    recorded.record_outcome(b, name, 1, "failed", "boom")
+    (failure,) = compare_runs(load_run(a), load_run(b), limits).failures
+    assert failure == f"{name}: it failed in B, in A it did not: boom"
+    assert compare_runs(load_run(b), load_run(b), limits).failures == ()
+
+
+def test_a_job_time_that_was_not_measured_fails_the_gate(make_run: Any, recorded: Any) -> None:
+    a, b = make_run("a"), make_run("b")
+    for seed in (0, 1):
+        recorded.edit_trial(b, f"amp_bf16/{seed}", lambda data: data.update(job_time_s=None))
+    failures = compare_runs(load_run(a), load_run(b), Limits(max_slowdown=1.5)).failures
+    assert failures == ("amp_bf16: its job time was not measured in both runs",)
+    assert compare_runs(load_run(a), load_run(b), Limits(max_f1_loss=5.0)).failures == ()
 
 
 def test_one_seed_has_no_interval(make_run: Any) -> None:
@@ -106,7 +147,10 @@ def test_a_run_without_a_baseline_is_refused(make_run: Any) -> None:
         compare_runs(load_run(a), load_run(b), Limits())
 
 
-@pytest.mark.parametrize("limits", [{"max_slowdown": 0.9}, {"max_f1_loss": -1.0}])
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_slowdown": 0.9}, {"max_f1_loss": -1.0}, {"max_slowdown": math.nan}, {"max_f1_loss": math.nan}],
+)
 def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Limits(**limits)

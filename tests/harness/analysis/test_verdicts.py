@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.analysis.claims import Evidence
 from harness.analysis.noninferiority import assess
 from harness.analysis.paired import Ratio, ratio_of_logs
 from harness.analysis.quality import Learning, QualityEvidence
@@ -16,7 +18,7 @@ from harness.analysis.sameness import Equivalence, FootprintDifference
 from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence
 from harness.analysis.statistics import Estimate
 from harness.analysis.time_to_quality import TimeToF1
-from harness.analysis.verdicts import Evidence, Judgement, judge_all
+from harness.analysis.verdicts import Judgement, judge_all
 
 
 def ratio(estimate: float, deviation: float = 0.003, blocks: int = 12) -> Ratio:
@@ -97,6 +99,33 @@ def test_claimed_but_broken_mathematics_is_rejected_with_the_tensor() -> None:
     assert judge(evidence(effects=("LOWER_PRECISION",), equivalence=BROKEN)).verdict == "ACCEPTED"
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "tf32"])
+def test_who_claims_the_same_mathematics_in_a_lower_precision_is_rejected(dtype: str) -> None:
+    judgement = judge(evidence(equivalence=replace(HOLDS, dtype=dtype, tolerance=8e-2)))
+    assert judgement.verdict == "REJECTED"
+    assert judgement.reasons == (f"it claims the baseline's mathematics, but computes in {dtype}",)
+
+
+def test_the_baselines_own_lower_precision_breaks_no_claim_but_proves_nothing() -> None:
+    in_bf16 = evidence(equivalence=replace(HOLDS, dtype="bfloat16", tolerance=8e-2), baseline_dtype="bfloat16")
+    accepted = judge(in_bf16)
+    assert accepted.verdict == "ACCEPTED"
+    assert "quality holds: EM" in accepted.reasons[1]
+    assert judge(replace(in_bf16, quality=quality(examples=100))).verdict == "INCONCLUSIVE"
+    assert judge(evidence(baseline_dtype="bfloat16", quality=quality(examples=100))).verdict == "ACCEPTED"
+
+
+def test_a_check_that_could_not_be_made_leaves_it_open_and_is_told() -> None:
+    judgement = judge(evidence(unchecked=("its scores could not be checked: ValueError",)))
+    assert judgement == Judgement(verdict="INCONCLUSIVE", reasons=("its scores could not be checked: ValueError",))
+
+
+def test_without_a_common_seed_its_work_is_unknown() -> None:
+    judgement = judge(evidence(seeds=0))
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert "no job of it has a baseline job of the same seed" in judgement.reasons[0]
+
+
 @pytest.mark.parametrize("effect", ["SAME_MATH", "LOWER_PRECISION"])
 def test_a_shown_loss_of_quality_is_rejected_whatever_was_claimed(effect: str) -> None:
     judgement = judge(evidence(effects=(effect,), quality=quality(loss=20.0)))
@@ -168,6 +197,12 @@ def test_a_vacuous_baseline_certifies_nothing_for_lower_precision() -> None:
     assert "hardly learned" in judgement.reasons[1]
 
 
+def test_a_baseline_that_has_not_learned_shows_no_loss() -> None:
+    lost = evidence(effects=("LOWER_PRECISION",), quality=quality(loss=20.0))
+    assert judge(lost).verdict == "REJECTED"
+    assert judge(replace(lost, learning=VACUOUS)).verdict == "INCONCLUSIVE"
+
+
 def test_one_seed_cant_be_accepted_by_em_and_f1() -> None:
     judgement = judge(evidence(effects=("LOWER_PRECISION",), quality=quality(seeds=1, examples=20_000), seeds=1))
     assert judgement.verdict == "INCONCLUSIVE"
@@ -186,6 +221,12 @@ def test_a_new_schedule_must_reach_the_baselines_f1_sooner(time: TimeToF1, verdi
     assert judge(evidence(effects=("NEW_SCHEDULE",), time_to_f1=time)).verdict == verdict
 
 
+def test_a_new_schedule_whose_f1_was_not_timed_is_open() -> None:
+    judgement = judge(evidence(effects=("NEW_SCHEDULE",), time_to_f1=None))
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert "was not measured" in judgement.reasons[1]
+
+
 def test_segments_and_jobs_that_contradict_each_other_are_inconclusive() -> None:
     judgement = judge(evidence(job=job(1.2, as_run=0.7)))
     assert judgement.verdict == "INCONCLUSIVE"
@@ -198,3 +239,44 @@ def test_many_contenders_raise_the_bar_for_each() -> None:
     among = judge_all({str(i): weak for i in range(1)} | {f"n{i}": evidence(1.0) for i in range(40)}, alpha=0.05)["0"]
     assert alone == "ACCEPTED"
     assert among.verdict != "ACCEPTED"
+
+
+def beside_equals(item: Evidence, others: int) -> Judgement:
+    equal = evidence(1.0)
+    return judge_all({"x": item} | {f"equal {number}": equal for number in range(others)}, alpha=0.05)["x"]
+
+
+@pytest.mark.parametrize("estimate", [1.03, 1 / 1.03])
+@pytest.mark.parametrize("effect", ["SAME_MATH", "LOWER_PRECISION"])
+def test_beyond_noise_alone_is_open_and_not_within_noise_among_many(estimate: float, effect: str) -> None:
+    weak = evidence(estimate, effects=(effect,), speed=speed(estimate, 0.02), job=job(estimate, 0.02))
+    assert beside_equals(weak, 0).verdict in ("ACCEPTED", "SLOWER")
+    judgement = beside_equals(weak, 40)
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert "not yet beyond noise with so many contenders" in judgement.reasons[1]
+
+
+def test_among_many_it_says_how_many_more_blocks_would_settle_it() -> None:
+    weak = evidence(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02))
+    blocks = int(re.findall(r"about (\d+) blocks", beside_equals(weak, 40).reasons[1])[0])
+    assert weak.job is not None
+    assert blocks > weak.job.ratio.blocks
+    more = ratio(1.03, 0.02, blocks=blocks)
+    assert beside_equals(replace(weak, job=replace(weak.job, ratio=more)), 40).verdict == "ACCEPTED"
+
+
+def test_a_sooner_new_schedule_is_not_called_too_late_among_many() -> None:
+    weak = evidence(1.03, effects=("NEW_SCHEDULE",), speed=speed(1.03, 0.02), job=job(1.03, 0.02),
+                    time_to_f1=reached(1.03))  # fmt: skip
+    judgement = beside_equals(weak, 40)
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert "not yet beyond noise" in judgement.reasons[1]
+
+
+def test_quality_is_not_called_open_where_equivalence_holds() -> None:
+    fast = evidence(1.2, effects=("LOWER_PRECISION",), quality=quality(examples=100))
+    weak = evidence(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02), quality=quality(seeds=1), seeds=1)
+    judgement = judge_all({"x": weak} | {f"fast {number}": fast for number in range(40)}, alpha=0.05)["x"]
+    assert judgement.verdict == "INCONCLUSIVE"
+    assert not any("quality" in reason or "seeds" in reason for reason in judgement.reasons)
+    assert "not yet beyond noise" in judgement.reasons[1]
