@@ -153,8 +153,9 @@ class Session:
 
     def _save_updates(self, arguments: Arguments, strategies: list[Any]) -> Arguments:
         inputs = self._prepared_once().inputs
-        setup = make_checked_setup(self._spec.config, strategies, pad_id=inputs.pad_id, device=self._device)
-        save_updates(make_updates(setup, inputs.train_windows), Path(arguments["path"]))
+        windows = inputs.train_windows
+        setup = make_checked_setup(self._spec.config, strategies, windows, pad_id=inputs.pad_id, device=self._device)
+        save_updates(make_updates(setup, windows), Path(arguments["path"]))
         set_process_flags(self._prepared_once().setup)
         return {}
 
