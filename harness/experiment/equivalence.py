@@ -144,12 +144,14 @@ def _on_host(tensor: Tensor) -> Tensor:
 
 
 def save_updates(made: Updates, path: Path) -> None:
-    """Write them as one safetensors file."""
+    """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
     tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
     tensors |= {f"update:{name}": value for name, value in made.updates.items()}
     facts = {name: getattr(made, name) for name in ("losses", "gradient_norms", "dtype", "windows")}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata={"facts": json.dumps(facts)})
+    unfinished = path.with_suffix(".unfinished")
+    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
+    unfinished.replace(path)
 
 
 def load_updates(path: Path) -> Updates:
