@@ -26,6 +26,7 @@ from harness.experiment.trial import (
     describe_strategy,
     prepare_setup,
     resolve_contender,
+    variables_of_strategies,
 )
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.memory import reset_peaks
@@ -160,7 +161,8 @@ class Session:
         return {}
 
     def _footprint(self, _: Arguments) -> Arguments:
-        return dataclasses.asdict(take_footprint(self._runner_once()))
+        variables = variables_of_strategies(self._spec.config)
+        return dataclasses.asdict(take_footprint(self._runner_once(), variables=variables))
 
     def _profile(self, arguments: Arguments) -> Arguments:
         prepared, directory = self._prepared_once(), Path(arguments["directory"])
