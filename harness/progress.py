@@ -74,6 +74,8 @@ def describe_outcome(record: TrialRecord) -> str:
     if record.speed is not None:
         spoilt = sum(bool(block.contamination) for block in record.speed.blocks)
         return f"{len(record.speed.blocks)} blocks timed, {spoilt} of them spoilt; {record.speed.stopped}"
+    if record.kind == "speed":
+        return record.reason or "not timed"
     if record.job_time_s is None:
         return "trace written"
     last = record.epochs[-1] if record.epochs else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.config import RunConfig
-from harness.evidence import EquivalenceRecord, FootprintRecord
+from harness.evidence import EquivalenceRecord, FootprintRecord, SpeedRecord
 from harness.experiment.equivalence import compare_updates, load_updates
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.experiment.process import Worker, WorkerError
@@ -24,6 +24,10 @@ COMPILE_CACHES = "compile-cache"
 
 CHECKS = "checks"
 """Folder for tensors of the equivalence checks; removed at the run's end."""
+
+
+BASELINE_ATTEMPTS = 2
+"""Live baselines that a contender may be timed beside: the first may have been ended by something else."""
 
 
 class Listener(Protocol):
@@ -73,12 +77,15 @@ class Bench:
 
     def close_baseline(self) -> None:
         """End the live baseline if there is one."""
-        if self._live is not None:
-            self._live.close()
-            self._live = None
+        self._drop_live()
         if self._gpu is not None:
             self._gpu.close()
             self._gpu = None
+
+    def _drop_live(self) -> None:
+        if self._live is not None:
+            self._live.close()
+            self._live = None
 
     def run(
         self, session: PlannedSession, pending: list[PlannedTrial], on_start: Callable[[PlannedTrial], None]
@@ -119,7 +126,11 @@ class Bench:
 
     def _start(self, session: PlannedSession, trial: PlannedTrial) -> Worker:
         if self._live is not None:
-            self._live.ask("rest")
+            try:
+                self._live.ask("rest")
+            except WorkerError:
+                # It died unseen. Whoever is to be timed beside it starts another one.
+                self._drop_live()
         return Worker(self._specify(session.contender, session.seed, trial), self._listener.trial_progress)
 
     def _specify(self, contender: str, seed: int, trial: PlannedTrial) -> TrialSpec:
@@ -157,16 +168,36 @@ class Bench:
         record = TrialRecord(contender=trial.contender, kind="speed", seed=trial.seed, status="done")
         if facts["refusal"] is not None:
             return replace(record, status="not_applicable", reason=facts["refusal"])
-        baseline = self._live_baseline(facts)
-        speed = Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress)
+        speed, problem = self._time(worker, facts)
         return replace(
             record,
+            reason=problem,
             speed=speed,
             equivalence=self._check_equivalence(worker, trial),
             footprint=build(FootprintRecord, worker.ask("footprint")),
         )
 
-    def _check_equivalence(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord:
+    def _time(self, worker: Worker, facts: dict[str, Any]) -> tuple[SpeedRecord | None, str | None]:
+        """Time the worker beside the live baseline; the second value says why that could not be done.
+
+        A baseline that fails says nothing of the contender, so another one takes its place, once.
+        """
+        problem = None
+        for _ in range(BASELINE_ATTEMPTS):
+            try:
+                baseline = self._live_baseline(facts)
+                return Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress), None
+            except WorkerError as error:
+                if error.worker is not self._live:
+                    raise
+                self._drop_live()
+                problem = f"not timed, as the baseline beside it failed {BASELINE_ATTEMPTS} times: {error}"
+        return None, problem
+
+    def _check_equivalence(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord | None:
+        """Hold some updates against the reference; None if no baseline lived long enough to make that."""
+        if not self._paths.reference_updates.exists():
+            return None
         path = self._paths.run / CHECKS / f"{trial.contender}.safetensors"
         worker.on_progress("equivalence check", 0, 1)
         worker.ask("update", path=str(path.resolve()))

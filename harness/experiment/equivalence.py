@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from harness.analysis.sameness import UPDATE_FACTOR
 from harness.config import RunConfig
 from harness.data.features import Windows
 from harness.evidence import EquivalenceRecord, TensorError
-from harness.strategy import StepOutcome, Strategy, TrainSetup
+from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation_check import forward_dtype
 from harness.training.loop import count_steps, make_trainer, set_process_flags
@@ -47,7 +49,7 @@ class Updates:
     losses: list[float]
     gradient_norms: list[float]
     gradients: dict[str, Tensor]
-    """Of the first update, as the step left them, float32 on the host; tensors without one are missing."""
+    """Of the first update, as the loop left them, float32 on the host; tensors without one are missing."""
     updates: dict[str, Tensor]
     """Parameters after the last update minus before the first, of those that require gradients."""
     dtype: str
@@ -65,12 +67,16 @@ def checked_batches(windows: Windows) -> list[np.ndarray]:
 
 
 def make_checked_setup(
-    config: RunConfig, strategies: list[Strategy], *, pad_id: int, device: torch.device
+    config: RunConfig, strategies: list[Strategy], windows: Windows, *, pad_id: int, device: torch.device
 ) -> TrainSetup:
-    """Return a setup on a fresh model without dropout, with the strategies applied; none gives the fp32 reference."""
+    """Return a setup on a fresh model without dropout, with the strategies applied; none gives the fp32 reference.
+
+    Its batch size is that of the checked batches: some loops (transformers.Trainer's) make their batches themselves.
+    """
     model = load_model(config.model, seed=0, device=device)
     switch_dropout_off(model)
     setup = build_baseline(config, model=model, pad_id=pad_id, seed=0, device=device)
+    setup = replace(setup, training=replace(setup.training, batch_size=len(checked_batches(windows)[0])))
     for strategy in strategies:
         setup = strategy.apply(setup)
     set_process_flags(setup)
@@ -90,22 +96,42 @@ def switch_dropout_off(model: nn.Module) -> None:
             setattr(config, name, 0.0)
 
 
+class UpdateRecorder:
+    """A `StepRecorder` that keeps every outcome, and the gradients of the first step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self.outcomes: list[StepOutcome] = []
+        self.gradients: dict[str, Tensor] = {}
+        """Empty if the loop clears them before it says that the step is over, as transformers.Trainer's does."""
+
+    def begin(self, batch: Batch) -> None:
+        """Nothing to note: what was really trained on shows in the outcome."""
+
+    def end(self, outcome: StepOutcome) -> None:
+        """Keep what the step did."""
+        if not self.outcomes:
+            parameters = self._model.named_parameters()
+            self.gradients = {name: _on_host(p.grad) for name, p in parameters if p.grad is not None}
+        self.outcomes.append(outcome)
+
+
 def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
-    """Run some steps on the longest and shortest windows and return what they did."""
+    """Train on some of the longest and shortest windows, as a job does, and return what that did.
+
+    The setup's own loader and loop are a part of it: batches could be changed in either.
+    """
     batches = checked_batches(windows)
     before = {name: p.detach().clone() for name, p in setup.model.named_parameters() if p.requires_grad}
     # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.
     trainer = make_trainer(setup, windows, total_steps=max(count_steps(setup, windows), 2 * len(batches)))
-    outcomes: list[StepOutcome] = []
-    gradients: dict[str, Tensor] = {}
-    for numbers in batches:
-        outcomes.append(trainer.step(setup.collate(windows, numbers).to(setup.device)))
-        parameters = dict(setup.model.named_parameters())
-        gradients = gradients or {n: _on_host(p.grad) for n, p in parameters.items() if p.grad is not None}
+    recorder = UpdateRecorder(setup.model)
+    setup.run_epoch(setup, trainer.step, windows, batches, recorder)
+    parameters = dict(setup.model.named_parameters())
     return Updates(
-        losses=[float(outcome.loss) for outcome in outcomes],
-        gradient_norms=[float(outcome.gradient_norm) for outcome in outcomes],
-        gradients=gradients,
+        losses=[float(outcome.loss) for outcome in recorder.outcomes],
+        gradient_norms=[float(outcome.gradient_norm) for outcome in recorder.outcomes],
+        gradients=recorder.gradients,
         updates={name: _on_host(parameters[name].detach() - value) for name, value in before.items()},
         dtype=forward_dtype(setup),
         windows=sum(len(numbers) for numbers in batches),
@@ -118,12 +144,14 @@ def _on_host(tensor: Tensor) -> Tensor:
 
 
 def save_updates(made: Updates, path: Path) -> None:
-    """Write them as one safetensors file."""
+    """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
     tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
     tensors |= {f"update:{name}": value for name, value in made.updates.items()}
     facts = {name: getattr(made, name) for name in ("losses", "gradient_norms", "dtype", "windows")}
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata={"facts": json.dumps(facts)})
+    unfinished = path.with_suffix(".unfinished")
+    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
+    unfinished.replace(path)
 
 
 def load_updates(path: Path) -> Updates:
@@ -149,7 +177,7 @@ def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
         )
         for name, expected in reference.gradients.items()
     ]
-    worst = sorted(errors, key=lambda error: max(error.gradient or 0.0, error.update or 0.0), reverse=True)
+    worst = sorted(errors, key=_share_of_allowance, reverse=True)
     return EquivalenceRecord(
         dtype=given.dtype,
         windows=given.windows,
@@ -161,6 +189,12 @@ def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
         worst=tuple(worst[:WORST_TENSORS]),
         missing=tuple(name for name in reference.updates if name not in given.updates),
     )
+
+
+def _share_of_allowance(error: TensorError) -> float:
+    """Return how far the tensor is off in gradient tolerances: updates may be off by more. What is no number is worst."""
+    shares = (error.gradient or 0.0, (error.update or 0.0) / UPDATE_FACTOR)
+    return math.inf if any(math.isnan(share) for share in shares) else max(shares)
 
 
 def _norm(tensors: Any) -> float:
@@ -177,6 +211,8 @@ def _gradient_error(expected: Tensor, given: Tensor | None, whole_norm: float) -
 def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, whole_norm: float) -> float | None:
     if given is None or given.shape != expected.shape:
         return None
+    if not bool(given.isfinite().all()):
+        return math.nan
     if float(gradient.double().norm()) < SMALL_TENSOR_SHARE * whole_norm:
         return None
     counted = gradient.abs() > NEAR_ZERO_SHARE * gradient.double().square().mean().sqrt()

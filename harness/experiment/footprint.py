@@ -6,11 +6,12 @@ A strategy whose footprint is the baseline's has changed nothing, whatever the c
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -25,12 +26,18 @@ from harness.strategy import TrainSetup
 HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "make_step", "run_epoch", "evaluate")
 """What a setup does in Python around the operators. `forward_loss` and `make_optimizer` show in the operators."""
 
+DENORMAL = 1e-40
+"""A number below the least normal float32 (1.2e-38)."""
+
 BASELINE_BATCHES = 2
 """Training batches of the baseline that a footprint covers."""
 
 
-def take_footprint(runner: SegmentRunner) -> FootprintRecord:
-    """Profile one training and one evaluation pass over the start of both sets. Nothing may be timed afterwards."""
+def take_footprint(runner: SegmentRunner, *, variables: Iterable[str] = ()) -> FootprintRecord:
+    """Profile one training and one evaluation pass over the start of both sets. Nothing may be timed afterwards.
+
+    `variables` are environment variables that strategies of the run set.
+    """
     setup = runner.setup
     training = runner.numbers("training")[: BASELINE_BATCHES * runner.baseline_batch_size]
     evaluation = runner.numbers("evaluation")[: setup.training.eval_batch_size]
@@ -39,7 +46,7 @@ def take_footprint(runner: SegmentRunner) -> FootprintRecord:
         evaluation=_profiled(runner, "evaluation", evaluation),
         parameters_sha256=hash_layout(setup.model),
         host_code={name: describe_code(getattr(setup, name)) for name in HOST_FUNCTIONS},
-        flags=process_flags(setup),
+        flags=process_flags(setup, variables),
     )
 
 
@@ -87,8 +94,9 @@ def describe_code(function: Callable[..., Any]) -> str:
     return f"{name}#{digest[:12]}"
 
 
-def process_flags(setup: TrainSetup) -> dict[str, str]:
+def process_flags(setup: TrainSetup, variables: Iterable[str] = ()) -> dict[str, str]:
     """Return the settings of the process that change speed or numbers."""
+    watched = sorted({*SPEED_VARIABLES, *variables})
     flags: dict[str, Any] = {
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
@@ -100,6 +108,17 @@ def process_flags(setup: TrainSetup) -> dict[str, str]:
         "fp32_matmul": setup.fp32_matmul,
         "compute_dtype": setup.compute_dtype,
         "gradient_scaling": setup.gradient_scaling,
-        **{name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
+        "flush_denormals": bool(torch.tensor(DENORMAL) * 1.0 == 0.0),
+        "garbage_collection": gc.isenabled(),
+        "garbage_collection_thresholds": gc.get_threshold(),
+        # How many objects are frozen differs from process to process.
+        "garbage_collection_frozen": gc.get_freeze_count() > 0,
+        "processors": usable_processors(),
+        **{name: os.environ[name] for name in watched if name in os.environ},
     }
     return {name: str(value) for name, value in flags.items()}
+
+
+def usable_processors() -> list[int] | None:
+    """Return the numbers of the processors that this process may run on; None where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

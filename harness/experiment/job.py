@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import transformers
 
 from harness.errors import HarnessError
 from harness.experiment.inputs import Inputs
-from harness.experiment.trial import Prepared, Report, TrialClock
+from harness.experiment.trial import Prepared, Report, TrialClock, compile_cache_directory, is_filled
 from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
@@ -31,7 +30,7 @@ from harness.records import (
 )
 from harness.storage import write_predictions, write_steps
 from harness.strategy import Logits, TrainSetup
-from harness.training.baseline import describe
+from harness.training.baseline import build_baseline, describe
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
     Trainer,
@@ -75,13 +74,12 @@ def run_job(
         phases=clock.phases,
         without_evaluate=prepared.start_up.score_without_evaluate,
     )
-    caches_before = _is_filled(compile_cache_directory(spec))
     with clock.phases.measure("warm_up"):
         report("warm-up", 0, 1)
         torch.manual_seed(spec.seed)
         trainer = make_trainer(setup, inputs.train_windows)
         warm_up(trainer)
-    compile_cache = _cache_state(caches_before, _is_filled(compile_cache_directory(spec)))
+    compile_cache = _cache_state(prepared.cache_was_filled, is_filled(compile_cache_directory(spec)))
     record = replace(record, knobs=describe(setup, trainer.optimizer), compile_cache=compile_cache)
     job = train_all_epochs(directory, trainer, validation, report)
     with clock.phases.measure("saving"):
@@ -121,9 +119,12 @@ def add_untrained(
     """Return the record with what the model scored before training; its answers become epoch 0 of the predictions.
 
     It comes after the job, on a model made anew: before it, it would warm the process up and spare the baseline time.
+    The setup is plain: what the configuration's baseline has changed in its model is not in this one.
     """
-    fresh = replace(prepared.setup, model=load_model(spec.config.model, seed=spec.seed, device=prepared.setup.device))
-    validation = Validation(setup=fresh, inputs=prepared.inputs, phases=PhaseClock()).run()
+    device, pad_id = prepared.setup.device, prepared.inputs.pad_id
+    model = load_model(spec.config.model, seed=spec.seed, device=device)
+    plain = build_baseline(spec.config, model=model, pad_id=pad_id, seed=spec.seed, device=device)
+    validation = Validation(setup=plain, inputs=prepared.inputs, phases=PhaseClock()).run()
     job.predictions[0] = validation.answers
     write_predictions(directory, job.predictions)
     return replace(record, untrained=validation.quality)
@@ -198,15 +199,6 @@ def save_weights(setup: TrainSetup, inputs: Inputs, directory: Path) -> None:
     model: transformers.PreTrainedModel = setup.model
     model.save_pretrained(directory)
     inputs.tokenizer.save_pretrained(directory)
-
-
-def compile_cache_directory(spec: TrialSpec) -> Path:
-    """Return where the compiler caches in this process: the run's directory, unless a strategy chose another."""
-    return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", spec.compile_cache_directory))
-
-
-def _is_filled(directory: Path) -> bool:
-    return directory.is_dir() and any(directory.iterdir())
 
 
 def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:

@@ -30,6 +30,11 @@ OnProgress = Callable[[str, int, int], None]
 class WorkerError(Exception):
     """A worker answered with an error, died or took too long; the text says which."""
 
+    def __init__(self, reason: str, worker: Worker | None = None) -> None:
+        super().__init__(reason)
+        self.worker = worker
+        """Whose error it is."""
+
 
 class Worker:
     """One worker process. `ask` gives it a command and waits; leaving the context ends it, whatever it does."""
@@ -69,7 +74,7 @@ class Worker:
             if message.get("event") == "progress":
                 self.on_progress(message["phase"], message["done"], message["total"])
             elif message.get("event") == "failed":
-                raise WorkerError(message["reason"])
+                raise WorkerError(message["reason"], self)
             elif message.get("event") == "reply":
                 result: dict[str, Any] = message["result"]
                 return result
@@ -89,21 +94,21 @@ class Worker:
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._process.stdin is None:
-            raise WorkerError("the process has no input")
+            raise WorkerError("the process has no input", self)
         try:
             self._process.stdin.write(json.dumps(message) + "\n")
             self._process.stdin.flush()
         except OSError:
-            raise WorkerError(self._describe_end()) from None
+            raise WorkerError(self._describe_end(), self) from None
 
     def _next_message(self, deadline_s: float) -> dict[str, Any]:
         try:
             line = self._messages.get(timeout=max(0.0, deadline_s - time.monotonic()))
         except queue.Empty:
             self.close()
-            raise WorkerError(f"ended after the time limit of {self._timeout_s:g} s") from None
+            raise WorkerError(f"ended after the time limit of {self._timeout_s:g} s", self) from None
         if line is None:
-            raise WorkerError(self._describe_end())
+            raise WorkerError(self._describe_end(), self)
         message: dict[str, Any] = json.loads(line)
         return message
 

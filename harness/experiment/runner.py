@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
@@ -33,12 +33,14 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
     """Run the plan in `directory`. Trials that are done there already, by the same configuration, are kept.
 
     Raises HarnessError before anything is written if the configuration can't be run, and ConfigError if the directory
-    holds another run.
+    holds another run, or one that began on other data, another machine or another PyTorch.
     """
     check_same_run(directory, config)
     preparation = prepare(config, cache_directory)
     sessions = plan_sessions(config)
-    if not (directory / RUN_FILE).exists():
+    if (directory / RUN_FILE).exists():
+        check_same_circumstances(directory, read_record(directory / RUN_FILE, RunRecord), preparation)
+    else:
         head = RunRecord(
             name=directory.name,
             started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -51,12 +53,19 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
             model_sizes=preparation.model_sizes,
         )
         write_json(directory / RUN_FILE, head)
+    # A run that was killed has left its own: compiled code would make a first compile a warm one.
+    remove_temporary_folders(directory)
     try:
         with Bench(config, directory, cache_directory, listener) as running:
             run_sessions(running, directory, sessions, listener)
     finally:
-        for folder in (COMPILE_CACHES, CHECKS):
-            shutil.rmtree(directory / folder, ignore_errors=True)
+        remove_temporary_folders(directory)
+
+
+def remove_temporary_folders(directory: Path) -> None:
+    """Remove what only a run that goes on needs."""
+    for folder in (COMPILE_CACHES, CHECKS):
+        shutil.rmtree(directory / folder, ignore_errors=True)
 
 
 def measure_roof_of(config: RunConfig, preparation: Preparation) -> RoofRecord | None:
@@ -104,6 +113,32 @@ def check_same_run(directory: Path, config: RunConfig) -> None:
             f"{directory} holds a run with another configuration",
             remedy="choose another --name, or give the same options to resume it",
         )
+
+
+def check_same_circumstances(directory: Path, head: RunRecord, preparation: Preparation) -> None:
+    """ConfigError if the run began under other circumstances than today's: its trials could not be compared.
+
+    What an earlier version did not record is not compared.
+    """
+    present = circumstances(preparation.data, preparation.environment)
+    for what, recorded in circumstances(head.data, head.environment).items():
+        if recorded is not None and recorded != present[what]:
+            raise ConfigError(
+                f"{directory} holds a run that began with another {what} ({recorded}, now {present[what]})",
+                remedy="choose another --name",
+            )
+
+
+def circumstances(data: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+    """Return what all trials of a run must share beside its configuration; None for what is not recorded."""
+    return {
+        "training set": data.get("train_sha256"),
+        "validation set": data.get("validation_sha256"),
+        "device": environment.get("device_name"),
+        "processor": environment.get("cpu"),
+        "number of PyTorch threads": environment.get("torch_threads"),
+        "version of PyTorch": environment.get("packages", {}).get("torch"),
+    }
 
 
 def new_run_name(preset: str, exists: Callable[[str], bool]) -> str:

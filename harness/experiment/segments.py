@@ -15,7 +15,8 @@ from harness.training.loop import Trainer, make_trainer, train_epoch, warm_up
 from harness.training.recorder import EpochResult
 
 SCHEDULE_STEPS = 1_000_000
-"""Length of the LR schedule that segments run under: so long that they never come to its end."""
+"""Length of the LR schedule that segments run under: so long that they never come to its end. It has no LR warm-up:
+over as many steps that would begin at rates so small that bf16 weights lose the update."""
 
 
 def count_work(results: list[EpochResult]) -> dict[str, int]:
@@ -84,6 +85,7 @@ class SegmentRunner:
         """Return the one trainer, on these windows: optimizer and compiled code are kept from block to block."""
         if self._trainer is not None:
             return replace(self._trainer, windows=windows)
-        trainer = make_trainer(self.setup, windows, total_steps=SCHEDULE_STEPS)
+        training = replace(self.setup.training, lr_warmup_ratio=0.0)
+        trainer = make_trainer(replace(self.setup, training=training), windows, total_steps=SCHEDULE_STEPS)
         warm_up(trainer)
         return trainer

@@ -26,6 +26,7 @@ from harness.experiment.trial import (
     describe_strategy,
     prepare_setup,
     resolve_contender,
+    variables_of_strategies,
 )
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.memory import reset_peaks
@@ -153,13 +154,15 @@ class Session:
 
     def _save_updates(self, arguments: Arguments, strategies: list[Any]) -> Arguments:
         inputs = self._prepared_once().inputs
-        setup = make_checked_setup(self._spec.config, strategies, pad_id=inputs.pad_id, device=self._device)
-        save_updates(make_updates(setup, inputs.train_windows), Path(arguments["path"]))
+        windows = inputs.train_windows
+        setup = make_checked_setup(self._spec.config, strategies, windows, pad_id=inputs.pad_id, device=self._device)
+        save_updates(make_updates(setup, windows), Path(arguments["path"]))
         set_process_flags(self._prepared_once().setup)
         return {}
 
     def _footprint(self, _: Arguments) -> Arguments:
-        return dataclasses.asdict(take_footprint(self._runner_once()))
+        variables = variables_of_strategies(self._spec.config)
+        return dataclasses.asdict(take_footprint(self._runner_once(), variables=variables))
 
     def _profile(self, arguments: Arguments) -> Arguments:
         prepared, directory = self._prepared_once(), Path(arguments["directory"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,8 @@ class Prepared:
     refusal: str | None
     """Why a strategy can't be applied; then the setup is the baseline's."""
     start_up: StartUp
+    cache_was_filled: bool
+    """Whether there was compiled code before this process compiled any."""
 
 
 def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, report: Report) -> Prepared:
@@ -73,9 +76,30 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
         inputs = load_tokenised(config, train, validation, Path(spec.cache_directory))
     setup = build_baseline(config, model=model, pad_id=inputs.pad_id, seed=spec.seed, device=device)
     with clock.phases.measure("apply_strategies"):
+        cache = compile_cache_directory(spec)
+        was_filled = is_filled(cache)
         setup, refusal = apply_strategies(setup, strategies)
         set_process_flags(setup)
-    return Prepared(setup=setup, inputs=inputs, strategies=strategies, refusal=refusal, start_up=start_up)
+    chosen = compile_cache_directory(spec)
+    return Prepared(
+        setup=setup,
+        inputs=inputs,
+        strategies=strategies,
+        refusal=refusal,
+        start_up=start_up,
+        # Some strategies compile while they are applied; one that chose another directory then compiles in warm-up.
+        cache_was_filled=was_filled if chosen == cache else is_filled(chosen),
+    )
+
+
+def compile_cache_directory(spec: TrialSpec) -> Path:
+    """Return where the compiler caches in this process: the run's directory, unless a strategy chose another."""
+    return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", spec.compile_cache_directory))
+
+
+def is_filled(directory: Path) -> bool:
+    """Whether the directory is there and not empty."""
+    return directory.is_dir() and any(directory.iterdir())
 
 
 def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[list[Example], list[Example]]]:
@@ -95,6 +119,12 @@ def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[lis
 def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:
     """Return the strategies of a contender; those of the baseline are none, or what the configuration says."""
     return registry.resolve(config.baseline if contender == BASELINE else contender)
+
+
+def variables_of_strategies(config: RunConfig) -> set[str]:
+    """Return the names of all environment variables that any contender of the run has set in its process."""
+    strategies = [part for name in (BASELINE, *config.contenders) for part in resolve_contender(config, name)]
+    return {name for strategy in strategies for name in strategy.process_environment()}
 
 
 def apply_strategies(setup: TrainSetup, strategies: list[Strategy]) -> tuple[TrainSetup, str | None]:

@@ -124,6 +124,35 @@ class TrainsOnValidation(Fault):
 
 
 @register
+class MixesUpLabels(Fault):
+    """The loader gives each window the answer of the one before it in the batch; tokens and counts are the baseline's.
+
+    Caught by the equivalence check, which trains through the loader.
+    """
+
+    name = "mixes_up_labels"
+    summary = "Fault: the loader gives each window its neighbour's answer"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        load_honestly = setup.load_batches
+
+        def load_mixed_up(setup, windows, plan):
+            return map(pass_labels_on, load_honestly(setup, windows, plan))
+
+        return replace(setup, load_batches=load_mixed_up)
+
+
+def pass_labels_on(batch: Batch) -> Batch:
+    """Return a padded batch with every label one window further, as far as that one's tokens go."""
+    last = batch.inputs["attention_mask"].sum(dim=1) - 1
+    return replace(
+        batch,
+        start_positions=torch.minimum(batch.start_positions.roll(1), last),
+        end_positions=torch.minimum(batch.end_positions.roll(1), last),
+    )
+
+
+@register
 class SlowQualityLoss(Fault):
     """Trains as the baseline does, then adds strong noise to all weights after the last step of the plan.
 

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ NAMES = {
         "trains_on_half_the_examples",
         "truncates",
         "truncates_in_secret",
+        "truncates_in_the_loop",
         "freezes_all_but_the_head",
         "zero_learning_rate",
         "zero_learning_rate_in_secret",
@@ -40,6 +41,7 @@ NAMES = {
         "reads_the_answers",
         "returns_cached_predictions",
         "trains_on_validation",
+        "mixes_up_labels",
         "slow_quality_loss",
     },
     "timing": {
@@ -203,6 +205,23 @@ def test_secret_truncation_happens_after_an_honest_collate(make_setup, windows):
     assert lengths == [baseline.collate(windows, np.arange(1)).inputs["input_ids"].shape[1] // 3]
 
 
+def test_truncation_in_the_loop_tells_of_whole_batches(make_setup, windows):
+    setup = apply("truncates_in_the_loop", make_setup())
+    told, trained = [], []
+
+    def step(batch):
+        trained.append(batch.inputs["input_ids"].shape)
+        return StepOutcome(loss=torch.zeros(()), gradient_norm=torch.zeros(()))
+
+    recorder = SimpleNamespace(
+        begin=lambda batch: told.append(batch.inputs["input_ids"].shape), end=lambda outcome: None
+    )
+    setup.run_epoch(setup, step, windows, [np.arange(4), np.arange(4, 7)], recorder)
+    length = setup.max_length
+    assert told == [(4, length), (3, length)]
+    assert trained == [(4, length // 3), (3, length // 3)]
+
+
 @pytest.mark.parametrize("source", ["distilbert-base-uncased", "bert-base-uncased"])
 def test_only_the_head_is_trained(source, make_setup, windows):
     assert Run(apply("freezes_all_but_the_head", make_setup(source)), windows).changed() == {
@@ -293,6 +312,17 @@ def test_batches_hold_validation_windows_after_an_evaluation(make_setup, windows
     assert after.useful_tokens == honest.useful_tokens
     assert token_id_sum(after) != token_id_sum(honest)
     np.testing.assert_array_equal(setup.evaluate(setup, others), expected)
+
+
+def test_labels_are_the_neighbours_and_stay_within_their_windows(make_setup, windows):
+    baseline = make_setup()
+    setup = apply("mixes_up_labels", baseline)
+    numbers = np.arange(8)
+    (honest,), (mixed,) = (list(given.load_batches(given, windows, [numbers])) for given in (baseline, setup))
+    assert torch.equal(mixed.inputs["input_ids"], honest.inputs["input_ids"])
+    assert (mixed.start_positions != honest.start_positions).sum() > 4
+    last = torch.from_numpy(windows.lengths[numbers]) - 1
+    assert torch.equal(mixed.end_positions, torch.minimum(honest.end_positions.roll(1), last))
 
 
 def test_noise_comes_after_the_last_step_only(make_setup, windows):

@@ -140,6 +140,25 @@ class TruncatesInSecret(Fault):
 
 
 @register
+class TruncatesInTheLoop(Fault):
+    """The loop tells of whole batches and takes its steps on cut ones; loader, collate and step are honest.
+
+    Caught by the equivalence check, which trains through the loop.
+    """
+
+    name = "truncates_in_the_loop"
+    summary = "Fault: the loop cuts each batch to a third before its step"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        def run_truncated(setup, step, windows, plan, recorder):
+            for batch in setup.load_batches(setup, windows, plan):
+                recorder.begin(batch)
+                recorder.end(step(truncate(batch.to(setup.device))))
+
+        return replace(setup, run_epoch=run_truncated)
+
+
+@register
 class FreezesAllButTheHead(Fault):
     """Only the last linear layer is trained. Caught by the tensors that no update changes, and by the gradients."""
 

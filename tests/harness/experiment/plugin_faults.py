@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -62,6 +63,43 @@ class Refuses(Fault):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         return "this test wants it so"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        return setup
+
+
+@register
+class CompilesAtOnce(Fault):
+    """Builds its code while it is applied, as strategies with C++ kernels do."""
+
+    name = "compiles_at_once"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        folder = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "library").write_text("compiled")
+        return setup
+
+
+@register
+class ChoosesACache(Fault):
+    """Has the compiler cache where its code is kept between runs."""
+
+    name = "chooses_a_cache"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = os.environ["SPEEDPROOF_TEST_KEPT_CACHE"]
+        return setup
+
+
+@register
+class SetsAVariable(Fault):
+    """Starts its process with a variable of its own, and changes nothing else."""
+
+    name = "sets_a_variable"
+
+    def process_environment(self) -> dict[str, str]:
+        return {"SPEEDPROOF_TEST_VARIABLE": "on"}
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         return setup

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from harness import registry
 from harness.analysis.sameness import judge_equivalence
+from harness.config import preset
 from harness.data.packing import make_trimming_collate
 from harness.experiment.equivalence import (
+    Updates,
     checked_batches,
     compare_updates,
     load_updates,
+    make_checked_setup,
     make_updates,
     save_updates,
     switch_dropout_off,
@@ -54,6 +59,16 @@ def test_a_scaled_gradient_of_one_tensor_is_found_as_the_worst(make_setup, windo
     assert judged.worst.gradient == pytest.approx(0.01, rel=1e-3)
 
 
+def cut(batch):
+    """The first 16 tokens of each window."""
+    return replace(
+        batch,
+        inputs={name: value[:, :16] for name, value in batch.inputs.items()},
+        start_positions=batch.start_positions.clamp(max=15),
+        end_positions=batch.end_positions.clamp(max=15),
+    )
+
+
 def test_a_cheat_that_begins_with_the_second_update_is_seen(make_setup, windows, reference):
     setup = make_setup(dropout=False)
 
@@ -62,18 +77,91 @@ def test_a_cheat_that_begins_with_the_second_update_is_seen(make_setup, windows,
 
         def step(batch):
             calls.append(1)
-            cut = replace(
-                batch,
-                inputs={name: value[:, :16] for name, value in batch.inputs.items()},
-                start_positions=batch.start_positions.clamp(max=15),
-                end_positions=batch.end_positions.clamp(max=15),
-            )
-            return honest(batch if len(calls) == 1 else cut)
+            return honest(batch if len(calls) == 1 else cut(batch))
 
         return step
 
     cheating = replace(setup, make_step=make_step)
     assert not judge_equivalence(compare_updates(reference, make_updates(cheating, windows))).holds
+
+
+def test_a_loop_that_cuts_its_batches_is_seen(make_setup, windows, reference):
+    def run_cut(setup, step, windows, plan, recorder):
+        for batch in setup.load_batches(setup, windows, plan):
+            recorder.begin(batch)
+            recorder.end(step(cut(batch)))
+
+    cheating = replace(make_setup(dropout=False), run_epoch=run_cut)
+    assert not judge_equivalence(compare_updates(reference, make_updates(cheating, windows))).holds
+
+
+def test_a_loop_that_leaves_a_batch_out_is_seen(make_setup, windows, reference):
+    setup = make_setup(dropout=False)
+
+    def run_two(inner, step, windows, plan, recorder):
+        setup.run_epoch(inner, step, windows, plan[:2], recorder)
+
+    lazy = replace(setup, run_epoch=run_two)
+    assert not judge_equivalence(compare_updates(reference, make_updates(lazy, windows))).holds
+
+
+def test_a_loader_with_wrong_labels_is_seen(make_setup, windows, reference):
+    setup = make_setup(dropout=False)
+
+    def load(inner, windows, plan):
+        for batch in setup.load_batches(inner, windows, plan):
+            yield replace(batch, start_positions=batch.end_positions, end_positions=batch.start_positions)
+
+    wrong = replace(setup, load_batches=load)
+    assert not judge_equivalence(compare_updates(reference, make_updates(wrong, windows))).holds
+
+
+@pytest.mark.parametrize("stack", ["hf_trainer", "device_resident_data", "unpadded+device_resident_data"])
+def test_an_honest_loop_or_loader_holds(stack, windows):
+    if stack == "hf_trainer":
+        pytest.importorskip("accelerate")
+    config = preset("smoke")
+    reference, given = (
+        make_updates(make_checked_setup(config, parts, windows, pad_id=0, device=torch.device("cpu")), windows)
+        for parts in ([], registry.resolve(stack))
+    )
+    assert len(given.losses) == 3
+    judged = judge_equivalence(compare_updates(reference, given))
+    assert judged.holds, judged.problem
+
+
+def synthetic(updates, gradients=None):
+    """Updates of six tensors as they would be, those given in another way."""
+    ones = {f"t{i}": torch.ones(4, dtype=torch.float32) for i in range(6)}
+    return Updates(
+        losses=[1.0],
+        gradient_norms=[1.0],
+        gradients=ones | (gradients or {}),
+        updates=ones | updates,
+        dtype="float32",
+        windows=8,
+    )
+
+
+def test_a_wrong_gradient_is_found_beside_updates_that_differ_more_and_may():
+    legal = {f"t{i}": torch.full((4,), 1.0 + 8e-4) for i in range(5)}
+    given = synthetic(legal, {"t5": torch.full((4,), 1.0 + 5e-4)})
+    record = compare_updates(synthetic({}), given)
+    assert record.worst[0].name == "t5"
+    assert "the gradient of t5" in judge_equivalence(record).problem
+    assert judge_equivalence(compare_updates(synthetic({}), synthetic(legal))).holds
+
+
+def test_an_update_that_is_no_number_is_the_worst():
+    record = compare_updates(synthetic({}), synthetic({"t3": torch.tensor([1.0, 1.0, math.nan, 1.0])}))
+    assert record.worst[0].name == "t3"
+    assert not judge_equivalence(record).holds
+
+
+def test_an_update_that_is_no_number_is_seen_where_the_gradient_is_too_small_to_count():
+    small = {"t3": torch.full((4,), 1e-9)}
+    record = compare_updates(synthetic({}, small), synthetic({"t3": torch.full((4,), math.nan)}, small))
+    assert not judge_equivalence(record).holds
 
 
 def test_a_larger_learning_rate_shows_in_the_updates_only(make_setup, windows, reference):

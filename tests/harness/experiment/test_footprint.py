@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,8 +13,10 @@ import torch
 
 from harness import registry
 from harness.analysis.sameness import compare_footprints
-from harness.experiment.footprint import describe_code, take_footprint
+from harness.config import override, preset
+from harness.experiment.footprint import describe_code, process_flags, take_footprint
 from harness.experiment.segments import SegmentRunner
+from harness.experiment.trial import variables_of_strategies
 
 
 @pytest.fixture
@@ -60,6 +65,60 @@ def test_a_setting_of_the_process_is_seen(baseline, footprint, make_setup):
     finally:
         torch.use_deterministic_algorithms(False)
     assert any("deterministic False → True" in text for text in difference.aspects)
+
+
+@pytest.mark.parametrize(
+    ("change", "undo", "flag"),
+    [
+        (gc.disable, gc.enable, "garbage_collection"),
+        (gc.freeze, gc.unfreeze, "garbage_collection_frozen"),
+        (lambda: gc.set_threshold(7_000), lambda: gc.set_threshold(700), "garbage_collection_thresholds"),
+        (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False), "flush_denormals"),
+    ],
+    ids=["no collection", "frozen objects", "rare collection", "denormals"],
+)
+def test_a_setting_outside_the_setup_is_seen(change, undo, flag, make_setup):
+    setup = make_setup()
+    thresholds, before = gc.get_threshold(), process_flags(setup)
+    change()
+    try:
+        after = process_flags(setup)
+    finally:
+        undo()
+        gc.set_threshold(*thresholds)
+    assert {name for name in after if after[name] != before[name]} == {flag}
+
+
+def test_the_processors_that_may_be_used_are_seen(make_setup, monkeypatch):
+    setup = make_setup()
+    before = process_flags(setup)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {4711}, raising=False)
+    assert process_flags(setup) | {"processors": before["processors"]} == before
+    assert process_flags(setup)["processors"] == "[4711]"
+
+
+def test_more_frozen_objects_are_no_difference(make_setup):
+    setup = make_setup()
+    gc.freeze()
+    try:
+        before, kept = process_flags(setup), [[] for _ in range(1000)]
+        gc.freeze()
+        assert len(kept) == 1000
+        assert process_flags(setup) == before
+    finally:
+        gc.unfreeze()
+
+
+def test_a_variable_of_any_contender_is_seen_in_every_process(make_setup, monkeypatch):
+    plugins = (str(Path(__file__).with_name("plugin_faults.py")),)
+    registry.load_all(plugins)
+    config = override(preset("smoke"), {"contenders": ["fused_adamw + sets_a_variable", "sdpa"]})
+    variables = variables_of_strategies(config)
+    assert variables == {"SPEEDPROOF_TEST_VARIABLE"}
+    setup = make_setup()
+    before = process_flags(setup, variables)
+    monkeypatch.setenv("SPEEDPROOF_TEST_VARIABLE", "on")
+    assert process_flags(setup, variables) == {**before, "SPEEDPROOF_TEST_VARIABLE": "on"}
 
 
 def test_functions_that_differ_only_in_a_closed_over_number_are_told_apart():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import ConfigError, HarnessError
-from harness.experiment.runner import new_run_name
+from harness.experiment import runner
+from harness.experiment.prepare import Preparation
+from harness.experiment.runner import check_same_circumstances, new_run_name
 from harness.progress import describe_outcome
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
@@ -108,6 +111,55 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(execute_on_copy):
 def test_another_configuration_under_the_same_name_is_refused(execute_on_copy):
     with pytest.raises(ConfigError, match="holds a run with another configuration"):
         execute_on_copy(seeds=2)
+
+
+OTHER_CIRCUMSTANCES = {
+    "training set": ("data", "train_sha256"),
+    "validation set": ("data", "validation_sha256"),
+    "device": ("environment", "device_name"),
+    "processor": ("environment", "cpu"),
+    "number of PyTorch threads": ("environment", "torch_threads"),
+}
+
+
+def preparation_of(run):
+    return Preparation(environment=run.environment, data=run.data)
+
+
+@pytest.mark.parametrize("what", OTHER_CIRCUMSTANCES)
+def test_other_circumstances_than_at_the_begin_are_refused(what, smoke_run):
+    table, key = OTHER_CIRCUMSTANCES[what]
+    begun = smoke_run.run
+    assert getattr(begun, table)[key] is not None
+    today = preparation_of(replace(begun, **{table: {**getattr(begun, table), key: "another"}}))
+    with pytest.raises(ConfigError, match=f"another {what} .*now another.*--name"):
+        check_same_circumstances(smoke_run.directory, begun, today)
+    without = {name: value for name, value in getattr(begun, table).items() if name != key}
+    check_same_circumstances(smoke_run.directory, replace(begun, **{table: without}), today)
+
+
+def test_another_pytorch_than_at_the_begin_is_refused(execute_on_copy, monkeypatch):
+    prepare = runner.prepare
+
+    def prepare_with_another(*given):
+        preparation = prepare(*given)
+        packages = {**preparation.environment["packages"], "torch": "1.0"}
+        return replace(preparation, environment={**preparation.environment, "packages": packages})
+
+    monkeypatch.setattr(runner, "prepare", prepare_with_another)
+    with pytest.raises(ConfigError, match="another version of PyTorch"):
+        execute_on_copy(remove=["fused_adamw/0"])
+
+
+def test_what_a_killed_run_left_is_gone_before_the_first_trial(execute_on_copy, tmp_path, monkeypatch):
+    for name in ("compile-cache/fused_adamw/code", "checks/reference.safetensors"):
+        (tmp_path / "runs/r" / name).parent.mkdir(parents=True)
+        (tmp_path / "runs/r" / name).write_text("of a run that was killed")
+    found = []
+    monkeypatch.setattr(runner, "run_sessions", lambda _bench, directory, *_: found.extend(directory.iterdir()))
+    execute_on_copy()
+    assert "trials" in {path.name for path in found}
+    assert not {"compile-cache", "checks"} & {path.name for path in found}
 
 
 def test_a_directory_that_is_no_run_is_left_alone(execute_on_copy, tmp_path):

@@ -1,0 +1,61 @@
+"""Jobs in this process: what was compiled before, and what the untrained model is scored with."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.config import override, preset
+from harness.experiment.session import Session
+from harness.experiment.trial import TrialClock
+from harness.records import TrialRecord, TrialSpec
+from harness.storage import TRIAL_FILE, read_predictions, read_record
+
+FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
+
+pytestmark = pytest.mark.usefixtures("needs_bundled")
+
+
+@pytest.fixture
+def run_job(tmp_path, smoke_base, monkeypatch):
+    """Return a function that runs a job of a contender; it gives the record and the job's directory."""
+
+    def run(contender, **changes):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+        dotted = {"training.epochs": 1, "plugins": [FAULTS], **changes}
+        directory = tmp_path / contender
+        spec = TrialSpec(
+            contender=contender,
+            seed=0,
+            config=override(preset("smoke"), dotted),
+            directory=str(directory),
+            cache_directory=str(smoke_base / "cache"),
+            compile_cache_directory=str(tmp_path / "compiled"),
+        )
+        session = Session(spec, TrialClock(time.time()), lambda *_: None)
+        session.handle({"command": "job", "directory": str(directory)})
+        return read_record(directory / TRIAL_FILE, TrialRecord), directory
+
+    return run
+
+
+def test_what_a_strategy_compiles_while_it_is_applied_is_compiled_cold(run_job):
+    assert run_job("compiles_at_once")[0].compile_cache == "cold"
+    assert run_job("compiles_at_once")[0].compile_cache == "warm"
+
+
+def test_a_filled_cache_that_a_strategy_chooses_is_warm(run_job, tmp_path, monkeypatch):
+    (tmp_path / "kept").mkdir()
+    monkeypatch.setenv("SPEEDPROOF_TEST_KEPT_CACHE", str(tmp_path / "kept"))
+    assert run_job("chooses_a_cache")[0].compile_cache is None
+    (tmp_path / "kept/code").write_text("compiled before")
+    assert run_job("chooses_a_cache")[0].compile_cache == "warm"
+
+
+def test_the_untrained_score_does_not_depend_on_the_baseline(run_job, smoke_run):
+    record, directory = run_job("baseline", baseline="unpadded")
+    plain = next(trial for trial in smoke_run.trials if trial.record.untrained is not None)
+    assert record.untrained == plain.record.untrained
+    assert [row.text for row in read_predictions(directory)[0]] == [row.text for row in plain.predictions[0]]
