@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.analysis.job_speed import JobSpeed
 from harness.analysis.multiple import holm, intersection_union
 from harness.analysis.paired import p_not_above, p_not_below
 from harness.analysis.quality import LEAST_SEEDS, Learning, QualityEvidence
 from harness.analysis.sameness import Equivalence, FootprintDifference
-from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence
+from harness.analysis.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.work import NEW_SCHEDULE
 

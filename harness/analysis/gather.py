@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.claims import Evidence
+from harness.analysis.job_speed import WarmUp, compose_job, jobs_as_run, summarise_warm_up
 from harness.analysis.model import State
 from harness.analysis.phases import declared_phases
 from harness.analysis.quality import Learning, assess_learning, assess_quality
@@ -15,15 +16,7 @@ from harness.analysis.sameness import (
     evaluation_problem,
     judge_equivalence,
 )
-from harness.analysis.speed import (
-    NoiseFloor,
-    WarmUp,
-    compose_job,
-    find_noise_floor,
-    jobs_as_run,
-    summarise_speed,
-    summarise_warm_up,
-)
+from harness.analysis.speed import NoiseFloor, find_noise_floor, summarise_speed
 from harness.analysis.statistics import pair_by_seed
 from harness.analysis.time_to_quality import time_to_f1
 from harness.analysis.verdicts import Verdict

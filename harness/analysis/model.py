@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
+from harness.analysis.job_speed import JobSpeed, WarmUp
 from harness.analysis.kernels import ProfileSummary
 from harness.analysis.quality import Learning, QualityEvidence
 from harness.analysis.sameness import Equivalence, FootprintDifference
 from harness.analysis.sampling import SamplingSummary
-from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence, WarmUp
+from harness.analysis.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.statistics import Difference, Estimate, Throughput
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.verdicts import Verdict

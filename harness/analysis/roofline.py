@@ -15,8 +15,9 @@ from harness.analysis.flops import (
     read_model_sizes,
     training_flops,
 )
+from harness.analysis.job_speed import job_parts, scaled_training_s
 from harness.analysis.peaks import find_dense_peak
-from harness.analysis.speed import SpeedEvidence, job_parts, scaled_training_s
+from harness.analysis.speed import SpeedEvidence
 from harness.evidence import RoofRecord
 from harness.records import BASELINE, RunRecord, TrialRecord
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.analysis.explain import Category
 from harness.analysis.facts import Facts, of_passes, of_step
+from harness.analysis.job_speed import WARM_UP_PHASES
 from harness.analysis.job_time import WHOLE
 from harness.analysis.rule import Observation, Rule
-from harness.analysis.speed import WARM_UP_PHASES
 
 DOMINATING_SHARE = 0.2
 """Share of the job from which evaluation or start-up is called a bottleneck: without it the job is 1.25 times as fast,

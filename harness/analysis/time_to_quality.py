@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.analysis.speed import JobSpeed, SpeedEvidence, job_parts, scaled_parts
+from harness.analysis.job_speed import JobSpeed, job_parts, scaled_parts
+from harness.analysis.speed import SpeedEvidence
 from harness.analysis.statistics import Pair, last_quality, pair_by_seed
 from harness.records import TrialRecord
 

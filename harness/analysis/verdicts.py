@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.claims import Claims, Evidence, is_sooner, p_faster, p_quality_holds, settle_claims
+from harness.analysis.job_speed import JobSpeed
 from harness.analysis.noninferiority import NonInferiority
 from harness.analysis.paired import Ratio, blocks_needed
 from harness.analysis.quality import LEAST_SEEDS
 from harness.analysis.sameness import FULL_PRECISION
-from harness.analysis.speed import JobSpeed
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.work import NEW_SCHEDULE
 
@@ -101,6 +101,8 @@ def _invalidity(item: Evidence) -> tuple[str, ...]:
         return (f"{item.speed.spoilt} of {item.speed.blocks} timed blocks are spoilt, also when measured again: {why}",)
     if item.job is None:
         return ("its whole job was not measured",)
+    if item.job.contradictions:
+        return (f"segments and jobs contradict each other: {'; '.join(item.job.contradictions)}",)
     as_run = item.job.as_run
     if as_run is not None:
         gap = as_run.estimate / item.job.ratio.estimate

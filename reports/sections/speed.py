@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
+from harness.analysis.job_speed import WarmUp
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.analysis.paired import Ratio
-from harness.analysis.speed import WarmUp
 from harness.analysis.time_to_quality import TimeToF1
 from reports.document import Section, Table, Text, code, contender_name, figure, paragraph, table
 from reports.formatting import NONE, NOT_MEASURED, count, milliseconds, ratio, seconds, speedup, times

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from harness.analysis.gather import sort_out
-from harness.analysis.speed import SpeedEvidence, compose_job, find_noise_floor, summarise_speed
+from harness.analysis.job_speed import compose_job
+from harness.analysis.speed import SpeedEvidence, find_noise_floor, summarise_speed
 from harness.analysis.time_to_quality import TimeToF1, time_to_f1
 from harness.records import BASELINE, TrialRecord
 from harness.storage import load_run

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from harness.analysis.claims import Evidence
+from harness.analysis.job_speed import JobSpeed
 from harness.analysis.noninferiority import assess
 from harness.analysis.paired import Ratio, ratio_of_logs
 from harness.analysis.quality import Learning, QualityEvidence
 from harness.analysis.sameness import Equivalence, FootprintDifference
-from harness.analysis.speed import JobSpeed, NoiseFloor, SpeedEvidence
+from harness.analysis.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.statistics import Estimate
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.verdicts import Judgement, judge_all
