@@ -192,7 +192,7 @@ def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
 
 
 def _share_of_allowance(error: TensorError) -> float:
-    """Return how far the tensor is off in gradient tolerances: updates may be off by more. What is no number is worst."""
+    """Return how far the tensor is off, in tolerances of its gradient or update. What is no number is the worst."""
     shares = (error.gradient or 0.0, (error.update or 0.0) / UPDATE_FACTOR)
     return math.inf if any(math.isnan(share) for share in shares) else max(shares)
 

@@ -354,7 +354,7 @@ def waits(monkeypatch, timing) -> list[float]:
     return asked
 
 
-def test_collate_sleeps(make_setup, windows, monkeypatch):
+def test_collate_sleeps(make_setup, windows, monkeypatch, timing):
     asked = []
     monkeypatch.setattr(time, "sleep", asked.append)
     setup = apply("sleeps_in_collate", make_setup())
