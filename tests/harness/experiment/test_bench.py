@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from harness.analysis.sameness import judge_equivalence
+from harness.evidence import SpeedRecord
 from harness.experiment.speed import Duel
 from harness.progress import describe_outcome
 
@@ -15,58 +16,57 @@ pytestmark = pytest.mark.usefixtures("needs_bundled")
 
 
 @pytest.fixture
-def kill_baseline(monkeypatch):
-    """Return a function that has the live baseline killed before or after the first so many duels."""
-    measure = Duel.measure
+def killed_in(monkeypatch):
+    """Return a function that has the live baseline killed at the start, or after the end, of duels by number.
 
-    def arrange(*, before=0, after=0):
+    Duels ask each worker once and time nothing.
+    """
+
+    def arrange(*, starts, ends):
         duels = []
 
-        def measure_and_kill(duel, on_progress):
-            duels.append(1)
-            baseline = duel._workers["baseline"]
-            if len(duels) <= before:
-                os.kill(baseline.pid, signal.SIGKILL)
-            record = measure(duel, on_progress)
-            if len(duels) <= after:
-                os.kill(baseline.pid, signal.SIGKILL)
-                baseline._process.wait()
-            return record
+        def kill(worker):
+            os.kill(worker.pid, signal.SIGKILL)
+            worker._process.wait()
 
-        monkeypatch.setattr(Duel, "measure", measure_and_kill)
+        def measure(duel, _):
+            duels.append(1)
+            baseline, contender = (duel._workers[who] for who in ("baseline", "contender"))
+            if len(duels) in starts:
+                kill(baseline)
+            for worker in (contender, baseline):
+                worker.ask("rest")
+            if len(duels) in ends:
+                kill(baseline)
+            return SpeedRecord(blocks=(), stopped="at once", settle_s=0.0)
+
+        monkeypatch.setattr(Duel, "measure", measure)
         return duels
 
     return arrange
 
 
-def records_of(run, contender):
-    return {trial.record.kind: trial.record for trial in run.trials if trial.record.contender == contender}
+def speed_of(run, contender):
+    return next(t.record for t in run.trials if (t.record.contender, t.record.kind) == (contender, "speed"))
 
 
-def test_a_baseline_that_dies_in_a_duel_is_replaced_and_the_contender_timed(execute_on_copy, kill_baseline):
-    duels = kill_baseline(before=1)
+def test_a_baseline_that_dies_is_replaced_and_the_contender_timed(execute_on_copy, killed_in):
+    duels = killed_in(starts=[1], ends=[2])
+    run, _ = execute_on_copy(remove=["baseline/speed", "fused_adamw/speed"])
+    assert len(duels) == 3, "one that failed, its repeat, and the other contender's"
+    for contender in ("baseline", "fused_adamw"):
+        record = speed_of(run, contender)
+        assert (record.status, record.reason) == ("done", None)
+        assert record.speed.stopped == "at once"
+
+
+def test_a_baseline_that_dies_again_leaves_a_contender_untimed_but_not_failed(execute_on_copy, killed_in):
+    killed_in(starts=[1, 2], ends=[])
     run, _ = execute_on_copy(remove=["fused_adamw/speed"])
-    record = records_of(run, "fused_adamw")["speed"]
-    assert len(duels) == 2
-    assert (record.status, record.reason) == ("done", None)
-    assert record.speed.blocks
-
-
-def test_a_baseline_that_dies_again_leaves_a_contender_untimed_but_not_failed(execute_on_copy, kill_baseline):
-    kill_baseline(before=2)
-    run, _ = execute_on_copy(remove=["fused_adamw/speed"])
-    record = records_of(run, "fused_adamw")["speed"]
+    record = speed_of(run, "fused_adamw")
     assert (record.status, record.speed) == ("done", None)
     assert "the baseline beside it failed 2 times" in record.reason
     assert "SIGKILL" in record.reason
     assert judge_equivalence(record.equivalence).holds
     assert record.footprint is not None
     assert describe_outcome(record) == record.reason
-
-
-def test_a_baseline_that_is_dead_when_the_next_contender_starts_does_not_end_the_run(execute_on_copy, kill_baseline):
-    duels = kill_baseline(after=1)
-    run, listener = execute_on_copy(remove=["baseline/speed", "fused_adamw/0", "fused_adamw/speed"])
-    assert len(duels) == 2
-    assert ("fused_adamw/0", "done", False) in listener.ended
-    assert records_of(run, "fused_adamw")["speed"].speed.blocks
