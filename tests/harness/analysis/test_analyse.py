@@ -162,9 +162,7 @@ def test_one_failed_seed_fails_the_contender(make_run: Any, analysed: Any, recor
     assert (amp.verdict, amp.seeds) == ("FAILED", (0,))
 
 
-def test_scores_that_could_not_be_checked_are_not_accepted(
-    make_run: Any, analysed: Any, recorded: ModuleType
-) -> None:
+def test_scores_that_could_not_be_checked_are_not_accepted(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
     run = make_run()
 
     def refuse(data: dict[str, Any]) -> None:
