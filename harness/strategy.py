@@ -17,7 +17,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from harness.config import TrainingConfig
 from harness.data.batching import Batch
 from harness.data.features import Windows
-from harness.data.packing import make_packing_collate, make_trimming_collate, row_slots, unpack
+from harness.data.packing import (
+    is_packed,
+    make_packing_collate,
+    make_trimming_collate,
+    row_slots,
+    select_windows,
+    unpack,
+)
 
 __all__ = [
     "Batch",
@@ -32,9 +39,11 @@ __all__ = [
     "Strategy",
     "TrainSetup",
     "Windows",
+    "is_packed",
     "make_packing_collate",
     "make_trimming_collate",
     "row_slots",
+    "select_windows",
     "unpack",
 ]
 

@@ -23,9 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.data.packing import is_packed, select_windows
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup
+from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, is_packed, select_windows
 
 HALVES = 2
 """More parts than two gained nothing on two cores."""
