@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OUT ?= runs/gpu-kit
 WHEELS ?= wheels
+MORE ?=
 KIT ?=
 
 .PHONY: demo test faults gpu gpu-wheels lint install clean help
@@ -14,7 +15,7 @@ help:
 	@echo "make test   install into $(VENV), check style, types, imports, and run the tests"
 	@echo "make faults hold strategies that cheat or break against the verdict each must get, over three seeds"
 	@echo "make gpu    check and measure on this machine's CUDA device, without a network: OUT=folder WHEELS=folder KIT=options"
-	@echo "make gpu-wheels  fill WHEELS with what such a machine may lack (Python 3.12, Linux, x86-64)"
+	@echo "make gpu-wheels  fill WHEELS with what such a machine may lack (Python 3.12, Linux, x86-64): MORE=names of others"
 	@echo "make clean  remove $(VENV) and what the tests left"
 
 demo: $(INSTALLED)
@@ -31,7 +32,7 @@ gpu:
 	$(PYTHON) tests/gpu/kit.py --out $(OUT) --wheels $(WHEELS) $(KIT)
 
 gpu-wheels: $(INSTALLED)
-	$(BIN)/python tests/gpu/wheels.py $(WHEELS)
+	$(BIN)/python tests/gpu/wheels.py $(WHEELS) $(if $(MORE),--more $(MORE))
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import eager_mask
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, make_packing_collate, row_slots, unpack
@@ -134,30 +135,46 @@ AttendPacked = Callable[..., Tensor]
 ATTENTIONS: dict[str, AttendPacked] = {
     "packed_one_by_one": attend_one_by_one,
     "packed_in_rows": attend_in_rows,
-    "packed_flash": attend_with_flash,
+    "packed_varlen": attend_with_flash,
 }
-"""Attention functions of packed batches, under the names that transformers and the report know them by."""
+"""Attention functions of packed batches, under the names that transformers and the report know them by.
+
+No name may hold "flash": transformers takes any such one for a package of kernels, and looks for it."""
 
 
 def choose_attention(device: torch.device, head_size: int) -> str:
     """Return which of `ATTENTIONS` is right for a device."""
     if device.type == "cpu":
         return "packed_one_by_one"
-    return "packed_flash" if can_use_flash(device, head_size) else "packed_in_rows"
+    return "packed_varlen" if can_use_flash(device, head_size) else "packed_in_rows"
 
 
-def set_packed_attention(model: Any, name: str) -> None:
-    """Make a transformers model attend by `ATTENTIONS[name]` where a batch is packed, eagerly where it is padded."""
-    AttentionInterface.register(name, make_attention_function(ATTENTIONS[name]))
-    AttentionMaskInterface.register(name, eager_mask)  # None for a packed batch, which has no attention_mask
+def set_packed_attention(model: Any, name: str, *, longest: int) -> None:
+    """Make a transformers model attend by `ATTENTIONS[name]` where a batch is packed, eagerly where it is padded.
+
+    `longest`: tokens that a window can have; how long the longest of a batch is only the device knows.
+    """
+    AttentionInterface.register(name, make_attention_function(ATTENTIONS[name], longest=longest))
+    AttentionMaskInterface.register(name, packed_mask)
     model.set_attn_implementation(name)
 
 
-def make_attention_function(attend_packed: AttendPacked) -> Callable[..., tuple[Tensor, None]]:
+def packed_mask(*, attention_mask: Tensor | None = None, **given: Any) -> Tensor | None:
+    """Return the eager mask of a padded batch; None for a packed one, which has no `attention_mask`.
+
+    Left to itself, transformers 5.17 makes a (tokens, tokens) mask for a packed row while a CUDA graph is captured.
+    """
+    if attention_mask is None:
+        return None
+    mask: Tensor | None = ALL_MASK_ATTENTION_FUNCTIONS["eager"](attention_mask=attention_mask, **given)
+    return mask
+
+
+def make_attention_function(attend_packed: AttendPacked, *, longest: int) -> Callable[..., tuple[Tensor, None]]:
     """Return the function that transformers' attention modules call, once for each layer."""
 
     def attention(
-        module: nn.Module,
+        _module: nn.Module,
         query: Tensor,
         key: Tensor,
         value: Tensor,
@@ -171,24 +188,17 @@ def make_attention_function(attend_packed: AttendPacked) -> Callable[..., tuple[
         if cu_seqlens is None:
             padded = attend(query, key, value, scaling=scaling, dropout=dropout, mask=attention_mask)
             return padded.transpose(1, 2).contiguous(), None
-        longest = longest_window(module)
         return attend_packed(query, key, value, cu_seqlens, longest=longest, scaling=scaling, dropout=dropout), None
 
     return attention
 
 
-def longest_window(module: Any) -> int:
-    """Return the size of the position table, which bounds every window: the longest itself only the device knows."""
-    return int(module.config.max_position_embeddings)
-
-
-def packed_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean of the start and end cross-entropies, each over the tokens of its window."""
+def packed_loss(model: nn.Module, batch: Batch, *, longest: int) -> Tensor:
+    """Return the mean of the start and end cross-entropies, each over the tokens of its window, `longest` at most."""
     output = model(**batch.inputs)
     losses = [
         functional.cross_entropy(
-            unpack(logits[0].float(), batch.inputs["cu_seqlens"], length=longest_window(model), fill=-torch.inf),
-            positions,
+            unpack(logits[0].float(), batch.inputs["cu_seqlens"], length=longest, fill=-torch.inf), positions
         )
         for logits, positions in (
             (output.start_logits, batch.start_positions),
@@ -221,10 +231,11 @@ class Unpadded(Strategy):
         """Pack batches, switch the model's attention, and take the loss over packed logits."""
         model: Any = setup.model
         head_size = model.config.hidden_size // model.config.num_attention_heads
-        set_packed_attention(model, choose_attention(setup.device, head_size))
+        name = choose_attention(setup.device, head_size)
+        set_packed_attention(model, name, longest=setup.max_length)
         return replace(
             setup,
             collate=make_packing_collate(setup.collate),
-            forward_loss=packed_loss,
+            forward_loss=partial(packed_loss, longest=setup.max_length),
             knobs={**setup.knobs, "padding": "none, one packed row"},
         )

@@ -47,7 +47,8 @@ _OPERATORS: dict[Category, str] = {
         copy _to_copy to clone contiguous cat concat stack fill zero zeros zeros_like new_zeros ones ones_like full
         full_like new_full lift_fresh pin_memory _pin_memory repeat constant_pad_nd pad roll flip split_with_sizes_copy
         embedding embedding_dense index_select gather index index_put _index_put_impl index_copy index_add scatter
-        scatter_add masked_select masked_scatter take_along_dim select_backward slice_backward select_scatter""",
+        scatter_add masked_select masked_scatter take_along_dim select_backward slice_backward select_scatter
+        _foreach_copy""",
     "elementwise": """
         add sub rsub mul div neg pow exp log log1p expm1 erf sqrt rsqrt abs sign square reciprocal floor ceil round
         clamp clamp_min clamp_max maximum minimum where masked_fill eq ne lt gt le ge logical_and logical_or logical_not
@@ -81,6 +82,7 @@ _MOVES = r"_?to_copy|copy_?|clone|cat|view|_unsafe_view|transpose|permute|expand
 _KERNELS: tuple[tuple[Category, str], ...] = (
     ("other", r"nccl"),
     ("loss", r"nll_?loss|cross_?entropy|log_?softmax|softmax_warp_\w+<[^>]*?\d+, true"),
+    ("copies", r"multi_tensor_apply.*CopyFunctor"),
     ("optimizer", r"multi_tensor_apply|adam|fused_?sgd|^triton_for_|amp_(foreach|update_scale)"),
     ("attention", r"flash|fmha|attention|attn|sdpa|softmax"),
     ("copies", rf"^(triton_[a-z]+|cpp)_fused(_({_MOVES}))+_\d+"),

@@ -108,6 +108,7 @@ def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:
         "gradient scaling": "on" if setup.gradient_scaling else "off",
         "TF32": "on" if setup.fp32_matmul == "tf32" else "off",
         "attention": str(getattr(config, "_attn_implementation", "unknown")),
+        "cuDNN attention": "off",
         "optimizer": f"{type(optimizer).__name__}, foreach={defaults.get('foreach')}, fused={defaults.get('fused')}",
         "batch size": str(training.batch_size),
         "evaluation batch size": str(training.eval_batch_size),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from harness.config import RunConfig
 from harness.data.features import Windows
@@ -32,12 +35,29 @@ def check_evaluation(
     try:
         plain = build_baseline(config, model=setup.model, pad_id=pad_id, seed=setup.seed, device=setup.device)
         sample = windows.select(numbers)
-        given = evaluate_in_batches(replace(plain, compute_dtype=torch.float32), sample)
+        with without_autocast_wrapper(setup.model):
+            given = evaluate_in_batches(replace(plain, compute_dtype=torch.float32), sample)
         error = logits_error(sample, given, (claimed[0][numbers], claimed[1][numbers]))
     except Exception as failure:  # a contender's model may refuse a plain pass in any way
         problem = f"a plain pass over the model fails: {type(failure).__name__}: {failure}"
         return EvaluationCheckRecord(windows=len(numbers), error=None, dtype=dtype, problem=problem)
     return EvaluationCheckRecord(windows=len(numbers), error=error, dtype=dtype)
+
+
+@contextlib.contextmanager
+def without_autocast_wrapper(model: nn.Module) -> Iterator[None]:
+    """Within it the model's forward is its class's, without the autocast that accelerate lays around it for bf16.
+
+    accelerate sets `forward` on the model itself and leaves it there after training; `_original_forward` tells that it
+    has. That one may be wrapped too, if the model was prepared twice, so the class's is taken.
+    """
+    own = vars(model)
+    wrapper = own.pop("forward", None) if "_original_forward" in own else None
+    try:
+        yield
+    finally:
+        if wrapper is not None:
+            own["forward"] = wrapper
 
 
 def forward_dtype(setup: TrainSetup) -> str:

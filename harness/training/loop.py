@@ -41,10 +41,16 @@ class Trainer:
 
 
 def set_process_flags(setup: TrainSetup) -> None:
-    """Set what PyTorch keeps per process. Only a worker calls this: it ends with its trial."""
+    """Set what PyTorch keeps per process. Only a worker calls this: it ends with its trial.
+
+    cuDNN's attention is off for everybody: it builds a plan for each new shape, so that batches of many lengths would
+    be timed by their first steps, and its gradients are reported to be NaN with a mask and no dropout
+    (pytorch/pytorch#196678). SDPA then takes the memory-efficient kernel, or flash where there is no mask.
+    """
     tf32 = setup.fp32_matmul == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def make_trainer(setup: TrainSetup, windows: Windows, *, total_steps: int | None = None) -> Trainer:

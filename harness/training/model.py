@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
+    AttentionMaskInterface,
     AutoConfig,
     AutoModelForQuestionAnswering,
     AutoTokenizer,
@@ -17,6 +18,7 @@ from transformers import (
     DistilBertConfig,
     PreTrainedTokenizerBase,
 )
+from transformers.masking_utils import sdpa_mask
 
 from harness.config import BUNDLED_MODEL, ModelConfig
 from harness.data.hub import hub_reachable
@@ -144,8 +146,21 @@ def check_length(model_config: Any, max_length: int) -> None:
         )
 
 
+def additive_mask(*, dtype: torch.dtype = torch.float32, **given: Any) -> Tensor | None:
+    """Return transformers' `eager_mask`: 0 where a key is attended to, else the lowest number; None for no mask.
+
+    Transformers 5.17 makes the 0 on the host. Its copy to the device waits for all work before it, in every forward
+    pass, and can't be captured into a CUDA graph. This one is made on the device, as in 5.23.
+    """
+    mask = sdpa_mask(**{**given, "allow_is_causal_skip": False})
+    if mask is None:
+        return None
+    return torch.where(mask, torch.zeros((), dtype=dtype, device=mask.device), torch.finfo(dtype).min)
+
+
 def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Module:
     """Return the model on `device` in training mode: fp32, eager attention; the answer head drawn from `seed`."""
+    AttentionMaskInterface.register("eager", additive_mask)
     torch.manual_seed(seed)
     arguments = {"attn_implementation": "eager", "dtype": torch.float32}
     if config.weights == "random":

@@ -93,10 +93,11 @@ class EpochRecorder:
     def finish(self, epoch: int) -> EpochResult:
         """Return the epoch's steps; waits for the device."""
         times_s = self._clock.read()
+        values = read_marks(self._marks)
         return EpochResult(
             steps=[
-                _step_record(mark, epoch=epoch, step=self._first_step + i, time_s=time_s)
-                for i, (mark, time_s) in enumerate(zip(self._marks, times_s, strict=True))
+                _step_record(mark.start, value, epoch=epoch, step=self._first_step + i, time_s=time_s)
+                for i, (mark, value, time_s) in enumerate(zip(self._marks, values, times_s, strict=True))
             ],
             window_order=np.concatenate([mark.start.window_index for mark in self._marks]),
         )
@@ -121,20 +122,42 @@ class _StepMark(NamedTuple):
     changed: Tensor
 
 
-def _step_record(mark: _StepMark, *, epoch: int, step: int, time_s: float) -> StepRecord:
-    useful_tokens, token_id_sum = mark.start.counts
+class _StepValues(NamedTuple):
+    """What was on the device of a step, as plain numbers."""
+
+    loss: float
+    gradient_norm: float
+    useful_tokens: int
+    token_id_sum: int
+    applied: bool
+
+
+def read_marks(marks: list[_StepMark]) -> list[_StepValues]:
+    """Return each step's values. The device is read once for each kind of value and not once a step."""
+    columns = (
+        [mark.outcome.loss for mark in marks],
+        [mark.outcome.gradient_norm for mark in marks],
+        [mark.start.counts[0] for mark in marks],
+        [mark.start.counts[1] for mark in marks],
+        [mark.changed for mark in marks],
+    )
+    numbers = [torch.stack([torch.as_tensor(value).reshape(()) for value in column]).tolist() for column in columns]
+    return [_StepValues(*row) for row in zip(*numbers, strict=True)]
+
+
+def _step_record(start: _OpenStep, values: _StepValues, *, epoch: int, step: int, time_s: float) -> StepRecord:
     return StepRecord(
         epoch=epoch,
         step=step,
         time_s=time_s,
-        loss=float(mark.outcome.loss),
-        learning_rate=mark.start.learning_rate,
-        gradient_norm=float(mark.outcome.gradient_norm),
-        windows=len(mark.start.window_index),
-        useful_tokens=int(useful_tokens),
-        computed_tokens=mark.start.computed_tokens,
-        token_id_sum=int(token_id_sum),
-        applied=bool(mark.changed),
+        loss=values.loss,
+        learning_rate=start.learning_rate,
+        gradient_norm=values.gradient_norm,
+        windows=len(start.window_index),
+        useful_tokens=values.useful_tokens,
+        computed_tokens=start.computed_tokens,
+        token_id_sum=values.token_id_sum,
+        applied=values.applied,
     )
 
 

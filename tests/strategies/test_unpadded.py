@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirectional_mask_function, eager_mask
 
 from harness import registry
 from harness.analysis.sameness import judge_equivalence
 from harness.experiment.equivalence import compare_updates, make_updates
+from harness.strategy import unpack
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import logits_error
 from harness.training.loop import make_trainer, train_epoch
@@ -29,8 +31,39 @@ NUMBERS = np.arange(8)
 
 def unpadded(setup, attention="packed_one_by_one"):
     setup = registry.get("unpadded")().apply(setup)
-    set_packed_attention(setup.model, attention)
+    set_packed_attention(setup.model, attention, longest=setup.max_length)
     return setup
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("source", MODELS)
+def test_transformers_takes_every_attention_by_its_name(source, attention, make_setup):
+    model = make_setup(source).model
+    set_packed_attention(model, attention, longest=64)
+    assert model.config._attn_implementation == attention
+
+
+def test_a_packed_batch_has_no_mask_even_where_transformers_would_make_one(make_setup):
+    """As transformers 5.17 does while a CUDA graph is captured: it asks for a mask that must not be left out."""
+    unpadded(make_setup())
+    make_mask = ALL_MASK_ATTENTION_FUNCTIONS["packed_one_by_one"]
+    sizes = {"batch_size": 1, "q_length": 6, "kv_length": 6, "mask_function": bidirectional_mask_function}
+    assert make_mask(attention_mask=None, allow_is_bidirectional_skip=False, **sizes) is None
+    padding = torch.tensor([[True] * 4 + [False] * 2])
+    given = make_mask(attention_mask=padding, allow_is_bidirectional_skip=True, **sizes)
+    assert torch.equal(given, eager_mask(attention_mask=padding, **sizes))
+
+
+def test_rows_are_as_long_as_the_configured_length_and_not_as_the_position_table(make_setup, windows, monkeypatch):
+    lengths = set()
+    monkeypatch.setattr(
+        "optimizations.unpadded.unpack",
+        lambda *given, length, fill: lengths.add(length) or unpack(*given, length=length, fill=fill),
+    )
+    setup = unpadded(make_setup(), "packed_in_rows")
+    setup.forward_loss(setup.model, setup.collate(windows, NUMBERS))
+    assert lengths == {setup.max_length}
+    assert setup.max_length < setup.model.config.max_position_embeddings
 
 
 @pytest.mark.parametrize("attention", ON_CPU)
@@ -89,7 +122,7 @@ def test_a_padded_batch_is_still_right(source, make_setup, windows):
     """The check of the scored logits gives the trained model padded batches."""
     padded = make_setup(source)
     expected = evaluate_in_batches(padded, windows)
-    set_packed_attention(padded.model, "packed_one_by_one")
+    set_packed_attention(padded.model, "packed_one_by_one", longest=padded.max_length)
     assert logits_error(windows, expected, evaluate_in_batches(padded, windows)) < 1e-6
 
 
@@ -124,7 +157,7 @@ def test_flash_operator_takes_the_arguments_we_give():
 def test_flash_does_not_take_fp32_which_goes_over_rows():
     query, key, value = torch.randn(3, 1, 2, 6, 8).unbind()
     arguments = {"cu_seqlens": torch.tensor([0, 2, 6], dtype=torch.int32), "longest": 8, "scaling": 0.5, "dropout": 0.0}
-    given, expected = (ATTENTIONS[name](query, key, value, **arguments) for name in ("packed_flash", "packed_in_rows"))
+    given, expected = (ATTENTIONS[name](query, key, value, **arguments) for name in ("packed_varlen", "packed_in_rows"))
     assert torch.equal(given, expected)
 
 

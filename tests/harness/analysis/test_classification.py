@@ -33,6 +33,7 @@ OPERATORS = {
     "copies": [
         "aten::copy_", "aten::to", "aten::_to_copy", "aten::clone", "aten::contiguous", "aten::cat", "aten::zero_",
         "aten::fill_", "aten::index_select", "aten::embedding_dense_backward", "ToCopyBackward0", "EmbeddingBackward0",
+        "aten::_foreach_copy_",
     ],
     None: [
         "aten::view", "aten::transpose", "aten::as_strided", "aten::empty", "aten::detach", "aten::t", "ViewBackward0",
@@ -88,6 +89,7 @@ KERNELS = {
         "void at::native::vectorized_elementwise_kernel<4, at::native::FillFunctor<float>>(int)",
         "void at::native::(anonymous namespace)::CatArrayBatchedCopy<float, unsigned int, 3, 64, 64>(float*)",
         "void at::native::(anonymous namespace)::indexSelectLargeIndex<float, long, unsigned int, 2>(float)",
+        "void at::native::(anonymous namespace)::multi_tensor_apply_kernel<CopyFunctor<float, float, 2, 1, 1>>(int)",
         "triton_poi_fused__to_copy_3", "triton_poi_fused_clone_transpose_11", "cpp_fused__to_copy_view_1",
     ],
     "elementwise": [

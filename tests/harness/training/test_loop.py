@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.training.baseline import describe
 from harness.training.changes import ChangeReport
 from harness.training.loop import (
     account_work,
@@ -16,9 +18,11 @@ from harness.training.loop import (
     make_trainer,
     probe_weights,
     report_trained,
+    set_process_flags,
     train_epoch,
     warm_up,
 )
+from harness.training.recorder import EpochRecorder
 
 NOT_LOOKED_AT = ChangeReport(trained=0, total=0, untrained=())
 
@@ -206,3 +210,42 @@ def test_parameters_that_turn_into_nan_do_not_count_as_an_update(make_setup, win
     setup = make_setup(epochs=1, batch_size=4)
     setup = replace(setup, make_optimizer=lambda model, _training: Spoiling(model.parameters(), lr=0.1))
     assert not any(step.applied for result in train(setup, windows) for step in result.steps)
+
+
+def test_the_device_is_read_by_columns_and_not_step_by_step(make_setup, windows, monkeypatch):
+    """`float(tensor)` is `_local_scalar_dense`, which waits for a GPU."""
+
+    class ScalarReads(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):
+            reads.append(function._schema.name)
+            return function(*arguments, **(named or {}))
+
+    reads: list[str] = []
+    finish = EpochRecorder.finish
+
+    def watched(recorder, epoch):
+        with ScalarReads():
+            return finish(recorder, epoch)
+
+    monkeypatch.setattr(EpochRecorder, "finish", watched)
+    result = train_epoch(make_trainer(make_setup(epochs=1, batch_size=4), windows), epoch=1, first_step=1)
+    assert len(result.steps) == 6
+    assert reads.count("aten::stack") <= 5
+    assert "aten::_local_scalar_dense" not in reads
+    values = [
+        (type(step.loss), type(step.gradient_norm), type(step.useful_tokens), type(step.applied))
+        for step in result.steps
+    ]
+    assert set(values) == {(float, float, int, bool)}
+
+
+def test_cudnn_attention_is_off_for_everybody_and_the_report_says_so(make_setup):
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    setup = make_setup()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        set_process_flags(setup)
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+    assert describe(setup, setup.make_optimizer(setup.model, setup.training))["cuDNN attention"] == "off"

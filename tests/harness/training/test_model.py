@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirectional_mask_function, eager_mask
 
 from harness.config import ModelConfig, preset
 from harness.errors import ModelError
 from harness.training import model as models
 from harness.training.model import (
+    additive_mask,
     bundled_directory,
     check_bundled_weights,
     check_length,
@@ -33,6 +36,44 @@ def test_model_is_pinned_to_fp32_and_eager_attention():
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model.config._attn_implementation == "eager"
     assert model.training
+
+
+def mask_arguments(**others):
+    sizes = {"batch_size": 2, "q_length": 6, "kv_length": 6, "mask_function": bidirectional_mask_function}
+    return {**sizes, "attention_mask": torch.tensor([[True] * 6, [True] * 4 + [False] * 2]), **others}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_eager_mask_is_transformers_own(dtype):
+    arguments = mask_arguments(dtype=dtype, allow_is_causal_skip=True, config=None)
+    given, expected = additive_mask(**arguments), eager_mask(**arguments)
+    assert given.dtype == expected.dtype == dtype
+    assert torch.equal(given, expected)
+
+
+def test_without_padding_there_is_no_eager_mask():
+    full = torch.ones(2, 6, dtype=torch.bool)
+    assert additive_mask(**mask_arguments(attention_mask=full, allow_is_bidirectional_skip=True)) is None
+
+
+def test_eager_mask_copies_nothing_from_the_host():
+    """Such a copy waits for the device, and fails in a CUDA graph's capture; `torch.tensor` begins with lift_fresh."""
+
+    class Operators(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):
+            names.add(function._schema.name)
+            return function(*arguments, **(named or {}))
+
+    arguments, names = mask_arguments(), set()
+    with Operators():
+        additive_mask(**arguments)
+    assert "aten::where" in names
+    assert not names & {"aten::lift_fresh", "aten::_to_copy", "aten::copy_"}
+
+
+def test_every_model_gets_that_mask():
+    load_model(preset("smoke").model, seed=0, device=CPU)
+    assert ALL_MASK_ATTENTION_FUNCTIONS["eager"] is additive_mask
 
 
 def test_seed_decides_the_weights_that_are_drawn():
