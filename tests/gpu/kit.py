@@ -26,6 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "build" / "gpu-packages"
 """Where wheels are installed: nothing is put into the machine's own Python, and nothing into the output."""
 
+STACKS = {
+    "cuda": "unpadded+amp_bf16+fused_adamw+fast_evaluation",
+    "cpu": "unpadded+fused_adamw+fast_evaluation",
+}
+"""The best stack that is known; on processors one that applies to all of them, so that a rehearsal runs it."""
+
 CONTENDERS = ("amp_bf16", "sdpa", "hf_trainer_best", "fused_adamw")
 """Beside the stack, in the order of their weight: what is cut off is the last. `compile` alone would take a minute."""
 
@@ -181,6 +187,11 @@ def wait(process: subprocess.Popen[bytes], *, limit_s: float) -> str:
     return f"interrupted at its limit of {limit_s:.0f} s"
 
 
+def hear_interrupts() -> None:
+    """Have the parts heed an interrupt: what a shell starts in the background ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run_parts(planned: list[Part], out: Path, env: dict[str, str], *, total_s: float) -> list[Outcome]:
     """Run part after part, write summary and archives after each; report on a run that was cut off."""
     deadline_s = time.monotonic() + total_s
@@ -222,7 +233,7 @@ def summary(outcomes: list[Outcome]) -> str:
     return "\n".join([*lines, "", "Reports: `speed/report.md`, `quality/report.md`; logs beside this file.", ""])
 
 
-def make_parser() -> argparse.ArgumentParser:
+def parse_options(arguments: list[str]) -> argparse.Namespace:
     """Return the kit's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/gpu-kit"))
@@ -230,21 +241,22 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu rehearses it on tiny sizes")
     parser.add_argument("--train-file", help="SQuAD v1.1 JSON; without it the built-in generator's questions")
     parser.add_argument("--validation-file")
-    parser.add_argument("--stack", default="unpadded+amp_bf16+fused_adamw+fast_evaluation", help="the best stack")
+    parser.add_argument("--stack", help="timed first, and held against the baseline over the seeds")
     parser.add_argument("--contenders", nargs="*", default=CONTENDERS, help="what is timed beside the stack")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=5.0, help="seconds of timed segments per contender")
     parser.add_argument("--total-s", type=float, default=TOTAL_S, help="for all parts together")
-    return parser
+    options = parser.parse_args(arguments)
+    options.stack = options.stack or STACKS[options.device]
+    return options
 
 
 def main(arguments: list[str]) -> int:
     """Run the kit."""
-    options = make_parser().parse_args(arguments)
+    options = parse_options(arguments)
     options.out = options.out.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
-    # A shell's background job ignores interrupts and so would its children, unless a handler is set.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hear_interrupts()
     sys.path.append(str(PACKAGES))
     install(options.wheels, PACKAGES)
     outcomes = run_parts(parts(options), options.out, environment(PACKAGES), total_s=options.total_s)
