@@ -108,7 +108,7 @@ def process_flags(setup: TrainSetup, variables: Iterable[str] = ()) -> dict[str,
         "fp32_matmul": setup.fp32_matmul,
         "compute_dtype": setup.compute_dtype,
         "gradient_scaling": setup.gradient_scaling,
-        "flush_denormals": bool(torch.tensor(DENORMAL) * 1.0 == 0.0),
+        "flush_denormals": bool(torch.tensor(DENORMAL, dtype=torch.float32) * 1.0 == 0.0),
         "garbage_collection": gc.isenabled(),
         "garbage_collection_thresholds": gc.get_threshold(),
         # How many objects are frozen differs from process to process.
