@@ -6,7 +6,9 @@ Packed windows (`unpadded`) are shared out so that both halves have about as man
 Why it is faster: two OpenMP threads meet after every operator, and the faster one waits; halves meet once in a step.
 Seen with a packed step written by hand on two Zen 4 cores: 6.9 to 8.0 windows/s.
 When it is not: on GPUs; with one core; where operators are so small that Python itself, which one thread at a time can
-run, is the bottleneck. It holds a second set of gradients. As a strategy on its own: not measured yet.
+run, is the bottleneck. It holds a second set of gradients.
+Measured as a strategy, DistilBERT's sizes, batch 4, two Zen 3 cores, fp32: 1.00 times the step rate alone; on top of
+`unpadded+fused_blocks+fused_adamw+allocator` 2.7 times the baseline, against 3.1 without it: no gain there.
 What it does to the numbers: the same sum in another order. Dropout draws other random numbers, and not the same ones in
 two runs, since both threads draw from one generator.
 Sources: PyTorch notes, "Autograd mechanics: multithreaded autograd" and "CPU threading and TorchScript inference".
