@@ -18,8 +18,8 @@ MOST_AUTOCORRELATION = 0.9
 
 TRIMMED = 0.1
 """Share of the blocks left out at either end: a machine that is disturbed for one block in ten must not hide what the
-others agree on. Under normal noise it costs 3 % of the interval's width, with one disturbed block in ten it halves it.
-"""
+others agree on. Simulated width of the interval against that without trimming, at 10, 20 and 40 blocks: 1.11, 1.05 and
+1.04 under normal noise, 0.78, 0.57 and 0.49 with one block in ten disturbed."""
 
 PRIOR_BLOCKS = 5.0
 """Weight of "no autocorrelation" against n blocks' own estimate, whose standard error is about 1/√n."""

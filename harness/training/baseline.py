@@ -102,13 +102,14 @@ def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:
     dtype = str(setup.compute_dtype).removeprefix("torch.")
     plain = setup.compute_dtype == torch.float32
     defaults = optimizer.defaults
+    cudnn_attention = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
     return {
         "forward dtype": dtype if plain else f"{dtype} autocast",
         "weights dtype": str(next(setup.model.parameters()).dtype).removeprefix("torch."),
         "gradient scaling": "on" if setup.gradient_scaling else "off",
         "TF32": "on" if setup.fp32_matmul == "tf32" else "off",
         "attention": str(getattr(config, "_attn_implementation", "unknown")),
-        "cuDNN attention": "off",
+        "cuDNN attention": "on" if cudnn_attention else "off",
         "optimizer": f"{type(optimizer).__name__}, foreach={defaults.get('foreach')}, fused={defaults.get('fused')}",
         "batch size": str(training.batch_size),
         "evaluation batch size": str(training.eval_batch_size),

@@ -131,7 +131,8 @@ def train_epoch(
 ) -> EpochResult:
     """Train one epoch (or what `max_steps` leaves of it) and return its steps; `on_step` is told each step's number.
 
-    On CUDA nothing waits for the device until the epoch's end.
+    On CUDA nothing of the harness waits for the device until the epoch's end; transformers looks at the attention mask
+    on the host once in each eager forward pass.
     """
     plan = plan_epoch(trainer.setup, trainer.windows, epoch)[: trainer.total_steps - first_step + 1]
     recorder = EpochRecorder(

@@ -20,7 +20,7 @@ def autocast(setup: TrainSetup) -> AbstractContextManager[None]:
 
 
 def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
-    """Return the step of the baseline. It never waits for the device (but for a gradient scaler, which must)."""
+    """Return the step of the baseline. Itself it waits for the device in a gradient scaler only, which must."""
     scaler = torch.amp.GradScaler(setup.device.type, enabled=setup.gradient_scaling)
     parameters = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
 

@@ -242,10 +242,12 @@ def test_the_device_is_read_by_columns_and_not_step_by_step(make_setup, windows,
 def test_cudnn_attention_is_off_for_everybody_and_the_report_says_so(make_setup):
     before = torch.backends.cuda.cudnn_sdp_enabled()
     setup = make_setup()
+    optimizer = setup.make_optimizer(setup.model, setup.training)
     try:
         torch.backends.cuda.enable_cudnn_sdp(True)
+        assert describe(setup, optimizer)["cuDNN attention"] == "on"
         set_process_flags(setup)
         assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert describe(setup, optimizer)["cuDNN attention"] == "off"
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
-    assert describe(setup, setup.make_optimizer(setup.model, setup.training))["cuDNN attention"] == "off"
