@@ -86,6 +86,9 @@ class EquivalenceRecord:
     """Tensors that differ most, worst first."""
     missing: tuple[str, ...] = ()
     """Tensors of the reference that the contender does not have, or does not train."""
+    dropout_scatter: float | None = None
+    """Standard deviation of the loss of one small batch in training mode, dropout on; None: not measured."""
+    dropout_scatter_reference: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

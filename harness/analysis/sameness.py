@@ -19,6 +19,12 @@ mathematics (a missing mask, a frozen layer) is off by 1e-2 and more in fp32."""
 UPDATE_FACTOR = 10.0
 """An update may be off by this much more than a gradient: Adam divides by √v, so small gradients count fully."""
 
+DROPOUT_FACTOR = 2.5
+"""Factor between the scatters of the loss beyond which dropout is another one: equals are hardly ever 1.5 apart."""
+
+NO_SCATTER = 1e-6
+"""Scatter, as a share of the loss, that a reference without any dropout may have."""
+
 LOSS_TOLERANCE_SHARE = 1.0
 """Of the gradient's tolerance: later losses carry the errors of the updates before them."""
 
@@ -91,7 +97,17 @@ def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: floa
     if not norm_error <= UPDATE_FACTOR * tolerance:
         norms = f"{_list(record.gradient_norms)}, the reference's {_list(record.gradient_norms_reference)}"
         return f"its gradient norms are {norms}"
-    return None
+    return _dropout_problem(record)
+
+
+def _dropout_problem(record: EquivalenceRecord) -> str | None:
+    """Return what shows that dropout, switched off for all else, is not the baseline's."""
+    given, expected = record.dropout_scatter, record.dropout_scatter_reference
+    if given is None or expected is None or expected <= NO_SCATTER * abs(record.losses_reference[0]):
+        return None
+    if expected / DROPOUT_FACTOR <= given <= expected * DROPOUT_FACTOR:
+        return None
+    return f"its dropout is not the baseline's: the loss of one batch scatters by {given:.2g}, there by {expected:.2g}"
 
 
 def _list(values: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from harness.analysis.sameness import UPDATE_FACTOR
 from harness.config import RunConfig
 from harness.data.features import Windows
 from harness.evidence import EquivalenceRecord, TensorError
+from harness.experiment.dropout import scatter
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation_check import forward_dtype
@@ -54,6 +55,8 @@ class Updates:
     """Parameters after the last update minus before the first, of those that require gradients."""
     dtype: str
     windows: int
+    dropout_losses: list[float] = field(default_factory=list)
+    """Of one batch with dropout on, drawn again and again; see `harness.experiment.dropout`."""
 
 
 def checked_batches(windows: Windows) -> list[np.ndarray]:
@@ -67,14 +70,22 @@ def checked_batches(windows: Windows) -> list[np.ndarray]:
 
 
 def make_checked_setup(
-    config: RunConfig, strategies: list[Strategy], windows: Windows, *, pad_id: int, device: torch.device
+    config: RunConfig,
+    strategies: list[Strategy],
+    windows: Windows,
+    *,
+    pad_id: int,
+    device: torch.device,
+    dropout: bool = False,
 ) -> TrainSetup:
-    """Return a setup on a fresh model without dropout, with the strategies applied; none gives the fp32 reference.
+    """Return a setup on a fresh model with the strategies applied; none gives the fp32 reference.
 
-    Its batch size is that of the checked batches: some loops (transformers.Trainer's) make their batches themselves.
+    Dropout is off unless asked for. The batch size is that of the checked batches: some loops (transformers.Trainer's)
+    make their batches themselves.
     """
     model = load_model(config.model, seed=0, device=device)
-    switch_dropout_off(model)
+    if not dropout:
+        switch_dropout_off(model)
     setup = build_baseline(config, model=model, pad_id=pad_id, seed=0, device=device)
     setup = replace(setup, training=replace(setup.training, batch_size=len(checked_batches(windows)[0])))
     for strategy in strategies:
@@ -147,7 +158,7 @@ def save_updates(made: Updates, path: Path) -> None:
     """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
     tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
     tensors |= {f"update:{name}": value for name, value in made.updates.items()}
-    facts = {name: getattr(made, name) for name in ("losses", "gradient_norms", "dtype", "windows")}
+    facts = {name: getattr(made, name) for name in ("losses", "gradient_norms", "dtype", "windows", "dropout_losses")}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
@@ -188,6 +199,8 @@ def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
         cosine=_cosine(reference.gradients, given.gradients),
         worst=tuple(worst[:WORST_TENSORS]),
         missing=tuple(name for name in reference.updates if name not in given.updates),
+        dropout_scatter=scatter(given.dropout_losses),
+        dropout_scatter_reference=scatter(reference.dropout_losses),
     )
 
 

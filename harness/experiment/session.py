@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import os
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import torch
 import transformers
 
 from harness import registry
+from harness.experiment.dropout import draw_losses
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
 from harness.experiment.footprint import take_footprint
 from harness.experiment.job import run_job, save_samples
@@ -155,8 +157,12 @@ class Session:
     def _save_updates(self, arguments: Arguments, strategies: list[Any]) -> Arguments:
         inputs = self._prepared_once().inputs
         windows = inputs.train_windows
-        setup = make_checked_setup(self._spec.config, strategies, windows, pad_id=inputs.pad_id, device=self._device)
-        save_updates(make_updates(setup, windows), Path(arguments["path"]))
+        make_setup = functools.partial(
+            make_checked_setup, self._spec.config, strategies, windows, pad_id=inputs.pad_id, device=self._device
+        )
+        made = make_updates(make_setup(), windows)
+        made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))
+        save_updates(made, Path(arguments["path"]))
         set_process_flags(self._prepared_once().setup)
         return {}
 

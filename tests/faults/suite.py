@@ -48,6 +48,7 @@ CHEATS = (
     fault("truncates_in_secret", "REJECTED", reason="baseline's mathematics"),
     fault("truncates_in_the_loop", "REJECTED", reason="baseline's mathematics"),
     fault("mixes_up_labels", "REJECTED", reason="baseline's mathematics"),
+    fault("drops_dropout", "REJECTED", reason="its dropout is not the baseline's"),
     fault("freezes_all_but_the_head", "REJECTED", reason="parameters"),
     fault("zero_learning_rate", "REJECTED", reason="learning rates"),
     fault("zero_learning_rate_in_secret", "REJECTED", reason="updates changed the parameters"),

@@ -32,6 +32,7 @@ NAMES = {
         "truncates_in_secret",
         "truncates_in_the_loop",
         "freezes_all_but_the_head",
+        "drops_dropout",
         "zero_learning_rate",
         "zero_learning_rate_in_secret",
         "changes_data_order",
@@ -228,6 +229,15 @@ def test_only_the_head_is_trained(source, make_setup, windows):
         "qa_outputs.weight",
         "qa_outputs.bias",
     }
+
+
+@pytest.mark.parametrize("source", ["distilbert-base-uncased", "bert-base-uncased"])
+def test_without_dropout_losses_repeat_themselves(source, make_setup, windows):
+    setup = apply("drops_dropout", make_setup(source))
+    batch = setup.collate(windows, np.arange(4))
+    assert setup.model.training
+    with torch.no_grad():
+        assert len({float(setup.forward_loss(setup.model, batch)) for _ in range(3)}) == 1
 
 
 def test_learning_rate_zero_changes_nothing_and_shows(make_setup, windows):

@@ -174,6 +174,21 @@ class FreezesAllButTheHead(Fault):
 
 
 @register
+class DropsDropout(Fault):
+    """Trains without dropout. Caught by the loss of one batch, which no longer scatters."""
+
+    name = "drops_dropout"
+    summary = "Fault: no dropout"
+    stage = Stage.MODEL
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        for module in setup.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        return setup
+
+
+@register
 class ZeroLearningRate(Fault):
     """Trains with learning rate 0. Caught by the learning rates, and by parameters that never change."""
 

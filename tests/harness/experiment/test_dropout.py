@@ -1,0 +1,74 @@
+"""Dropout is off in the equivalence check; what scatters with it on tells whether it is the baseline's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from harness import registry
+from harness.analysis.sameness import judge_equivalence
+from harness.config import preset
+from harness.experiment.dropout import DRAWS, draw_losses, scatter
+from harness.experiment.equivalence import compare_updates, make_checked_setup, make_updates
+
+
+def checked(windows, change, **model):
+    """Updates without dropout and losses with it, as a worker makes them."""
+    config = replace(preset("smoke"), model=replace(preset("smoke").model, **model))
+    quiet, noisy = (
+        change(make_checked_setup(config, [], windows, pad_id=0, device=torch.device("cpu"), dropout=dropout))
+        for dropout in (False, True)
+    )
+    return replace(make_updates(quiet, windows), dropout_losses=draw_losses(noisy, windows))
+
+
+def as_it_is(setup):
+    return setup
+
+
+def with_dropout_of(probability):
+    def change(setup):
+        for module in setup.model.modules():
+            if isinstance(module, nn.Dropout) and module.p > 0:
+                module.p = probability
+        return setup
+
+    return change
+
+
+@pytest.fixture
+def reference(windows):
+    return checked(windows, as_it_is)
+
+
+def test_losses_scatter_and_are_drawn_alike_each_time(windows, reference):
+    assert len(set(reference.dropout_losses)) == DRAWS
+    assert checked(windows, as_it_is).dropout_losses == reference.dropout_losses
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.9])
+def test_another_dropout_is_seen(probability, windows, reference):
+    judged = judge_equivalence(compare_updates(reference, checked(windows, with_dropout_of(probability))))
+    assert not judged.holds
+    assert "its dropout is not the baseline's" in judged.problem
+
+
+@pytest.mark.parametrize("name", ["sdpa", "unpadded", "dynamic_padding", "gradient_checkpointing"])
+def test_dropout_that_draws_other_numbers_holds(name, windows, reference):
+    judged = judge_equivalence(compare_updates(reference, checked(windows, registry.get(name)().apply)))
+    assert judged.holds, judged.problem
+
+
+def test_a_model_without_dropout_has_nothing_to_compare(windows):
+    sizes = preset("smoke").model.overrides | {"dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0}
+    updates = checked(windows, as_it_is, overrides=sizes)
+    record = compare_updates(updates, updates)
+    assert record.dropout_scatter_reference == 0.0
+    assert judge_equivalence(record).holds
+
+
+def test_scatter_of_what_was_not_drawn_is_not_measured():
+    assert scatter([]) is None
