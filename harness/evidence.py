@@ -87,7 +87,7 @@ class EquivalenceRecord:
     missing: tuple[str, ...] = ()
     """Tensors of the reference that the contender does not have, or does not train."""
     dropout_scatter: float | None = None
-    """Standard deviation of the loss of one small batch in training mode, dropout on; None: not measured."""
+    """Standard deviation of the loss of one window in training mode, dropout on; None: not measured."""
     dropout_scatter_reference: float | None = None
 
 

@@ -107,7 +107,7 @@ def _dropout_problem(record: EquivalenceRecord) -> str | None:
         return None
     if expected / DROPOUT_FACTOR <= given <= expected * DROPOUT_FACTOR:
         return None
-    return f"its dropout is not the baseline's: the loss of one batch scatters by {given:.2g}, there by {expected:.2g}"
+    return f"its dropout is not the baseline's: the loss of one window scatters by {given:.2g}, there by {expected:.2g}"
 
 
 def _list(values: Sequence[float]) -> str:

@@ -14,10 +14,12 @@ from harness.experiment.equivalence import compare_updates, load_updates
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
+from harness.experiment.trial import resolve_contender
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
 from harness.records import BASELINE, TrialRecord, TrialSpec
 from harness.serialization import build
 from harness.storage import TRIAL_FILE, read_record, write_json
+from harness.strategy import Effect
 
 COMPILE_CACHES = "compile-cache"
 """Folder for compilers' caches of this run, so that the first compile of a run is a cold one; removed at its end."""
@@ -195,8 +197,8 @@ class Bench:
         return None, problem
 
     def _check_equivalence(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord | None:
-        """Hold some updates against the reference; None if no baseline lived long enough to make that."""
-        if not self._paths.reference_updates.exists():
+        """Hold some updates against the reference; None if nothing claims to be it, or no baseline lived to make it."""
+        if not self._paths.reference_updates.exists() or not is_checked(self._config, trial.contender):
             return None
         path = self._paths.run / CHECKS / f"{trial.contender}.safetensors"
         worker.on_progress("equivalence check", 0, 1)
@@ -219,6 +221,12 @@ class Bench:
         if self._gpu is None and facts["gpu_uuid"] is not None:
             self._gpu = _open_gpu(facts["gpu_uuid"])
         return self._live
+
+
+def is_checked(config: RunConfig, contender: str) -> bool:
+    """Whether a contender's updates should be the reference's; the baseline's are looked at whatever it claims."""
+    strategies = resolve_contender(config, contender)
+    return contender == BASELINE or all(strategy.effect is Effect.SAME_MATH for strategy in strategies)
 
 
 def _open_gpu(uuid: str) -> NvmlGpu | None:

@@ -56,7 +56,7 @@ class Updates:
     dtype: str
     windows: int
     dropout_losses: list[float] = field(default_factory=list)
-    """Of one batch with dropout on, drawn again and again; see `harness.experiment.dropout`."""
+    """Of one window with dropout on, drawn again and again; see `harness.experiment.dropout`."""
 
 
 def checked_batches(windows: Windows) -> list[np.ndarray]:

@@ -175,7 +175,7 @@ class FreezesAllButTheHead(Fault):
 
 @register
 class DropsDropout(Fault):
-    """Trains without dropout. Caught by the loss of one batch, which no longer scatters."""
+    """Trains without dropout. Caught by the loss of one window, which no longer scatters."""
 
     name = "drops_dropout"
     summary = "Fault: no dropout"

@@ -8,7 +8,9 @@ import signal
 import pytest
 
 from harness.analysis.sameness import judge_equivalence
+from harness.config import override, preset
 from harness.evidence import SpeedRecord
+from harness.experiment.bench import is_checked
 from harness.experiment.speed import Duel
 from harness.progress import describe_outcome
 
@@ -70,3 +72,17 @@ def test_a_baseline_that_dies_again_leaves_a_contender_untimed_but_not_failed(ex
     assert judge_equivalence(record.equivalence).holds
     assert record.footprint is not None
     assert describe_outcome(record) == record.reason
+
+
+@pytest.mark.parametrize(
+    ("contender", "checked"),
+    [
+        ("fused_adamw", True),
+        ("fused_adamw+sdpa", True),
+        ("amp_bf16", False),
+        ("fused_adamw+larger_batches", False),
+        ("baseline", True),
+    ],
+)
+def test_updates_are_compared_of_the_baseline_and_of_those_who_promise_its_mathematics(contender, checked):
+    assert is_checked(override(preset("smoke"), {"baseline": "amp_bf16"}), contender) is checked
