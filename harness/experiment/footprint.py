@@ -10,6 +10,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -28,6 +29,13 @@ HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "
 
 DENORMAL = 1e-40
 """A number below the least normal float32 (1.2e-38)."""
+
+DRIVER_EVENT = re.compile(
+    r"cuda[A-Z]|cu[A-Z]|Activity Buffer Request|Buffer Flush|Command Buffer Full|Instrumentation|Resource"
+    r"|Lazy Function Loading|Runtime Triggered Module Loading|Driver Compiler"
+)
+"""Names of what CUDA's runtime and driver do for allocator, modules and the profiler itself: how often depends on what
+the process did before, and the kernels are events of their own. Names from Kineto's and CUPTI's activity kinds."""
 
 BASELINE_BATCHES = 2
 """Training batches of the baseline that a footprint covers."""
@@ -56,14 +64,19 @@ def _profiled(runner: SegmentRunner, kind: Any, numbers: list[int]) -> dict[str,
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if on_cuda else [])
     with profile(activities=activities, record_shapes=True) as profiler:
         runner.run(repetitions=1)
-    return count_operators(profiler)
-
-
-def count_operators(profiler: profile) -> dict[str, int]:
-    """Return name, dtypes and shapes of all events → how often; sorted by name."""
     kineto: Any = profiler.profiler
+    return count_operators(kineto.kineto_results.events())
+
+
+def count_operators(events: Iterable[Any]) -> dict[str, int]:
+    """Return name, dtypes and shapes of the profiler's events → how often; sorted by name.
+
+    Of the driver's events only those that wait for the device count: a wait is a change, and no kernel shows it.
+    """
     counts: Counter[str] = Counter()
-    for event in kineto.kineto_results.events():
+    for event in events:
+        if DRIVER_EVENT.match(event.name()) and "Synchronize" not in event.name():
+            continue
         detail = json.dumps([event.dtypes(), event.shapes()], separators=(",", ":")) if event.dtypes() else ""
         counts[f"{event.name()} {detail}".strip()] += 1
     return dict(sorted(counts.items()))
@@ -105,6 +118,7 @@ def process_flags(setup: TrainSetup, variables: Iterable[str] = ()) -> dict[str,
         "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
         "tf32_cudnn": torch.backends.cudnn.allow_tf32,
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_attention": torch.backends.cuda.cudnn_sdp_enabled(),  # type: ignore[no-untyped-call]
         "fp32_matmul": setup.fp32_matmul,
         "compute_dtype": setup.compute_dtype,
         "gradient_scaling": setup.gradient_scaling,

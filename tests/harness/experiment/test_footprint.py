@@ -14,7 +14,7 @@ import torch
 from harness import registry
 from harness.analysis.sameness import compare_footprints
 from harness.config import override, preset
-from harness.experiment.footprint import describe_code, process_flags, take_footprint
+from harness.experiment.footprint import count_operators, describe_code, process_flags, take_footprint
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import variables_of_strategies
 
@@ -139,3 +139,23 @@ def test_a_callable_object_is_named_by_its_class():
             return None
 
     assert "Loader" in describe_code(Loader())
+
+
+def event(name, dtypes=(), shapes=()):
+    return SimpleNamespace(name=lambda: name, dtypes=lambda: list(dtypes), shapes=lambda: list(shapes))
+
+
+def test_what_the_driver_does_for_itself_is_no_difference():
+    kernels = [event("aten::mm", ["float"], [[2, 2]]), event("cutlass::Kernel2<gemm>"), event("cublasLt::splitKreduce")]
+    noise = [
+        event("cudaLaunchKernel"),
+        event("cuLaunchKernelEx"),
+        event("cudaMalloc"),
+        event("Activity Buffer Request"),
+    ]
+    assert count_operators([*kernels, *noise]) == count_operators(kernels)
+    assert sum(count_operators(kernels).values()) == len(kernels)
+
+
+def test_a_wait_for_the_device_is_a_difference():
+    assert count_operators([event("cudaDeviceSynchronize")]) == {"cudaDeviceSynchronize": 1}
