@@ -3,8 +3,9 @@
 What it changes: the loader copies each batch into page-locked memory and from there to the GPU on a stream of its own,
 one batch ahead of the step that needs it.
 Why it is faster: a copy from pageable memory makes the host wait until all kernels before it are done, so that each
-step starts with an idle GPU; here the host never waits, and the copy runs beside the step before. Predicted before
-measuring: at most the share of loading and idle time in the step; measured: not measured.
+step starts with an idle GPU; here no copy makes the host wait, and each runs beside the step before. (transformers'
+eager masks wait once per forward pass, whatever the loader does.) Predicted before measuring: at most the share of
+loading and idle time in the step; measured: not measured.
 When it is not: where steps are long beside a copy of some 100 KiB; where the host can't prepare batches as fast as the
 GPU takes them (see device_resident_data, which needs no copy at all).
 What it does to the numbers: nothing: the same batches in the same order.

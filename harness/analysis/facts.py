@@ -208,7 +208,7 @@ def one_time_cost(baseline: ContenderAnalysis, contender: ContenderAnalysis) -> 
         return None
     return OneTimeCost(
         contender=contender.name,
-        extra_s=warm_up.cold_s - warm_up.baseline_s,
+        extra_s=warm_up.cold_s + warm_up.stall_s - warm_up.baseline_s,
         contender_s=baseline.job_time_s / speedup.estimate,
         baseline_s=baseline.job_time_s,
         saved_per_step_s=warm_up.saved_per_step_s,

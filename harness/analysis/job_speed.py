@@ -51,10 +51,12 @@ class WarmUp:
     warm_s: float | None
     """With caches filled by an earlier job; None if no such job was measured, or nothing is compiled."""
     compiles: bool
+    stall_s: float
+    """One-time work in the first epoch beyond the baseline's, in no phase of its own; it has to be earned back too."""
     saved_per_step_s: float | None
     """Baseline step − contender step; None without timed segments."""
     break_even_steps: float | None
-    """(cold − baseline) ÷ saved per step; None if nothing is saved. 0 if nothing has to be earned back."""
+    """(cold + stall − baseline) ÷ saved per step; None if nothing is saved. 0 if nothing has to be earned back."""
     break_even_epochs: float | None
     break_even_steps_warm: float | None
 
@@ -133,6 +135,11 @@ def stall_s(job: TrialRecord) -> float:
     )
 
 
+def extra_stall_s(ours: Parts, theirs: Parts) -> float:
+    """Return a contender's one-time work in the first epoch beyond the baseline's."""
+    return max(0.0, theirs.stall_s - ours.stall_s)
+
+
 def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord]) -> tuple[float, float]:
     """Return standard deviation and degrees of freedom of the warm-up of all jobs of a run that compile nothing.
 
@@ -172,7 +179,7 @@ def compose_job(
         return None
     training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
     changes = changed_phases(baseline, contender, everyone)
-    stalled_s = max(0.0, theirs.stall_s - ours.stall_s)
+    stalled_s = extra_stall_s(ours, theirs)
     rest_s = ours.job_s - ours.training_s - ours.evaluation_s - ours.warm_up_s
     rest_s += sum(change.difference_s for change in changes)
     job_s = rest_s + theirs.warm_up_s + stalled_s + training_s + evaluation_s
@@ -257,17 +264,19 @@ def summarise_warm_up(
     saved_s = None
     if evidence is not None and evidence.training is not None:
         saved_s = ours.training_s / ours.steps * (1.0 - 1.0 / evidence.training.estimate)
-    steps = break_even(theirs.warm_up_s - ours.warm_up_s, saved_s)
+    stalled_s = extra_stall_s(ours, theirs)
+    steps = break_even(theirs.warm_up_s + stalled_s - ours.warm_up_s, saved_s)
     steps_per_epoch = ours.steps / ours.evaluations
     return WarmUp(
         baseline_s=ours.warm_up_s,
         cold_s=theirs.warm_up_s,
         warm_s=fmean(warm_s) if warm_s else None,
         compiles=compiles,
+        stall_s=stalled_s,
         saved_per_step_s=saved_s,
         break_even_steps=steps,
         break_even_epochs=None if steps is None else steps / steps_per_epoch,
-        break_even_steps_warm=break_even(fmean(warm_s) - ours.warm_up_s, saved_s) if warm_s else None,
+        break_even_steps_warm=break_even(fmean(warm_s) + stalled_s - ours.warm_up_s, saved_s) if warm_s else None,
     )
 
 

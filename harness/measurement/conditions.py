@@ -36,6 +36,10 @@ SWAPPED_GIB = 0.01
 CLOCK_DIFFERENCE = 0.03
 """Difference of the mean SM clocks of both workers' segments above which a block is spoilt."""
 
+POWER_CAP = "sw_power_cap"
+"""The GPU holds its clock down to stay within its power limit: the usual state of one that is fully used. The clock
+then follows each worker's own draw and is a part of its speed, so neither the cap nor that difference spoils a block."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Counters:
@@ -123,10 +127,12 @@ def find_contamination(conditions: Conditions, *, cores: float, idle_cores: floa
         found.append(f"{conditions.swapped_gib:.2f} GiB were swapped")
     if conditions.allocator_retries:
         found.append(f"the device's allocator ran out and retried {conditions.allocator_retries} times")
-    if conditions.throttle_reasons:
-        found.append(f"the GPU was throttled ({', '.join(conditions.throttle_reasons)})")
+    throttled = [name for name in conditions.throttle_reasons if name != POWER_CAP]
+    if throttled:
+        found.append(f"the GPU was throttled ({', '.join(throttled)})")
     ratio = conditions.sm_clock_ratio
-    if ratio is not None and abs(ratio - 1.0) > CLOCK_DIFFERENCE:
+    at_power_cap = POWER_CAP in conditions.throttle_reasons
+    if ratio is not None and abs(ratio - 1.0) > CLOCK_DIFFERENCE and not at_power_cap:
         found.append(f"the GPU's clock in the contender's segments was {ratio:.2f} times that in the baseline's")
     if conditions.other_gpu_processes:
         found.append(f"{conditions.other_gpu_processes} other processes were on the GPU")

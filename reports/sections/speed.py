@@ -17,7 +17,7 @@ HOW = (
     "process that stays alive (ABBA), timed by the parent's clock. A spoilt block (the machine was busy, throttled, "
     "swapping) does not count and is measured again. The job from its parts decides: it is the baseline's job with "
     "training and evaluation at these ratios and with the contender's own warm-up. The jobs as they ran, one after the "
-    "other, hold the drift of the machine too."
+    "other, hold the drift of the machine too, and the cold caches that the baseline's, the first one, may have found."
 )
 
 
@@ -69,7 +69,7 @@ def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
     rows = (
         (
             contender_name(contender.name),
-            seconds(cost.cold_s) + (" (cold cache)" if cost.compiles else ""),
+            _one_time_cost(cost),
             seconds(cost.warm_s) if cost.warm_s is not None else (NOT_MEASURED if cost.compiles else NONE),
             NONE if cost.saved_per_step_s is None else f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms",
             _break_even(cost),
@@ -81,11 +81,17 @@ def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
     return table(headers, rows)
 
 
+def _one_time_cost(cost: WarmUp) -> str:
+    cache = " (cold cache)" if cost.compiles else ""
+    stall = f" + {seconds(cost.stall_s)} in the first epoch" if cost.stall_s > 0 else ""
+    return f"{seconds(cost.cold_s)}{cache}{stall}"
+
+
 def _break_even(cost: WarmUp) -> str:
     if cost.saved_per_step_s is None:
         return NONE
-    if cost.break_even_steps is None:
-        return "never"
+    if cost.saved_per_step_s <= 0 or cost.break_even_steps is None:
+        return "saves nothing"
     if cost.break_even_steps < 1:
         return "at once"
     warm = "" if cost.break_even_steps_warm is None else f"; warm {count(cost.break_even_steps_warm)} steps"

@@ -17,7 +17,7 @@ from harness.data.batching import load_in_process
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup
 
-COLLATE_SLEEP_S = 0.010
+COLLATE_SLEEP_S = 0.040
 
 STEP_VARIABLE = "SPEEDPROOF_FAULT_STEP_S"
 """Environment variable with the seconds of a step of `paced`."""
@@ -39,7 +39,7 @@ class Fault(Strategy):
 
 @register
 class SleepsInCollate(Fault):
-    """Each batch takes 10 ms more to make, and no operator shows it. Caught by the timed segments."""
+    """Each batch takes 40 ms more to make, and no operator shows it. Caught by the timed segments."""
 
     name = "sleeps_in_collate"
     summary = f"Fault: each collate sleeps {COLLATE_SLEEP_S * 1000:g} ms"

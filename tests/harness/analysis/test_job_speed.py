@@ -220,6 +220,13 @@ def test_what_is_built_at_first_use_counts_as_a_one_time_cost():
     assert compose(with_epochs(8.0, 7.0, 6.0), evidence(), baseline=[steady]).stall_s == 0.0, "that may be noise"
 
 
+def test_what_is_built_at_first_use_has_to_be_earned_back_too():
+    steady, stalls = with_epochs(7.0, 7.0, 6.0), with_epochs(22.0, 7.0, 6.0)
+    result = summarise_warm_up([steady], [stalls], evidence(training=2.0))
+    assert (result.cold_s, result.stall_s) == (result.baseline_s, pytest.approx(15.0))
+    assert result.break_even_steps == pytest.approx(15.0 / result.saved_per_step_s)
+
+
 def test_jobs_that_take_longer_than_the_segments_promise_contradict_them():
     only_in_segments = compose(make_job(), evidence(training=2.0))
     assert only_in_segments.contradictions == ("training took 20.0 s in its jobs, where its segments promise 10.0 s",)

@@ -26,7 +26,7 @@ def test_a_quiet_machine_spoils_nothing():
         (Conditions(steal_share=0.2), "hypervisor took 20%"),
         (Conditions(swapped_gib=0.5), "swapped"),
         (Conditions(allocator_retries=2), "allocator"),
-        (Conditions(throttle_reasons=("sw_power_cap",)), "throttled (sw_power_cap)"),
+        (Conditions(throttle_reasons=("sw_power_cap", "hw_slowdown")), "throttled (hw_slowdown)"),
         (Conditions(sm_clock_ratio=0.9), "clock"),
         (Conditions(other_gpu_processes=1), "on the GPU"),
     ],
@@ -43,6 +43,11 @@ def test_foreign_work_does_not_matter_while_cores_are_idle():
 
 def test_foreign_work_on_the_only_core_spoils_also_a_worker_that_waits():
     assert find_contamination(Conditions(foreign_cpu_cores=0.3), cores=1.0, idle_cores=0.6) != ()
+
+
+def test_a_gpu_at_its_power_limit_is_no_spoilt_one():
+    capped = Conditions(throttle_reasons=("sw_power_cap",), sm_clock_ratio=0.9)
+    assert find_contamination(capped, cores=2.0, idle_cores=0.0) == ()
 
 
 def test_throttle_bits_become_names_and_idle_is_none_of_them():
