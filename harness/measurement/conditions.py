@@ -38,7 +38,7 @@ CLOCK_DIFFERENCE = 0.03
 
 POWER_CAP = "sw_power_cap"
 """The GPU holds its clock down to stay within its power limit: the usual state of one that is fully used. The clock
-then follows each worker's own draw and is a part of its speed, so neither the cap nor that difference spoils a block."""
+then follows each worker's own draw, as a part of its speed: neither the cap nor that difference spoils a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
