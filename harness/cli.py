@@ -15,6 +15,7 @@ from harness import __version__
 from harness.cli_options import DataSource, Device, PluginOption, RunsDirectory, Weights, text_of, value_of
 from harness.cli_profile import profile as profile_command
 from harness.errors import HarnessError
+from harness.interrupts import terminations_as_interrupts
 from harness.options import build_config
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run(
     directory = runs_dir / run_name
     show = not quiet and not as_json
     try:
-        with make_listener(Console(stderr=True), show=show) as listener:
+        with terminations_as_interrupts(), make_listener(Console(stderr=True), show=show) as listener:
             execute_run(
                 settings,
                 directory,

@@ -276,7 +276,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(wait_steps=0, active_steps=2),
-        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=12.0),
+        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=10.0),
     ),
     "smoke": RunConfig(
         preset="smoke",

@@ -56,7 +56,7 @@ def test_another_dropout_is_seen(probability, windows, reference):
     assert "its dropout is not the baseline's" in judged.problem
 
 
-@pytest.mark.parametrize("name", ["sdpa", "unpadded", "dynamic_padding", "gradient_checkpointing"])
+@pytest.mark.parametrize("name", ["sdpa", "unpadded", "dynamic_padding", "gradient_checkpointing", "compile"])
 def test_dropout_that_draws_other_numbers_holds(name, windows, reference):
     judged = judge_equivalence(compare_updates(reference, checked(windows, registry.get(name)().apply)))
     assert judged.holds, judged.problem
