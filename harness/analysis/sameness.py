@@ -20,7 +20,7 @@ UPDATE_FACTOR = 10.0
 """An update may be off by this much more than a gradient: Adam divides by √v, so small gradients count fully."""
 
 DROPOUT_FACTOR = 2.5
-"""Factor between the scatters of the loss beyond which dropout is another one: equals are hardly ever 1.5 apart."""
+"""Factor between the scatters of the loss beyond which dropout is another one: equals are seldom 1.5 apart."""
 
 NO_SCATTER = 1e-6
 """Scatter, as a share of the loss, that a reference without any dropout may have."""
