@@ -166,6 +166,7 @@ class Bench:
 
     def _run_speed(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
         """Check first, then time, then look at what runs: that needs the profiler, after which nothing is timed."""
+        self._ready_baseline()
         facts = worker.ask("prepare")
         record = TrialRecord(contender=trial.contender, kind="speed", seed=trial.seed, status="done")
         if facts["refusal"] is not None:
@@ -179,15 +180,24 @@ class Bench:
             footprint=build(FootprintRecord, worker.ask("footprint")),
         )
 
+    def _ready_baseline(self) -> None:
+        """Have the reference made while a worker that has just started still imports. If that fails, `_time` sees."""
+        try:
+            self._live_baseline()
+        except WorkerError:
+            self._drop_live()
+
     def _time(self, worker: Worker, facts: dict[str, Any]) -> tuple[SpeedRecord | None, str | None]:
         """Time the worker beside the live baseline; the second value says why that could not be done.
 
         A baseline that fails says nothing of the contender, so another one takes its place, once.
         """
         problem = None
+        if self._gpu is None and facts["gpu_uuid"] is not None:
+            self._gpu = _open_gpu(facts["gpu_uuid"])
         for _ in range(BASELINE_ATTEMPTS):
             try:
-                baseline = self._live_baseline(facts)
+                baseline = self._live_baseline()
                 return Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress), None
             except WorkerError as error:
                 if error.worker is not self._live:
@@ -207,8 +217,8 @@ class Bench:
         path.unlink()
         return record
 
-    def _live_baseline(self, facts: dict[str, Any]) -> Worker:
-        """Return the live baseline, started now if this run goes on after an interruption."""
+    def _live_baseline(self) -> Worker:
+        """Return the live baseline with its reference made, started now if a run goes on after an interruption."""
         if self._live is None:
             trial = PlannedTrial(contender=BASELINE, kind="job", seed=0)
             spec = self._specify(BASELINE, 0, trial)
@@ -218,8 +228,6 @@ class Bench:
             self._live.ask("prepare")
         if not self._paths.reference_updates.exists():
             self._live.ask("reference", path=str(self._paths.reference_updates.resolve()))
-        if self._gpu is None and facts["gpu_uuid"] is not None:
-            self._gpu = _open_gpu(facts["gpu_uuid"])
         return self._live
 
 

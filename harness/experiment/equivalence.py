@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ def load_updates(path: Path) -> Updates:
 
 def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
     """Return how far `given` is from `reference`, tensor by tensor."""
-    whole_norm = _norm(reference.gradients.values())
+    whole_norm = _whole_norm(reference.gradients.values())
     errors = [
         TensorError(
             name=name,
@@ -210,15 +211,19 @@ def _share_of_allowance(error: TensorError) -> float:
     return math.inf if any(math.isnan(share) for share in shares) else max(shares)
 
 
-def _norm(tensors: Any) -> float:
-    return float(torch.stack([tensor.double().norm() for tensor in tensors]).norm())
+def _norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+
+
+def _whole_norm(tensors: Iterable[Tensor]) -> float:
+    return math.sqrt(sum(_norm(tensor) ** 2 for tensor in tensors))
 
 
 def _gradient_error(expected: Tensor, given: Tensor | None, whole_norm: float) -> float | None:
     if given is None or given.shape != expected.shape:
         return None
-    scale = max(float(expected.double().norm()), SMALL_TENSOR_SHARE * whole_norm, 1e-300)
-    return float((given.double() - expected.double()).norm()) / scale
+    scale = max(_norm(expected), SMALL_TENSOR_SHARE * whole_norm, 1e-300)
+    return _norm(given - expected) / scale
 
 
 def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, whole_norm: float) -> float | None:
@@ -226,19 +231,23 @@ def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, whol
         return None
     if not bool(given.isfinite().all()):
         return math.nan
-    if float(gradient.double().norm()) < SMALL_TENSOR_SHARE * whole_norm:
+    gradient_norm = _norm(gradient)
+    if gradient_norm < SMALL_TENSOR_SHARE * whole_norm:
         return None
-    counted = gradient.abs() > NEAR_ZERO_SHARE * gradient.double().square().mean().sqrt()
-    scale = float(expected.double()[counted].norm())
+    # Factors of 0 and 1 take a tenth of the time that picking the elements out would.
+    counted = gradient.abs() > NEAR_ZERO_SHARE * gradient_norm / math.sqrt(gradient.numel())
+    scale = _norm(expected * counted)
     if scale == 0.0:
         return None
-    return float((given.double() - expected.double())[counted].norm()) / scale
+    return _norm((given - expected) * counted) / scale
 
 
 def _cosine(reference: dict[str, Tensor], given: dict[str, Tensor]) -> float | None:
     shared = [name for name in reference if name in given and given[name].shape == reference[name].shape]
     if not shared:
         return None
-    product = sum(float((reference[name].double() * given[name].double()).sum()) for name in shared)
-    norms = _norm(reference.values()) * _norm(given.values())
+    product = sum(
+        float(torch.dot(reference[name].double().flatten(), given[name].double().flatten())) for name in shared
+    )
+    norms = _whole_norm(reference.values()) * _whole_norm(given.values())
     return product / norms if norms > 0 else None

@@ -31,6 +31,9 @@ EVALUATION_PRECISION_FACTOR = 3.0
 EVALUATION_SEGMENT_FACTOR = 0.5
 """Evaluation's segments may be shorter for the same reason: more blocks fit into the same time."""
 
+SURELY_LONG_FACTOR = 4.0
+"""A first pass that took this many times the least segment is not repeated: a warm one is not four times as fast."""
+
 Who = Literal["baseline", "contender"]
 Orders: dict[Who, tuple[Who, ...]] = {
     "baseline": ("baseline", "contender", "contender", "baseline"),
@@ -100,19 +103,25 @@ class Duel:
         return blocks, f"the most blocks ({self._config.most_blocks}) were measured"
 
     def _plan(self, kind: BlockKind) -> SegmentPlan:
-        """Choose the size of the segments from one rehearsal of each worker, which is also its warm-up."""
+        """Choose the size of the segments from a rehearsal of each worker, which is also its warm-up."""
         key, count = (
             ("batch_size", "train_windows") if kind == "training" else ("eval_batch_size", "validation_windows")
         )
         sizes = [int(facts[key]) for facts in self._facts.values()]
         available = min(int(facts[count]) for facts in self._facts.values())
         unit = min(whole_batches(sizes), available)
-        self._load(kind, list(range(unit)), rehearse=True)
-        fastest_s = min(self._segment(who, 1) for who in self._workers)
         segment_s = self._config.segment_s * (1.0 if kind == "training" else EVALUATION_SEGMENT_FACTOR)
+        self._load(kind, list(range(unit)), rehearse=False)
+        fastest_s = self._rehearse()
+        if fastest_s < SURELY_LONG_FACTOR * segment_s:
+            fastest_s = self._rehearse()
         units = max(1, math.ceil(segment_s / max(fastest_s, 1e-6)))
         different = min(units, max(1, available // unit))
         return SegmentPlan(kind=kind, windows=unit * different, repetitions=math.ceil(units / different))
+
+    def _rehearse(self) -> float:
+        """Have both workers go through the block once; return the seconds of the faster one."""
+        return min(self._segment(who, 1) for who in self._workers)
 
     def _measure_until_clean(self, plan: SegmentPlan, number: int, *, deadline_s: float) -> list[BlockRecord]:
         """Measure a block, and again while it is contaminated and there are repeats and time left."""

@@ -79,6 +79,15 @@ def test_segments_hold_whole_batches_of_both():
     assert len(ours.blocks[0][1]) == 16
 
 
+@pytest.mark.parametrize(("segment_s", "passes"), [(1e-9, 1), (1.0, 2)])
+def test_a_first_pass_is_repeated_unless_it_is_surely_long(segment_s, passes):
+    log = []
+    running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6, segment_s=segment_s)
+    running.measure(quiet)
+    assert "".join(log[: 2 * passes + 4]) == "AB" * passes + "ABBA"
+    assert len(log) == 2 * (2 * passes + 3 * 4)
+
+
 def test_a_contaminated_block_is_measured_again_and_both_are_kept(monkeypatch):
     answers = iter([("somebody was busy",), (), (), (), *[()] * 20])
     monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), next(answers)))
