@@ -14,10 +14,11 @@ from reports.sections.select import measured_contenders
 
 HOW = (
     "Segments of training and of evaluation over the same samples, alternated between each contender and a baseline "
-    "process that stays alive (ABBA), timed by the parent's clock. A spoilt block (the machine was busy, throttled, "
-    "swapping) does not count and is measured again. The job from its parts decides: it is the baseline's job with "
-    "training and evaluation at these ratios and with the contender's own warm-up. The jobs as they ran, one after the "
-    "other, hold the drift of the machine too, and the cold caches that the baseline's, the first one, may have found."
+    "process that stays alive (ABBA), timed by the parent's clock. A spoilt block (the machine was busy, swapping, or "
+    "throttled other than by its power limit) does not count and is measured again. The job from its parts decides: it "
+    "is the baseline's job with training and evaluation at these ratios and with the contender's own warm-up. The jobs "
+    "as they ran, one after the other, hold the drift of the machine too, and the cold caches that the baseline's, the "
+    "first one, may have found."
 )
 
 
