@@ -81,4 +81,5 @@ class CompileCached(Strategy):
         directory = user_cache() / "inductor" / compile_key(setup)
         os.environ[CACHE_VARIABLE] = str(directory)
         compiled = Compile().apply(setup)
-        return replace(compiled, knobs={**compiled.knobs, "compile cache": f"kept between runs in {directory}"})
+        where = f"kept between runs in the user's cache, inductor/{directory.name}"
+        return replace(compiled, knobs={**compiled.knobs, "compile cache": where})

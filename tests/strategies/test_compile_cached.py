@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_compiles_as_compile_does_and_says_where_the_cache_is(make_setup, monkey
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     knobs = applied(make_setup(), monkeypatch).knobs
     assert "Inductor" in knobs["compile"]
-    assert os.environ[CACHE_VARIABLE] in knobs["compile cache"]
+    assert Path(os.environ[CACHE_VARIABLE]).name in knobs["compile cache"]
 
 
 def test_refuses_what_compile_refuses(make_setup, monkeypatch):
