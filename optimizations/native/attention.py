@@ -29,67 +29,59 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Parts:
-    """Views on a segment's share of a (tokens, 3, heads, head size) tensor, each (heads, its tokens, head size)."""
+class Attended:
+    """What the backward pass needs of a segment."""
 
-    query: Tensor
-    key: Tensor
-    value: Tensor
+    parts: Tensor
+    """(3, heads, queries, head size): its queries, keys and values, padding included."""
+    softmax: Tensor
+    """(heads, queries, keys), undropped."""
 
 
 @record_function("attention")
-def attend(qkv: Tensor, segments: list[Segment], dropouts: list[Dropout]) -> tuple[Tensor, list[Tensor]]:
-    """Return context (tokens, heads, head size) and each segment's softmax (heads, queries, keys), undropped.
+def attend(qkv: Tensor, segments: list[Segment], dropouts: list[Dropout]) -> tuple[Tensor, list[Attended]]:
+    """Return context (tokens, heads, head size) and what `attend_backward` needs of each segment.
 
     The segments follow each other and cover all tokens. Scores are divided by the root of the head size.
     """
     tokens, _, heads, size = qkv.shape
     context = torch.empty(tokens, heads, size, dtype=qkv.dtype)
-    softmaxes = []
+    attended = []
     for segment, dropout in zip(segments, dropouts, strict=True):
-        parts = _parts(qkv, segment)
-        softmax = torch.bmm(parts.query, parts.key.mT)
+        # One copy, head by head: products in bfloat16 would make one of each operand that lies otherwise.
+        parts = qkv[_tokens(segment)].permute(1, 2, 0, 3).contiguous()
+        query, key, value = parts.unbind()
+        softmax = torch.bmm(query, key[:, : segment.keys].mT)
         dropped = torch.empty_like(softmax) if dropout.keep_below else None
         softmax_dropout(softmax, dropped, scale=size**-0.5, dropout=dropout)
-        result = torch.bmm(softmax if dropped is None else dropped, parts.value)
-        _rows(context, segment.first, segment.queries).copy_(result)
-        softmaxes.append(softmax)
-    return context, softmaxes
+        result = torch.bmm(softmax if dropped is None else dropped, value[:, : segment.keys])
+        context[_tokens(segment)] = result.transpose(0, 1)
+        attended.append(Attended(parts=parts, softmax=softmax))
+    return context, attended
 
 
 @record_function("attention")
 def attend_backward(
-    qkv: Tensor,
-    softmaxes: list[Tensor],
-    context_gradient: Tensor,
-    segments: list[Segment],
-    dropouts: list[Dropout],
+    attended: list[Attended], context_gradient: Tensor, segments: list[Segment], dropouts: list[Dropout]
 ) -> Tensor:
-    """Return the gradient of `qkv`."""
-    gradient = torch.empty_like(qkv)
-    size = qkv.shape[-1]
-    for segment, softmax, dropout in zip(segments, softmaxes, dropouts, strict=True):
-        parts, into = _parts(qkv, segment), _parts(gradient, segment)
-        given = _rows(context_gradient, segment.first, segment.queries)
-        scores_gradient = torch.bmm(given, parts.value.mT)
-        dropped = torch.empty_like(softmax) if dropout.keep_below else None
-        softmax_dropout_backward(softmax, scores_gradient, dropped, scale=size**-0.5, dropout=dropout)
-        into.value.copy_(torch.bmm((softmax if dropped is None else dropped).mT, given))
-        into.query.copy_(torch.bmm(scores_gradient, parts.key))
-        into.key.copy_(torch.bmm(scores_gradient.mT, parts.query))
-        gradient[segment.first + segment.keys : segment.first + segment.queries, 1:] = 0.0
+    """Return the gradient of `qkv` (tokens, 3, heads, head size)."""
+    tokens, heads, size = context_gradient.shape
+    gradient = torch.empty(tokens, 3, heads, size, dtype=context_gradient.dtype)
+    for kept, segment, dropout in zip(attended, segments, dropouts, strict=True):
+        query, key, value = kept.parts.unbind()
+        into = torch.zeros_like(kept.parts) if segment.keys < segment.queries else torch.empty_like(kept.parts)
+        query_gradient, key_gradient, value_gradient = into.unbind()
+        given = context_gradient[_tokens(segment)].transpose(0, 1).contiguous()
+        scores_gradient = torch.bmm(given, value[:, : segment.keys].mT)
+        dropped = torch.empty_like(kept.softmax) if dropout.keep_below else None
+        softmax_dropout_backward(kept.softmax, scores_gradient, dropped, scale=size**-0.5, dropout=dropout)
+        weights = kept.softmax if dropped is None else dropped
+        torch.bmm(weights.mT, given, out=value_gradient[:, : segment.keys])
+        torch.bmm(scores_gradient, key[:, : segment.keys], out=query_gradient)
+        torch.bmm(scores_gradient.mT, query, out=key_gradient[:, : segment.keys])
+        gradient[_tokens(segment)] = into.permute(2, 0, 1, 3)
     return gradient
 
 
-def _parts(qkv: Tensor, segment: Segment) -> _Parts:
-    query, key, value = qkv.unbind(1)
-    return _Parts(
-        query=_rows(query, segment.first, segment.queries),
-        key=_rows(key, segment.first, segment.keys),
-        value=_rows(value, segment.first, segment.keys),
-    )
-
-
-def _rows(tensor: Tensor, first: int, count: int) -> Tensor:
-    """Return a view (heads, count, head size) on rows of (tokens, heads, head size)."""
-    return tensor[first : first + count].transpose(0, 1)
+def _tokens(segment: Segment) -> slice:
+    return slice(segment.first, segment.first + segment.queries)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from optimizations.native.attention import Segment, attend, attend_backward
+from optimizations.native.attention import Attended, Segment, attend, attend_backward
 from optimizations.native.kernels import (
     NO_DROPOUT,
     Dropout,
@@ -22,6 +22,7 @@ from optimizations.native.kernels import (
     bias_gelu,
     bias_gelu_backward,
     draw_dropout,
+    sum_rows,
 )
 
 Gradients = tuple[Tensor | None, ...]
@@ -134,32 +135,34 @@ class _Attention(torch.autograd.Function):
         qkv_bias = join_rows((query_bias, key_bias, value_bias)).to(hidden.dtype)
         weight = weight.to(hidden.dtype)
         qkv = torch.addmm(qkv_bias, hidden, qkv_weight.t()).view(len(hidden), 3, settings.heads, -1)
-        context, softmaxes = attend(qkv, settings.segments, settings.dropouts)
+        context, attended = attend(qkv, settings.segments, settings.dropouts)
         context = context.view_as(hidden)
         normalised = torch.mm(context, weight.t())
         output, inverse_deviation = bias_dropout_residual_norm(
             normalised, bias, hidden, scale, shift, epsilon=settings.output.epsilon, dropout=settings.output.dropout
         )
         ctx.settings = settings
-        ctx.save_for_backward(
-            hidden, qkv_weight, weight, scale, qkv, context, normalised, inverse_deviation, *softmaxes
-        )
+        kept = [tensor for segment in attended for tensor in (segment.parts, segment.softmax)]
+        ctx.save_for_backward(hidden, qkv_weight, weight, scale, context, normalised, inverse_deviation, *kept)
         return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, output_gradient: Tensor) -> Gradients:
         settings: _AttentionSettings = ctx.settings
-        hidden, qkv_weight, weight, scale, qkv, context, normalised, inverse_deviation, *softmaxes = ctx.saved_tensors
+        hidden, qkv_weight, weight, scale, context, normalised, inverse_deviation, *kept = ctx.saved_tensors
+        attended = [
+            Attended(parts=parts, softmax=softmax) for parts, softmax in zip(kept[::2], kept[1::2], strict=True)
+        ]
         hidden_gradient, projected_gradient, sums = bias_dropout_residual_norm_backward(
             normalised, inverse_deviation, scale, output_gradient.contiguous(), dropout=settings.output.dropout
         )
         weight_gradient = torch.mm(projected_gradient.t(), context).float()
         context_gradient = torch.mm(projected_gradient, weight).view(len(hidden), settings.heads, -1)
-        qkv_gradient = attend_backward(qkv, softmaxes, context_gradient, settings.segments, settings.dropouts)
+        qkv_gradient = attend_backward(attended, context_gradient, settings.segments, settings.dropouts)
         qkv_gradient = qkv_gradient.view(len(hidden), -1)
         qkv_weight_gradients = torch.mm(qkv_gradient.t(), hidden).float().chunk(3)
-        qkv_bias_gradients = qkv_gradient.sum(0, dtype=torch.float32).chunk(3)
+        qkv_bias_gradients = sum_rows(qkv_gradient).chunk(3)
         hidden_gradient = torch.addmm(hidden_gradient, qkv_gradient, qkv_weight)
         scale_gradient, shift_gradient, bias_gradient = sums
         return (

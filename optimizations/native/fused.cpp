@@ -216,6 +216,30 @@ void bias_dropout_residual_norm_backward(const T* normalised, const float* inver
     for_each_row_with_sums(rows, width, 3 * width, sums, threads, body);
 }
 
+// ---- dropout alone -----------------------------------------------------------------------------------------------
+
+// output = dropout(input), both (rows, width); the backward pass is the same on the gradient.
+template <class T>
+void drop(const T* input, T* output, int64_t rows, int64_t width, Dropout dropout, int threads) {
+    for_each_row(rows, 0, threads, [=](int64_t row, float*) {
+        const RowMask mask(dropout, row);
+        const T* __restrict x = input + row * width;
+        T* __restrict y = output + row * width;
+        for (int64_t j = 0; j < width; ++j) store(y + j, load(x + j) * mask.factor(uint32_t(j)));
+    });
+}
+
+// ---- sums over rows ----------------------------------------------------------------------------------------------
+
+// sums[j] = the sum of column j of input (rows, width), in float.
+template <class T>
+void sum_rows(const T* input, float* sums, int64_t rows, int64_t width, int threads) {
+    for_each_row_with_sums(rows, 0, width, sums, threads, [=](int64_t row, float*, float* __restrict part) {
+        const T* __restrict x = input + row * width;
+        for (int64_t j = 0; j < width; ++j) part[j] += load(x + j);
+    });
+}
+
 }  // namespace
 
 // ---- C interface -------------------------------------------------------------------------------------------------
@@ -249,6 +273,13 @@ void bias_dropout_residual_norm_backward(const T* normalised, const float* inver
         int threads) {                                                                                                 \
         bias_dropout_residual_norm_backward(normalised, inverse_deviation, weight, gradient, residual_gradient,        \
                                             input_gradient, sums, rows, width, dropout, threads);                      \
+    }                                                                                                                  \
+    extern "C" void drop_##SUFFIX(const T* input, T* output, int64_t rows, int64_t width, Dropout dropout,             \
+                                  int threads) {                                                                       \
+        drop(input, output, rows, width, dropout, threads);                                                            \
+    }                                                                                                                  \
+    extern "C" void sum_rows_##SUFFIX(const T* input, float* sums, int64_t rows, int64_t width, int threads) {         \
+        sum_rows(input, sums, rows, width, threads);                                                                   \
     }
 
 FOR_STORAGE(float, f32)

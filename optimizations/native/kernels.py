@@ -141,6 +141,22 @@ def bias_dropout_residual_norm_backward(
     return residual_gradient, input_gradient, sums
 
 
+def drop(values: Tensor, *, dropout: Dropout) -> Tensor:
+    """Return `values` (…, width) with dropout, a new tensor; the same on a gradient is its backward pass."""
+    _check_like(values)
+    output = torch.empty_like(values)
+    _call("drop", values.dtype, values, output, *_sizes(values), dropout)
+    return output
+
+
+def sum_rows(values: Tensor) -> Tensor:
+    """Return the sum of `values` (rows, width) over the rows, float32 (width,), without a float32 copy of them."""
+    _check_like(values)
+    sums = torch.empty(values.shape[-1], dtype=torch.float32)
+    _call("sum_rows", values.dtype, values, sums, *_sizes(values))
+    return sums
+
+
 def _check_like(matrix: Tensor, *others: Tensor, columns: tuple[Tensor, ...] = ()) -> None:
     """ValueError unless `others` are like `matrix` and `columns` are float32 of its width: pointers can't tell."""
     for tensor in (matrix, *others, *columns):

@@ -89,6 +89,11 @@ def test_dropout_is_kept_and_follows_the_seed(fused, windows):
     assert losses[1] != losses[2]
 
 
+@pytest.mark.parametrize("source", MODELS)
+def test_no_dropout_is_left_to_pytorch(source, fused):
+    assert [name for name, module in fused(source).model.named_modules() if type(module) is nn.Dropout] == []
+
+
 def test_dropout_switched_off_afterwards_is_off(fused, make_setup, windows):
     setup = fused()
     switch_dropout_off(setup.model)

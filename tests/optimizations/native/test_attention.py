@@ -41,8 +41,8 @@ def test_each_segment_is_attended_to_on_its_own(segments):
     (expected_gradient,) = torch.autograd.grad(expected, wanted, given.double())
 
     dropouts = [NO_DROPOUT] * len(segments)
-    context, softmaxes = attend(qkv, segments, dropouts)
-    gradient = attend_backward(qkv, softmaxes, given, segments, dropouts)
+    context, attended = attend(qkv, segments, dropouts)
+    gradient = attend_backward(attended, given, segments, dropouts)
     torch.testing.assert_close(context.double(), expected.detach(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=1e-6)
 
@@ -50,8 +50,8 @@ def test_each_segment_is_attended_to_on_its_own(segments):
 def test_padded_keys_and_values_get_no_gradient():
     qkv = torch.randn(21, 3, HEADS, SIZE)
     dropouts = [NO_DROPOUT] * len(PADDED)
-    _, softmaxes = attend(qkv, PADDED, dropouts)
-    gradient = attend_backward(qkv, softmaxes, torch.ones(21, HEADS, SIZE), PADDED, dropouts)
+    _, attended = attend(qkv, PADDED, dropouts)
+    gradient = attend_backward(attended, torch.ones(21, HEADS, SIZE), PADDED, dropouts)
     assert torch.count_nonzero(gradient[9:14, 1:]) == 0
     assert torch.count_nonzero(gradient[9:14, 0]) > 0
 
@@ -59,8 +59,8 @@ def test_padded_keys_and_values_get_no_gradient():
 def test_a_window_without_keys_gives_zeros_and_no_nan():
     segments = [Segment(first=0, queries=3, keys=0)]
     qkv = torch.randn(3, 3, HEADS, SIZE)
-    context, softmaxes = attend(qkv, segments, [NO_DROPOUT])
-    gradient = attend_backward(qkv, softmaxes, torch.ones(3, HEADS, SIZE), segments, [NO_DROPOUT])
+    context, attended = attend(qkv, segments, [NO_DROPOUT])
+    gradient = attend_backward(attended, torch.ones(3, HEADS, SIZE), segments, [NO_DROPOUT])
     assert torch.count_nonzero(context) == 0
     assert torch.count_nonzero(gradient) == 0
 
@@ -69,8 +69,8 @@ def test_backward_drops_what_forward_dropped():
     segments = [Segment(first=0, queries=40, keys=40)]
     qkv, given = torch.randn(40, 3, HEADS, SIZE), torch.randn(40, HEADS, SIZE)
     dropouts = [draw_dropout(0.5)]
-    context, softmaxes = attend(qkv, segments, dropouts)
-    gradient = attend_backward(qkv, softmaxes, given, segments, dropouts)
+    context, attended = attend(qkv, segments, dropouts)
+    gradient = attend_backward(attended, given, segments, dropouts)
     # The context is linear in the values: with the same mask, its product with `given` is that of values and gradient.
     along_context = (context.double() * given).sum()
     along_values = (qkv[:, 2].double() * gradient[:, 2]).sum()

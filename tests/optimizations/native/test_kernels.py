@@ -19,8 +19,10 @@ from optimizations.native.kernels import (
     bias_gelu,
     bias_gelu_backward,
     draw_dropout,
+    drop,
     softmax_dropout,
     softmax_dropout_backward,
+    sum_rows,
 )
 
 SHAPES = [(1, 1), (3, 7), (32, 64), (67, 100), (5, 771)]
@@ -130,6 +132,25 @@ def test_bias_dropout_residual_and_norm_equal_autograd(shape, probability, dtype
         assert_near(ours, wanted, dtype)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dropout_alone_is_the_mask_times_the_values(shape, dtype):
+    values, dropout = random(*shape, dtype=dtype), draw_dropout(0.3)
+    given = drop(values, dropout=dropout)
+    assert given.dtype == dtype
+    assert_near(given, values.double() * mask_of(dropout, *shape).double(), dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums_over_rows_are_made_in_float(shape, dtype):
+    values = random(*shape, dtype=dtype)
+    given = sum_rows(values)
+    assert given.dtype == torch.float32
+    # Not in the storage type, whose rounding would be a hundred times as large.
+    torch.testing.assert_close(given.double(), values.double().sum(0), rtol=1e-5, atol=1e-5)
+
+
 def test_bfloat16_rounds_to_nearest_even_as_pytorch_does():
     # GELU is the identity above 6, so the last four lie halfway between two neighbours.
     halfway = [8 * (1 + odd / 256) for odd in (1, 3, 5, 7)]
@@ -163,6 +184,8 @@ def test_no_rows_are_no_work():
     output = bias_gelu(torch.empty(0, 8), torch.zeros(8))
     assert output.shape == (0, 8)
     assert bias_gelu_backward(torch.empty(0, 8), torch.zeros(8), torch.empty(0, 8)).abs().max() == 0
+    assert sum_rows(torch.empty(0, 8)).abs().max() == 0
+    assert drop(torch.empty(0, 8), dropout=draw_dropout(0.1)).shape == (0, 8)
     softmax_dropout(torch.empty(4, 0), None, scale=1.0, dropout=NO_DROPOUT)
 
 
@@ -180,7 +203,19 @@ def run_everything(seed: int) -> list[Tensor]:
     norm = bias_dropout_residual_norm(normalised, *columns[:1], residual, *columns[1:], epsilon=1e-12, dropout=dropout)
     back = bias_dropout_residual_norm_backward(normalised, norm[1], columns[1], given, dropout=dropout)
     gelu = bias_gelu(values, columns[0])
-    return [softmax, dropped, scores_gradient, gelu, gelu_gradient, gelu_bias_gradient, normalised, *norm, *back]
+    alone = [drop(values, dropout=dropout), sum_rows(values)]
+    return [
+        *alone,
+        softmax,
+        dropped,
+        scores_gradient,
+        gelu,
+        gelu_gradient,
+        gelu_bias_gradient,
+        normalised,
+        *norm,
+        *back,
+    ]
 
 
 def test_results_do_not_depend_on_the_number_of_threads():
