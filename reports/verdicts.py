@@ -69,12 +69,7 @@ def verdict_words(contender: ContenderAnalysis) -> str:
     if contender.is_baseline and contender.state == "measured":
         return "baseline"
     words = contender.verdict or STATES[contender.state]
-    return f"{words} (peer)" if is_peer(contender) else words
-
-
-def is_peer(contender: ContenderAnalysis) -> bool:
-    """Whether it is another program, shown to compare with and never recommended."""
-    return any(part.is_peer for part in contender.strategies)
+    return f"{words} (peer)" if contender.is_peer else words
 
 
 def quality_words(contender: ContenderAnalysis) -> str:
@@ -95,7 +90,7 @@ def _makes_same_updates(contender: ContenderAnalysis) -> bool:
 
 def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
     """Return the accepted contender with the best job speedup, peers left out."""
-    accepted = [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not is_peer(other)]
+    accepted = [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not other.is_peer]
     return max(accepted, key=job_speedup_or_0, default=None)
 
 
@@ -118,7 +113,7 @@ def result_text(analysis: Analysis) -> Text:
         return "Only the baseline was measured: no contender ended a whole fine-tuning."
     best = best_accepted(analysis)
     if best is None:
-        strategies = sum(not is_peer(contender) for contender in contenders)
+        strategies = sum(not contender.is_peer for contender in contenders)
         return (f"Switch on nothing: {_none_of(strategies)} is accepted (", _tally(analysis), ").")
     return (
         "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{_step_words(best)}; quality holds: "

@@ -52,9 +52,12 @@ def _finding(rule: Rule, observation: Observation, facts: Facts) -> Finding:
 
 
 def diagnose(facts: Facts, contenders: Sequence[ContenderAnalysis]) -> Diagnosis | None:
-    """Return findings and predictions for a baseline and the contenders beside it; None if no job was measured."""
+    """Return findings and predictions for a baseline and the contenders beside it; None if no job was measured.
+
+    Nothing is predicted of peers: the findings are about what strategies change, and a peer changes everything.
+    """
     if facts.job_s <= 0:
         return None
     found = find(facts)
-    predictions = tuple(predict(contender, found, facts.cells) for contender in contenders)
+    predictions = tuple(predict(contender, found, facts.cells) for contender in contenders if not contender.is_peer)
     return Diagnosis(findings=tuple(finding for finding, _ in found), predictions=predictions)

@@ -100,6 +100,11 @@ class ContenderAnalysis:
         """Whether the others are held against this one."""
         return self.name == BASELINE
 
+    @property
+    def is_peer(self) -> bool:
+        """Whether it is another program, shown to compare with and never recommended."""
+        return any(part.is_peer for part in self.strategies)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:

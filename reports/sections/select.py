@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.model import Analysis, ContenderAnalysis
-from reports.verdicts import best_accepted, is_peer, job_speedup_or_0
+from reports.verdicts import best_accepted, job_speedup_or_0
 
 
 def measured_contenders(analysis: Analysis) -> list[ContenderAnalysis]:
@@ -16,5 +16,5 @@ def best_explained(analysis: Analysis) -> ContenderAnalysis | None:
     best = best_accepted(analysis)
     if best is not None and best.waterfall is not None:
         return best
-    explained = [other for other in analysis.contenders if other.waterfall is not None and not is_peer(other)]
+    explained = [other for other in analysis.contenders if other.waterfall is not None and not other.is_peer]
     return max(explained, key=job_speedup_or_0, default=None)

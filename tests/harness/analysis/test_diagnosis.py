@@ -248,6 +248,12 @@ def test_without_a_job_there_is_no_diagnosis():
     assert diagnose(make_facts(phases_s={}), []) is None
 
 
+def test_nothing_is_predicted_of_peers(make_run, analysed):
+    ours = analysed(make_run(seeds=1)).contenders[1]
+    peer = replace(ours, name="hf_trainer", strategies=tuple(replace(part, is_peer=True) for part in ours.strategies))
+    assert [made.contender for made in diagnose(make_facts(), [peer, ours]).predictions] == [ours.name]
+
+
 def test_a_compiler_that_is_paid_back_only_with_its_cold_start_bounds_the_contenders_job():
     finding = found(make_facts(one_time_costs=(cost(),)), "compile_not_amortised")
     assert finding.job_speedup_bound == pytest.approx(100.0 / 90.0)
