@@ -19,7 +19,7 @@ written in place instead of copied.
 Measured in bfloat16 (two Zen 5 cores, AVX512-BF16, batch 16, steps of `unpadded+amp_bf16+fused_adamw`): 1.3 times the
 rate without it. Predicted 1.04, measured 1.035 (1.03 to 1.04, three pairs of processes): attention's heads copied once
 and not by each product, which bfloat16 products do with operands that are not dense; dropout of the embeddings by the
-kernel; no float32 copy for a bias's gradient. Of a step products take 73 %, attention 12 %, other kernels 5 %, Adam
+kernel; no float32 copy for a bias's gradient. Of a step products take 71 %, attention 13 %, other kernels 5 %, Adam
 and clipping 4 %. Not tried: a step without autograd, whose nodes take 0.6 % of it.
 Sources: Dao et al. 2022 (arXiv 2205.14135): masks made again, not kept; Cephes (S. Moshier): exp; lowbias32
 (C. Wellons): the hash; PyTorch documentation, "Extending torch.autograd".
