@@ -18,7 +18,7 @@ BASELINE = "baseline"
 """The contender without any strategy."""
 
 HARNESS_PHASES = (
-    "process_start", "imports", "load_data", "tokenise", "load_model", "span_search", "scoring", "saving"
+    "process_start", "imports", "cuda_start", "load_data", "tokenise", "load_model", "span_search", "scoring", "saving"
 )  # fmt: skip
 """Phases of a job that are the harness's own code, the same for every contender unless a strategy declares them."""
 
@@ -26,6 +26,16 @@ Status = Literal["done", "failed", "not_applicable"]
 
 TrialKind = Literal["job", "speed", "profile"]
 """A whole fine-tuning; timed segments beside the live baseline, with the checks; a few steps under `torch.profiler`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerFacts:
+    """What a worker needs of a tokenizer whose windows lie in the cache."""
+
+    sha256: str
+    """Over all that decides which tokens a text has."""
+    pad_id: int
+    """Number of the padding token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,10 @@ class TrialSpec:
     """Tokenised windows, shared by all runs."""
     compile_cache_directory: str
     """Compiler caches of this run, so that the first compile of a run is a cold one."""
+    tokenizer: TokenizerFacts | None = None
+    """As the parent found it when it made the windows; None: the worker loads the tokenizer."""
+    cuda_beside_imports: bool = False
+    """Have the driver make the CUDA context before anything of weight is imported."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,7 +30,9 @@ from harness.data.packing import (
 __all__ = [
     "Batch",
     "Effect",
+    "LoadModel",
     "Logits",
+    "ModelFiles",
     "PreparedStep",
     "Stage",
     "StartUp",
@@ -62,6 +65,7 @@ class Effect(enum.Enum):
 class Stage(enum.IntEnum):
     """When a strategy of a stack is applied: lower first."""
 
+    START = 0
     DATA = 1
     MODEL = 2
     PRECISION = 3
@@ -149,6 +153,21 @@ class TrainSetup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelFiles:
+    """A model before it is loaded."""
+
+    config: dict[str, Any]
+    """What its config.json says, overrides applied."""
+    weights: Path | None
+    """Its one safetensors file; None for random weights."""
+
+
+LoadModel = Callable[[ModelFiles, int, torch.device], nn.Module | None]
+"""(files, seed, device) → the model there, its answer head (or all of it) drawn from the seed as transformers does; or
+None if it is not of a kind that can be loaded so."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StartUp:
     """How a trial gets ready and scores its answers. Read before anything is loaded, so it can't depend on a setup."""
 
@@ -156,12 +175,21 @@ class StartUp:
     """Read the questions in a thread of their own while the model is loaded (not from the hub)."""
     score_without_evaluate: bool = False
     """Score by the metric's own functions, so that `evaluate` and `datasets` need not be imported; the same numbers."""
+    tokens_without_tokenizer: bool = False
+    """Take tokenised windows from the cache without loading the tokenizer; it is loaded if they aren't there."""
+    cuda_beside_imports: bool = False
+    """Have the driver make the CUDA context while the process still imports."""
+    loaders: tuple[LoadModel, ...] = ()
+    """Asked in turn to load the model, before transformers is."""
 
     def joined(self, other: StartUp) -> StartUp:
         """Return what either of two strategies asks for."""
         return StartUp(
             read_data_beside_model=self.read_data_beside_model or other.read_data_beside_model,
             score_without_evaluate=self.score_without_evaluate or other.score_without_evaluate,
+            tokens_without_tokenizer=self.tokens_without_tokenizer or other.tokens_without_tokenizer,
+            cuda_beside_imports=self.cuda_beside_imports or other.cuda_beside_imports,
+            loaders=self.loaders + other.loaders,
         )
 
 

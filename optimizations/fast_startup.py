@@ -1,38 +1,86 @@
 """A shorter way to the first step.
 
-What it changes: questions are read in a thread of their own while the model is loaded, and answers are scored by the
-metric's own functions and not through `evaluate`, so that neither that nor `datasets` has to be imported. (Tokenised
-windows come from a cache for every contender.)
-Why it is faster: in a job of seconds the start is the job. `evaluate` and `datasets` took 1.4 s to import on a 2-core
-machine; all that the job needs of them is a dictionary of scores. Predicted before measuring: those 1.4 s of imports,
-and of the shorter of reading and loading what a second core can take; measured on one processor core (smoke preset,
-three pairs after a first one that read the disk): imports 5.1 to 5.2 s against 4.2 to 4.5 s, so 0.8 to 1.0 s less, the
-whole job 1.16, 1.18 and 1.21 times as fast. Reading beside loading on two cores, and GPU: not measured.
-When it is not: long jobs; questions from the hub, which `datasets` reads; with one core nothing goes side by side.
+What it changes: questions are read in a thread of their own while the model is loaded; tokenised windows are taken from
+the cache without loading the tokenizer; answers are scored by the metric's own functions and not through `evaluate`, so
+that neither that nor `datasets` has to be imported; optimizers don't import the compiler, which they would only ask to
+leave them alone; on CUDA the driver makes its context while Python still imports. (`lean_model` does without
+transformers besides.)
+Why it is faster: in a job of seconds the start is the job. Predicted before measuring: what `-X importtime` gives for
+these imports, and on a GPU the context's time as far as the imports cover it. Measured on two processor cores: see the
+README, "Start-up". GPU: not measured.
+When it is not: long jobs; questions from the hub, which `datasets` reads; a first run, whose cache is empty; stacks
+that compile, which need the compiler anyway. With one core nothing goes side by side.
 What it does to the numbers: nothing: the same questions, the same weights, the same scores. Fewer modules also spare
 Python's garbage collector work, 2 to 6 % of a step on the smoke preset's tiny model; on real sizes not measured.
-Sources: CPython documentation, `-X importtime`; SQuAD v1.1's evaluate-v1.1.py.
+Sources: CPython documentation, `-X importtime`; SQuAD v1.1's evaluate-v1.1.py; CUDA driver API, primary contexts;
+torch/_compile.py and torch/optim/optimizer.py (torch 2.11 and 2.13), which import `torch._dynamo` late.
 """
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.optim import AdamW, Optimizer
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, StartUp, Strategy, TrainSetup
 
+COMPILER = "torch._dynamo"
+
+UNDISTURBED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+"""Methods of `Optimizer` that import the compiler when first called, to be left out of what it compiles."""
+
+
+def spare_compiler() -> None:
+    """Have AdamW work without importing the compiler, in this process; a compiler that is there already may stay.
+
+    What the wrappers do for a compiler, nobody misses where there is none. A wrapper that looks otherwise than in the
+    versions named above is left as it is: then the compiler is imported as ever.
+    """
+    if COMPILER in sys.modules:
+        return
+    for name in UNDISTURBED:
+        function = getattr(Optimizer, name)
+        if function.__globals__["__name__"] == "torch._compile":
+            setattr(Optimizer, name, function.__wrapped__)
+    if AdamW.step.__code__.co_name == "_use_grad":
+        AdamW.step = _without_gradients(AdamW.step.__wrapped__)  # type: ignore[attr-defined, method-assign]
+
+
+def _without_gradients(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the step as PyTorch's own wrapper runs it, for an optimizer that is not differentiable."""
+
+    @functools.wraps(step)
+    def undifferentiated(self: Optimizer, *arguments: Any, **named: Any) -> Any:
+        with torch.set_grad_enabled(bool(self.defaults["differentiable"])):
+            return step(self, *arguments, **named)
+
+    return undifferentiated
+
 
 @register
 class FastStartup(Strategy):
-    """Reading beside loading, scoring without `evaluate`."""
+    """Reading beside loading, nothing imported that the job can do without."""
 
     name = "fast_startup"
-    summary = "Questions read while the model loads, scores without importing evaluate"
+    summary = "Questions read while the model loads; no evaluate, tokenizer or compiler imported; CUDA started early"
     effect = Effect.SAME_MATH
-    stage = Stage.DATA
-    phases = ("imports", "load_data", "load_model", "scoring")
-    start_up = StartUp(read_data_beside_model=True, score_without_evaluate=True)
+    stage = Stage.START
+    phases = ("imports", "cuda_start", "load_data", "tokenise", "load_model", "scoring")
+    start_up = StartUp(
+        read_data_beside_model=True,
+        score_without_evaluate=True,
+        tokens_without_tokenizer=True,
+        cuda_beside_imports=True,
+    )
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
-        """Say so; all has been done before there was a setup."""
-        return replace(setup, knobs={**setup.knobs, "start-up": "data beside model, scores without evaluate"})
+        """Spare the compiler; all else has been done before there was a setup."""
+        spare_compiler()
+        what = "data beside model, windows from the cache, scores without evaluate"
+        return replace(setup, knobs={**setup.knobs, "start-up": what})

@@ -40,47 +40,10 @@ from harness.errors import StrategyError
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
 from optimizations.native.attention import Segment
-from optimizations.native.block import BlockLayers, lay_side_by_side, run_block
+from optimizations.native.block import lay_side_by_side, run_block
 from optimizations.native.dropout import fuse_dropouts
 from optimizations.native.kernels import load_library
-
-
-def distilbert_layers(block: Any) -> BlockLayers:
-    """Return the layers of a DistilBERT block; it has no dropout after attention."""
-    attention, ffn = block.attention, block.ffn
-    return BlockLayers(
-        query=attention.q_lin,
-        key=attention.k_lin,
-        value=attention.v_lin,
-        attention_dropout=attention.dropout,
-        attention_output=attention.out_lin,
-        attention_output_dropout=None,
-        attention_norm=block.sa_layer_norm,
-        inner=ffn.lin1,
-        outer=ffn.lin2,
-        outer_dropout=ffn.dropout,
-        outer_norm=block.output_layer_norm,
-        heads=attention.n_heads,
-    )
-
-
-def bert_layers(block: Any) -> BlockLayers:
-    """Return the layers of a BERT block."""
-    attention, attention_output = block.attention.self, block.attention.output
-    return BlockLayers(
-        query=attention.query,
-        key=attention.key,
-        value=attention.value,
-        attention_dropout=attention.dropout,
-        attention_output=attention_output.dense,
-        attention_output_dropout=attention_output.dropout,
-        attention_norm=attention_output.LayerNorm,
-        inner=block.intermediate.dense,
-        outer=block.output.dense,
-        outer_dropout=block.output.dropout,
-        outer_norm=block.output.LayerNorm,
-        heads=attention.num_attention_heads,
-    )
+from optimizations.native.layers import BlockLayers, bert_layers, distilbert_layers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, make_packing_collate, row_slots, unpack
@@ -48,11 +46,16 @@ def attend(
     return (functional.dropout(weights, dropout) if dropout > 0 else weights) @ value
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def attend_one_by_one(
     query: Tensor, key: Tensor, value: Tensor, cu_seqlens: Tensor, *, longest: int, scaling: float, dropout: float
 ) -> Tensor:
     """Attention window by window. The lengths themselves are read, on the host: for processors."""
+    if torch.compiler.is_compiling():
+        # Not as a decorator: that would import the compiler into every process.
+        apart = torch.compiler.disable(attend_one_by_one)  # type: ignore[no-untyped-call]
+        given = (query, key, value, cu_seqlens)
+        output: Tensor = apart(*given, longest=longest, scaling=scaling, dropout=dropout)
+        return output
     lengths = cu_seqlens.diff().tolist()
     # One split has one backward pass; slices would each make a gradient as large as the whole row.
     parts = zip(*(tensor.split_with_sizes(lengths, dim=2) for tensor in (query, key, value)), strict=True)
@@ -150,12 +153,21 @@ def choose_attention(device: torch.device, head_size: int) -> str:
 
 
 def set_packed_attention(model: Any, name: str, *, longest: int) -> None:
-    """Make a transformers model attend by `ATTENTIONS[name]` where a batch is packed, eagerly where it is padded.
+    """Make a model attend by `ATTENTIONS[name]` where a batch is packed, eagerly where it is padded.
+
+    A model of transformers looks its functions up in a table of the library, any other in its own.
 
     `longest`: tokens that a window can have; how long the longest of a batch is only the device knows.
     """
-    AttentionInterface.register(name, make_attention_function(ATTENTIONS[name], longest=longest))
-    AttentionMaskInterface.register(name, packed_mask)
+    function = make_attention_function(ATTENTIONS[name], longest=longest)
+    own = getattr(model, "attention_functions", None)
+    if own is not None:
+        own[name] = function
+    else:
+        from transformers import AttentionInterface, AttentionMaskInterface
+
+        AttentionInterface.register(name, function)
+        AttentionMaskInterface.register(name, packed_mask)
     model.set_attn_implementation(name)
 
 
@@ -166,6 +178,8 @@ def packed_mask(*, attention_mask: Tensor | None = None, **given: Any) -> Tensor
     """
     if attention_mask is None:
         return None
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
     mask: Tensor | None = ALL_MASK_ATTENTION_FUNCTIONS["eager"](attention_mask=attention_mask, **given)
     return mask
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 PHASE_WORDS = {
-    "process_start": "process start", "imports": "imports", "load_data": "load data", "tokenise": "tokenise",
+    "process_start": "process start", "imports": "imports", "cuda_start": "CUDA start",
+    "load_data": "load data", "tokenise": "tokenise",
     "load_model": "load model", "apply_strategies": "apply strategies", "warm_up": "warm-up and compile",
     "training": "training", "evaluation": "evaluation (forward)", "span_search": "span search",
     "scoring": "scoring (EM, F1)", "saving": "saving", "other": "other",
@@ -13,7 +14,7 @@ PHASE_WORDS = {
 """In the order of a job."""
 
 PHASE_GROUPS = {
-    "start, imports": ("process_start", "imports"),
+    "start, imports": ("process_start", "imports", "cuda_start"),
     "data and model": ("load_data", "tokenise", "load_model", "apply_strategies"),
     "warm-up and compile": ("warm_up",),
     "training": ("training",),

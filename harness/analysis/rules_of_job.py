@@ -25,7 +25,7 @@ PER_STEP_SHARE = 0.05
 """Share of a step that costs the same whatever the batch, from which larger batches are advised."""
 
 EVALUATION_PHASES = ("evaluation", "span_search", "scoring")
-START_UP_PHASES = ("process_start", "imports", "load_data", "tokenise", "load_model")
+START_UP_PHASES = ("process_start", "imports", "cuda_start", "load_data", "tokenise", "load_model")
 
 PROPORTIONAL = ("matmul", "elementwise", "loss", "copies", "other", WHOLE)
 """Categories whose time grows with the tokens of a batch; what is not known may, and a bound must allow for it."""

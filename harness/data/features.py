@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,28 +230,40 @@ def _unlimited(tokenizer: PreTrainedTokenizerBase) -> Iterator[Any]:
             backend.enable_padding(**padding)
 
 
-def fingerprint(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, *, max_length: int, doc_stride: int
-) -> str:
-    """Return a SHA-256 over everything that decides the windows: questions, tokenizer, settings, FORMAT_VERSION."""
-    digest = hashlib.sha256()
+class _Digest:
+    """SHA-256 over values, each with its length in front, which keeps ("ab", "c") apart from ("a", "bc")."""
 
-    def add(value: str | int) -> None:
-        data = str(value).encode()
-        # The length in front keeps ("ab", "c") apart from ("a", "bc").
-        digest.update(len(data).to_bytes(8, "little") + data)
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
 
+    def add(self, *values: str | int) -> None:
+        """Take up the values in order."""
+        for value in values:
+            data = str(value).encode()
+            self._digest.update(len(data).to_bytes(8, "little") + data)
+
+    def finish(self) -> str:
+        """Return the digest in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a SHA-256 over all of a tokenizer that decides which tokens a text has."""
+    digest = _Digest()
     with _unlimited(tokenizer) as backend:
-        add(backend.to_str())
-    for setting in (FORMAT_VERSION, max_length, doc_stride, len(examples)):
-        add(setting)
+        digest.add(backend.to_str())
+    return digest.finish()
+
+
+def fingerprint(examples: Sequence[Example], tokenizer_sha256: str, *, max_length: int, doc_stride: int) -> str:
+    """Return a SHA-256 over everything that decides the windows: questions, tokenizer, settings, FORMAT_VERSION."""
+    digest = _Digest()
+    digest.add(tokenizer_sha256, FORMAT_VERSION, max_length, doc_stride, len(examples))
     for example in examples:
-        for text in (example.id, example.question, example.context):
-            add(text)
+        digest.add(example.id, example.question, example.context)
         for answer in example.answers[:1]:
-            add(answer.start)
-            add(answer.text)
-    return digest.hexdigest()
+            digest.add(answer.start, answer.text)
+    return digest.finish()
 
 
 def save_windows(path: Path, windows: Windows) -> None:
@@ -296,7 +308,8 @@ def _is_consistent(windows: Windows) -> bool:
 
 def cached_windows(
     examples: Sequence[Example],
-    tokenizer: PreTrainedTokenizerBase,
+    load_tokenizer: Callable[[], PreTrainedTokenizerBase],
+    tokenizer_sha256: str,
     *,
     max_length: int,
     doc_stride: int,
@@ -304,14 +317,15 @@ def cached_windows(
 ) -> tuple[Windows, bool]:
     """Return `make_windows(…)`, from the cache if it holds them; the second value says whether it did.
 
-    A damaged cache file is replaced; a cache that can't be written is done without.
+    The tokenizer is loaded only if it doesn't. A damaged cache file is replaced; a cache that can't be written is done
+    without.
     """
-    digest = fingerprint(examples, tokenizer, max_length=max_length, doc_stride=doc_stride)
+    digest = fingerprint(examples, tokenizer_sha256, max_length=max_length, doc_stride=doc_stride)
     path = cache_directory / f"windows-{digest}.npz"
     cached = load_windows(path)
     if cached is not None:
         return cached, True
-    windows = make_windows(examples, tokenizer, max_length=max_length, doc_stride=doc_stride)
+    windows = make_windows(examples, load_tokenizer(), max_length=max_length, doc_stride=doc_stride)
     # A read-only home directory costs time, not the run.
     with contextlib.suppress(OSError):
         save_windows(path, windows)

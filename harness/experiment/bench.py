@@ -14,9 +14,9 @@ from harness.experiment.equivalence import compare_updates, load_updates
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
-from harness.experiment.trial import resolve_contender
+from harness.experiment.trial import resolve_contender, start_up_of
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
-from harness.records import BASELINE, TrialRecord, TrialSpec
+from harness.records import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.serialization import build
 from harness.storage import TRIAL_FILE, read_record, write_json
 from harness.strategy import Effect
@@ -62,9 +62,17 @@ class Paths:
 class Bench:
     """Runs sessions. As a context it ends the live baseline, whatever happens."""
 
-    def __init__(self, config: RunConfig, directory: Path, cache_directory: Path, listener: Listener) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        directory: Path,
+        cache_directory: Path,
+        listener: Listener,
+        tokenizer: TokenizerFacts | None = None,
+    ) -> None:
         self._config = config
         self._paths = Paths(run=directory, cache=cache_directory)
+        self._tokenizer = tokenizer
         self._listener = listener
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
@@ -136,6 +144,7 @@ class Bench:
         return Worker(self._specify(session.contender, session.seed, trial), self._listener.trial_progress)
 
     def _specify(self, contender: str, seed: int, trial: PlannedTrial) -> TrialSpec:
+        start_up = start_up_of(resolve_contender(self._config, contender))
         return TrialSpec(
             contender=contender,
             seed=seed,
@@ -143,6 +152,8 @@ class Bench:
             directory=str(self._paths.folder(trial).resolve()),
             cache_directory=str(self._paths.cache.resolve()),
             compile_cache_directory=str((self._paths.run / COMPILE_CACHES / contender).resolve()),
+            tokenizer=self._tokenizer,
+            cuda_beside_imports=start_up.cuda_beside_imports,
         )
 
     def _run_trial(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:

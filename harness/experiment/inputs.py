@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from harness.config import RunConfig
 from harness.data.examples import Example
-from harness.data.features import Windows, cached_windows
+from harness.data.features import Windows, cached_windows, hash_tokenizer
 from harness.data.sources import load_examples
 from harness.errors import DataError
+from harness.records import TokenizerFacts
 from harness.training.model import describe_tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +30,9 @@ class Inputs:
     validation: list[Example]
     train_windows: Windows
     validation_windows: Windows
-    tokenizer: PreTrainedTokenizerBase
-    pad_id: int
+    load_tokenizer: Callable[[], PreTrainedTokenizerBase]
+    """Loads it once: a job whose windows come from the cache may do without."""
+    tokenizer: TokenizerFacts
     max_answer_tokens: int
     from_cache: bool
     """Whether the windows were read and not made."""
@@ -41,21 +47,39 @@ def load_inputs(config: RunConfig) -> tuple[list[Example], list[Example]]:
     return train, validation
 
 
-def load_tokenised(config: RunConfig, train: list[Example], validation: list[Example], cache_directory: Path) -> Inputs:
-    """Return the windows of both sets, from the cache where they were made before."""
-    tokenizer = load_tokenizer(config.model)
+def load_tokenised(
+    config: RunConfig,
+    train: list[Example],
+    validation: list[Example],
+    cache_directory: Path,
+    *,
+    known: TokenizerFacts | None = None,
+) -> Inputs:
+    """Return the windows of both sets, from the cache where they were made before.
+
+    With `known` facts the tokenizer itself is loaded only for windows that the cache doesn't hold.
+    """
+    load_once = functools.cache(functools.partial(load_tokenizer, config.model))
+    facts = known or describe_facts(load_once())
     shape = {"max_length": config.data.max_length, "doc_stride": config.data.doc_stride}
-    train_windows, first = cached_windows(train, tokenizer, cache_directory=cache_directory, **shape)
-    validation_windows, second = cached_windows(validation, tokenizer, cache_directory=cache_directory, **shape)
+    train_windows, first = cached_windows(train, load_once, facts.sha256, cache_directory=cache_directory, **shape)
+    validation_windows, second = cached_windows(
+        validation, load_once, facts.sha256, cache_directory=cache_directory, **shape
+    )
     return Inputs(
         validation=validation,
         train_windows=train_windows,
         validation_windows=without_labels(validation_windows),
-        tokenizer=tokenizer,
-        pad_id=int(tokenizer.pad_token_id or 0),
+        load_tokenizer=load_once,
+        tokenizer=facts,
         max_answer_tokens=config.data.max_answer_tokens,
         from_cache=first and second,
     )
+
+
+def describe_facts(tokenizer: PreTrainedTokenizerBase) -> TokenizerFacts:
+    """Return what is to be known of a tokenizer where it is not loaded."""
+    return TokenizerFacts(sha256=hash_tokenizer(tokenizer), pad_id=int(tokenizer.pad_token_id or 0))
 
 
 def without_labels(windows: Windows) -> Windows:

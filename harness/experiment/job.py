@@ -6,10 +6,9 @@ import importlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-import transformers
 
 from harness.errors import HarnessError
 from harness.experiment.inputs import Inputs
@@ -105,7 +104,11 @@ def add_checks(
     start_s = time.perf_counter()
     if spec.contender != BASELINE and job.logits is not None:
         check = check_evaluation(
-            prepared.setup, spec.config, prepared.inputs.validation_windows, job.logits, pad_id=prepared.inputs.pad_id
+            prepared.setup,
+            spec.config,
+            prepared.inputs.validation_windows,
+            job.logits,
+            pad_id=prepared.inputs.tokenizer.pad_id,
         )
         record = replace(record, evaluation_check=check)
     if spec.contender == BASELINE and spec.seed == 0:
@@ -121,7 +124,7 @@ def add_untrained(
     It comes after the job, on a model made anew: before it, it would warm the process up and spare the baseline time.
     The setup is plain: what the configuration's baseline has changed in its model is not in this one.
     """
-    device, pad_id = prepared.setup.device, prepared.inputs.pad_id
+    device, pad_id = prepared.setup.device, prepared.inputs.tokenizer.pad_id
     model = load_model(spec.config.model, seed=spec.seed, device=device)
     plain = build_baseline(spec.config, model=model, pad_id=pad_id, seed=spec.seed, device=device)
     validation = Validation(setup=plain, inputs=prepared.inputs, phases=PhaseClock()).run()
@@ -196,9 +199,9 @@ def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> Sampling
 
 def save_weights(setup: TrainSetup, inputs: Inputs, directory: Path) -> None:
     """Save model and tokenizer as transformers does, safetensors only."""
-    model: transformers.PreTrainedModel = setup.model
+    model: Any = setup.model
     model.save_pretrained(directory)
-    inputs.tokenizer.save_pretrained(directory)
+    inputs.load_tokenizer().save_pretrained(directory)
 
 
 def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import transformers
-
 from harness import registry
 from harness.config import BUNDLED_MODEL, RunConfig
 from harness.experiment.inputs import load_inputs, load_tokenised, summarise_inputs
 from harness.experiment.plan import order_contenders
 from harness.measurement.environment import choose_device, describe_environment
 from harness.measurement.profiling import check_schedule
-from harness.training.model import bundled_directory, check_bundled_weights, check_length, load_model_config
+from harness.records import TokenizerFacts
+from harness.training.model import (
+    bundled_directory,
+    check_bundled_weights,
+    check_length,
+    load_model_config,
+    quieten_transformers,
+)
 from harness.training.sizes import model_sizes
 
 
@@ -26,6 +31,7 @@ class Preparation:
 
     environment: dict[str, Any]
     data: dict[str, Any]
+    tokenizer: TokenizerFacts | None = None
     model_sizes: dict[str, int] = field(default_factory=dict)
     """As in `RunRecord`."""
 
@@ -41,7 +47,7 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
 
     Every mistake that the user can make is a HarnessError from here.
     """
-    transformers.logging.set_verbosity_error()
+    quieten_transformers()
     device = choose_device(config.device)
     registry.load_all(config.plugins)
     order_contenders(config.contenders)
@@ -57,5 +63,6 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     return Preparation(
         environment=describe_environment(device),
         data=summarise_inputs(config, train, inputs),
+        tokenizer=inputs.tokenizer,
         model_sizes=model_sizes(model_config),
     )

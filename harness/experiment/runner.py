@@ -56,7 +56,7 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
     # A run that was killed has left its own: compiled code would make a first compile a warm one.
     remove_temporary_folders(directory)
     try:
-        with Bench(config, directory, cache_directory, listener) as running:
+        with Bench(config, directory, cache_directory, listener, preparation.tokenizer) as running:
             run_sessions(running, directory, sessions, listener)
     finally:
         remove_temporary_folders(directory)

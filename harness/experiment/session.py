@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
-from harness import registry
 from harness.experiment.dropout import draw_losses
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
 from harness.experiment.footprint import take_footprint
@@ -40,17 +38,25 @@ from harness.training.loop import set_process_flags
 Arguments = dict[str, Any]
 
 
+def start_device(wanted: str, clock: TrialClock) -> torch.device:
+    """Return the device to work on; on CUDA with its context made, which is a phase of its own."""
+    device = choose_device(wanted)
+    if device.type == "cuda":
+        with clock.phases.measure("cuda_start"):
+            torch.zeros(1, device=device)
+            torch.cuda.synchronize(device)
+    reset_peaks(device)
+    return device
+
+
 class Session:
     """A contender in its process. What it was prepared with is kept between commands."""
 
     def __init__(self, spec: TrialSpec, clock: TrialClock, report: Report) -> None:
-        transformers.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
-        registry.load_all(spec.config.plugins)
         self._spec = spec
         self._clock = clock
         self._report = report
-        self._device = choose_device(spec.config.device)
+        self._device = start_device(spec.config.device, clock)
         self._prepared: Prepared | None = None
         self._runner: SegmentRunner | None = None
         self._commands: dict[str, Callable[[Arguments], Arguments]] = {
@@ -64,7 +70,6 @@ class Session:
             "footprint": self._footprint,
             "profile": self._profile,
         }
-        reset_peaks(self._device)
 
     def handle(self, command: Arguments) -> Arguments:
         """Do one command and return its answer as JSON-ready data."""
@@ -90,9 +95,10 @@ class Session:
     def _prepare(self, _: Arguments) -> Arguments:
         """Get ready without a job; the answer says where windows are and how large batches are."""
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
-        # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it.
-        importlib.import_module("harness.training.squad_metric")
+        # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
         prepared = self._prepared_once()
+        if not prepared.start_up.score_without_evaluate:
+            importlib.import_module("harness.training.squad_metric")
         training = prepared.setup.training
         return {
             "refusal": prepared.refusal,
@@ -158,7 +164,12 @@ class Session:
         inputs = self._prepared_once().inputs
         windows = inputs.train_windows
         make_setup = functools.partial(
-            make_checked_setup, self._spec.config, strategies, windows, pad_id=inputs.pad_id, device=self._device
+            make_checked_setup,
+            self._spec.config,
+            strategies,
+            windows,
+            pad_id=inputs.tokenizer.pad_id,
+            device=self._device,
         )
         made = make_updates(make_setup(), windows)
         made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))

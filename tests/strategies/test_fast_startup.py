@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -11,9 +16,11 @@ from harness import registry
 from harness.config import override, preset
 from harness.errors import DataError
 from harness.experiment import trial
-from harness.experiment.inputs import hash_windows
+from harness.experiment.inputs import hash_windows, load_inputs, load_tokenised
+from harness.experiment.process import import_path
 from harness.experiment.trial import TrialClock, prepare_setup, start_reading
-from harness.records import HARNESS_PHASES, TrialSpec
+from harness.records import HARNESS_PHASES, TrialRecord, TrialSpec
+from harness.storage import SPEC_FILE, TRIAL_FILE, read_record, write_json
 from harness.strategy import StartUp
 from harness.training.metrics import score_directly
 from harness.training.squad_metric import evaluate_answers
@@ -75,8 +82,11 @@ def test_an_error_of_the_reading_thread_reaches_the_trial(monkeypatch):
 
 
 def test_a_stack_starts_as_any_of_its_parts_asks():
-    one, other = StartUp(read_data_beside_model=True), StartUp(score_without_evaluate=True)
-    assert one.joined(other) == registry.get("fast_startup").start_up
+    fields = ("read_data_beside_model", "score_without_evaluate", "tokens_without_tokenizer", "cuda_beside_imports")
+    parts = [StartUp(**{field: True}) for field in fields]
+    assert functools.reduce(StartUp.joined, parts) == registry.get("fast_startup").start_up
+    loaders = registry.get("lean_model").start_up.loaders
+    assert parts[0].joined(StartUp(loaders=loaders)) == StartUp(read_data_beside_model=True, loaders=loaders)
     assert StartUp().joined(StartUp()) == registry.get("fused_adamw").start_up == StartUp()
 
 
@@ -84,14 +94,75 @@ def test_declares_phases_of_the_harness():
     assert set(registry.get("fast_startup").phases) <= set(HARNESS_PHASES)
 
 
-def test_a_job_never_imports_evaluate(tmp_path, needs_bundled):
-    """In a process of its own: here the tests have imported it."""
-    import subprocess
-    import sys
+HEAVY = ("transformers", "tokenizers", "datasets", "evaluate", "torch._dynamo", "scipy", "pandas", "rich")
+"""What a job of lean_model+fast_startup does without; of these transformers and the compiler take a second each."""
 
-    code = (
-        "import sys; from harness.experiment import job, session, validation; "
-        "print(sorted({'evaluate', 'datasets'} & set(sys.modules)))"
+JOB = """
+import json, sys
+from pathlib import Path
+from harness import registry
+from harness.experiment.session import Session
+from harness.experiment.trial import TrialClock
+from harness.storage import read_spec
+registry.load_all()
+folder = Path(sys.argv[1])
+session = Session(read_spec(folder), TrialClock(0.0), lambda *_: None)
+session.handle({"command": "job", "directory": sys.argv[1]})
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def modules_after_a_job(contender, folder, facts):
+    config = override(preset("smoke"), {"training.epochs": 1})
+    spec = TrialSpec(
+        contender=contender,
+        seed=0,
+        config=config,
+        directory=str(folder),
+        cache_directory=str(folder.parent / "cache"),
+        compile_cache_directory=str(folder / "compile"),
+        tokenizer=facts,
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
+    write_json(folder / SPEC_FILE, spec)
+    command = [sys.executable, "-c", JOB, str(folder)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": import_path()}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert read_record(folder / TRIAL_FILE, TrialRecord).status == "done"
+    return set(json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("rest", ["", "+fused_adamw+unpadded+fast_evaluation"])
+def test_a_lean_job_in_a_process_of_its_own_imports_nothing_of_weight(rest, tmp_path, needs_bundled):
+    config = override(preset("smoke"), {"training.epochs": 1})
+    inputs = load_tokenised(config, *load_inputs(config), tmp_path / "cache")
+    loaded = modules_after_a_job(f"lean_model+fast_startup{rest}", tmp_path / "lean", inputs.tokenizer)
+    assert sorted(loaded.intersection(HEAVY)) == []
+    plain = modules_after_a_job("baseline", tmp_path / "plain", inputs.tokenizer)
+    assert {"transformers", "evaluate", "torch._dynamo"} <= plain, "else this test can't fail"
+
+
+SPARED = """
+import sys, torch
+from optimizations.fast_startup import spare_compiler
+if sys.argv[1] == "spared":
+    spare_compiler(), spare_compiler()
+weight = torch.nn.Parameter(torch.arange(6.0))
+optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.1, fused=True)
+for _ in range(3):
+    optimizer.zero_grad()
+    (weight ** 2).sum().backward()
+    optimizer.step()
+optimizer.load_state_dict(optimizer.state_dict())
+print(weight.tolist(), weight.requires_grad, torch.is_grad_enabled(), "torch._dynamo" in sys.modules)
+"""
+
+
+def test_adamw_makes_the_same_updates_without_the_compiler():
+    def run(how):
+        command = [sys.executable, "-c", SPARED, how]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return output.strip().rsplit(" ", 1)
+
+    (plain, compiler), (spared, without) = run("plain"), run("spared")
+    assert spared == plain
+    assert (compiler, without) == ("True", "False")

@@ -15,7 +15,7 @@ from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from harness.data import features
 from harness.data.examples import Answer, Example
-from harness.data.features import Windows, cached_windows, fingerprint, load_windows, make_windows, save_windows
+from harness.data.features import Windows, hash_tokenizer, load_windows, make_windows, save_windows
 from harness.data.sources import read_squad_file
 from harness.errors import DataError
 
@@ -214,6 +214,14 @@ def test_a_long_question_is_fine_as_long_as_its_passage_fits(bert):
     assert windows.lengths.tolist() == [55]
 
 
+def fingerprint(examples, tokenizer, **shape):
+    return features.fingerprint(examples, hash_tokenizer(tokenizer), **shape)
+
+
+def cached_windows(examples, tokenizer, **arguments):
+    return features.cached_windows(examples, lambda: tokenizer, hash_tokenizer(tokenizer), **arguments)
+
+
 def test_no_examples_give_no_windows(bert):
     windows = make_windows([], bert, **SMALL)
     assert len(windows) == 0
@@ -294,3 +302,17 @@ def test_a_cache_that_cannot_be_written_costs_time_not_the_run(bert, tmp_path):
     windows, from_cache = cached_windows([example(LONG)], bert, **arguments)
     assert len(windows) > 1
     assert not from_cache
+
+
+def test_windows_from_the_cache_need_no_tokenizer(bert, tmp_path):
+    arguments = {**SMALL, "cache_directory": tmp_path}
+    made, _ = cached_windows([example(LONG)], bert, **arguments)
+
+    def never():
+        raise AssertionError("the tokenizer was loaded")
+
+    read, from_cache = features.cached_windows([example(LONG)], never, hash_tokenizer(bert), **arguments)
+    assert from_cache
+    assert np.array_equal(read.input_ids, made.input_ids)
+    with pytest.raises(AssertionError, match="was loaded"):
+        features.cached_windows([example(LONG + " more")], never, hash_tokenizer(bert), **arguments)

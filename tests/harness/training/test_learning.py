@@ -30,7 +30,7 @@ def inputs(tmp_path_factory):
 @pytest.fixture
 def setup(inputs):
     model = load_model(CONFIG.model, seed=0, device=CPU)
-    return build_baseline(CONFIG, model=model, pad_id=inputs.pad_id, seed=0, device=CPU)
+    return build_baseline(CONFIG, model=model, pad_id=inputs.tokenizer.pad_id, seed=0, device=CPU)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirection
 from harness.config import ModelConfig, preset
 from harness.errors import ModelError
 from harness.training import model as models
+from harness.training.attention_mask import additive_mask
 from harness.training.model import (
-    additive_mask,
     bundled_directory,
     check_bundled_weights,
     check_length,
