@@ -61,15 +61,18 @@ class TensorError:
 
     name: str
     gradient: float | None
-    """‖g − g_ref‖ ÷ max(‖g_ref‖, 0.001 × norm of the whole reference gradient) of the first update; None if there is no
-    gradient."""
+    """‖g − g_ref‖ ÷ max(‖g_ref‖, share × norm of the whole reference gradient) of the first update, with the share that
+    `harness.analysis.tolerances` has for the dtype and the kind of tensor; None if there is no gradient."""
     update: float | None
     """‖u − u_ref‖ ÷ ‖u_ref‖ of the sum of all updates, over elements whose first gradient is not near 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EquivalenceRecord:
-    """Some updates of the contender against the fp32 reference: the same batches, dropout off."""
+    """Some updates of the contender against the fp32 reference: the same batches, dropout off.
+
+    Made of those who claim the reference's mathematics, in full or in a lower precision, and of the baseline.
+    """
 
     dtype: str
     """Of the contender's forward pass: "float32", "tf32", "bfloat16", "float16"."""
@@ -89,6 +92,12 @@ class EquivalenceRecord:
     dropout_scatter: float | None = None
     """Standard deviation of the loss of one window in training mode, dropout on; None: not measured."""
     dropout_scatter_reference: float | None = None
+    typical_gradient: float | None = None
+    """The median of the matrices' gradient errors; None: no gradients were kept, or an older run did not look at it."""
+    typical_update: float | None = None
+    """The same of their updates."""
+    unmade: str | None = None
+    """Why the numbers say nothing, in words: a gradient scaler that skipped updates, at whatever scale."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ class Effect(enum.Enum):
     SAME_MATH = "same math"
     """The same update up to rounding of the same precision."""
     LOWER_PRECISION = "lower precision"
+    """The same update up to rounding that is no coarser than bfloat16's; what is coarser is another model."""
     NEW_SCHEDULE = "new schedule"
     """Other updates: batch size, learning rate, order."""
     NEW_MODEL = "new model"

@@ -18,6 +18,9 @@ from harness.analysis.work import NEW_SCHEDULE
 SAME_MATH = "SAME_MATH"
 """The effect of strategies whose updates are the baseline's up to rounding (`harness.strategy.Effect`, by name)."""
 
+LOWER_PRECISION = "LOWER_PRECISION"
+"""The effect of strategies that make the baseline's updates with fewer digits."""
+
 COLLAPSE_SHARE = 0.5
 """Share of the baseline's gain over the untrained model whose loss even one seed shows."""
 
@@ -51,6 +54,11 @@ class Evidence:
     def same_math(self) -> bool:
         """Whether every part claims to make the baseline's updates."""
         return bool(self.effects) and all(effect == SAME_MATH for effect in self.effects)
+
+    @property
+    def lowers_precision(self) -> bool:
+        """Whether it claims the baseline's updates up to the rounding of a lower precision."""
+        return LOWER_PRECISION in self.effects and set(self.effects) <= {SAME_MATH, LOWER_PRECISION}
 
     @property
     def shown_same(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.claims import Evidence
+from harness.analysis.claims import LOWER_PRECISION, Evidence
 from harness.analysis.job_speed import WarmUp, compose_job, jobs_as_run, summarise_warm_up
 from harness.analysis.model import State
 from harness.analysis.phases import declared_phases
 from harness.analysis.quality import Learning, assess_learning, assess_quality
 from harness.analysis.sameness import (
+    Equivalence,
     FootprintDifference,
     compare_footprints,
     evaluation_problem,
@@ -166,17 +167,23 @@ def _measure(trials: Trials, context: _Context) -> Measured:
         time_to_f1=None
         if is_baseline
         else time_to_f1(baseline.jobs, jobs, job, speed, margin=context.config.quality.margin_f1),
-        equivalence=None if beside is None or beside.equivalence is None else judge_equivalence(beside.equivalence),
+        equivalence=_judge_equivalence(beside, effects),
         footprint=None if is_baseline else _compare_footprints(context.footprint, footprint),
         quality=None if is_baseline else assess_quality(baseline.done, trials.done, context.config.quality),
         learning=context.learning,
         seeds=len(pairs),
         baseline_dtype=context.baseline_dtype,
-        unchecked=_unchecked(jobs),
+        unchecked=_unchecked(jobs, beside),
         phases=tuple(sorted(declared_phases(jobs))),
     )
     warm_up = None if is_baseline else summarise_warm_up(baseline.jobs, jobs, speed)
     return Measured(evidence=evidence, work=work, warm_up=warm_up)
+
+
+def _judge_equivalence(beside: TrialRecord | None, effects: Sequence[str]) -> Equivalence | None:
+    if beside is None or beside.equivalence is None:
+        return None
+    return judge_equivalence(beside.equivalence, lowers_precision=LOWER_PRECISION in effects)
 
 
 def _compare_footprints(
@@ -203,12 +210,13 @@ def _find_fraud(trials: Trials, work: Work | None, beside: TrialRecord | None) -
     return tuple(dict.fromkeys(text for text in found if text))
 
 
-def _unchecked(jobs: Sequence[TrialRecord]) -> tuple[str, ...]:
-    """Return which checks of the jobs could not be made, each thing once."""
+def _unchecked(jobs: Sequence[TrialRecord], beside: TrialRecord | None) -> tuple[str, ...]:
+    """Return which checks could not be made, each thing once."""
     problems = [job.evaluation_check.problem for job in jobs if job.evaluation_check is not None]
-    return tuple(
-        dict.fromkeys(f"its scores could not be checked: {problem}" for problem in problems if problem is not None)
-    )
+    found = [f"its scores could not be checked: {problem}" for problem in problems if problem is not None]
+    if beside is not None and beside.equivalence is not None and beside.equivalence.unmade is not None:
+        found.append(f"its updates could not be checked: {beside.equivalence.unmade}")
+    return tuple(dict.fromkeys(found))
 
 
 def _clock_problem(job: TrialRecord) -> str:

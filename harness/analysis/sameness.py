@@ -6,27 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.tolerances import FULL_PRECISION, Tolerance, judged_dtype, tolerance_of
 from harness.evidence import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, TensorError
-
-FULL_PRECISION = "float32"
-"""Its tolerances also hold for a dtype that has none of its own."""
-
-GRADIENT_TOLERANCE = {FULL_PRECISION: 1e-4, "tf32": 5e-3, "float16": 2e-2, "bfloat16": 8e-2}
-"""Relative L2 error of a gradient tensor that counts as rounding, by the dtype of the contender's forward pass. Unit
-round-offs are 6e-8, 5e-4, 5e-4 and 4e-3; a gradient passes some dozens of roundings and sums. What is really other
-mathematics (a missing mask, a frozen layer) is off by 1e-2 and more in fp32."""
-
-UPDATE_FACTOR = 10.0
-"""An update may be off by this much more than a gradient: Adam divides by √v, so small gradients count fully."""
 
 DROPOUT_FACTOR = 2.5
 """Factor between the scatters of the loss beyond which dropout is another one: equals are seldom 1.5 apart."""
 
 NO_SCATTER = 1e-6
 """Scatter, as a share of the loss, that a reference without any dropout may have."""
-
-LOSS_TOLERANCE_SHARE = 1.0
-"""Of the gradient's tolerance: later losses carry the errors of the updates before them."""
 
 LOGITS_TOLERANCE = {FULL_PRECISION: 1e-3, "tf32": 1e-2, "float16": 5e-2, "bfloat16": 1e-1}
 """Relative L2 error of scored logits against a plain fp32 pass over the trained model, by the forward pass's dtype."""
@@ -38,8 +25,9 @@ class Equivalence:
 
     holds: bool
     dtype: str
+    """Of the contender's forward pass."""
     tolerance: float
-    """For gradients; see `GRADIENT_TOLERANCE`."""
+    """For gradients; see `harness.analysis.tolerances`."""
     loss_error: float
     """Relative, the largest of all updates."""
     gradient_norm_error: float
@@ -48,6 +36,10 @@ class Equivalence:
     worst: TensorError | None
     problem: str | None
     """What breaks it, in words."""
+    tolerance_dtype: str = FULL_PRECISION
+    """The dtype whose tolerances it was held against."""
+    unmade: str | None = None
+    """Why the check says nothing, in words: then it neither holds nor has a problem."""
 
     @property
     def proves(self) -> bool:
@@ -58,43 +50,45 @@ class Equivalence:
         return self.holds and self.dtype == FULL_PRECISION
 
 
-def judge_equivalence(record: EquivalenceRecord) -> Equivalence:
-    """Hold the record against the tolerances of its dtype."""
-    tolerance = _tolerance(GRADIENT_TOLERANCE, record.dtype)
+def judge_equivalence(record: EquivalenceRecord, *, lowers_precision: bool = False) -> Equivalence:
+    """Hold the record against the tolerances of its dtype; for `lowers_precision` see `tolerance_of`."""
+    tolerance = tolerance_of(record.dtype, lowers_precision=lowers_precision)
     loss_error = _largest_relative(record.losses, record.losses_reference)
     norm_error = _largest_relative(record.gradient_norms, record.gradient_norms_reference)
     worst = record.worst[0] if record.worst else None
-    problem = _find_problem(record, loss_error, norm_error, tolerance)
+    problem = None if record.unmade is not None else _find_problem(record, loss_error, norm_error, tolerance)
     return Equivalence(
-        holds=problem is None,
+        holds=problem is None and record.unmade is None,
         dtype=record.dtype,
-        tolerance=tolerance,
+        tolerance=tolerance.gradient,
         loss_error=loss_error,
         gradient_norm_error=norm_error,
         cosine=record.cosine,
         worst=worst,
         problem=problem,
+        tolerance_dtype=judged_dtype(record.dtype, lowers_precision=lowers_precision),
+        unmade=record.unmade,
     )
 
 
-def _tolerance(tolerances: Mapping[str, float], dtype: str) -> float:
-    """Return that of the dtype; a plugin may compute in any, and float64 or int8 must not end the analysis."""
-    return tolerances.get(dtype, tolerances[FULL_PRECISION])
-
-
-def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: float, tolerance: float) -> str | None:
+def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: float, tolerance: Tolerance) -> str | None:
     """Return what differs most; comparisons are written so that NaN fails them."""
     if record.missing:
         more = f" and {len(record.missing) - 1} more" if len(record.missing) > 1 else ""
         return f"it does not train the tensor {record.missing[0]}{more}"
     for error in record.worst:
-        if error.gradient is not None and not error.gradient <= tolerance:
-            return _tensor_words(error.name, "gradient", error.gradient, tolerance)
-        if error.update is not None and not error.update <= UPDATE_FACTOR * tolerance:
-            return _tensor_words(error.name, "update", error.update, UPDATE_FACTOR * tolerance)
-    if not loss_error <= LOSS_TOLERANCE_SHARE * tolerance:
+        if error.gradient is not None and not error.gradient <= tolerance.gradient:
+            return _tensor_words(error.name, "gradient", error.gradient, tolerance.gradient)
+        if error.update is not None and not error.update <= tolerance.update:
+            return _tensor_words(error.name, "update", error.update, tolerance.update)
+    if record.typical_gradient is not None and not record.typical_gradient <= tolerance.typical_gradient:
+        return _tensor_words("the median matrix", "gradient", record.typical_gradient, tolerance.typical_gradient)
+    if record.typical_update is not None and not record.typical_update <= tolerance.typical_update:
+        return _tensor_words("the median matrix", "update", record.typical_update, tolerance.typical_update)
+    # Later losses carry the errors of the updates before them.
+    if not loss_error <= tolerance.typical_gradient:
         return f"its losses are {_list(record.losses)}, the reference's {_list(record.losses_reference)}"
-    if not norm_error <= UPDATE_FACTOR * tolerance:
+    if not norm_error <= tolerance.update:
         norms = f"{_list(record.gradient_norms)}, the reference's {_list(record.gradient_norms_reference)}"
         return f"its gradient norms are {norms}"
     return _dropout_problem(record)
@@ -183,7 +177,7 @@ def evaluation_problem(record: EvaluationCheckRecord) -> str | None:
     """Return in words why the scored answers are not those of the trained model; None if they are."""
     if record.error is None:
         return None
-    limit = _tolerance(LOGITS_TOLERANCE, record.dtype)
+    limit = LOGITS_TOLERANCE.get(record.dtype, LOGITS_TOLERANCE[FULL_PRECISION])
     if record.error <= limit:
         return None
     return (

@@ -12,8 +12,8 @@ from harness.analysis.job_speed import JobSpeed
 from harness.analysis.noninferiority import NonInferiority
 from harness.analysis.paired import Ratio, blocks_needed
 from harness.analysis.quality import LEAST_SEEDS
-from harness.analysis.sameness import FULL_PRECISION
 from harness.analysis.time_to_quality import TimeToF1
+from harness.analysis.tolerances import FULL_PRECISION
 from harness.analysis.work import NEW_SCHEDULE
 
 Verdict = Literal[
@@ -64,7 +64,8 @@ def judge(item: Evidence, claims: Claims) -> Judgement:
 
 
 def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
-    found = [*item.fraud, *(f"it claims the baseline's mathematics, but {problem}" for problem in _other_math(item))]
+    claim = "the baseline's mathematics" + (" in a lower precision" if item.lowers_precision else "")
+    found = [*item.fraud, *(f"it claims {claim}, but {problem}" for problem in _other_math(item))]
     if claims.worse and item.quality is not None:
         found += [
             f"{name} is worse: {value.difference:+.1f} points ({value.low:+.1f} to {value.high:+.1f}), "
@@ -76,10 +77,12 @@ def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
 
 
 def _other_math(item: Evidence) -> list[str]:
-    """Return how the updates of one that claims the baseline's are not those."""
-    if not item.same_math or item.equivalence is None:
+    """Return how the updates of one that claims the baseline's, in whatever precision, are not those."""
+    if item.equivalence is None or not (item.same_math or item.lowers_precision):
         return []
     found = [] if item.equivalence.problem is None else [item.equivalence.problem]
+    if item.lowers_precision:
+        return found
     # The baseline may be a stack with a lower precision; what computes in the same one keeps its promise.
     if item.baseline_dtype is not None and item.equivalence.dtype not in (FULL_PRECISION, item.baseline_dtype):
         found.append(f"computes in {item.equivalence.dtype}")
@@ -175,6 +178,7 @@ def _quality_words(item: Evidence) -> tuple[str, ...]:
             f"{name} {value.difference:+.1f} points, at worst {value.bound:+.1f} (margin {value.margin:g})"
             for name, value in (("EM", item.quality.em), ("F1", item.quality.f1))
         ),
+        *_within_tolerance(item),
     )
 
 
@@ -191,7 +195,22 @@ def _open_quality(item: Evidence) -> tuple[str, ...]:
         f"quality is open: {name} {worst.difference:+.1f} points, at worst {worst.bound:+.1f}, and only "
         f"{worst.margin:g} may be lost; this size could certify {worst.detectable_loss:.1f} points at best"
     )
-    return (words, *_needed_words(worst, item.seeds))
+    return (words, *_needed_words(worst, item.seeds), *_within_tolerance(item))
+
+
+def _within_tolerance(item: Evidence) -> tuple[str, ...]:
+    """Say what the check of a lower precision found: it could have refuted the claim, but proves nothing."""
+    check = item.equivalence
+    if not item.lowers_precision or check is None or not check.holds:
+        return ()
+    worst = check.worst
+    of_which = ""
+    if worst is not None and worst.gradient is not None:
+        of_which = f" (worst tensor {worst.name}: {worst.gradient:.1g}, allowed {check.tolerance:.0e})"
+    return (
+        f"some updates are the reference's within the tolerance of {check.tolerance_dtype}{of_which}, which alone does "
+        "not show that quality holds",
+    )
 
 
 def _needed_words(value: NonInferiority, seeds: int) -> tuple[str, ...]:

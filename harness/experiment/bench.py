@@ -221,10 +221,12 @@ class Bench:
         """Hold some updates against the reference; None if nothing claims to be it, or no baseline lived to make it."""
         if not self._paths.reference_updates.exists() or not is_checked(self._config, trial.contender):
             return None
+        lowers = lowers_precision(self._config, trial.contender)
         path = self._paths.run / CHECKS / f"{trial.contender}.safetensors"
         worker.on_progress("equivalence check", 0, 1)
         worker.ask("update", path=str(path.resolve()))
-        record = compare_updates(load_updates(self._paths.reference_updates), load_updates(path))
+        reference, given = load_updates(self._paths.reference_updates), load_updates(path)
+        record = compare_updates(reference, given, lowers_precision=lowers)
         path.unlink()
         return record
 
@@ -243,9 +245,22 @@ class Bench:
 
 
 def is_checked(config: RunConfig, contender: str) -> bool:
-    """Whether a contender's updates should be the reference's; the baseline's are looked at whatever it claims."""
+    """Whether a contender's updates should be the reference's, up to its precision's rounding.
+
+    The baseline's are looked at whatever it claims. Peers of a lower precision are not: they are there to be timed, and
+    keep no gradients.
+    """
     strategies = resolve_contender(config, contender)
-    return contender == BASELINE or all(strategy.effect is Effect.SAME_MATH for strategy in strategies)
+    effects = {strategy.effect for strategy in strategies}
+    if contender == BASELINE or effects <= {Effect.SAME_MATH}:
+        return True
+    is_peer = any(strategy.is_peer for strategy in strategies)
+    return effects <= {Effect.SAME_MATH, Effect.LOWER_PRECISION} and not is_peer
+
+
+def lowers_precision(config: RunConfig, contender: str) -> bool:
+    """Whether one of its strategies computes in a lower precision."""
+    return any(strategy.effect is Effect.LOWER_PRECISION for strategy in resolve_contender(config, contender))
 
 
 def _open_gpu(uuid: str) -> NvmlGpu | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from harness.analysis.sameness import UPDATE_FACTOR
+from harness.analysis.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 from harness.config import RunConfig
 from harness.data.features import Windows
 from harness.evidence import EquivalenceRecord, TensorError
@@ -23,7 +25,7 @@ from harness.experiment.dropout import scatter
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation_check import forward_dtype
-from harness.training.loop import count_steps, make_trainer, set_process_flags
+from harness.training.loop import Trainer, count_steps, make_trainer, set_process_flags
 from harness.training.model import load_model
 
 CHECKED_UPDATES = 3
@@ -33,15 +35,15 @@ CHECKED_WINDOWS = 8
 """Windows of each batch: the longest, so that what cuts them short shows, and as many of the shortest, so that what
 treats padding in another way shows."""
 
-SMALL_TENSOR_SHARE = 1e-3
-"""Gradients below this share of the whole gradient's norm are measured against it: some (an attention's key bias) are 0
-in exact arithmetic, and their rounding errors have no scale of their own."""
-
 NEAR_ZERO_SHARE = 1e-2
 """Elements whose gradient is below this share of the tensor's root mean square are left out of the update's error:
 Adam's first update is lr × sign(g) almost everywhere, so near 0 rounding decides it."""
 
 WORST_TENSORS = 5
+
+MOST_PASSES = 24
+"""Passes over the checked batches in which a gradient scaler may look for its scale. Each skipped update halves it, and
+a job's begins at 2^16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,8 @@ class Updates:
     windows: int
     dropout_losses: list[float] = field(default_factory=list)
     """Of one window with dropout on, drawn again and again; see `harness.experiment.dropout`."""
+    skipped: int = 0
+    """Updates that a gradient scaler left out to the last."""
 
 
 def checked_batches(windows: Windows) -> list[np.ndarray]:
@@ -127,6 +131,11 @@ class UpdateRecorder:
             self.gradients = {name: _on_host(p.grad) for name, p in parameters if p.grad is not None}
         self.outcomes.append(outcome)
 
+    @property
+    def skipped(self) -> int:
+        """Steps whose gradients were no finite numbers: a gradient scaler makes no update of them."""
+        return sum(not math.isfinite(float(outcome.gradient_norm)) for outcome in self.outcomes)
+
 
 def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
     """Train on some of the longest and shortest windows, as a job does, and return what that did.
@@ -134,20 +143,61 @@ def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
     The setup's own loader and loop are a part of it: batches could be changed in either.
     """
     batches = checked_batches(windows)
-    before = {name: p.detach().clone() for name, p in setup.model.named_parameters() if p.requires_grad}
     # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.
     trainer = make_trainer(setup, windows, total_steps=max(count_steps(setup, windows), 2 * len(batches)))
+    start = _remember(trainer)
     recorder = UpdateRecorder(setup.model)
     setup.run_epoch(setup, trainer.step, windows, batches, recorder)
+    for _ in range(MOST_PASSES - 1 if may_skip_updates(setup) else 0):
+        if not recorder.skipped:
+            break
+        _go_back(trainer, start)
+        recorder = UpdateRecorder(setup.model)
+        setup.run_epoch(setup, trainer.step, windows, batches, recorder)
     parameters = dict(setup.model.named_parameters())
     return Updates(
         losses=[float(outcome.loss) for outcome in recorder.outcomes],
         gradient_norms=[float(outcome.gradient_norm) for outcome in recorder.outcomes],
         gradients=recorder.gradients,
-        updates={name: _on_host(parameters[name].detach() - value) for name, value in before.items()},
+        updates={name: _on_host(parameters[name].detach() - value) for name, value in start.parameters.items()},
         dtype=forward_dtype(setup),
         windows=sum(len(numbers) for numbers in batches),
+        skipped=recorder.skipped if may_skip_updates(setup) else 0,
     )
+
+
+def may_skip_updates(setup: TrainSetup) -> bool:
+    """Whether steps may leave out an update whose gradients overflow, and try the next at a smaller scale."""
+    return setup.gradient_scaling or forward_dtype(setup) == "float16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """A trainer's state before its first step, but for what its step function keeps to itself."""
+
+    parameters: dict[str, Tensor]
+    """Those that require gradients."""
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any]
+
+
+def _remember(trainer: Trainer) -> _Start:
+    parameters = trainer.setup.model.named_parameters()
+    return _Start(
+        parameters={name: p.detach().clone() for name, p in parameters if p.requires_grad},
+        optimizer=copy.deepcopy(trainer.optimizer.state_dict()),
+        scheduler=copy.deepcopy(trainer.scheduler.state_dict()),
+    )
+
+
+def _go_back(trainer: Trainer, start: _Start) -> None:
+    """Put all back but the gradient scaler's scale, which only the step function knows: it is what was looked for."""
+    parameters = dict(trainer.setup.model.named_parameters())
+    with torch.no_grad():
+        for name, value in start.parameters.items():
+            parameters[name].copy_(value)
+    trainer.optimizer.load_state_dict(copy.deepcopy(start.optimizer))
+    trainer.scheduler.load_state_dict(copy.deepcopy(start.scheduler))
 
 
 def _on_host(tensor: Tensor) -> Tensor:
@@ -155,11 +205,15 @@ def _on_host(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
+FACTS = ("losses", "gradient_norms", "dtype", "windows", "dropout_losses", "skipped")
+"""Fields of `Updates` that are no tensors."""
+
+
 def save_updates(made: Updates, path: Path) -> None:
     """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
     tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
     tensors |= {f"update:{name}": value for name, value in made.updates.items()}
-    facts = {name: getattr(made, name) for name in ("losses", "gradient_norms", "dtype", "windows", "dropout_losses")}
+    facts = {name: getattr(made, name) for name in FACTS}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
@@ -178,18 +232,13 @@ def load_updates(path: Path) -> Updates:
     )
 
 
-def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
-    """Return how far `given` is from `reference`, tensor by tensor."""
+def compare_updates(reference: Updates, given: Updates, *, lowers_precision: bool = False) -> EquivalenceRecord:
+    """Return how far `given` is from `reference`, tensor by tensor; for `lowers_precision` see `tolerance_of`."""
+    tolerance = tolerance_of(given.dtype, lowers_precision=lowers_precision)
     whole_norm = _whole_norm(reference.gradients.values())
-    errors = [
-        TensorError(
-            name=name,
-            gradient=_gradient_error(expected, given.gradients.get(name), whole_norm),
-            update=_update_error(reference.updates[name], given.updates.get(name), expected, whole_norm),
-        )
-        for name, expected in reference.gradients.items()
-    ]
-    worst = sorted(errors, key=_share_of_allowance, reverse=True)
+    errors = {name: _tensor_error(name, reference, given, tolerance, whole_norm) for name in reference.gradients}
+    matrices = [errors[name] for name, expected in reference.gradients.items() if expected.dim() > 1]
+    worst = sorted(errors.values(), key=lambda error: _share_of_allowance(error, tolerance), reverse=True)
     return EquivalenceRecord(
         dtype=given.dtype,
         windows=given.windows,
@@ -202,12 +251,38 @@ def compare_updates(reference: Updates, given: Updates) -> EquivalenceRecord:
         missing=tuple(name for name in reference.updates if name not in given.updates),
         dropout_scatter=scatter(given.dropout_losses),
         dropout_scatter_reference=scatter(reference.dropout_losses),
+        typical_gradient=_median(error.gradient for error in matrices),
+        typical_update=_median(error.update for error in matrices),
+        unmade=_why_unmade(given),
     )
 
 
-def _share_of_allowance(error: TensorError) -> float:
-    """Return how far the tensor is off in gradient tolerances, as updates may be off by more; no number is worst."""
-    shares = (error.gradient or 0.0, (error.update or 0.0) / UPDATE_FACTOR)
+def _tensor_error(
+    name: str, reference: Updates, given: Updates, tolerance: Tolerance, whole_norm: float
+) -> TensorError:
+    expected = reference.gradients[name]
+    is_matrix = expected.dim() > 1
+    share = tolerance.matrix_share if is_matrix else tolerance.vector_share
+    least_norm = (UPDATE_SHARE if is_matrix else tolerance.vector_share) * whole_norm
+    return TensorError(
+        name=name,
+        gradient=_gradient_error(expected, given.gradients.get(name), share * whole_norm),
+        update=_update_error(reference.updates[name], given.updates.get(name), expected, least_norm),
+    )
+
+
+def _why_unmade(given: Updates) -> str | None:
+    if not given.skipped:
+        return None
+    return (
+        f"its gradients overflowed, so that {given.skipped} of {len(given.losses)} updates were skipped, also after "
+        f"{MOST_PASSES - 1} attempts at smaller scales"
+    )
+
+
+def _share_of_allowance(error: TensorError, tolerance: Tolerance) -> float:
+    """Return how much of its tolerance the tensor takes; no number is worst."""
+    shares = ((error.gradient or 0.0) / tolerance.gradient, (error.update or 0.0) / tolerance.update)
     return math.inf if any(math.isnan(share) for share in shares) else max(shares)
 
 
@@ -219,20 +294,20 @@ def _whole_norm(tensors: Iterable[Tensor]) -> float:
     return math.sqrt(sum(_norm(tensor) ** 2 for tensor in tensors))
 
 
-def _gradient_error(expected: Tensor, given: Tensor | None, whole_norm: float) -> float | None:
+def _gradient_error(expected: Tensor, given: Tensor | None, least_norm: float) -> float | None:
     if given is None or given.shape != expected.shape:
         return None
-    scale = max(_norm(expected), SMALL_TENSOR_SHARE * whole_norm, 1e-300)
+    scale = max(_norm(expected), least_norm, 1e-300)
     return _norm(given - expected) / scale
 
 
-def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, whole_norm: float) -> float | None:
+def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, least_norm: float) -> float | None:
     if given is None or given.shape != expected.shape:
         return None
     if not bool(given.isfinite().all()):
         return math.nan
     gradient_norm = _norm(gradient)
-    if gradient_norm < SMALL_TENSOR_SHARE * whole_norm:
+    if gradient_norm < least_norm:
         return None
     # Factors of 0 and 1 take a tenth of the time that picking the elements out would.
     counted = gradient.abs() > NEAR_ZERO_SHARE * gradient_norm / math.sqrt(gradient.numel())
@@ -240,6 +315,14 @@ def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, whol
     if scale == 0.0:
         return None
     return _norm((given - expected) * counted) / scale
+
+
+def _median(errors: Iterable[float | None]) -> float | None:
+    """Return the median of those that there are; None if there is none, NaN if one is no number."""
+    known = [error for error in errors if error is not None]
+    if any(math.isnan(error) for error in known):
+        return math.nan
+    return statistics.median(known) if known else None
 
 
 def _cosine(reference: dict[str, Tensor], given: dict[str, Tensor]) -> float | None:

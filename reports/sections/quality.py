@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.analysis.noninferiority import NonInferiority
 from harness.analysis.sameness import Equivalence
+from harness.analysis.tolerances import FULL_PRECISION
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
 from reports.sections.select import measured_contenders
@@ -14,8 +15,8 @@ from reports.verdicts import sampled_over
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off; with it on, the loss of one window must "
-    "scatter about as much. EM and F1: contender minus baseline, with its 95 % interval over {}. At worst: its "
-    "one-sided bound, which must stay above −margin."
+    "scatter about as much. In a lower precision it can refute the claim, not prove it. EM and F1: contender minus "
+    "baseline, with its 95 % interval over {}. At worst: its one-sided bound, which must stay above −margin."
 )
 CHANGES = "What runs differently from the baseline"
 
@@ -62,13 +63,16 @@ def quality_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
 def _equivalence(check: Equivalence | None) -> Text:
     if check is None:
         return "not checked"
+    if check.unmade is not None:
+        return f"could not be made: {one_line(check.unmade)}"
     if check.problem is not None:
         return f"does not hold: {one_line(check.problem)}"
     if check.worst is None or check.worst.gradient is None:
         return "holds; no gradients were kept"
+    found = "holds" if check.tolerance_dtype == FULL_PRECISION else "not refuted"
     return (
-        f"holds: gradients off by {check.worst.gradient:.1g} at most, {check.tolerance:.0e} allowed in ",
-        code(check.dtype),
+        f"{found}: gradients off by {check.worst.gradient:.1g} at most, {check.tolerance:.0e} allowed in ",
+        code(check.tolerance_dtype),
     )
 
 

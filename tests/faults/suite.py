@@ -20,10 +20,13 @@ from harness.analysis.model import Analysis
 from harness.config import RunConfig, override, preset
 
 HERE = Path(__file__).resolve().parent
-PLUGINS = [str(HERE / f"{name}.py") for name in ("work", "quality", "timing", "breaks")]
+PLUGINS = [str(HERE / f"{name}.py") for name in ("work", "quality", "timing", "breaks", "precision")]
 
 NOTHING_GAINED = frozenset({"NO_GAIN", "INCONCLUSIVE", "SLOWER", "INERT"})
 """What a strategy that gains nothing may be called; anything but accepted, and not rejected without reason."""
+
+NOTHING_REFUTED = NOTHING_GAINED - {"INERT"} | {"ACCEPTED", "NOT_APPLICABLE"}
+"""What an honest lower precision may be called, here or on a processor that does not have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,9 @@ CHEATS = (
     fault("freezes_all_but_the_head", "REJECTED", reason="parameters"),
     fault("zero_learning_rate", "REJECTED", reason="learning rates"),
     fault("zero_learning_rate_in_secret", "REJECTED", reason="updates changed the parameters"),
+    fault("windows_see_each_other", "REJECTED", reason="baseline's mathematics in a lower precision"),
+    fault("wrong_attention_scale", "REJECTED", reason="baseline's mathematics in a lower precision"),
+    fault("unpadded+amp_bf16", *NOTHING_REFUTED),
     fault("changes_data_order", "REJECTED", reason="another order"),
     fault("evaluates_on_training_set", "REJECTED", reason="not those of the trained model"),
     fault("reads_the_answers", "REJECTED", reason="not those of the trained model"),
@@ -80,7 +86,14 @@ PACED = (
 """Against a baseline whose steps end on a beat: what is known to be 3 % must be called so, within seconds."""
 
 SHORT = frozenset(
-    {"skips_every_second_update", "truncates_in_secret", "returns_cached_predictions", "no_change", "crashes"}
+    {
+        "skips_every_second_update",
+        "truncates_in_secret",
+        "windows_see_each_other",
+        "returns_cached_predictions",
+        "no_change",
+        "crashes",
+    }
 )
 """The short form: one cheat for each kind of check."""
 

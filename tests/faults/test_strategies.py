@@ -64,6 +64,10 @@ NAMES = {
         "hangs",
         "raises",
     },
+    "precision": {
+        "windows_see_each_other",
+        "wrong_attention_scale",
+    },
 }
 
 
@@ -138,7 +142,7 @@ def test_each_file_registers_its_strategies_alone(stem, plugins):
 @pytest.mark.parametrize("name", sorted(set.union(*NAMES.values())))
 def test_class_says_what_it_is_and_claims_the_expected_effect(name):
     strategy = registry.get(name)
-    lower = {"falls_back_to_fp32", "slow_quality_loss"}
+    lower = {"falls_back_to_fp32", "slow_quality_loss", *NAMES["precision"]}
     assert strategy.effect is (Effect.LOWER_PRECISION if name in lower else Effect.SAME_MATH)
     assert isinstance(strategy.stage, Stage)
     assert strategy.__doc__ != Strategy.__doc__
@@ -351,6 +355,32 @@ def test_noise_leaves_random_state_alone(make_setup, windows):
     state = torch.get_rng_state()
     run.step()
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# Precision
+
+
+def test_packed_windows_see_each_other_in_training_and_not_in_evaluation(make_setup, windows):
+    baseline = make_setup(dropout=False)
+    setup = apply("windows_see_each_other", make_setup(dropout=False))
+    alone, beside = (setup.collate(windows, np.array(numbers)) for numbers in ([3], [3, 4]))
+    length = int(windows.lengths[3])
+    logits = [setup.model(**batch.inputs).start_logits[0, :length] for batch in (alone, beside)]
+    assert not torch.allclose(*logits, atol=1e-6)
+    honest = replace(baseline, compute_dtype=torch.bfloat16)
+    np.testing.assert_allclose(setup.evaluate(setup, windows), honest.evaluate(honest, windows), atol=1e-2)
+
+
+def test_attention_scale_is_that_of_heads_twice_as_large(make_setup, windows):
+    setup = apply("wrong_attention_scale", make_setup(dropout=False))
+    batch = setup.collate(windows, np.array([3]))
+    given = setup.model(**batch.inputs).start_logits
+    honest = registry.get("unpadded")().apply(make_setup(dropout=False))
+    with torch.no_grad():
+        for block in honest.model.distilbert.transformer.layer:
+            block.attention.q_lin.weight *= 0.5**0.5
+            block.attention.q_lin.bias *= 0.5**0.5
+    torch.testing.assert_close(given, honest.model(**batch.inputs).start_logits)
 
 
 # Time

@@ -9,6 +9,7 @@ import pytest
 
 from harness.analysis.model import Analysis
 from reports.document import plain_text
+from reports.sections.quality import quality_table
 from reports.sections.select import best_explained
 from reports.sections.setup import card_table
 from reports.verdicts import best_accepted, result_sentence, verdict_rows
@@ -75,3 +76,20 @@ def test_updates_are_called_the_same_only_in_full_precision(measured: Analysis) 
 
 def test_names_can_be_marked_up(measured: Analysis) -> None:
     assert result_sentence(measured, str).startswith("Switch on amp_bf16:")
+
+
+def test_the_quality_table_says_what_a_check_in_a_lower_precision_found(measured: Analysis) -> None:
+    amp = next(contender for contender in measured.contenders if contender.name == "amp_bf16")
+    assert amp.equivalence is not None
+    broken = replace(amp.equivalence, holds=False, problem="the gradient of a is off")
+    unmade = replace(amp.equivalence, holds=False, unmade="its gradients overflowed")
+    cells = []
+    for check in (amp.equivalence, broken, unmade, None):
+        (found,) = quality_table([replace(amp, equivalence=check)])
+        cells.append(plain_text(found.rows[0][1]))
+    assert cells == [
+        "not refuted: gradients off by 0.02 at most, 2e-01 allowed in bfloat16",
+        "does not hold: the gradient of a is off",
+        "could not be made: its gradients overflowed",
+        "not checked",
+    ]

@@ -209,8 +209,41 @@ def test_a_dtype_without_a_tolerance_of_its_own_ends_no_analysis(
     for seed in (0, 1):
         recorded.edit_trial(run, f"amp_bf16/{seed}", lambda data: data["evaluation_check"].update(dtype="int8"))
     amp = contender(analysed(run), "amp_bf16")
-    assert (amp.equivalence.dtype, amp.equivalence.tolerance) == ("float64", 1e-4)
+    assert (amp.equivalence.dtype, amp.equivalence.tolerance_dtype) == ("float64", "bfloat16")
     assert amp.verdict == "ACCEPTED"
+    recorded.edit_trial(run, "fused_adamw+sdpa/speed", compute_in("float64"))
+    other = contender(analysed(run), "fused_adamw+sdpa").equivalence
+    assert (other.dtype, other.tolerance_dtype, other.tolerance) == ("float64", "float32", 1e-4)
+
+
+def test_a_wrong_gradient_in_a_lower_precision_is_rejected(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run()
+
+    def spoil(data: dict[str, Any]) -> None:
+        data["equivalence"]["worst"][0]["gradient"] = 0.8
+
+    recorded.edit_trial(run, "amp_bf16/speed", spoil)
+    amp = contender(analysed(run), "amp_bf16")
+    assert amp.verdict == "REJECTED"
+    assert "encoder.layer.0.output.dense.weight" in amp.reasons[0]
+    assert "(allowed: 2e-01)" in amp.reasons[0]
+
+
+def test_a_check_that_could_not_be_made_leaves_the_verdict_open(
+    make_run: Any, analysed: Any, recorded: ModuleType
+) -> None:
+    run = make_run()
+
+    def overflow(data: dict[str, Any]) -> None:
+        data["equivalence"].update(dtype="float16", unmade="its gradients overflowed", cosine=None)
+        data["equivalence"]["worst"][0].update(gradient=None, update=1.0)
+
+    recorded.edit_trial(run, "amp_bf16/speed", overflow)
+    amp = contender(analysed(run), "amp_bf16")
+    assert not amp.equivalence.holds
+    assert (amp.verdict, amp.reasons) == (
+        "INCONCLUSIVE", ("its updates could not be checked: its gradients overflowed",),
+    )  # fmt: skip
 
 
 def test_failed_profile_is_only_a_note(make_run: Any, analysed: Any, recorded: ModuleType) -> None:

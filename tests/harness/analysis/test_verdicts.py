@@ -20,6 +20,7 @@ from harness.analysis.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.statistics import Estimate
 from harness.analysis.time_to_quality import TimeToF1
 from harness.analysis.verdicts import Judgement, judge_all
+from harness.evidence import TensorError
 
 
 def ratio(estimate: float, deviation: float = 0.003, blocks: int = 12) -> Ratio:
@@ -97,7 +98,53 @@ def test_claimed_but_broken_mathematics_is_rejected_with_the_tensor() -> None:
     judgement = judge(evidence(equivalence=BROKEN))
     assert judgement.verdict == "REJECTED"
     assert "layer.3.weight" in judgement.reasons[0]
-    assert judge(evidence(effects=("LOWER_PRECISION",), equivalence=BROKEN)).verdict == "ACCEPTED"
+    assert judge(evidence(effects=("NEW_MODEL",), equivalence=BROKEN)).verdict == "ACCEPTED"
+
+
+IN_BF16 = replace(HOLDS, dtype="bfloat16", tolerance=0.2, tolerance_dtype="bfloat16")
+LOWER = ("SAME_MATH", "LOWER_PRECISION")
+
+
+@pytest.mark.parametrize("effects", [("LOWER_PRECISION",), LOWER])
+def test_broken_mathematics_in_a_lower_precision_is_rejected_with_the_tensor(effects: tuple[str, ...]) -> None:
+    judgement = judge(evidence(effects=effects, equivalence=replace(BROKEN, dtype="bfloat16")))
+    assert judgement.verdict == "REJECTED"
+    assert judgement.reasons[0].startswith("it claims the baseline's mathematics in a lower precision, but the ")
+    assert "layer.3.weight" in judgement.reasons[0]
+
+
+@pytest.mark.parametrize("effects", [(*LOWER, "NEW_SCHEDULE"), (*LOWER, "NEW_MODEL")])
+def test_who_announces_other_updates_is_not_held_against_the_reference(effects: tuple[str, ...]) -> None:
+    assert judge(evidence(effects=effects, equivalence=BROKEN)).verdict != "REJECTED"
+
+
+def test_a_lower_precision_within_its_tolerance_proves_nothing_and_says_so() -> None:
+    worst = TensorError(name="layer.3.weight", gradient=0.019, update=0.1)
+    item = evidence(effects=LOWER, equivalence=replace(IN_BF16, worst=worst))
+    accepted = judge(item)
+    assert accepted.verdict == "ACCEPTED"
+    assert "quality holds: EM" in accepted.reasons[1]
+    assert accepted.reasons[2] == (
+        "some updates are the reference's within the tolerance of bfloat16 (worst tensor layer.3.weight: 0.02, allowed "
+        "2e-01), which alone does not show that quality holds"
+    )
+    still_open = judge(replace(item, quality=quality(examples=100)))
+    assert still_open.verdict == "INCONCLUSIVE"
+    assert "within the tolerance of bfloat16" in still_open.reasons[-1]
+    unscored = judge(replace(item, quality=None))
+    assert unscored.verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_lower_precision_proves_nothing_even_where_fp32_is_what_shows(dtype: str) -> None:
+    item = evidence(effects=LOWER, equivalence=replace(IN_BF16, dtype=dtype), quality=quality(examples=100))
+    assert judge(item).verdict == "INCONCLUSIVE"
+
+
+def test_a_lower_precision_without_a_check_is_judged_as_before() -> None:
+    judgement = judge(evidence(effects=LOWER, equivalence=None))
+    assert judgement.verdict == "ACCEPTED"
+    assert "quality holds: EM" in judgement.reasons[1]
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "tf32"])

@@ -79,8 +79,13 @@ def test_a_baseline_that_dies_again_leaves_a_contender_untimed_but_not_failed(ex
     [
         ("fused_adamw", True),
         ("fused_adamw+sdpa", True),
-        ("amp_bf16", False),
+        ("amp_bf16", True),
+        ("unpadded+amp_bf16", True),
+        ("amp_fp16", True),
         ("fused_adamw+larger_batches", False),
+        ("amp_bf16+larger_batches", False),
+        ("amp_bf16+frozen_embeddings", False),
+        ("hf_trainer_best", False),
         ("baseline", True),
     ],
 )
