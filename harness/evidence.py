@@ -27,7 +27,7 @@ class Conditions:
     throttle_reasons: tuple[str, ...] = ()
     """NVML's reasons for lowered clocks, but for those that say nothing against a measurement."""
     sm_clock_ratio: float | None = None
-    """Mean SM clock in the contender's segments ÷ in the baseline's."""
+    """SM clock while the contender's segments ran ÷ while the baseline's did: means over the segments' medians."""
     other_gpu_processes: int | None = None
 
 

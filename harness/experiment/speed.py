@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -146,8 +147,7 @@ class Duel:
         watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
         times_s: dict[Who, list[float]] = {"baseline": [], "contender": []}
         for who in Orders[first]:
-            times_s[who].append(self._segment(who, plan.repetitions))
-            watch.note_segment(who)
+            times_s[who].append(self._segment(who, plan.repetitions, watch))
         retries = sum(self._retries.values()) - sum(retries_before.values()) if self._retries else None
         conditions, contamination = watch.finish(allocator_retries=retries)
         return BlockRecord(
@@ -167,12 +167,13 @@ class Duel:
         for worker in self._workers.values():
             worker.ask("load_block", kind=kind, numbers=numbers, rehearse=rehearse)
 
-    def _segment(self, who: Who, repetitions: int) -> float:
+    def _segment(self, who: Who, repetitions: int, watch: ConditionsWatch | None = None) -> float:
         """Return the seconds from request to answer, by this process's clock: a worker's own can be tampered with."""
         time.sleep(SETTLE_S)
-        start_s = time.perf_counter()
-        answer = self._workers[who].ask("segment", repetitions=repetitions)
-        elapsed_s = time.perf_counter() - start_s
+        with nullcontext() if watch is None else watch.during(who):
+            start_s = time.perf_counter()
+            answer = self._workers[who].ask("segment", repetitions=repetitions)
+            elapsed_s = time.perf_counter() - start_s
         self._work[who] = answer["work"]
         if answer["allocator_retries"] is not None:
             self._retries[who] = int(answer["allocator_retries"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from harness.config import override, preset
@@ -9,6 +11,7 @@ from harness.evidence import Conditions
 from harness.experiment import speed
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import Duel, whole_batches
+from harness.measurement.nvml import ClockReading
 
 
 class ScriptedWorker:
@@ -120,3 +123,46 @@ def test_a_contender_that_breaks_in_a_segment_says_so():
     running, _ = duel([], fails=True)
     with pytest.raises(WorkerError, match="it broke"):
         running.measure(quiet)
+
+
+class GpuOfAWorker:
+    """Busy only while a worker goes through a segment."""
+
+    def __init__(self):
+        self.running = False
+
+    def read_clock(self):
+        return ClockReading(1980.0 if self.running else 345.0, 0)
+
+    def count_others(self):
+        return 0
+
+
+class BusyWorker(ScriptedWorker):
+    """Keeps the GPU busy for a while in each segment."""
+
+    gpu = None
+
+    def ask(self, command, **arguments):
+        if command != "segment":
+            return super().ask(command, **arguments)
+        self.gpu.running = True
+        time.sleep(0.05)
+        self.gpu.running = False
+        return super().ask(command, **arguments)
+
+
+def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        speed.ConditionsWatch,
+        "finish",
+        lambda self, allocator_retries: (seen.append(self._readings.clocks_mhz), (Conditions(), ()))[1],
+    )
+    gpu = GpuOfAWorker()
+    workers = BusyWorker("A", []), BusyWorker("B", [])
+    for worker in workers:
+        worker.gpu = gpu
+    config = override(preset("smoke"), {"speed.segment_s": 1e-9, "speed.least_blocks": 3, "speed.most_blocks": 3})
+    Duel(*workers, config, gpu).measure(quiet)
+    assert seen == [{"baseline": [1980.0] * 2, "contender": [1980.0] * 2}] * 6
