@@ -44,8 +44,8 @@ def test_conditions_of_a_block_see_clocks_of_both_workers(cuda):
     try:
         watch = ConditionsWatch([], gpu)
         for who in ("baseline", "contender"):
-            busy(cuda, 0.5)
-            watch.note_segment(who)
+            with watch.during(who):
+                busy(cuda, 0.5)
         conditions, _ = watch.finish(allocator_retries=0)
     finally:
         gpu.close()

@@ -3,6 +3,7 @@
  * FAKE_NVML_REFUSED    words, separated by commas: the metrics that are not supported (see `refuse`), or "init"
  * FAKE_NVML_PROCESSES  process numbers on the device, separated by commas; "self" is the calling process
  * FAKE_NVML_REASONS    bits of the clocks event reasons
+ * FAKE_NVML_INIT_MS    how long the driver takes to start
  * FAKE_NVML_BUSY_FILE  while this file is there the GPU is busy; else its SM clock is at 345 MHz
  * FAKE_NVML_COUNTER    "steps": the energy counter follows the time, at the power, and moves every 100 ms
  *
@@ -44,6 +45,8 @@ static int refuse(const char *metric) {
 
 nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
     (void)flags;
+    const char *delay_ms = getenv("FAKE_NVML_INIT_MS");
+    if (delay_ms != NULL) usleep((useconds_t)atoi(delay_ms) * 1000);
     return refuse("init") ? NVML_ERROR_DRIVER_NOT_LOADED : NVML_SUCCESS;
 }
 
