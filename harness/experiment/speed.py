@@ -17,7 +17,8 @@ import numpy as np
 
 from harness.analysis.paired import is_tight, paired_ratio
 from harness.config import RunConfig, SpeedConfig
-from harness.evidence import BlockKind, BlockRecord, SpeedRecord
+from harness.evidence import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
+from harness.experiment.energy import measure_energy, plan_energy
 from harness.experiment.process import Worker
 from harness.measurement.conditions import ConditionsWatch
 
@@ -72,7 +73,7 @@ class Duel:
         self._rng = np.random.default_rng(0)
 
     def measure(self, on_progress: Callable[[str, int, int], None]) -> SpeedRecord:
-        """Measure training, then evaluation; stop when the interval is tight, or at the budget's end."""
+        """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
         budget_s = self._config.budget_s
         training, reason = self._measure_kind(
             "training", budget_s * (1 - EVALUATION_SHARE), self._config.precision, on_progress
@@ -83,7 +84,28 @@ class Duel:
             self._config.precision * EVALUATION_PRECISION_FACTOR,
             on_progress,
         )
-        return SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
+        return SpeedRecord(
+            blocks=tuple(training + evaluation),
+            stopped=reason,
+            settle_s=SETTLE_S,
+            energy=self._measure_energy(training, on_progress),
+        )
+
+    def _measure_energy(
+        self, training: list[BlockRecord], on_progress: Callable[[str, int, int], None]
+    ) -> EnergyRecord | None:
+        """Measure energy after all that is timed; None without a GPU that reports it."""
+        if self._gpu is None or not self._config.energy:
+            return None
+        available = min(int(facts["train_windows"]) for facts in self._facts.values())
+        plan = plan_energy(
+            training,
+            [int(value) for value in self._rng.permutation(available)],
+            unit=whole_batches([int(facts["batch_size"]) for facts in self._facts.values()]),
+            epoch_windows=available,
+            energy_s=self._config.energy_s,
+        )
+        return measure_energy(self._workers, plan, self._gpu, on_progress)
 
     def _measure_kind(
         self, kind: BlockKind, budget_s: float, precision: float, on_progress: Callable[[str, int, int], None]

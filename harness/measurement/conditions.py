@@ -95,7 +95,12 @@ class ConditionsWatch:
             self._readings.clocks_mhz.setdefault(who, []).append(median(clocks_mhz))
         for reading in readings:
             self._readings.reasons |= reading.throttle_reasons or 0
-        self._readings.others = max(self._readings.others, self._gpu.count_others() or 0)
+        self.note_others()
+
+    def note_others(self) -> None:
+        """Count the other processes on the GPU."""
+        if self._gpu is not None:
+            self._readings.others = max(self._readings.others, self._gpu.count_others() or 0)
 
     def finish(self, *, allocator_retries: int | None) -> tuple[Conditions, tuple[str, ...]]:
         """Return the block's conditions, and in words why it does not count."""

@@ -163,6 +163,31 @@ def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
     workers = BusyWorker("A", []), BusyWorker("B", [])
     for worker in workers:
         worker.gpu = gpu
-    config = override(preset("smoke"), {"speed.segment_s": 1e-9, "speed.least_blocks": 3, "speed.most_blocks": 3})
+    changes = {"segment_s": 1e-9, "least_blocks": 3, "most_blocks": 3, "energy": False}
+    config = override(preset("smoke"), {f"speed.{name}": value for name, value in changes.items()})
     Duel(*workers, config, gpu).measure(quiet)
     assert seen == [{"baseline": [1980.0] * 2, "contender": [1980.0] * 2}] * 6
+
+
+@pytest.mark.parametrize("energy", [True, False])
+def test_without_nvml_there_is_no_energy_and_no_segment_for_it(energy):
+    log = []
+    running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6, energy=energy)
+    assert running.measure(quiet).energy is None
+    assert len(log) == 2 * (2 + 3 * 4)
+
+
+def test_energy_is_measured_last_over_samples_of_both(monkeypatch):
+    seen = {}
+
+    def note(workers, plan, gpu, on_progress):
+        seen.update(plan=plan, gpu=gpu, segments=len(log))
+        return "energy"
+
+    monkeypatch.setattr(speed, "measure_energy", note)
+    log = []
+    running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6)
+    running._gpu = GpuOfAWorker()
+    assert running.measure(quiet).energy == "energy"
+    assert (seen["gpu"], seen["segments"]) == (running._gpu, len(log))
+    assert sorted(seen["plan"].numbers) == list(range(32))
