@@ -40,6 +40,8 @@ def analyse(loaded: LoadedRun) -> Analysis:
     baseline = contenders[0].jobs
     untrained = next((job.untrained for job in baseline if job.untrained is not None), None)
     environment = (baseline[0].environment if baseline else None) or loaded.run.environment
+    # How the GPU is set up is asked once a run: a job would have to wait for the answer.
+    environment = {**environment, "gpu_settings": loaded.run.environment.get("gpu_settings")}
     measured, floor, learning = gather_evidence(contenders, loaded.run.config)
     candidates = {name: item.evidence for name, item in measured.items() if name != BASELINE}
     judgements = judge_all(candidates, alpha=loaded.run.config.quality.alpha)
