@@ -174,6 +174,10 @@ class ProfileConfig:
         return self.wait_steps + self.warmup_steps + self.active_steps
 
 
+SHORTEST_ENERGY_S = 2.0
+"""Seconds below which a GPU's energy counter, which moves about every 100 ms, says too little."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeedConfig:
     """The speed evidence: short segments over the same samples, alternated between two live workers (ABBA)."""
@@ -191,6 +195,11 @@ class SpeedConfig:
     """Seconds of segments per contender, at most; `least_blocks` come first."""
     repeats: int = 2
     """Times that a contaminated block is measured again."""
+    energy: bool = True
+    """Measure energy too, on a GPU whose driver reports it, after the timed blocks."""
+    energy_s: float = 3.0
+    """Seconds of training for each of the three segments that energy is taken from, at least; the energy counter moves
+    about every 100 ms."""
 
     def __post_init__(self) -> None:
         _require(self.segment_s > 0, f"speed.segment_s is {self.segment_s}", "give more than 0")
@@ -202,6 +211,11 @@ class SpeedConfig:
         _require(0 < self.precision < 1, f"speed.precision is {self.precision}", "give a share between 0 and 1")
         _require(self.budget_s > 0, f"speed.budget_s is {self.budget_s}", "give more than 0")
         _require(self.repeats >= 0, f"speed.repeats is {self.repeats}", "give 0 or more")
+        _require(
+            self.energy_s >= SHORTEST_ENERGY_S,
+            f"speed.energy_s is {self.energy_s}",
+            f"give at least {SHORTEST_ENERGY_S:g}, or switch it off with speed.energy = false",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

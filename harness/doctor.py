@@ -13,7 +13,7 @@ from harness.data.hub import hub_reachable
 from harness.errors import ConfigError, HarnessError
 from harness.measurement.environment import PACKAGES, choose_device, describe_environment, gpu_uuid
 from harness.measurement.roof import RoofSpec, measure_roof
-from harness.measurement.sampler import make_sampler
+from harness.measurement.sampler import open_source
 from harness.training.model import KNOWN_SIZES, bundled_directory, check_bundled_weights, load_model_config
 from harness.training.sizes import model_sizes
 
@@ -87,12 +87,15 @@ def _device() -> Finding:
 
 def _sampler() -> Finding:
     device = choose_device("auto")
-    sampler = make_sampler(device_type=device.type, gpu_uuid=gpu_uuid(device), interval_s=0.1)
-    has_nvml = sampler.source == "nvml"
+    source = open_source(device_type=device.type, gpu_uuid=gpu_uuid(device))
+    if source.gpu is not None:
+        source.gpu.close()
+    has_nvml = source.kind == "nvml"
+    but = "" if source.reason is None else f", but {source.reason}"
     return Finding(
         what="NVML",
         ok=has_nvml,
-        found="available" if has_nvml else f"no: {sampler.source_reason}",
+        found=f"available{but}" if has_nvml else f"no: {source.reason}",
         consequence="power, clocks, utilisation are sampled"
         if has_nvml
         else "process CPU, memory and load are sampled through psutil; energy is not measured",

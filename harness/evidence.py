@@ -27,7 +27,7 @@ class Conditions:
     throttle_reasons: tuple[str, ...] = ()
     """NVML's reasons for lowered clocks, but for those that say nothing against a measurement."""
     sm_clock_ratio: float | None = None
-    """Mean SM clock in the contender's segments ÷ in the baseline's."""
+    """SM clock while the contender's segments ran ÷ while the baseline's did: means over the segments' medians."""
     other_gpu_processes: int | None = None
 
 
@@ -128,6 +128,40 @@ class EvaluationCheckRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnergyUse:
+    """Energy of the GPU in long segments of training, added up."""
+
+    energy_j: float | None
+    """By the driver's counter, between its first and its last move in each segment; None: it has no counter."""
+    integrated_j: float | None
+    """By integrated power, over the same time."""
+    window_s: float
+    """That time."""
+    error_s: float
+    """How far it may be off: the counter moves in steps, and is read some milliseconds apart."""
+    segment_s: float
+    """Whole segments, from request to answer."""
+    windows: int
+    """Trained in whole segments, with repetitions."""
+    useful_tokens: int
+    """Of these windows, as counted in the tensors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyRecord:
+    """What baseline and contender used for the same samples: in turn, each for some seconds."""
+
+    baseline: EnergyUse
+    contender: EnergyUse
+    epoch_windows: int
+    """Windows of a whole epoch."""
+    power_source: Literal["instant", "average"] | None
+    """Which of NVML's power readings was integrated."""
+    contamination: tuple[str, ...] = ()
+    """What else happened on the machine meanwhile, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpeedRecord:
     """The speed evidence of one contender against the live baseline (of the baseline: A/A)."""
 
@@ -137,6 +171,8 @@ class SpeedRecord:
     """Why measuring stopped, in words."""
     settle_s: float
     """Idle time before each segment."""
+    energy: EnergyRecord | None = None
+    """None without NVML, where it was switched off, and in runs of an earlier version."""
 
 
 @dataclass(frozen=True, kw_only=True)

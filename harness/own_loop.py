@@ -124,7 +124,7 @@ def profile_loop(directory: Path, config: ProfileConfig, *, show: bool) -> Itera
     recorder = LoopRecorder(config, directory / TRACE_FILE)
     loop = LoopProfile(directory, recorder)
     try:
-        with recorder.profiler:
+        with recorder.record():
             yield loop
     except BaseException:
         # The loop's own error is the one to be seen; what was recorded before it is kept if it can be.

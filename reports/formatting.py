@@ -170,6 +170,11 @@ def energy(energy_j: float | None) -> str:
     return f"{significant(energy_j / 1000)} kJ" if energy_j >= 10_000 else f"{significant(energy_j)} J"
 
 
+def token_energy(token_j: float) -> str:
+    """Return what a token took, in millijoules or microjoules."""
+    return f"{significant(token_j * 1e3)} mJ" if token_j >= 1e-3 else f"{significant(token_j * 1e6)} µJ"
+
+
 def one_line(text: str, longest: int = LONGEST_CELL) -> str:
     """Return the text in one line, cut where it is too long."""
     flat = " ".join(text.split())

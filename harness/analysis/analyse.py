@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from harness.analysis import notes as notes_about
 from harness.analysis.claims import Evidence
 from harness.analysis.diagnosis import diagnose
+from harness.analysis.energy import summarise_energy
 from harness.analysis.facts import facts_of_run
 from harness.analysis.gather import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
 from harness.analysis.kernels import ProfileSummary, summarise_profile
@@ -39,6 +40,8 @@ def analyse(loaded: LoadedRun) -> Analysis:
     baseline = contenders[0].jobs
     untrained = next((job.untrained for job in baseline if job.untrained is not None), None)
     environment = (baseline[0].environment if baseline else None) or loaded.run.environment
+    # How the GPU is set up is asked once a run: a job would have to wait for the answer.
+    environment = {**environment, "gpu_settings": loaded.run.environment.get("gpu_settings")}
     measured, floor, learning = gather_evidence(contenders, loaded.run.config)
     candidates = {name: item.evidence for name, item in measured.items() if name != BASELINE}
     judgements = judge_all(candidates, alpha=loaded.run.config.quality.alpha)
@@ -111,6 +114,8 @@ def _analyse_contender(
     ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
     notes = _notes(trials) + [f"left out: {notes_about.relative(line, loaded)}" for line in [*problems, *unreadable]]
     em, f1 = _qualities(reference, trials.done, evidence)
+    beside = trials.beside
+    energy = None if beside is None or beside.speed is None else summarise_energy(beside.speed.energy)
     return ContenderAnalysis(
         name=trials.name,
         parts=() if is_baseline else tuple(trials.name.split("+")),
@@ -135,6 +140,7 @@ def _analyse_contender(
         peak_memory_gib=None if memory is None else _headline_memory(memory),
         memory=memory,
         energy_j=None if sampling is None else sampling.energy_j,
+        energy=energy,
         work=None if measured is None else measured.work,
         phases_s=_mean_phases(jobs),
         epochs=tuple(_mean_epochs(jobs)),
@@ -145,7 +151,7 @@ def _analyse_contender(
         waterfall=None,
         compile_cache=next((job.compile_cache for job in jobs), None),
         knobs=dict(jobs[0].knobs) if jobs else {},
-        notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling)),
+        notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling, energy)),
     )
 
 

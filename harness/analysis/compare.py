@@ -159,11 +159,13 @@ def _require_same(what: str, ours: Any, theirs: Any) -> None:
 
 
 def describe_changes(a: LoadedRun, b: LoadedRun) -> list[str]:
-    """Return the settings of training and the versions that differ."""
+    """Return the settings of training and of the GPU and the versions that differ, of those that both runs recorded."""
     ours, theirs = to_dict(a.run.config)["training"], to_dict(b.run.config)["training"]
     pairs = [(f"training.{name}", ours[name], theirs[name]) for name in ours]
     packages, others = (_environment(loaded).get("packages") or {} for loaded in (a, b))
-    pairs += [(name, packages.get(name), others.get(name)) for name in dict.fromkeys([*packages, *others])]
+    pairs += [(name, packages[name], others[name]) for name in packages if name in others]
+    gpu, other_gpu = (loaded.run.environment.get("gpu_settings") or {} for loaded in (a, b))
+    pairs += [(f"GPU {name}", gpu[name], other_gpu[name]) for name in gpu if name in other_gpu]
     return [f"{name}: {before} → {after}" for name, before, after in pairs if before != after]
 
 

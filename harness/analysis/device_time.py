@@ -4,6 +4,10 @@ Kernels count first, then copies that no kernel overlaps, then, while nothing ru
 the rest is launch gaps and idle. A kernel does what its name says, but for what only its origin tells: products of
 attention, loss, optimizer, data loading. Its origin is the operator around the runtime call of the same correlation, or
 the operator whose number it has. The kernels of a graph launch come from where the graph was launched.
+
+What was launched before the first recorded step is not its work, though it may still run in it: the first step begins
+where that ends. A kernel whose launch is not in the trace was launched before if its correlation is below that of every
+recorded call (they are numbered as they are made), or if it already ran when the step began; else it counts.
 """
 
 from __future__ import annotations
@@ -51,9 +55,11 @@ def has_device(trace: Trace) -> bool:
 def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> ProfiledTime:
     """Return whose the device's time is; `marks` are the steps as the host saw them."""
     work = _find_work(trace)
-    steps = _steps_on_device(trace, marks, work)
-    work = _inside(trace, steps, work)
-    host = assign_host_time(trace, steps, main_track)
+    launched_ns = _launch_times(trace, marks, work)
+    on_host = _steps_with_tail(trace, marks, work, launched_ns)
+    steps = _without_leftovers(trace, on_host, work, launched_ns)
+    work = _inside(trace, marks, steps, work, launched_ns)
+    host = assign_host_time(trace, on_host, main_track)
     main_parts = host.parts.where(host.on_main)
     category, part = _categories(trace, work, host), _parts(trace, work, host, main_parts)
     start_ns, end_ns = trace.start_ns[work.event], trace.end_ns[work.event]
@@ -71,8 +77,13 @@ def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> Profile
         events=np.bincount(category, minlength=len(CATEGORIES)),
         recorded_inside=recorded_inside,
         lines=lines,
-        host_ns=float(divide(steps, [calls], 1)[0]),
-        notes=(*note_on_shapes(trace), *_note_on_graphs(trace, work), *note_on_other(by_category, lines)),
+        host_ns=float(divide(on_host, [calls], 1)[0]),
+        notes=(
+            *note_on_shapes(trace),
+            *_note_on_leftovers(on_host, steps),
+            *_note_on_graphs(trace, work),
+            *note_on_other(by_category, lines),
+        ),
     )
 
 
@@ -93,17 +104,51 @@ def _look_up(column: np.ndarray, candidates: np.ndarray, wanted: np.ndarray) -> 
     return np.where(column[ordered[place]] == wanted, ordered[place], NONE)
 
 
-def _steps_on_device(trace: Trace, marks: Windows, work: _Work) -> Windows:
+def _launch_times(trace: Trace, marks: Windows, work: _Work) -> np.ndarray:
+    """Return when each kernel or copy was launched; without a trace of that its own start, or a time before the marks.
+
+    That a launch was before the recording can be told: of calls that were made before it, only the kernels are there.
+    """
+    origin = np.where(work.launch != NONE, work.launch, work.operator)
+    times_ns = np.where(origin != NONE, trace.start_ns[origin], trace.start_ns[work.event])
+    calls = trace.correlation[trace.kind == Kind.RUNTIME]
+    calls = calls[calls > 0]
+    if len(calls):
+        correlation = trace.correlation[work.event]
+        earlier = (origin == NONE) & (correlation > 0) & (correlation < calls.min())
+        times_ns = np.where(earlier, np.minimum(times_ns, marks.start_ns[0] - 1), times_ns)
+    return times_ns
+
+
+def _steps_with_tail(trace: Trace, marks: Windows, work: _Work, launched_ns: np.ndarray) -> Windows:
     """Return the steps without gaps between them; the last one ends when all is done that was launched in it."""
-    launch_ns = np.where(work.launch == NONE, trace.start_ns[work.event], trace.start_ns[work.launch])
-    launched = (launch_ns >= marks.start_ns[0]) & (launch_ns < marks.end_ns[-1])
+    launched = (launched_ns >= marks.start_ns[0]) & (launched_ns < marks.end_ns[-1])
     end_ns = max([int(marks.end_ns[-1]), *trace.end_ns[work.event[launched]].tolist()])
     return Windows(marks.start_ns, np.append(marks.start_ns[1:], end_ns))
 
 
-def _inside(trace: Trace, steps: Windows, work: _Work) -> _Work:
-    inside = (trace.end_ns[work.event] > steps.start_ns[0]) & (trace.start_ns[work.event] < steps.end_ns[-1])
-    return _Work(*(column[inside] for column in work))
+def _without_leftovers(trace: Trace, steps: Windows, work: _Work, launched_ns: np.ndarray) -> Windows:
+    """Return the steps from where the device is done with what was launched before them.
+
+    They never begin after their own first kernel, which may run beside that on another stream. Where the host is far
+    ahead, that is after the marks of several steps: those are then empty, and all of the device's time is in the rest.
+    """
+    begin_ns = int(steps.start_ns[0])
+    before = launched_ns < begin_ns
+    own_ns = [int(time_ns) for time_ns in trace.start_ns[work.event[~before]] if time_ns >= begin_ns]
+    done_ns = max([begin_ns, *trace.end_ns[work.event[before]].tolist()])
+    first_ns = min([done_ns, *own_ns])
+    if first_ns >= steps.end_ns[-1]:
+        return steps
+    return Windows(np.maximum(steps.start_ns, first_ns), np.maximum(steps.end_ns, first_ns))
+
+
+def _inside(trace: Trace, marks: Windows, steps: Windows, work: _Work, launched_ns: np.ndarray) -> _Work:
+    """Return what was launched in the steps; of what has no launch in the trace, what runs in them."""
+    known = (work.launch != NONE) | (work.operator != NONE)
+    launched = (launched_ns >= marks.start_ns[0]) & (~known | (launched_ns < marks.end_ns[-1]))
+    runs = (trace.end_ns[work.event] > steps.start_ns[0]) & (trace.start_ns[work.event] < steps.end_ns[-1])
+    return _Work(*(column[launched & runs] for column in work))
 
 
 def _levels(work: Intervals, main_parts: Intervals) -> list[Intervals]:
@@ -140,6 +185,16 @@ def _parts(trace: Trace, work: _Work, host: HostTime, main_parts: Intervals) -> 
         part = np.where(part == NONE, meanwhile, part)
     part[part == NONE] = OTHER_PART
     return part
+
+
+def _note_on_leftovers(on_host: Windows, steps: Windows) -> list[str]:
+    late_ns = int(steps.start_ns[0] - on_host.start_ns[0])
+    if late_ns < NOTABLE_SHARE * steps.length_ns / len(steps.start_ns):
+        return []
+    return [
+        f"{late_ns / 1e6:.3g} ms of work that was launched before the first recorded step ran on into it: it is not "
+        "counted, and the step begins where it ended"
+    ]
 
 
 def _note_on_graphs(trace: Trace, work: _Work) -> list[str]:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.analysis.energy import EnergyEvidence
 from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
 from harness.analysis.job_speed import JobSpeed, WarmUp
 from harness.analysis.kernels import ProfileSummary
@@ -78,6 +79,8 @@ class ContenderAnalysis:
     memory: MemoryRecord | None
     energy_j: float | None
     """From the first step to the last evaluation, mean over the seeds."""
+    energy: EnergyEvidence | None
+    """Of training per epoch and token, from long segments beside the baseline; of the baseline: A/A."""
     work: Work | None
     phases_s: dict[str, float]
     """Mean over the seeds."""

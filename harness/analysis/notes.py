@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.analysis.energy import EnergyEvidence
 from harness.analysis.quality import Learning
 from harness.analysis.sampling import SamplingSummary
 from harness.analysis.speed import NoiseFloor
@@ -24,11 +25,12 @@ THROTTLED_SHARE = 0.05
 """Share of samples with a throttle reason that is worth a line."""
 
 
-def contender_notes(sampling: SamplingSummary | None) -> list[str]:
-    """Return what the sampler saw that speaks against a contender's numbers."""
+def contender_notes(sampling: SamplingSummary | None, energy: EnergyEvidence | None) -> list[str]:
+    """Return what was seen beside the job and the energy's segments that speaks against a contender's numbers."""
+    notes = [] if energy is None else [f"on its energy: {note}" for note in energy.notes]
     if sampling is None:
-        return []
-    notes, values = [], sampling.values
+        return notes
+    values = sampling.values
     swap_gib = values.get("max_swap_growth_gib")
     if swap_gib is not None and swap_gib > SWAP_GROWTH_GIB:
         notes.append(f"used swap grew by {swap_gib:.2f} GiB during training: memory was short")
@@ -39,7 +41,7 @@ def contender_notes(sampling: SamplingSummary | None) -> list[str]:
         notes.append("other processes used the GPU at the same time")
     if sampling.errors:
         notes.append(f"{sampling.errors} readings of the sampler failed")
-    if sampling.energy_note:
+    if sampling.energy_note and energy is None:
         notes.append(f"no energy is stated: {sampling.energy_note}")
     return notes
 

@@ -12,7 +12,7 @@ from harness import registry
 from harness.config import BUNDLED_MODEL, RunConfig
 from harness.experiment.inputs import load_inputs, load_tokenised, summarise_inputs
 from harness.experiment.plan import order_contenders
-from harness.measurement.environment import choose_device, describe_environment
+from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
 from harness.measurement.profiling import check_schedule
 from harness.records import TokenizerFacts
 from harness.training.model import (
@@ -61,7 +61,7 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
     check_schedule(config.profile, steps)
     return Preparation(
-        environment=describe_environment(device),
+        environment={**describe_environment(device), "gpu_settings": describe_gpu_settings(device)},
         data=summarise_inputs(config, train, inputs),
         tokenizer=inputs.tokenizer,
         model_sizes=model_sizes(model_config),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ import numpy as np
 
 from harness.analysis.paired import is_tight, paired_ratio
 from harness.config import RunConfig, SpeedConfig
-from harness.evidence import BlockKind, BlockRecord, SpeedRecord
+from harness.evidence import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
+from harness.experiment.energy import measure_energy, plan_energy
 from harness.experiment.process import Worker
 from harness.measurement.conditions import ConditionsWatch
 
@@ -71,7 +73,7 @@ class Duel:
         self._rng = np.random.default_rng(0)
 
     def measure(self, on_progress: Callable[[str, int, int], None]) -> SpeedRecord:
-        """Measure training, then evaluation; stop when the interval is tight, or at the budget's end."""
+        """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
         budget_s = self._config.budget_s
         training, reason = self._measure_kind(
             "training", budget_s * (1 - EVALUATION_SHARE), self._config.precision, on_progress
@@ -82,7 +84,28 @@ class Duel:
             self._config.precision * EVALUATION_PRECISION_FACTOR,
             on_progress,
         )
-        return SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
+        return SpeedRecord(
+            blocks=tuple(training + evaluation),
+            stopped=reason,
+            settle_s=SETTLE_S,
+            energy=self._measure_energy(training, on_progress),
+        )
+
+    def _measure_energy(
+        self, training: list[BlockRecord], on_progress: Callable[[str, int, int], None]
+    ) -> EnergyRecord | None:
+        """Measure energy after all that is timed; None without a GPU that reports it."""
+        if self._gpu is None or not self._config.energy:
+            return None
+        available = min(int(facts["train_windows"]) for facts in self._facts.values())
+        plan = plan_energy(
+            training,
+            [int(value) for value in self._rng.permutation(available)],
+            unit=whole_batches([int(facts["batch_size"]) for facts in self._facts.values()]),
+            epoch_windows=available,
+            energy_s=self._config.energy_s,
+        )
+        return measure_energy(self._workers, plan, self._gpu, on_progress)
 
     def _measure_kind(
         self, kind: BlockKind, budget_s: float, precision: float, on_progress: Callable[[str, int, int], None]
@@ -146,8 +169,7 @@ class Duel:
         watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
         times_s: dict[Who, list[float]] = {"baseline": [], "contender": []}
         for who in Orders[first]:
-            times_s[who].append(self._segment(who, plan.repetitions))
-            watch.note_segment(who)
+            times_s[who].append(self._segment(who, plan.repetitions, watch))
         retries = sum(self._retries.values()) - sum(retries_before.values()) if self._retries else None
         conditions, contamination = watch.finish(allocator_retries=retries)
         return BlockRecord(
@@ -167,12 +189,13 @@ class Duel:
         for worker in self._workers.values():
             worker.ask("load_block", kind=kind, numbers=numbers, rehearse=rehearse)
 
-    def _segment(self, who: Who, repetitions: int) -> float:
+    def _segment(self, who: Who, repetitions: int, watch: ConditionsWatch | None = None) -> float:
         """Return the seconds from request to answer, by this process's clock: a worker's own can be tampered with."""
         time.sleep(SETTLE_S)
-        start_s = time.perf_counter()
-        answer = self._workers[who].ask("segment", repetitions=repetitions)
-        elapsed_s = time.perf_counter() - start_s
+        with nullcontext() if watch is None else watch.during(who):
+            start_s = time.perf_counter()
+            answer = self._workers[who].ask("segment", repetitions=repetitions)
+            elapsed_s = time.perf_counter() - start_s
         self._work[who] = answer["work"]
         if answer["allocator_retries"] is not None:
             self._retries[who] = int(answer["allocator_retries"])

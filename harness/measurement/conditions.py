@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from harness.evidence import Conditions
+from harness.measurement.readings import read_during
 from harness.measurement.samples import NOT_THROTTLING, REASON_NAMES
 
 if TYPE_CHECKING:
@@ -36,6 +39,13 @@ SWAPPED_GIB = 0.01
 CLOCK_DIFFERENCE = 0.03
 """Difference of the mean SM clocks of both workers' segments above which a block is spoilt."""
 
+FIRST_READING_S = 0.01
+"""From the command to a worker to the first reading of the GPU's clock: by then its first kernels run. Segments are
+several times as long, so each has one."""
+
+READINGS_EVERY_S = 0.02
+"""Two questions to the driver, some 50 µs, in a process that only waits meanwhile."""
+
 POWER_CAP = "sw_power_cap"
 """The GPU holds its clock down to stay within its power limit: the usual state of one that is fully used. The clock
 then follows each worker's own draw, as a part of its speed: neither the cap nor that difference spoils a block."""
@@ -58,13 +68,13 @@ class GpuReadings:
     """What NVML said during one block."""
 
     clocks_mhz: dict[str, list[float]] = field(default_factory=dict)
-    """SM clock by whose segment it was."""
+    """Median SM clock of each segment, by whose it was."""
     reasons: int = 0
     others: int = 0
 
 
 class ConditionsWatch:
-    """Watches one block: made at its start, told of each segment on a GPU, asked at its end."""
+    """Watches one block: made at its start, beside each segment on a GPU, asked at its end."""
 
     def __init__(self, pids: Sequence[int], gpu: NvmlGpu | None = None) -> None:
         self._pids = [os.getpid(), *pids]
@@ -72,15 +82,25 @@ class ConditionsWatch:
         self._readings = GpuReadings()
         self._start = self._count()
 
-    def note_segment(self, who: str) -> None:
-        """Read the GPU right after a segment of `who`."""
+    @contextmanager
+    def during(self, who: str) -> Iterator[None]:
+        """Watch the GPU's clock while a segment of `who` runs: right after it an idle GPU would be read."""
         if self._gpu is None:
+            yield
             return
-        sample = self._gpu.read()
-        if sample.sm_clock_mhz is not None:
-            self._readings.clocks_mhz.setdefault(who, []).append(sample.sm_clock_mhz)
-        self._readings.reasons |= sample.throttle_reasons or 0
-        self._readings.others = max(self._readings.others, sample.other_processes or 0)
+        with read_during(self._gpu.read_clock, first_s=FIRST_READING_S, every_s=READINGS_EVERY_S) as readings:
+            yield
+        clocks_mhz = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
+        if clocks_mhz:
+            self._readings.clocks_mhz.setdefault(who, []).append(median(clocks_mhz))
+        for reading in readings:
+            self._readings.reasons |= reading.throttle_reasons or 0
+        self.note_others()
+
+    def note_others(self) -> None:
+        """Count the other processes on the GPU."""
+        if self._gpu is not None:
+            self._readings.others = max(self._readings.others, self._gpu.count_others() or 0)
 
     def finish(self, *, allocator_retries: int | None) -> tuple[Conditions, tuple[str, ...]]:
         """Return the block's conditions, and in words why it does not count."""

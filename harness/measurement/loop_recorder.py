@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from torch.profiler import ProfilerAction, ProfilerActivity, profile
 
 from harness.config import ProfileConfig
 from harness.errors import RecordError
+from harness.measurement.profiling import wait_for_device
 
 Seen = Literal["block", "first step", "steps"]
 """What a trace holds: all of a loop that never called `step`, only its first step, or the steps that were asked for."""
@@ -43,7 +45,7 @@ def first_active(config: ProfileConfig) -> int:
 
 
 class LoopRecorder:
-    """Holds the profiler (a context manager of its own), is told of steps, and keeps the best trace there was."""
+    """Runs the profiler, is told of steps, and keeps the best trace there was."""
 
     def __init__(self, config: ProfileConfig, trace: Path) -> None:
         self._config = config
@@ -63,12 +65,21 @@ class LoopRecorder:
             acc_events=True,  # otherwise each cycle warns that it throws events away
         )
 
+    @contextlib.contextmanager
+    def record(self) -> Iterator[None]:
+        """Profile the loop inside."""
+        wait_for_device()  # what still runs when the first step's mark opens would be booked on it
+        with self.profiler:
+            yield
+
     def step(self) -> None:
         """Say that a step has ended."""
         self._steps += 1
         wait = self._config.wait_steps
         if wait > 0 and self._steps == 1 + wait:
             self.unprofiled_step_ms = (_now_s() - self._unprofiled_start_s) / wait * 1000.0
+        if self._steps == first_active(self._config):
+            wait_for_device()
         self.profiler.step()
         if wait > 0 and self._steps == 1:
             self._unprofiled_start_s = _now_s()
@@ -112,6 +123,5 @@ def drop_step(trace: Path, number: int) -> None:
 
 
 def _now_s() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    wait_for_device()
     return time.perf_counter()

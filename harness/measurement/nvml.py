@@ -1,4 +1,7 @@
-"""A GPU seen through NVML: the same one that PyTorch uses, each metric read on its own."""
+"""A GPU seen through NVML: the same one that PyTorch uses, each metric read on its own.
+
+What the driver refuses, or what an older driver or nvidia-ml-py does not know, costs that metric and no other.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import psutil
 import pynvml
@@ -15,6 +18,11 @@ from harness.errors import HarnessError
 from harness.measurement.samples import GpuSample
 
 GIB = 2.0**30
+
+NVML_SUCCESS = 0
+
+_MISSING = (pynvml.NVMLError, AttributeError)
+"""A driver that refuses, and an nvidia-ml-py that does not have the name."""
 
 T = TypeVar("T")
 
@@ -33,6 +41,37 @@ class GpuInfo:
     memory_total_gib: float | None
     power_limit_w: float | None
     """What the driver enforces now."""
+    max_sm_clock_mhz: float | None
+    ecc: bool | None
+    """Whether error correction of the device memory is on."""
+    mig: bool | None
+    """Whether the GPU is divided into slices."""
+    is_slice: bool | None
+    """Whether this is such a slice; of it the driver reports neither utilisation nor power."""
+    compute_mode: str | None
+    """Who may use it: one of `COMPUTE_MODES`."""
+
+
+COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclusive process"}
+"""By NVML's number (`nvmlComputeMode_t`)."""
+
+
+class ClockReading(NamedTuple):
+    """What is read of a GPU while a segment runs."""
+
+    sm_clock_mhz: float | None
+    throttle_reasons: int | None
+    """Bits of `samples.REASON_NAMES`."""
+
+
+class EnergyReading(NamedTuple):
+    """What is read of a GPU while its energy is measured."""
+
+    time_s: float
+    """By `time.monotonic`."""
+    counter_j: float | None
+    """Since the driver was loaded; it moves about every 100 ms."""
+    power_w: float | None
 
 
 class NvmlGpu:
@@ -50,32 +89,43 @@ class NvmlGpu:
         handle = self._handle
         utilisation = _try(lambda: pynvml.nvmlDeviceGetUtilizationRates(handle))
         memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
-        energy_mj = _try(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+        clock = self.read_clock()
         return GpuSample(
             timestamp_s=time.time(),
             gpu_utilisation_percent=None if utilisation is None else float(utilisation.gpu),
             memory_utilisation_percent=None if utilisation is None else float(utilisation.memory),
             memory_used_gib=None if memory is None else memory.used / GIB,
             power_w=self._read_power_w(),
-            energy_j=None if energy_mj is None else energy_mj / 1000.0,
-            sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM))),
+            energy_j=read_energy_j(handle),
+            sm_clock_mhz=clock.sm_clock_mhz,
             memory_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM))),
             temperature_c=read_temperature_c(handle),
-            throttle_reasons=read_throttle_reasons(handle),
-            other_processes=self._count_others(),
+            throttle_reasons=clock.throttle_reasons,
+            other_processes=self.count_others(),
         )
+
+    def read_clock(self) -> ClockReading:
+        """Return clock and throttle reasons alone: cheap enough to be read while a segment is timed."""
+        clock_mhz = _try(lambda: float(pynvml.nvmlDeviceGetClockInfo(self._handle, pynvml.NVML_CLOCK_SM)))
+        return ClockReading(clock_mhz, read_throttle_reasons(self._handle))
+
+    def read_energy(self) -> EnergyReading:
+        """Return the energy counter and the power alone."""
+        counter_j = read_energy_j(self._handle)
+        return EnergyReading(time.monotonic(), counter_j, self._read_power_w())
+
+    def count_others(self) -> int | None:
+        """Return how many processes on the GPU are not of our family; None if that can't be known."""
+        processes = _try(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle))
+        return None if processes is None else self._family.count_others({int(process.pid) for process in processes})
 
     def close(self) -> None:
         """Give NVML back; an error of the driver at the end is of no use to anybody."""
-        _try(pynvml.nvmlShutdown)
+        _try(lambda: pynvml.nvmlShutdown())
 
     def _read_power_w(self) -> float | None:
         self.power_source, power_w = read_power_w(self._handle)
         return power_w
-
-    def _count_others(self) -> int | None:
-        processes = _try(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle))
-        return None if processes is None else self._family.count_others({int(process.pid) for process in processes})
 
 
 class ProcessFamily:
@@ -120,13 +170,13 @@ def open_gpu(uuid: str | None, index: int = 0, *, root_pid: int | None = None) -
     """
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
+    except _MISSING as error:
         raise NvmlUnavailableError(f"NVML can't be used: {error}", remedy="install the NVIDIA driver") from None
     try:
         handle = find_by_uuid(uuid) if uuid is not None else pynvml.nvmlDeviceGetHandleByIndex(index)
         return NvmlGpu(handle, root_pid=os.getpid() if root_pid is None else root_pid)
-    except pynvml.NVMLError as error:
-        _try(pynvml.nvmlShutdown)
+    except _MISSING as error:
+        _try(lambda: pynvml.nvmlShutdown())
         wanted = f"with UUID {uuid}" if uuid is not None else f"at index {index}"
         raise NvmlUnavailableError(f"NVML has no device {wanted}: {error}") from None
 
@@ -145,19 +195,31 @@ def read_info(handle: Any) -> GpuInfo:
     """Return what the driver says of the device."""
     memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
     limit_mw = _try(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle))
+    uuid = _try(lambda: str(pynvml.nvmlDeviceGetUUID(handle)))
     return GpuInfo(
         name=_try(lambda: str(pynvml.nvmlDeviceGetName(handle))),
-        uuid=_try(lambda: str(pynvml.nvmlDeviceGetUUID(handle))),
+        uuid=uuid,
         driver_version=_try(lambda: str(pynvml.nvmlSystemGetDriverVersion())),
         memory_total_gib=None if memory is None else memory.total / GIB,
         power_limit_w=None if limit_mw is None else limit_mw / 1000.0,
+        max_sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))),
+        ecc=_try(lambda: bool(pynvml.nvmlDeviceGetEccMode(handle)[0])),
+        mig=_try(lambda: bool(pynvml.nvmlDeviceGetMigMode(handle)[0])),
+        is_slice=None if uuid is None else uuid.startswith("MIG-"),
+        compute_mode=_try(lambda: COMPUTE_MODES.get(pynvml.nvmlDeviceGetComputeMode(handle))),
     )
+
+
+def read_energy_j(handle: Any) -> float | None:
+    """Return the energy counter in joules."""
+    counter_mj = _try(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+    return None if counter_mj is None else counter_mj / 1000.0
 
 
 def read_power_w(handle: Any) -> tuple[Literal["instant", "average"] | None, float | None]:
     """Return the power and where it came from: the instant one, else the driver's average, else None."""
     fields = _try(lambda: pynvml.nvmlDeviceGetFieldValues(handle, [pynvml.NVML_FI_DEV_POWER_INSTANT]))
-    if fields is not None and fields[0].nvmlReturn == pynvml.NVML_SUCCESS:
+    if fields is not None and fields[0].nvmlReturn == NVML_SUCCESS:
         return "instant", fields[0].value.uiVal / 1000.0
     average_mw = _try(lambda: pynvml.nvmlDeviceGetPowerUsage(handle))
     return (None, None) if average_mw is None else ("average", average_mw / 1000.0)
@@ -165,10 +227,9 @@ def read_power_w(handle: Any) -> tuple[Literal["instant", "average"] | None, flo
 
 def read_temperature_c(handle: Any) -> float | None:
     """Return the GPU's temperature; drivers before CUDA 13 know only the call without a version."""
-    sensor = pynvml.NVML_TEMPERATURE_GPU
-    celsius = _try(lambda: pynvml.nvmlDeviceGetTemperatureV(handle, sensor))
+    celsius = _try(lambda: pynvml.nvmlDeviceGetTemperatureV(handle, pynvml.NVML_TEMPERATURE_GPU))
     if celsius is None:
-        celsius = _try(lambda: pynvml.nvmlDeviceGetTemperature(handle, sensor))
+        celsius = _try(lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
     return None if celsius is None else float(celsius)
 
 
@@ -179,7 +240,8 @@ def read_throttle_reasons(handle: Any) -> int | None:
 
 
 def _try(read: Callable[[], T]) -> T | None:
+    """Return what `read` returns; None where the driver refuses, or nvidia-ml-py has no such function or number."""
     try:
         return read()
-    except pynvml.NVMLError:
+    except _MISSING:
         return None

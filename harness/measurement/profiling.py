@@ -45,8 +45,10 @@ class ProfileSession:
         self.steps_done += 1
         first_active = self.config.wait_steps + self.config.warmup_steps
         if self.steps_done == self.config.total_steps and self.active_start_s is not None:
-            _synchronise()
+            wait_for_device()
             self.active_time_s = time.perf_counter() - self.active_start_s
+        if self.steps_done == first_active:
+            wait_for_device()  # what still runs when the step's mark opens would be booked on it
         self.profiler.step()
         if self.steps_done == first_active:
             self.begin_active()
@@ -55,11 +57,11 @@ class ProfileSession:
         """Note the start of the first active step. Metadata is taken only by a trace that is being recorded."""
         for key, value in self.metadata.items():
             self.profiler.add_metadata(key, value)
-        _synchronise()
         self.active_start_s = time.perf_counter()
 
 
-def _synchronise() -> None:
+def wait_for_device() -> None:
+    """Wait until all is done that was launched; without CUDA there is nothing to wait for."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -77,6 +79,7 @@ def profile_session(config: ProfileConfig, device: torch.device, metadata: dict[
         with_stack=config.with_stack,
         acc_events=True,
     )
+    wait_for_device()
     with session as profiler:
         running = ProfileSession(config=config, profiler=profiler, metadata=metadata)
         if config.wait_steps + config.warmup_steps == 0:

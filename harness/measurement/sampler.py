@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +19,21 @@ MOST_ERROR_TEXTS = 10
 """Different texts that are kept; all errors are counted."""
 
 
+OF_A_SLICE = "it is a slice of a GPU (MIG), of which the driver reports neither utilisation nor power"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where samples come from."""
+
+    read: Callable[[], Sample]
+    kind: Literal["nvml", "psutil"] = "psutil"
+    reason: str | None = None
+    """Why it is not NVML, or what to know about how NVML was found."""
+    gpu: NvmlGpu | None = None
+    """For its `info` and `power_source`; closed at the sampler's end."""
+
+
 def next_tick(tick: int, elapsed_s: float, interval_s: float) -> int:
     """Return the number of the tick after `tick` whose time (number × interval) has not passed at `elapsed_s`.
 
@@ -29,41 +45,46 @@ def next_tick(tick: int, elapsed_s: float, interval_s: float) -> int:
 class Sampler:
     """Context manager: samples at once, then every `interval_s`, and a last time at the end; good for one use.
 
-    An exception in `read` is counted and its text kept; the thread goes on. Times are seconds.
+    The source is opened by the sampling thread, so that what is watched does not wait for it (NVML takes 0.1 to 0.2 s).
+    An exception in a reading is counted and its text kept; the thread goes on. Times are seconds.
     """
 
     def __init__(
-        self,
-        read: Callable[[], Sample],
-        *,
-        interval_s: float = 0.1,
-        source: Literal["nvml", "psutil"] = "psutil",
-        source_reason: str | None = None,
-        gpu: NvmlGpu | None = None,
-        stop_timeout_s: float = 10.0,
+        self, open_source: Callable[[], Source], *, interval_s: float = 0.1, stop_timeout_s: float = 10.0
     ) -> None:
         if interval_s <= 0:
             raise ValueError(f"interval_s is {interval_s}, must be more than 0")
         self.samples: list[Sample] = []
-        self.source = source
-        self.source_reason = source_reason
-        """Why it is not NVML, or what to know about how NVML was found."""
-        self.gpu = gpu
-        """For its `info` and `power_source`; closed at the end."""
         self.ticks = 0
         self.errors = 0
         self.error_texts: list[str] = []
         self.busy_s = 0.0
-        """Processor time of the sampling thread: what it takes from the work beside it."""
+        """Processor time of the sampling thread: what it takes from the work beside it, opening the source included."""
         self.reading_s = 0.0
         """Wall-clock time inside `read`, with the waiting for the driver, the processor and the interpreter lock."""
-        self._read = read
+        self._open_source = open_source
+        self._source: Source | None = None
         self._interval_s = interval_s
         self._stop_timeout_s = stop_timeout_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
         self._start_s: float | None = None
         self._end_s: float | None = None
+
+    @property
+    def source(self) -> Literal["nvml", "psutil"]:
+        """Where the samples come from; known for sure at the end."""
+        return "psutil" if self._source is None else self._source.kind
+
+    @property
+    def source_reason(self) -> str | None:
+        """Why it is not NVML, or what to know about how NVML was found; known for sure at the end."""
+        return "no source of samples has been opened so far" if self._source is None else self._source.reason
+
+    @property
+    def gpu(self) -> NvmlGpu | None:
+        """The GPU that is watched; known for sure at the end."""
+        return None if self._source is None else self._source.gpu
 
     @property
     def elapsed_s(self) -> float:
@@ -85,7 +106,7 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take the last sample and close the GPU; a `read` that hangs is left behind and counted as an error."""
+        """Take the last sample and close the GPU; a reading that hangs is left behind and counted as an error."""
         self._stop.set()
         self._thread.join(self._stop_timeout_s)
         self._end_s = time.monotonic()
@@ -97,19 +118,28 @@ class Sampler:
     def _run(self) -> None:
         self._start_s = start_s = time.monotonic()
         start_busy_s = time.thread_time()
+        self._source = source = self._open()
         tick, stopping = 0, False
         while True:
-            self._take()
+            self._take(source.read)
             self.busy_s = time.thread_time() - start_busy_s
             if stopping:
                 return
             tick = next_tick(tick, time.monotonic() - start_s, self._interval_s)
             stopping = self._stop.wait(max(0.0, start_s + tick * self._interval_s - time.monotonic()))
 
-    def _take(self) -> None:
+    def _open(self) -> Source:
+        try:
+            return self._open_source()
+        except Exception as error:  # as for a reading
+            text = f"{type(error).__name__}: {error}"
+            self._count_error(text)
+            return host_source(f"opening the source failed: {text}")
+
+    def _take(self, read: Callable[[], Sample]) -> None:
         start_s = time.perf_counter()
         try:
-            self.samples.append(self._read())
+            self.samples.append(read())
         except Exception as error:  # whatever goes wrong in a reading must not end the trial that is being watched
             self._count_error(f"{type(error).__name__}: {error}")
         self.reading_s += time.perf_counter() - start_s
@@ -122,21 +152,30 @@ class Sampler:
 
 
 def make_sampler(*, device_type: str, gpu_uuid: str | None, interval_s: float, root_pid: int | None = None) -> Sampler:
-    """Return a sampler of the GPU for "cuda" when NVML knows it, else of the host; `source_reason` says why.
+    """Return a sampler of what `open_source` finds; at its end `source_reason` says why it is that."""
+    return Sampler(
+        lambda: open_source(device_type=device_type, gpu_uuid=gpu_uuid, root_pid=root_pid), interval_s=interval_s
+    )
+
+
+def open_source(*, device_type: str, gpu_uuid: str | None, root_pid: int | None = None) -> Source:
+    """Return the GPU for "cuda" when NVML knows it, else the host; `reason` says why.
 
     `root_pid` (default: this process) is the head of the processes that don't count as others on the GPU.
     """
     if device_type != "cuda":
-        return _host_sampler(f"the device is {device_type}", interval_s)
+        return host_source(f"the device is {device_type}")
     from harness.measurement import nvml  # importing pynvml takes 0.1 s, which a run without a GPU need not wait for
 
     try:
         gpu = nvml.open_gpu(gpu_uuid, root_pid=root_pid)
     except nvml.NvmlUnavailableError as error:
-        return _host_sampler(error.message, interval_s)
-    reason = None if gpu_uuid is not None else "no UUID was given: the first device in NVML's order was taken"
-    return Sampler(gpu.read, interval_s=interval_s, source="nvml", source_reason=reason, gpu=gpu)
+        return host_source(error.message)
+    found = [] if gpu_uuid is not None else ["no UUID was given: the first device in NVML's order was taken"]
+    found += [OF_A_SLICE] if gpu.info.is_slice else []
+    return Source(read=gpu.read, kind="nvml", reason="; ".join(found) or None, gpu=gpu)
 
 
-def _host_sampler(reason: str, interval_s: float) -> Sampler:
-    return Sampler(HostReader().read, interval_s=interval_s, source="psutil", source_reason=reason)
+def host_source(reason: str) -> Source:
+    """Return the host, watched through psutil."""
+    return Source(read=HostReader().read, kind="psutil", reason=reason)

@@ -15,6 +15,7 @@ from harness.data.batching import Batch
 from harness.measurement.clocks import StepClock
 from harness.records import StepRecord
 from harness.strategy import StepOutcome
+from harness.training.applied import UpdateWatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class EpochRecorder:
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
-        self._probes = probes
+        self._updates = UpdateWatch(probes)
         self._first_step = first_step
         self._on_step = on_step
         self._marks: list[_StepMark] = []
@@ -67,11 +68,9 @@ class EpochRecorder:
 
     def begin(self, batch: Batch) -> None:
         """Note what the step starts from."""
-        probes = probes_of_step(self._probes, self._number)
+        self._updates.begin(self._number)
         self._open = _OpenStep(
             learning_rate=float(self._scheduler.get_last_lr()[0]),
-            probes=probes,
-            before=[probe.clone() for probe in probes],
             window_index=batch.window_index,
             counts=count_tokens(batch),
             computed_tokens=batch.inputs["input_ids"].numel(),
@@ -81,11 +80,10 @@ class EpochRecorder:
         """Note what the step did."""
         if self._open is None:
             raise RuntimeError("a step ends that has not begun")
-        pairs = zip(self._open.probes, self._open.before, strict=True)
-        changed = torch.stack([has_changed(probe, old) for probe, old in pairs]).all()
+        self._updates.end()
         self._clock.mark()
         number = self._number
-        self._marks.append(_StepMark(self._open, outcome, changed))
+        self._marks.append(_StepMark(self._open, outcome))
         self._open = None
         if self._on_step is not None:
             self._on_step(number)
@@ -93,7 +91,7 @@ class EpochRecorder:
     def finish(self, epoch: int) -> EpochResult:
         """Return the epoch's steps; waits for the device."""
         times_s = self._clock.read()
-        values = read_marks(self._marks)
+        values = read_marks(self._marks, self._updates.read())
         return EpochResult(
             steps=[
                 _step_record(mark.start, value, epoch=epoch, step=self._first_step + i, time_s=time_s)
@@ -107,8 +105,6 @@ class _OpenStep(NamedTuple):
     """What a step starts from; tensors are still on the device, the batch itself is let go."""
 
     learning_rate: float
-    probes: list[Tensor]
-    before: list[Tensor]
     window_index: np.ndarray
     counts: tuple[Tensor, Tensor]
     computed_tokens: int
@@ -119,7 +115,6 @@ class _StepMark(NamedTuple):
 
     start: _OpenStep
     outcome: StepOutcome
-    changed: Tensor
 
 
 class _StepValues(NamedTuple):
@@ -132,17 +127,16 @@ class _StepValues(NamedTuple):
     applied: bool
 
 
-def read_marks(marks: list[_StepMark]) -> list[_StepValues]:
+def read_marks(marks: list[_StepMark], applied: list[bool]) -> list[_StepValues]:
     """Return each step's values. The device is read once for each kind of value and not once a step."""
     columns = (
         [mark.outcome.loss for mark in marks],
         [mark.outcome.gradient_norm for mark in marks],
         [mark.start.counts[0] for mark in marks],
         [mark.start.counts[1] for mark in marks],
-        [mark.changed for mark in marks],
     )
     numbers = [torch.stack([torch.as_tensor(value).reshape(()) for value in column]).tolist() for column in columns]
-    return [_StepValues(*row) for row in zip(*numbers, strict=True)]
+    return [_StepValues(*row) for row in zip(*numbers, applied, strict=True)]
 
 
 def _step_record(start: _OpenStep, values: _StepValues, *, epoch: int, step: int, time_s: float) -> StepRecord:
@@ -159,17 +153,6 @@ def _step_record(start: _OpenStep, values: _StepValues, *, epoch: int, step: int
         token_id_sum=values.token_id_sum,
         applied=values.applied,
     )
-
-
-def probes_of_step(probes: list[Tensor], number: int) -> list[Tensor]:
-    """Return what step `number` looks at: the head, and one of the other matrices in turn."""
-    first, *others = probes
-    return [first, others[number % len(others)]] if others else [first]
-
-
-def has_changed(probe: Tensor, before: Tensor) -> Tensor:
-    """Return whether any element took another value, a scalar on the device; NaN is no value."""
-    return ((probe != before) & (probe == probe)).any()
 
 
 def count_tokens(batch: Batch) -> tuple[Tensor, Tensor]:

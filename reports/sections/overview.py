@@ -151,9 +151,15 @@ def energy_note(analysis: Analysis) -> str:
     if not watched:
         return "Energy was not measured: no sampler watched the jobs."
     if watched[0].source == "nvml":
+        if all(contender.energy_j is None for contender in analysis.contenders) and _has_segment_energy(analysis):
+            return "Energy of the whole jobs is not stated (see below); per epoch it stands in the evidence on speed."
         return "Energy: the whole GPU's, from the first step to the last evaluation."
     reason = f" ({one_line(watched[0].source_reason)})" if watched[0].source_reason else ""
     return f"Energy was {NOT_MEASURED}: it needs NVML{reason}."
+
+
+def _has_segment_energy(analysis: Analysis) -> bool:
+    return any(contender.energy is not None for contender in analysis.contenders)
 
 
 def _untrained_note(analysis: Analysis) -> Iterator[str]:

@@ -46,7 +46,8 @@ def _lines(watched: dict[str, SamplingSummary]) -> Iterator[Text]:
     if seen:
         yield "While ", code(name), f" trained and evaluated: {', '.join(seen)}."
     why = sampling.source_reason
-    reason = f", not NVML: {one_line(why)}" if why and sampling.source != "nvml" else ""
+    preface = "" if sampling.source == "nvml" else "not NVML: "
+    reason = f", {preface}{one_line(why)}" if why else ""
     overhead = max(other.overhead_share for other in watched.values())
     source = NAMES.get(sampling.source, sampling.source)
     yield f"Sampler: {source}{reason}. Its readings took {percent(overhead)} of the elapsed time at most."

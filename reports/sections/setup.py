@@ -65,6 +65,9 @@ def _machine(env: dict[str, Any]) -> Iterator[tuple[Text, Text]]:
         *(f"{name} {version}" for name, version in packages.items() if version),
     ]
     yield "Device", (device, " (", code(str(env.get("device", NOT_RECORDED))), ")")
+    settings = list(_gpu_settings(env.get("gpu_settings") or {}))
+    if settings:
+        yield "GPU settings", ", ".join(settings)
     yield (
         "Host",
         (
@@ -73,6 +76,25 @@ def _machine(env: dict[str, Any]) -> Iterator[tuple[Text, Text]]:
         ),
     )
     yield "Versions", ", ".join(versions)
+
+
+def _gpu_settings(settings: dict[str, Any]) -> Iterator[str]:
+    """Yield what the driver says of limits and modes."""
+    limit_w, clock_mhz, mode = (settings.get(name) for name in ("power_limit_w", "max_sm_clock_mhz", "compute_mode"))
+    if limit_w is not None:
+        yield f"power limit {limit_w:.0f} W"
+    if clock_mhz is not None:
+        yield f"SM clock up to {clock_mhz:.0f} MHz"
+    if settings.get("ecc") is not None:
+        yield f"ECC {'on' if settings['ecc'] else 'off'}"
+    if settings.get("is_slice"):
+        yield "a slice of a divided GPU (MIG)"
+    elif settings.get("mig") is not None:
+        yield f"MIG {'on' if settings['mig'] else 'off'}"
+    if mode is not None:
+        yield f"compute mode {mode}"
+    if settings.get("driver_version") is not None:
+        yield f"driver {settings['driver_version']}"
 
 
 def _windows(data: dict[str, Any], config: dict[str, Any]) -> str:

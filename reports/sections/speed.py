@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
+from harness.analysis.energy import EnergyEvidence, TrainingEnergy
 from harness.analysis.job_speed import WarmUp
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.analysis.paired import Ratio
 from harness.analysis.time_to_quality import TimeToF1
-from reports.document import Section, Table, Text, code, contender_name, figure, paragraph, table
-from reports.formatting import NONE, NOT_MEASURED, count, milliseconds, ratio, seconds, speedup, times
+from reports.document import Block, Section, Table, Text, code, contender_name, figure, paragraph, table
+from reports.formatting import (
+    NONE,
+    NOT_MEASURED,
+    count,
+    energy,
+    milliseconds,
+    percent,
+    ratio,
+    seconds,
+    speedup,
+    times,
+    token_energy,
+)
 from reports.sections.select import measured_contenders
 
 HOW = (
@@ -19,6 +32,13 @@ HOW = (
     "is the baseline's job with training and evaluation at these ratios and with the contender's own warm-up. The jobs "
     "as they ran, one after the other, hold the drift of the machine too, and the cold caches that the baseline's, the "
     "first one, may have found."
+)
+
+
+ENERGY = (
+    "Energy of training: after the timed blocks baseline, contender and baseline went through the same samples once "
+    "more, for some seconds each, as the driver's energy counter moves only about every 100 ms. An epoch's is scaled "
+    "from these samples by the number of windows, evaluation left out. It is the whole GPU's, not the host's."
 )
 
 
@@ -37,6 +57,7 @@ def speed_section(analysis: Analysis, drawn: Container[str]) -> Section:
             *figure("speedup", caption, drawn),
             *segments,
             *warm_up_table(contenders),
+            *energy_part(contenders),
         ),
     )
 
@@ -80,6 +101,43 @@ def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
         if cost is not None
     )
     return table(headers, rows)
+
+
+def energy_part(contenders: Sequence[ContenderAnalysis]) -> tuple[Block, ...]:
+    """Return energies per epoch and token; nothing where none was measured."""
+    headers = (
+        "Strategy", "Energy per epoch", "the baseline's", "Baseline ÷ own", "Per useful token", "the baseline's",
+        "Mean power", "Checked by"
+    )  # fmt: skip
+    rows = [
+        _energy_row(contender.name, contender.energy, is_baseline=contender.is_baseline)
+        for contender in contenders
+        if contender.energy is not None
+    ]
+    return (paragraph(ENERGY), *table(headers, rows)) if rows else ()
+
+
+def _energy_row(name: str, evidence: EnergyEvidence, *, is_baseline: bool) -> tuple[Text, ...]:
+    baseline, own = evidence.baseline, evidence.contender
+    return (
+        (code(name), " again (A/A)") if is_baseline else contender_name(name),
+        f"{energy(own.epoch_j)} ± {percent(own.error_share)}" if own.error_share > 0 else energy(own.epoch_j),
+        energy(baseline.epoch_j),
+        times(evidence.ratio),
+        token_energy(own.token_j),
+        token_energy(baseline.token_j),
+        f"{own.power_w:.0f} W (baseline {baseline.power_w:.0f} W)",
+        _other_reading(own),
+    )
+
+
+def _other_reading(own: TrainingEnergy) -> str:
+    """Return what integrated power says where the counter was taken; of no counter that."""
+    if own.source == "power":
+        return "nothing: no counter, power integrated"
+    if own.energy_j is None or own.integrated_j is None:
+        return NOT_MEASURED
+    return f"integrated power: {percent(own.integrated_j / own.energy_j)} of the counter"
 
 
 def _one_time_cost(cost: WarmUp) -> str:

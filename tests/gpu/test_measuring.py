@@ -6,13 +6,16 @@ import time
 
 import torch
 
+import harness
 from harness.analysis.ledger import build_ledger
 from harness.config import ProfileConfig
 from harness.measurement.clocks import make_step_clock
 from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.energy import READINGS_EVERY_S, find_energy
 from harness.measurement.environment import gpu_uuid
 from harness.measurement.nvml import open_gpu
 from harness.measurement.profiling import profile_session, save_profile
+from harness.measurement.readings import read_during
 from harness.measurement.roof import RoofSpec, measure_roof
 from harness.measurement.sampler import make_sampler
 
@@ -44,13 +47,42 @@ def test_conditions_of_a_block_see_clocks_of_both_workers(cuda):
     try:
         watch = ConditionsWatch([], gpu)
         for who in ("baseline", "contender"):
-            busy(cuda, 0.5)
-            watch.note_segment(who)
+            with watch.during(who):
+                busy(cuda, 0.5)
         conditions, _ = watch.finish(allocator_retries=0)
     finally:
         gpu.close()
     assert conditions.sm_clock_ratio is not None
     assert 0.5 < conditions.sm_clock_ratio < 2.0
+
+
+def test_energy_by_the_counter_and_by_power_are_of_one_size(cuda):
+    gpu = open_gpu(gpu_uuid(cuda))
+    try:
+        with read_during(gpu.read_energy, first_s=READINGS_EVERY_S, every_s=READINGS_EVERY_S) as readings:
+            busy(cuda, 3.2)
+    finally:
+        gpu.close()
+    found = find_energy(readings)
+    assert found is not None
+    assert found.energy_j is not None
+    assert found.integrated_j is not None
+    assert found.window_s > 2.5
+    assert found.error_s < 0.1
+    assert 0.5 < found.integrated_j / found.energy_j < 2.0
+
+
+def test_work_launched_before_the_recorded_steps_is_not_booked_on_them(cuda, tmp_path):
+    matrix = torch.randn(4096, 4096, device=cuda)
+    with harness.profile(tmp_path, wait_steps=1, warmup_steps=1, active_steps=3) as profiled:
+        for step in range(6):
+            # The step before the first recorded one launches a hundred times its work.
+            for _ in range(100 if step == 2 else 1):
+                matrix @ matrix
+            profiled.step()
+    products = next(row for row in profiled.ledger.rows if row.category == "matmul")
+    assert products.events == 1
+    assert profiled.ledger.profiled_step_ms < 30.0
 
 
 def test_step_clock_agrees_with_the_host_over_synchronised_steps(cuda):

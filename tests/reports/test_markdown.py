@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from types import ModuleType
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from harness.storage import TRIAL_FILE
+from harness.storage import RUN_FILE, TRIAL_FILE
 from reports import reference
 
 FIGURES = {"speedup", "phases", "epochs", "samples", "speedup-amp_bf16", "speedup-baseline"}
@@ -81,6 +82,32 @@ def test_energy_and_memory_say_what_they_are(make_run: Any, analysed: Any, rende
     assert "tensors on the device" in gpu
     assert "Sampler: NVML." in gpu
     assert "GPU utilisation 90 %" in gpu
+
+
+def test_settings_of_the_gpu_and_its_energy_are_shown(
+    make_run: Any, analysed: Any, recorded: ModuleType, render: Any
+) -> None:
+    run = make_run(gpu=True)
+    head = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    head["environment"]["gpu_settings"] = {
+        "power_limit_w": 700.0, "max_sm_clock_mhz": 1980.0, "ecc": True, "mig": False, "is_slice": False,
+        "compute_mode": None, "driver_version": "999.01",
+    }  # fmt: skip
+    (run / RUN_FILE).write_text(json.dumps(head), encoding="utf-8")
+    use = {
+        "energy_j": 1500.0, "integrated_j": 1530.0, "window_s": 3.0, "error_s": 0.01, "segment_s": 3.2,
+        "windows": 640, "useful_tokens": 115_200,
+    }  # fmt: skip
+    energy = {"baseline": use | {"windows": 160, "useful_tokens": 28_800}, "contender": use,
+              "epoch_windows": 1000, "power_source": "instant"}  # fmt: skip
+    recorded.edit_trial(run, "amp_bf16/speed", lambda data: data["speed"].update(energy=energy))
+    text = render(analysed(run))
+    assert "power limit 700 W, SM clock up to 1980 MHz, ECC on, MIG off, driver 999.01" in text
+    assert "scaled from these samples by the number of windows" in text
+    assert "| `amp_bf16` | 2500 J ± 0.3 % | 10 kJ | 4.00× | 13.9 mJ | 55.6 mJ | 500 W (baseline 500 W) |" in text
+    without = render(analysed(make_run("without", gpu=True)))
+    assert "GPU settings" not in without
+    assert "Energy of training" not in without
 
 
 def test_failed_and_not_applicable_have_no_numbers(

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.analysis.energy import EnergyEvidence, TrainingEnergy
 from harness.analysis.job_speed import WarmUp
 from reports.document import plain_text
-from reports.sections.speed import warm_up_table
+from reports.sections.speed import energy_part, warm_up_table
 
 
 def cells(**changes):
@@ -44,3 +45,50 @@ def test_a_saving_without_extra_cost_pays_at_once():
 @pytest.mark.parametrize("steps", [0.0, None], ids=["cheaper to start", "dearer to start"])
 def test_what_saves_nothing_never_breaks_even(steps):
     assert cells(saved_per_step_s=-0.5, break_even_steps=steps, break_even_epochs=steps)[3] == "saves nothing"
+
+
+def energy_of(*, epoch_j=500.0, token_j=2.5e-3, energy_j=1500.0, integrated_j=1530.0, source="counter"):
+    return TrainingEnergy(
+        epoch_j=epoch_j,
+        token_j=token_j,
+        power_w=500.0,
+        source=source,
+        energy_j=energy_j,
+        integrated_j=integrated_j,
+        window_s=3.0,
+        error_share=0.003 if source == "counter" else 0.0,
+    )
+
+
+def energy_cells(own, *, name="amp_bf16"):
+    evidence = EnergyEvidence(
+        baseline=energy_of(epoch_j=12_500.0, token_j=62.5e-3), contender=own, ratio=12_500.0 / own.epoch_j, notes=()
+    )
+    contender = SimpleNamespace(name=name, energy=evidence, is_baseline=False)
+    nothing = SimpleNamespace(name="sdpa", energy=None, is_baseline=False)
+    _, table = energy_part([contender, nothing])
+    (row,) = table.rows
+    return [plain_text(cell) for cell in row]
+
+
+def test_energy_stands_beside_the_baselines():
+    assert energy_cells(energy_of()) == [
+        "amp_bf16",
+        "500 J ± 0.3 %",
+        "12.5 kJ",
+        "25.0×",
+        "2.5 mJ",
+        "62.5 mJ",
+        "500 W (baseline 500 W)",
+        "integrated power: 102 % of the counter",
+    ]
+
+
+def test_energy_without_a_counter_says_so():
+    own = energy_of(token_j=0.25e-3, energy_j=None, source="power")
+    assert energy_cells(own)[-1] == "nothing: no counter, power integrated"
+    assert energy_cells(own)[4] == "250 µJ"
+
+
+def test_where_no_energy_was_measured_nothing_is_said_of_it():
+    assert energy_part([SimpleNamespace(name="sdpa", energy=None, is_baseline=False)]) == ()

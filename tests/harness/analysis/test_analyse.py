@@ -305,6 +305,49 @@ def test_short_training_states_no_energy(make_run: Any, analysed: Any, recorded:
     assert "no energy is stated: too short" in baseline.notes[0].lower()
 
 
+def use_of(power_w: float, windows: int) -> dict[str, float]:
+    return {
+        "energy_j": 3.0 * power_w,
+        "integrated_j": 3.1 * power_w,
+        "window_s": 3.0,
+        "error_s": 0.01,
+        "segment_s": 3.2,
+        "windows": windows,
+        "useful_tokens": 180 * windows,
+    }
+
+
+def record_energy(recorded: ModuleType, run: Path, name: str) -> None:
+    energy = {
+        "baseline": use_of(500.0, 160),
+        "contender": use_of(400.0, 640),
+        "epoch_windows": 1000,
+        "power_source": "instant",
+        "contamination": [],
+    }
+    recorded.edit_trial(run, f"{name}/speed", lambda data: data["speed"].update(energy=energy))
+
+
+def test_energy_of_short_jobs_comes_from_segments(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
+    run = make_run(gpu=True, seeds=1)
+    for name in ("baseline", "amp_bf16"):
+        record_energy(recorded, run, name)
+        recorded.edit_trial(run, f"{name}/0", lambda d: d["sampling"].update(training_end_s=1.0))
+    analysis = analysed(run)
+    stack = contender(analysis, "amp_bf16")
+    assert stack.energy_j is None
+    assert stack.energy.contender.epoch_j == pytest.approx(400.0 * 3.2 / 640 * 1000)
+    assert stack.energy.ratio == pytest.approx(5.0)
+    assert not any("no energy is stated" in note for note in stack.notes)
+    entry = next(c for c in to_json(analysis)["contenders"] if c["name"] == "amp_bf16")
+    assert entry["energy"]["contender"]["token_j"] == pytest.approx(400.0 * 3.2 / 640 / 180)
+    assert contender(analysis, "fused_adamw+sdpa").energy is None
+
+
+def test_a_run_without_energy_has_null_there(make_run: Any, analysed: Any) -> None:
+    assert {entry["energy"] for entry in to_json(analysed(make_run()))["contenders"]} == {None}
+
+
 def test_trials_of_different_environments_are_told(make_run: Any, analysed: Any, recorded: ModuleType) -> None:
     run = make_run(seeds=1)
     recorded.edit_trial(run, "amp_bf16/0", lambda d: d["environment"].update(torch_threads=8))

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,12 @@ STRICT = Limits(max_slowdown=1.0, max_f1_loss=0.0)
 def edit_config(run: Any, changes: dict[str, Any]) -> None:
     record = read_record(run / RUN_FILE, RunRecord)
     write_json(run / RUN_FILE, replace(record, config=override(record.config, changes)))
+
+
+def edit_head(run: Path, **changes: Any) -> None:
+    data = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    data["environment"].update(changes)
+    (run / RUN_FILE).write_text(json.dumps(data), encoding="utf-8")
 
 
 def slower(data: dict[str, Any]) -> None:
@@ -129,6 +136,14 @@ def test_what_cant_be_compared_is_named(make_run: Any, changes: dict[str, Any], 
     edit_config(b, changes)
     with pytest.raises(ConfigError, match=field):
         compare_runs(load_run(a), load_run(b), Limits())
+
+
+def test_another_power_limit_is_told_and_what_one_run_did_not_record_is_not(make_run: Any) -> None:
+    a, b, old = make_run("a"), make_run("b"), make_run("old")
+    for run, limit_w in ((a, 700.0), (b, 400.0)):
+        edit_head(run, gpu_settings={"power_limit_w": limit_w, "ecc": True})
+    assert compare_runs(load_run(a), load_run(b), Limits()).changed == ("GPU power_limit_w: 700.0 → 400.0",)
+    assert compare_runs(load_run(old), load_run(b), Limits()).changed == ()
 
 
 def test_other_hardware_is_refused_and_other_versions_are_told(make_run: Any, recorded: Any) -> None:

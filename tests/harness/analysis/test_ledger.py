@@ -15,7 +15,10 @@ from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
 from harness.analysis.explain import CATEGORY_WORDS, Ledger
 from harness.analysis.ledger import MOST_PER_EVENT_NS, build_ledger
+from harness.config import ProfileConfig
 from harness.errors import RecordError
+from harness.measurement.loop_recorder import LoopRecorder
+from harness.own_loop import TRACE_FILE, LoopProfile
 
 
 def ledger_of(builder: object, tmp_path: Path, **options: float | None) -> Ledger:
@@ -85,6 +88,59 @@ def test_work_launched_in_the_last_step_belongs_to_it(trace_builder: ModuleType,
     assert ledger.profiled_step_ms == pytest.approx(3.0)
     assert profiled(ledger)["matmul"] == pytest.approx(2.2)
     assert profiled(ledger)["elementwise"] == 0
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("left_over_ms", [0.5, 3.0, 9.0])
+def test_work_launched_before_the_first_step_is_not_booked_on_it(
+    trace_builder: ModuleType, tmp_path: Path, left_over_ms: float, recorded: bool
+) -> None:
+    builder = trace_builder.leftover_trace(left_over_ms=left_over_ms, recorded=recorded)
+    ledger = ledger_of(builder, tmp_path)
+    assert ledger.profiled_step_ms == pytest.approx(3.0)
+    assert profiled(ledger)["matmul"] == pytest.approx(3.0)
+    assert [line.calls_per_step for line in ledger.kernels] == [1.0]
+    assert ledger.host_ms == pytest.approx(0.1), "the host's calls count from the first mark on"
+    assert f"{left_over_ms:g} ms of work that was launched before the first recorded step" in ledger.notes[0]
+
+
+def test_nor_in_the_profile_of_ones_own_loop(trace_builder: ModuleType, tmp_path: Path) -> None:
+    trace_builder.leftover_trace(left_over_ms=3.0).write(tmp_path / TRACE_FILE)
+    recorder = LoopRecorder(ProfileConfig(), tmp_path / TRACE_FILE)
+    recorder.finish = lambda: "steps"
+    advice = LoopProfile(tmp_path, recorder).finish()
+    assert advice.ledger is not None
+    assert advice.ledger.profiled_step_ms == pytest.approx(3.0)
+
+
+def test_hardly_any_work_left_over_is_not_worth_a_note(trace_builder: ModuleType, tmp_path: Path) -> None:
+    assert ledger_of(trace_builder.leftover_trace(left_over_ms=0.1), tmp_path).notes == ()
+
+
+def test_work_left_over_on_another_stream_does_not_hide_the_steps_own(
+    trace_builder: ModuleType, tmp_path: Path
+) -> None:
+    builder = trace_builder.TraceBuilder()
+    earlier = builder.runtime("cudaLaunchKernel", -1.0, -0.9)
+    builder.annotation("ProfilerStep#0", 0, 4)
+    builder.kernel(trace_builder.ADD, -0.5, 3.0, correlation=earlier, stream=trace_builder.COPY_STREAM)
+    own = builder.runtime("cudaLaunchKernel", 0.1, 0.2)
+    builder.kernel(trace_builder.GEMM, 1.0, 3.5, correlation=own)
+    ledger = ledger_of(builder, tmp_path)
+    assert ledger.profiled_step_ms == pytest.approx(3.0)
+    expected = {"matmul": 2.5, "idle": 0.5}
+    assert profiled(ledger) == pytest.approx(dict.fromkeys(CATEGORY_WORDS, 0.0) | expected)
+
+
+def test_a_kernel_of_unknown_launch_counts_if_it_begins_in_the_steps(trace_builder: ModuleType, tmp_path: Path) -> None:
+    builder = trace_builder.TraceBuilder()
+    builder.annotation("ProfilerStep#0", 0, 4)
+    builder.runtime("cudaStreamSynchronize", 0.0, 0.1)
+    builder.kernel(trace_builder.ADD, -0.5, 0.5)
+    builder.kernel(trace_builder.GEMM, 1.0, 2.0, correlation=builder.unrecorded_call())
+    ledger = ledger_of(builder, tmp_path)
+    expected = {"matmul": 1.0, "idle": 2.5}
+    assert profiled(ledger) == pytest.approx(dict.fromkeys(CATEGORY_WORDS, 0.0) | expected)
 
 
 def test_a_graph_launch_is_divided_by_the_kernels_names(trace_builder: ModuleType, tmp_path: Path) -> None:

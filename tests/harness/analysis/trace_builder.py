@@ -64,6 +64,10 @@ class TraceBuilder:
         self._add("cuda_runtime", name, start_ms, end_ms, PROCESS, thread, {"correlation": correlation})
         return correlation
 
+    def unrecorded_call(self) -> int:
+        """Return the correlation of a call that the trace does not hold."""
+        return self._link()
+
     def kernel(
         self,
         name: str,
@@ -232,4 +236,22 @@ def graph_trace(*, steps: int = 2) -> TraceBuilder:
         launch = trace.runtime("cudaGraphLaunch", t + 0.2, t + 0.4)
         for number, name in enumerate((GEMM, ADD, LOG_SOFTMAX, GEMM, ADAM)):
             trace.kernel(name, t + 1 + 0.5 * number, t + 1.5 + 0.5 * number, correlation=launch)
+    return trace
+
+
+def leftover_trace(*, steps: int = 3, left_over_ms: float, recorded: bool = True) -> TraceBuilder:
+    """Steps of 3 ms on a GPU, each one product, launched by a host that needs 0.5 ms for each.
+
+    When the first mark opens, a product that was launched before still runs for `left_over_ms`; whether its launch is
+    `recorded` or was made before the recording.
+    """
+    trace = TraceBuilder()
+    earlier = trace.runtime("cudaLaunchKernel", -1.0, -0.9) if recorded else trace.unrecorded_call()
+    trace.kernel(GEMM, 0.01, left_over_ms, correlation=earlier)
+    for step in range(steps):
+        t = 0.5 * step
+        trace.annotation(f"ProfilerStep#{step}", t, t + 0.5)
+        launch = trace.runtime("cudaLaunchKernel", t + 0.1, t + 0.2)
+        start_ms = left_over_ms + 3.0 * step
+        trace.kernel(GEMM, start_ms, start_ms + 3.0, correlation=launch)
     return trace

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from harness.config import override, preset
@@ -9,6 +11,7 @@ from harness.evidence import Conditions
 from harness.experiment import speed
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import Duel, whole_batches
+from harness.measurement.nvml import ClockReading
 
 
 class ScriptedWorker:
@@ -120,3 +123,71 @@ def test_a_contender_that_breaks_in_a_segment_says_so():
     running, _ = duel([], fails=True)
     with pytest.raises(WorkerError, match="it broke"):
         running.measure(quiet)
+
+
+class GpuOfAWorker:
+    """Busy only while a worker goes through a segment."""
+
+    def __init__(self):
+        self.running = False
+
+    def read_clock(self):
+        return ClockReading(1980.0 if self.running else 345.0, 0)
+
+    def count_others(self):
+        return 0
+
+
+class BusyWorker(ScriptedWorker):
+    """Keeps the GPU busy for a while in each segment."""
+
+    gpu = None
+
+    def ask(self, command, **arguments):
+        if command != "segment":
+            return super().ask(command, **arguments)
+        self.gpu.running = True
+        time.sleep(0.05)
+        self.gpu.running = False
+        return super().ask(command, **arguments)
+
+
+def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        speed.ConditionsWatch,
+        "finish",
+        lambda self, allocator_retries: (seen.append(self._readings.clocks_mhz), (Conditions(), ()))[1],
+    )
+    gpu = GpuOfAWorker()
+    workers = BusyWorker("A", []), BusyWorker("B", [])
+    for worker in workers:
+        worker.gpu = gpu
+    changes = {"segment_s": 1e-9, "least_blocks": 3, "most_blocks": 3, "energy": False}
+    config = override(preset("smoke"), {f"speed.{name}": value for name, value in changes.items()})
+    Duel(*workers, config, gpu).measure(quiet)
+    assert seen == [{"baseline": [1980.0] * 2, "contender": [1980.0] * 2}] * 6
+
+
+@pytest.mark.parametrize("energy", [True, False])
+def test_without_nvml_there_is_no_energy_and_no_segment_for_it(energy):
+    log = []
+    running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6, energy=energy)
+    assert running.measure(quiet).energy is None
+    assert len(log) == 2 * (2 + 3 * 4)
+
+
+def test_energy_is_measured_last_over_samples_of_both(monkeypatch):
+    seen = {}
+
+    def note(workers, plan, gpu, on_progress):
+        seen.update(plan=plan, gpu=gpu, segments=len(log))
+        return "energy"
+
+    monkeypatch.setattr(speed, "measure_energy", note)
+    log = []
+    running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6)
+    running._gpu = GpuOfAWorker()
+    assert running.measure(quiet).energy == "energy"
+    assert (seen["gpu"], seen["segments"]) == (running._gpu, len(log))
+    assert sorted(seen["plan"].numbers) == list(range(32))

@@ -3,6 +3,9 @@
  * FAKE_NVML_REFUSED    words, separated by commas: the metrics that are not supported (see `refuse`), or "init"
  * FAKE_NVML_PROCESSES  process numbers on the device, separated by commas; "self" is the calling process
  * FAKE_NVML_REASONS    bits of the clocks event reasons
+ * FAKE_NVML_INIT_MS    how long the driver takes to start
+ * FAKE_NVML_BUSY_FILE  while this file is there the GPU is busy; else its SM clock is at 345 MHz
+ * FAKE_NVML_COUNTER    "steps": the energy counter follows the time, at the power, and moves every 100 ms
  *
  * The first device here is the second in the order that CUDA would give. All values differ between the two.
  */
@@ -12,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct nvmlDevice_st {
@@ -41,6 +45,8 @@ static int refuse(const char *metric) {
 
 nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
     (void)flags;
+    const char *delay_ms = getenv("FAKE_NVML_INIT_MS");
+    if (delay_ms != NULL) usleep((useconds_t)atoi(delay_ms) * 1000);
     return refuse("init") ? NVML_ERROR_DRIVER_NOT_LOADED : NVML_SUCCESS;
 }
 
@@ -124,6 +130,13 @@ nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(nvmlDevice_t device, unsigned int *
 
 nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(nvmlDevice_t device, unsigned long long *energy) {
     REFUSE("energy");
+    if (getenv("FAKE_NVML_COUNTER") != NULL) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        unsigned long long tenths = (unsigned long long)now.tv_sec * 10 + (unsigned long long)now.tv_nsec / 100000000;
+        *energy = tenths * 15000 * device->scale;
+        return NVML_SUCCESS;
+    }
     device->energy_mj += 500;
     *energy = device->energy_mj;
     return NVML_SUCCESS;
@@ -131,7 +144,34 @@ nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(nvmlDevice_t device, unsigned l
 
 nvmlReturn_t nvmlDeviceGetClockInfo(nvmlDevice_t device, nvmlClockType_t type, unsigned int *clock) {
     REFUSE(type == NVML_CLOCK_SM ? "sm_clock" : "memory_clock");
+    const char *busy = getenv("FAKE_NVML_BUSY_FILE");
+    if (type == NVML_CLOCK_SM && busy != NULL && access(busy, F_OK) != 0) {
+        *clock = 345;
+        return NVML_SUCCESS;
+    }
     *clock = (type == NVML_CLOCK_SM ? 900 : 1300) * device->scale;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMaxClockInfo(nvmlDevice_t device, nvmlClockType_t type, unsigned int *clock) {
+    (void)type;
+    *clock = 990 * device->scale;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetEccMode(nvmlDevice_t device, nvmlEnableState_t *current, nvmlEnableState_t *pending) {
+    *current = *pending = device->scale == 2 ? NVML_FEATURE_ENABLED : NVML_FEATURE_DISABLED;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned int *current, unsigned int *pending) {
+    (void)device;
+    *current = *pending = NVML_DEVICE_MIG_DISABLE;
+    return NVML_SUCCESS;
+}
+
+nvmlReturn_t nvmlDeviceGetComputeMode(nvmlDevice_t device, nvmlComputeMode_t *mode) {
+    *mode = device->scale == 2 ? NVML_COMPUTEMODE_EXCLUSIVE_PROCESS : NVML_COMPUTEMODE_DEFAULT;
     return NVML_SUCCESS;
 }
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.evidence import Conditions
 from harness.measurement.conditions import ConditionsWatch, clock_ratio, find_contamination, throttle_names
+from harness.measurement.nvml import ClockReading
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
 
@@ -76,3 +77,92 @@ def test_work_of_a_process_that_was_not_named_is_foreign_and_of_one_that_was_is_
         process.kill()
         process.wait()
     assert (foreign_cores - own_cores) * elapsed_s > 0.3
+
+
+IDLE_MHZ, POWER_BRAKE, GPU_IDLE = 345.0, 0x80, 0x1
+
+
+class SteppingGpu:
+    """Its clock is up while a segment runs and falls at once when it ends, as the driver's reasons do."""
+
+    def __init__(self):
+        self.clock_mhz = IDLE_MHZ
+        self.others = 0
+
+    def read_clock(self):
+        idle = self.clock_mhz == IDLE_MHZ
+        return ClockReading(self.clock_mhz, POWER_BRAKE | GPU_IDLE if idle else 0)
+
+    def count_others(self):
+        return self.others
+
+
+def run_segments(watch, gpu, clocks_mhz, *, seconds=0.06):
+    for who, clock_mhz in clocks_mhz:
+        with watch.during(who):
+            gpu.clock_mhz = clock_mhz
+            time.sleep(seconds)
+            gpu.clock_mhz = IDLE_MHZ
+
+
+def test_clocks_and_reasons_are_those_of_running_segments():
+    gpu = SteppingGpu()
+    watch = ConditionsWatch([], gpu)
+    time.sleep(0.03)
+    run_segments(watch, gpu, [("baseline", 1980.0), ("contender", 1782.0)])
+    conditions, contamination = watch.finish(allocator_retries=None)
+    assert conditions.sm_clock_ratio == pytest.approx(0.9)
+    assert conditions.throttle_reasons == (), "an idle GPU's reasons are none of the segment's"
+    assert "clock in the contender's segments was 0.90 times" in " ".join(contamination)
+
+
+def test_a_clock_that_rises_at_the_beginning_does_not_lower_a_segments_clock():
+    gpu = SteppingGpu()
+    watch = ConditionsWatch([], gpu)
+    with watch.during("baseline"):
+        time.sleep(0.02)
+        gpu.clock_mhz = 1980.0
+        time.sleep(0.15)
+    run_segments(watch, gpu, [("contender", 1980.0)])
+    assert watch.finish(allocator_retries=None)[0].sm_clock_ratio == pytest.approx(1.0)
+
+
+def test_a_process_on_the_gpu_at_a_segments_end_is_counted():
+    gpu = SteppingGpu()
+    watch = ConditionsWatch([], gpu)
+    gpu.others = 2
+    run_segments(watch, gpu, [("baseline", 1980.0)])
+    assert watch.finish(allocator_retries=None)[0].other_gpu_processes == 2
+
+
+def test_without_a_gpu_nothing_is_read():
+    watch = ConditionsWatch([])
+    with watch.during("baseline"):
+        pass
+    conditions, _ = watch.finish(allocator_retries=None)
+    assert (conditions.sm_clock_ratio, conditions.other_gpu_processes) == (None, None)
+
+
+SEGMENTS = """
+import json, sys, time
+from pathlib import Path
+from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.nvml import open_gpu
+busy = Path(sys.argv[1])
+gpu = open_gpu("bbbbbbbb-0000-0000-0000-000000000002")
+watch = ConditionsWatch([], gpu)
+clocks = []
+for who in ("baseline", "contender"):
+    with watch.during(who):
+        busy.touch()
+        time.sleep(0.08)
+        busy.unlink()
+    clocks.append(gpu.read().sm_clock_mhz)
+print(json.dumps({"after": clocks, "during": watch._readings.clocks_mhz}))
+"""
+
+
+def test_the_drivers_clock_is_read_before_it_falls(run_with_fake_nvml, tmp_path):
+    busy = str(tmp_path / "busy")
+    seen = run_with_fake_nvml(SEGMENTS, busy, FAKE_NVML_BUSY_FILE=busy)
+    assert seen == {"after": [345.0, 345.0], "during": {"baseline": [1800.0], "contender": [1800.0]}}

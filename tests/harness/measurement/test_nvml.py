@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pynvml
 import pytest
 
-from harness.measurement.nvml import ProcessFamily
+from harness.measurement import nvml
+from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.nvml import NvmlUnavailableError, ProcessFamily, open_gpu
 
 SLOW = "aaaaaaaa-0000-0000-0000-000000000001"
 FAST = "bbbbbbbb-0000-0000-0000-000000000002"
@@ -37,6 +44,11 @@ def test_device_is_matched_by_uuid_and_not_by_order(probe: Probe, uuid: str) -> 
         "driver_version": "999.01",
         "memory_total_gib": 16.0,
         "power_limit_w": 700.0,
+        "max_sm_clock_mhz": 1980.0,
+        "ecc": True,
+        "mig": False,
+        "is_slice": False,
+        "compute_mode": "exclusive process",
     }
     (sample,) = seen["samples"]
     del sample["timestamp_s"]
@@ -131,3 +143,121 @@ def test_our_children_are_not_others() -> None:
 
 def test_driver_that_does_not_start_is_named(probe: Probe) -> None:
     assert "Driver Not Loaded" in probe(SLOW, FAKE_NVML_REFUSED="init")["unavailable"]
+
+
+NEEDED_TO_OPEN = {"nvmlInit", "nvmlDeviceGetHandleByUUID", "NVMLError_NotFound"}
+
+LOST_WITH_NAME: dict[str, set[str]] = {
+    "NVML_CLOCK_MEM": {"memory_clock_mhz"},
+    "NVML_CLOCK_SM": {"sm_clock_mhz", "max_sm_clock_mhz"},
+    "NVML_FI_DEV_POWER_INSTANT": set(),
+    "NVML_TEMPERATURE_GPU": {"temperature_c"},
+    "nvmlDeviceGetClockInfo": {"sm_clock_mhz", "memory_clock_mhz"},
+    "nvmlDeviceGetComputeMode": {"compute_mode"},
+    "nvmlDeviceGetComputeRunningProcesses_v3": {"other_processes"},
+    "nvmlDeviceGetCurrentClocksEventReasons": set(),
+    "nvmlDeviceGetCurrentClocksThrottleReasons": set(),
+    "nvmlDeviceGetEccMode": {"ecc"},
+    "nvmlDeviceGetEnforcedPowerLimit": {"power_limit_w"},
+    "nvmlDeviceGetFieldValues": set(),
+    "nvmlDeviceGetHandleByIndex": set(),
+    "nvmlDeviceGetMaxClockInfo": {"max_sm_clock_mhz"},
+    "nvmlDeviceGetMemoryInfo": {"memory_used_gib", "memory_total_gib"},
+    "nvmlDeviceGetMigMode": {"mig"},
+    "nvmlDeviceGetName": {"name"},
+    "nvmlDeviceGetPowerUsage": set(),
+    "nvmlDeviceGetTemperature": set(),
+    "nvmlDeviceGetTemperatureV": set(),
+    "nvmlDeviceGetTotalEnergyConsumption": {"energy_j"},
+    "nvmlDeviceGetUUID": {"uuid", "is_slice"},
+    "nvmlDeviceGetUtilizationRates": {"gpu_utilisation_percent", "memory_utilisation_percent"},
+    "nvmlMemory_v2": {"memory_used_gib", "memory_total_gib"},
+    "nvmlShutdown": set(),
+    "nvmlSystemGetDriverVersion": {"driver_version"},
+    "NVMLError_InvalidArgument": set(),
+}
+"""What is not known without each name of nvidia-ml-py; nothing where another call says it too."""
+
+
+def names_used() -> set[str]:
+    tree = ast.parse(Path(nvml.__file__).read_text(encoding="utf-8"))
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "pynvml"}
+
+
+def refuse(*_: object) -> None:
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
+def stand_in(*, without: str) -> SimpleNamespace:
+    """Return an nvidia-ml-py of one GPU that lacks a name."""
+    constants = {name: getattr(pynvml, name) for name in names_used() if not name.startswith("nvmlDevice")}
+    known = {
+        **constants,
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlSystemGetDriverVersion": lambda: "999.01",
+        "nvmlDeviceGetHandleByUUID": lambda uuid: "handle",
+        "nvmlDeviceGetHandleByIndex": lambda index: "handle",
+        "nvmlDeviceGetName": lambda handle: "Stand-in",
+        "nvmlDeviceGetUUID": lambda handle: f"GPU-{SLOW}",
+        "nvmlDeviceGetUtilizationRates": lambda handle: SimpleNamespace(gpu=40, memory=10),
+        "nvmlDeviceGetMemoryInfo": lambda handle, version: SimpleNamespace(used=2**30, total=2**34),
+        "nvmlDeviceGetFieldValues": lambda handle, fields: [
+            SimpleNamespace(nvmlReturn=0, value=SimpleNamespace(uiVal=150_000))
+        ],
+        "nvmlDeviceGetPowerUsage": lambda handle: 120_000,
+        "nvmlDeviceGetEnforcedPowerLimit": lambda handle: 350_000,
+        "nvmlDeviceGetTotalEnergyConsumption": lambda handle: 1500,
+        "nvmlDeviceGetClockInfo": lambda handle, kind: 900,
+        "nvmlDeviceGetMaxClockInfo": lambda handle, kind: 1980,
+        "nvmlDeviceGetEccMode": lambda handle: [1, 1],
+        "nvmlDeviceGetMigMode": lambda handle: [0, 0],
+        "nvmlDeviceGetComputeMode": lambda handle: 0,
+        "nvmlDeviceGetTemperatureV": lambda handle, sensor: 30,
+        "nvmlDeviceGetTemperature": lambda handle, sensor: 30,
+        "nvmlDeviceGetCurrentClocksEventReasons": lambda handle: 0,
+        "nvmlDeviceGetCurrentClocksThrottleReasons": lambda handle: 0,
+        "nvmlDeviceGetComputeRunningProcesses_v3": lambda handle: [],
+    }
+    return SimpleNamespace(**{name: value for name, value in known.items() if name != without})
+
+
+def read_all(monkeypatch: pytest.MonkeyPatch, without: str) -> dict[str, Any]:
+    monkeypatch.setattr(nvml, "pynvml", stand_in(without=without))
+    gpu = open_gpu(SLOW)
+    values = asdict(gpu.info) | asdict(gpu.read())
+    watch = ConditionsWatch([], gpu)
+    with watch.during("baseline"):
+        pass
+    watch.finish(allocator_retries=None)
+    gpu.close()
+    return values
+
+
+def test_every_name_of_nvidia_ml_py_is_in_the_table() -> None:
+    assert names_used() - {"NVMLError"} == NEEDED_TO_OPEN | set(LOST_WITH_NAME)
+
+
+@pytest.mark.parametrize("name", LOST_WITH_NAME)
+def test_a_name_that_is_missing_costs_its_own_metric_only(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    values = read_all(monkeypatch, without=name)
+    assert {metric for metric, value in values.items() if value is None} == LOST_WITH_NAME[name]
+
+
+@pytest.mark.parametrize("name", ["nvmlInit", "nvmlDeviceGetHandleByUUID"])
+def test_without_what_opens_it_nvml_is_unavailable_and_the_name_is_said(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(nvml, "pynvml", stand_in(without=name))
+    with pytest.raises(NvmlUnavailableError, match=name):
+        open_gpu(SLOW)
+
+
+def test_a_slice_is_known_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    sliced = stand_in(without="")
+    sliced.nvmlDeviceGetUUID = lambda handle: f"MIG-{SLOW}"
+    sliced.nvmlDeviceGetUtilizationRates = refuse
+    monkeypatch.setattr(nvml, "pynvml", sliced)
+    gpu = open_gpu(f"MIG-{SLOW}")
+    assert (gpu.info.is_slice, gpu.read().gpu_utilisation_percent) == (True, None)

@@ -10,7 +10,9 @@ import torch
 
 from harness.config import ProfileConfig
 from harness.errors import ConfigError
-from harness.measurement.profiling import check_schedule, profile_session, save_profile
+from harness.measurement import loop_recorder, profiling
+from harness.measurement.loop_recorder import LoopRecorder
+from harness.measurement.profiling import ProfileSession, check_schedule, profile_session, save_profile
 
 CPU = torch.device("cpu")
 
@@ -57,3 +59,55 @@ def test_schedule_is_checked_before_anything_runs():
     with pytest.raises(ConfigError, match="--no-profile"):
         check_schedule(config, 4)
     check_schedule(ProfileConfig(enabled=False), 0)
+
+
+class NotingProfiler:
+    """Writes down when a step's mark opens: on entering, and on each step."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def __enter__(self):
+        self.log.append("mark 0")
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def step(self):
+        self.log.append(f"mark {sum(word != 'wait' for word in self.log)}")
+
+    def add_metadata(self, key, value):
+        pass
+
+
+def note_waits(monkeypatch, module):
+    log = []
+    monkeypatch.setattr(module, "wait_for_device", lambda: log.append("wait"))
+    return log
+
+
+@pytest.mark.parametrize(("wait", "warmup"), [(1, 1), (0, 1), (0, 0)])
+def test_the_device_is_done_with_earlier_work_when_the_first_active_mark_opens(wait, warmup, monkeypatch):
+    log = note_waits(monkeypatch, profiling)
+    monkeypatch.setattr(profiling, "profile", lambda **_: NotingProfiler(log))
+    config = ProfileConfig(wait_steps=wait, warmup_steps=warmup, active_steps=2)
+    with profile_session(config, CPU, {"strategy": "sample"}) as session:
+        assert isinstance(session, ProfileSession)
+        for _ in range(config.total_steps):
+            session.step()
+    first_active = log.index(f"mark {wait + warmup}")
+    assert log[first_active - 1] == "wait"
+    assert log[first_active + 1] != "wait", "a wait inside the mark is too late"
+
+
+@pytest.mark.parametrize(("wait", "warmup"), [(2, 1), (0, 0)])
+def test_in_a_loop_of_ones_own_it_is_done_before_both_recordings(wait, warmup, monkeypatch, tmp_path):
+    log = note_waits(monkeypatch, loop_recorder)
+    monkeypatch.setattr(loop_recorder, "profile", lambda **_: NotingProfiler(log))
+    recorder = LoopRecorder(ProfileConfig(wait_steps=wait, warmup_steps=warmup), tmp_path / "a.pt.trace.json.gz")
+    with recorder.record():
+        for _ in range(1 + wait + warmup + 3):
+            recorder.step()
+    assert log[:2] == ["wait", "mark 0"]
+    assert log[log.index(f"mark {1 + wait + warmup}") - 1] == "wait"

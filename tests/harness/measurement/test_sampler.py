@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measurement.sampler import Sampler, make_sampler, next_tick
+from harness.measurement import nvml
+from harness.measurement.sampler import OF_A_SLICE, Sampler, Source, make_sampler, next_tick, open_source
 from harness.measurement.samples import GpuSample, HostSample, Sample
 
 MAKE = """
@@ -23,6 +25,10 @@ print(json.dumps({
     "power_source": sampler.gpu.power_source if sampler.gpu else None,
 }))
 """
+
+
+def sampler_of(read: Callable[[], Sample], **options: Any) -> Sampler:
+    return Sampler(lambda: Source(read=read), **options)
 
 
 class CountingRead:
@@ -44,7 +50,7 @@ class CountingRead:
 
 
 def test_a_first_and_a_last_sample_are_taken_even_when_nothing_happens_between() -> None:
-    with Sampler(CountingRead(wait_for=1), interval_s=3600.0) as sampler:
+    with sampler_of(CountingRead(wait_for=1), interval_s=3600.0) as sampler:
         pass
     assert [sample.timestamp_s for sample in sampler.samples] == [1.0, 2.0]
     assert sampler.ticks == 2
@@ -52,14 +58,14 @@ def test_a_first_and_a_last_sample_are_taken_even_when_nothing_happens_between()
 
 def test_samples_go_on_at_the_interval() -> None:
     read = CountingRead(wait_for=4)
-    with Sampler(read, interval_s=0.001) as sampler:
+    with sampler_of(read, interval_s=0.001) as sampler:
         assert read.reached.wait(30)
     assert len(sampler.samples) == sampler.ticks >= 4
 
 
 def test_an_exception_in_a_reading_is_counted_and_the_thread_goes_on() -> None:
     read = CountingRead(wait_for=4, failing=(1, 2))
-    with Sampler(read, interval_s=0.001) as sampler:
+    with sampler_of(read, interval_s=0.001) as sampler:
         assert read.reached.wait(30)
     assert sampler.errors == 2
     assert sampler.error_texts == ["OSError: the sensor is away"]
@@ -68,7 +74,7 @@ def test_an_exception_in_a_reading_is_counted_and_the_thread_goes_on() -> None:
 
 
 def test_the_samplers_own_cost_is_measured() -> None:
-    with Sampler(lambda: HostSample(timestamp_s=float(sum(range(1000)))), interval_s=0.001) as sampler:
+    with sampler_of(lambda: HostSample(timestamp_s=float(sum(range(1000)))), interval_s=0.001) as sampler:
         pass
     assert sampler.busy_s > 0
     assert sampler.reading_s > 0
@@ -76,7 +82,7 @@ def test_the_samplers_own_cost_is_measured() -> None:
 
 
 def test_an_unused_sampler_has_no_overhead() -> None:
-    assert Sampler(CountingRead(wait_for=1)).overhead_share == 0.0
+    assert sampler_of(CountingRead(wait_for=1)).overhead_share == 0.0
 
 
 def test_a_reading_that_hangs_does_not_hold_up_the_end() -> None:
@@ -86,7 +92,7 @@ def test_a_reading_that_hangs_does_not_hold_up_the_end() -> None:
         release.wait(30)
         return HostSample(timestamp_s=0.0)
 
-    with Sampler(hang, stop_timeout_s=0.01) as sampler:
+    with sampler_of(hang, stop_timeout_s=0.01) as sampler:
         pass
     assert sampler.errors == 1
     assert "did not return" in sampler.error_texts[0]
@@ -94,14 +100,14 @@ def test_a_reading_that_hangs_does_not_hold_up_the_end() -> None:
 
 
 def test_an_exception_of_the_work_passes_through_and_samples_stay() -> None:
-    sampler = Sampler(CountingRead(wait_for=1), interval_s=3600.0)
+    sampler = sampler_of(CountingRead(wait_for=1), interval_s=3600.0)
     with pytest.raises(ZeroDivisionError), sampler:
         raise ZeroDivisionError
     assert len(sampler.samples) == 2
 
 
 def test_a_sampler_is_good_for_one_use() -> None:
-    sampler = Sampler(CountingRead(wait_for=1))
+    sampler = sampler_of(CountingRead(wait_for=1))
     with sampler:
         pass
     with pytest.raises(RuntimeError), sampler:
@@ -110,7 +116,7 @@ def test_a_sampler_is_good_for_one_use() -> None:
 
 def test_an_interval_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="interval_s"):
-        Sampler(CountingRead(wait_for=1), interval_s=0.0)
+        sampler_of(CountingRead(wait_for=1), interval_s=0.0)
 
 
 def test_missed_ticks_are_left_out_and_the_schedule_does_not_drift() -> None:
@@ -159,3 +165,69 @@ def test_a_gpu_that_nvml_does_not_know_is_not_replaced_by_another(run_with_fake_
     seen = run_with_fake_nvml(MAKE, '["cuda", "cccccccc-0000"]')
     assert seen["source"] == "psutil"
     assert "cccccccc-0000" in seen["reason"]
+
+
+def test_what_is_watched_does_not_wait_for_the_source() -> None:
+    opened = threading.Event()
+
+    def open_late() -> Source:
+        opened.wait(30)
+        return Source(read=CountingRead(wait_for=1), kind="nvml", reason="late")
+
+    with Sampler(open_late, interval_s=3600.0) as sampler:
+        assert (sampler.source, sampler.samples) == ("psutil", [])
+        opened.set()
+    assert (sampler.source, sampler.source_reason, len(sampler.samples)) == ("nvml", "late", 2)
+
+
+def test_a_source_that_breaks_is_replaced_by_the_host_and_counted() -> None:
+    def break_down() -> Source:
+        raise ImportError("no such module")
+
+    with Sampler(break_down, interval_s=3600.0) as sampler:
+        pass
+    assert (sampler.source, sampler.errors) == ("psutil", 1)
+    assert "ImportError: no such module" in str(sampler.source_reason)
+    assert all(isinstance(sample, HostSample) for sample in sampler.samples)
+
+
+def test_a_source_that_never_opens_does_not_hold_up_the_end() -> None:
+    release = threading.Event()
+
+    def hang() -> Source:
+        release.wait(30)
+        return Source(read=CountingRead(wait_for=1))
+
+    with Sampler(hang, stop_timeout_s=0.01) as sampler:
+        pass
+    assert (sampler.errors, sampler.samples) == (1, [])
+    assert "opened" in str(sampler.source_reason)
+    release.set()
+
+
+LATE_DRIVER = """
+import json, sys, time
+import harness.measurement.sampler as sampling
+start_s = time.monotonic()
+sampler = sampling.make_sampler(
+    device_type="cuda", gpu_uuid="bbbbbbbb-0000-0000-0000-000000000002", interval_s=0.01
+)
+imported = "pynvml" in sys.modules
+with sampler:
+    entered_s = time.monotonic() - start_s
+print(json.dumps({"imported": imported, "entered_s": entered_s, "source": sampler.source, "ticks": sampler.ticks}))
+"""
+
+
+def test_a_driver_that_starts_slowly_does_not_delay_the_job(run_with_fake_nvml: Callable[..., Any]) -> None:
+    seen = run_with_fake_nvml(LATE_DRIVER, FAKE_NVML_INIT_MS="2000")
+    assert not seen["imported"]
+    assert seen["entered_s"] < 1.0
+    assert (seen["source"], seen["ticks"] >= 2) == ("nvml", True)
+
+
+def test_of_a_slice_it_is_said_what_the_driver_does_not_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = SimpleNamespace(info=SimpleNamespace(is_slice=True), read=None)
+    monkeypatch.setattr(nvml, "open_gpu", lambda uuid, root_pid: gpu)
+    source = open_source(device_type="cuda", gpu_uuid="MIG-1")
+    assert (source.kind, source.reason) == ("nvml", OF_A_SLICE)

@@ -1,0 +1,120 @@
+"""Energy of training, from segments long enough for the GPU's energy counter, which moves about every 100 ms.
+
+A job of seconds is too short for it. So after a contender's blocks are timed, baseline and contender go through the
+same samples once more, for some seconds each, in the order baseline, contender, baseline, so that a linear drift (a
+chip that grows warm leaks more) cancels.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.evidence import BlockRecord, EnergyRecord, EnergyUse
+from harness.experiment.process import Worker
+from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, EnergyWindow, find_energy
+from harness.measurement.nvml import NvmlGpu
+from harness.measurement.readings import read_during
+
+Who = Literal["baseline", "contender"]
+ORDER: tuple[Who, ...] = ("baseline", "contender", "baseline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyPlan:
+    """How long each goes through which samples."""
+
+    numbers: tuple[int, ...]
+    """Windows of the training set, the same for both."""
+    repetitions: dict[Who, int]
+    """Times that a segment of each goes through them."""
+    epoch_windows: int
+    """Windows of a whole epoch."""
+
+
+def plan_energy(
+    blocks: Sequence[BlockRecord], order: Sequence[int], *, unit: int, epoch_windows: int, energy_s: float
+) -> EnergyPlan:
+    """Return segments of at least `energy_s` between the counter's moves, by the pace of the timed `blocks`.
+
+    The slower one goes through its samples about once; they are whole batches of both (`unit`), taken from `order`.
+    """
+    pace_s: dict[Who, float] = {
+        "baseline": _pace_s([(block.baseline_s, block.windows) for block in blocks]),
+        "contender": _pace_s([(block.contender_s, block.windows) for block in blocks]),
+    }
+    length_s = energy_s + EDGES_S
+    count = math.ceil(length_s / max(pace_s.values()) / unit) * unit
+    numbers = tuple(order[:count])
+    repetitions = {who: math.ceil(length_s / (pace * len(numbers))) for who, pace in pace_s.items()}
+    return EnergyPlan(numbers=numbers, repetitions=repetitions, epoch_windows=epoch_windows)
+
+
+def _pace_s(segments: Sequence[tuple[tuple[float, float], int]]) -> float:
+    """Return the seconds of a window."""
+    return sum(sum(times_s) for times_s, _ in segments) / sum(2 * windows for _, windows in segments)
+
+
+def measure_energy(
+    workers: Mapping[Who, Worker], plan: EnergyPlan, gpu: NvmlGpu, on_progress: Callable[[str, int, int], None]
+) -> EnergyRecord | None:
+    """Return what both used; None where the driver reports neither energy nor power."""
+    for worker in workers.values():
+        worker.ask("load_block", kind="training", numbers=list(plan.numbers), rehearse=True)
+    watch = ConditionsWatch([worker.pid for worker in workers.values()], gpu)
+    uses: dict[Who, list[EnergyUse]] = {"baseline": [], "contender": []}
+    for number, who in enumerate(ORDER):
+        on_progress("measuring energy", number, len(ORDER))
+        use = _measure_segment(workers[who], plan, plan.repetitions[who], gpu)
+        if use is None:
+            return None
+        uses[who].append(use)
+        watch.note_others()
+    _, contamination = watch.finish(allocator_retries=None)
+    return EnergyRecord(
+        baseline=add_up(uses["baseline"]),
+        contender=add_up(uses["contender"]),
+        epoch_windows=plan.epoch_windows,
+        power_source=gpu.power_source,
+        contamination=contamination,
+    )
+
+
+def _measure_segment(worker: Worker, plan: EnergyPlan, repetitions: int, gpu: NvmlGpu) -> EnergyUse | None:
+    with read_during(gpu.read_energy, first_s=READINGS_EVERY_S, every_s=READINGS_EVERY_S) as readings:
+        start_s = time.perf_counter()
+        answer = worker.ask("segment", repetitions=repetitions)
+        elapsed_s = time.perf_counter() - start_s
+    found = find_energy(readings)
+    return None if found is None else _use(found, answer["work"], elapsed_s, len(plan.numbers) * repetitions)
+
+
+def _use(found: EnergyWindow, work: Mapping[str, int], segment_s: float, windows: int) -> EnergyUse:
+    return EnergyUse(
+        energy_j=found.energy_j,
+        integrated_j=found.integrated_j,
+        window_s=found.window_s,
+        error_s=found.error_s,
+        segment_s=segment_s,
+        windows=windows,
+        useful_tokens=int(work["useful_tokens"]),
+    )
+
+
+def add_up(uses: Sequence[EnergyUse]) -> EnergyUse:
+    """Return several segments as one; an energy that one of them lacks is not known of all."""
+    counters_j = [use.energy_j for use in uses if use.energy_j is not None]
+    integrated_j = [use.integrated_j for use in uses if use.integrated_j is not None]
+    return EnergyUse(
+        energy_j=sum(counters_j) if len(counters_j) == len(uses) else None,
+        integrated_j=sum(integrated_j) if len(integrated_j) == len(uses) else None,
+        window_s=sum(use.window_s for use in uses),
+        error_s=sum(use.error_s for use in uses),
+        segment_s=sum(use.segment_s for use in uses),
+        windows=sum(use.windows for use in uses),
+        useful_tokens=sum(use.useful_tokens for use in uses),
+    )
