@@ -22,6 +22,8 @@ from harness.training.model import load_model
 
 # Workers inherit it: tiny tensors gain nothing from threads, and processes side by side would wait for each other's.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Here too, before the first fixture: a run records its threads, and one that goes on must find as many.
+torch.set_num_threads(1)
 
 TINY = {
     "distilbert-base-uncased": {"vocab_size": 2048, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2},
