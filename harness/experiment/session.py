@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from harness import registry
 from harness.experiment.dropout import draw_losses
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
 from harness.experiment.footprint import take_footprint
@@ -56,6 +57,8 @@ class Session:
         self._spec = spec
         self._clock = clock
         self._report = report
+        with clock.phases.measure("imports"):
+            registry.load_all(spec.config.plugins)
         self._device = start_device(spec.config.device, clock)
         self._prepared: Prepared | None = None
         self._runner: SegmentRunner | None = None

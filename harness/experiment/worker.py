@@ -60,11 +60,9 @@ def main(arguments: list[str]) -> int:
     imports_start_s = time.perf_counter()
     if spec.cuda_beside_imports and spec.config.device != "cpu":
         start_context_beside()
-    from harness import registry
     from harness.experiment.session import Session
     from harness.experiment.trial import TrialClock
 
-    registry.load_all(spec.config.plugins)
     clock = TrialClock(spawned_at_s)
     clock.phases.add("process_start", process_start_s)
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
