@@ -138,7 +138,7 @@ def look_at_allocator(facts: Facts) -> Observation | None:
 
 RULES_OF_JOB = (
     Rule(name="evaluation", strategies=("fast_evaluation",), look=look_at_evaluation),
-    Rule(name="start_up", strategies=("fast_startup",), look=look_at_start_up),
+    Rule(name="start_up", strategies=("fast_startup", "lean_model"), look=look_at_start_up),
     Rule(name="warm_up", strategies=("compile_cached",), look=look_at_warm_up),
     Rule(name="compile_not_amortised", strategies=("compile_cached",), look=look_at_compile),
     Rule(name="padding_waste", strategies=("dynamic_padding", "length_bucketing", "unpadded"), look=look_at_padding),
