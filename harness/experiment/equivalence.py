@@ -23,7 +23,7 @@ from harness.experiment.dropout import scatter
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation_check import forward_dtype
-from harness.training.loop import count_steps, make_trainer, set_process_flags
+from harness.training.loop import count_steps, make_trainer, prepare_step, set_process_flags
 from harness.training.model import load_model
 
 CHECKED_UPDATES = 3
@@ -137,6 +137,7 @@ def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
     before = {name: p.detach().clone() for name, p in setup.model.named_parameters() if p.requires_grad}
     # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.
     trainer = make_trainer(setup, windows, total_steps=max(count_steps(setup, windows), 2 * len(batches)))
+    prepare_step(trainer, batches, repeated=True)
     recorder = UpdateRecorder(setup.model)
     setup.run_epoch(setup, trainer.step, windows, batches, recorder)
     parameters = dict(setup.model.named_parameters())
