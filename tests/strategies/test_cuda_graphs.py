@@ -10,7 +10,7 @@ import torch
 
 from harness import registry
 from harness.analysis.sameness import judge_equivalence
-from harness.experiment.equivalence import compare_updates, make_updates
+from harness.experiment.equivalence import CHECKED_UPDATES, compare_updates, make_updates
 from harness.training.loop import (
     account_work,
     describe_step,
@@ -56,10 +56,10 @@ class RunAgain:
         return outputs, replay
 
 
-def graphed(setup, layout=""):
+def graphed(setup, layout="", recorder=None):
     for strategy in registry.resolve("+".join(filter(None, (layout, "cuda_graphs")))):
         setup = strategy.apply(setup)
-    return replace(setup, make_step=lambda *given: GraphedStep(*given, RunAgain(setup.model)))
+    return replace(setup, make_step=lambda *given: GraphedStep(*given, recorder or RunAgain(setup.model)))
 
 
 def prepared(setup, windows, plan):
@@ -73,8 +73,11 @@ def prepared(setup, windows, plan):
 @pytest.mark.parametrize("source", MODELS)
 def test_updates_are_those_of_the_baseline(layout, source, make_setup, windows):
     reference = make_updates(make_setup(source, dropout=False), windows)
-    record = compare_updates(reference, make_updates(graphed(make_setup(source, dropout=False), layout), windows))
+    setup = make_setup(source, dropout=False)
+    recorder = RunAgain(setup.model)
+    record = compare_updates(reference, make_updates(graphed(setup, layout, recorder), windows))
     assert judge_equivalence(record).holds
+    assert recorder.replays == CHECKED_UPDATES, "what is held against the reference is what replays"
 
 
 def test_gradients_shown_after_a_replay_are_those_of_its_own_shape(make_setup, windows):
