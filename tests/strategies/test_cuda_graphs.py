@@ -21,7 +21,8 @@ from harness.training.loop import (
     warm_up,
 )
 from optimizations import cuda_graphs
-from optimizations.cuda_graphs import GraphedStep, clone_batch, copy_batch, fill_bucket, shape_of, undone
+from optimizations.cuda_graphs import GraphedStep, undone
+from optimizations.graphs.shapes import clone_batch, copy_batch, fill_bucket, shape_of
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 LAYOUTS = ("", "dynamic_padding", "unpadded")

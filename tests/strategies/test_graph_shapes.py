@@ -32,9 +32,8 @@ from optimizations.cuda_graphs import (
     LEAST_USES,
     MAX_GRAPHS,
     GraphedStep,
-    fill_bucket,
-    shape_of,
 )
+from optimizations.graphs.shapes import fill_bucket, shape_of
 
 PLANS = (
     "",
