@@ -100,13 +100,22 @@ StepFunction = Callable[[Batch], StepOutcome]
 
 @runtime_checkable
 class PreparedStep(Protocol):
-    """A step function with one-time work of its own, which the warm-up asks for."""
+    """A step function with one-time work of its own for batch shapes, which is asked for before any clock starts."""
 
     def __call__(self, batch: Batch) -> StepOutcome:
-        """Take a step."""
+        """Take a step; one-time work that was not asked for is not done here."""
 
-    def prepare(self, batch: Batch) -> None:
-        """Do what batches of this shape need once; parameters, optimizer and random state are as before."""
+    def choose(self, windows: Windows, plan: list[np.ndarray], *, repeated: bool) -> list[np.ndarray]:
+        """Return those of the planned batches that `prepare` wants to see, one for each shape that is worth it.
+
+        `plan` holds the window numbers of every batch that there will be, or, with `repeated`, of some that come often.
+        """
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Do what batches of these shapes need once; parameters, optimizer and random state are as before."""
+
+    def describe(self) -> dict[str, str]:
+        """Return what has been prepared so far, as the report prints it beside the setup's knobs."""
 
 
 Logits = tuple[np.ndarray, np.ndarray]
@@ -143,6 +152,8 @@ class TrainSetup:
     make_optimizer: Callable[[nn.Module, TrainingConfig], Optimizer]
     make_scheduler: Callable[[Optimizer, TrainingConfig, int], LRScheduler]
     """(optimizer, training, total steps) → scheduler, stepped once per update."""
+    clip_gradients: Callable[[list[nn.Parameter], float], Tensor]
+    """(parameters, largest norm) → the gradients' L2 norm, which are then scaled down to the largest, in place."""
     make_step: Callable[[TrainSetup, Optimizer, LRScheduler], StepFunction]
     """Everything between a batch and the changed parameters."""
     run_epoch: Callable[[TrainSetup, StepFunction, Windows, list[np.ndarray], StepRecorder], None]

@@ -3,13 +3,15 @@
 What it changes: forward, backward, clipping and AdamW are recorded once for each batch shape and then replayed with one
 launch. Batches are copied into fixed buffers; the learning rate is a tensor that the schedule fills. There are few
 shapes: padded batches go up to the next multiple of 32 columns, packed ones get one more window of padding tokens, up
-to the next multiple of 512 tokens (of max_length, if that is less), and the last, smaller batch has graphs of its own.
-AdamW is the fused one, as in fused_adamw, so that a stack with both is the same.
+to the next multiple of 512 tokens (of max_length, if that is less). The lengths of the whole training's batches are
+known before it starts: each shape that comes at least 6 times is recorded in the warm-up, all of them in one go, and
+what is rarer runs eagerly (the last, smaller batch of an epoch as a rule). Nothing is recorded in a step.
+AdamW is the fused one, as in fused_adamw, and clipping as in foreach_clipping, so that a stack with them is the same.
 Why it is faster: an eager step of BERT-base has some thousand launches of 5 to 10 us of host time, and small batches on
 fast GPUs wait for them. Predicted before measuring: at most what the ledger calls launch gaps and idle; measured: not
 measured.
-When it is not: where the GPU is busy anyway; short jobs with many shapes, as each shape costs about five eager steps
-once. Every graph keeps its own gradients (4 bytes a parameter); activations share one pool.
+When it is not: where the GPU is busy anyway; short jobs with many shapes, as each shape costs about three eager steps
+once (estimated). Every graph keeps its own gradients (4 bytes a parameter); activations share one pool.
 What it does to the numbers: nothing; dropout draws new random numbers in each replay. Tokens of padding that fill a
 bucket are masked, or a window of their own without a label, and not counted as computed tokens.
 Sources: PyTorch CUDA semantics, "CUDA Graphs" (whole-network capture, memory pools); pytorch/pytorch#64339 (warm-up off
@@ -19,93 +21,44 @@ the default stream), #187745 (one stream for warm-up and capture), #180090 (stal
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.profiler import record_function
 
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup
-
-COLUMN_STEP = 32
-"""Padded batches have a multiple of as many columns: in random order, SQuAD's have then about five lengths."""
-
-TOKEN_STEP = 512
-"""Packed batches have a multiple of as many tokens: 16 windows of SQuAD have about four sizes, 9 % of it wasted."""
+from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup, Windows
+from optimizations.foreach_clipping import clip_together
+from optimizations.graphs.shapes import (
+    COLUMN_STEP,
+    TOKEN_STEP,
+    Shape,
+    clone_batch,
+    copy_batch,
+    count_shapes,
+    fill_bucket,
+    shape_of,
+)
 
 MAX_GRAPHS = 32
-"""Shapes beyond as many run eagerly: each graph keeps a set of gradients."""
+"""Shapes beyond as many run eagerly, the rarest of them: each graph keeps a set of gradients."""
 
-WARM_UPS = 3
-"""Eager steps before a capture, as PyTorch's notes have it: libraries set themselves up in the first ones."""
+LEAST_USES = 6
+"""Steps of one shape that pay for recording it: that takes about three eager steps (one run before it, the recording,
+the making of the graph), and a replay saves about half of one. Both are estimates for steps that wait for launches."""
 
-NO_LABEL = -100
-"""Position that the cross-entropy leaves out (PyTorch's `ignore_index`)."""
+FIRST_WARM_UPS = 3
+"""Eager steps before the first capture, as PyTorch's notes have it: libraries set themselves up in the first ones."""
 
-
-def fill_bucket(batch: Batch, *, max_length: int) -> Batch:
-    """Return the batch padded to the next bucket; its loss is the same. `max_length`: tokens that a window can have."""
-    ids = batch.inputs["input_ids"]
-    if "cu_seqlens" in batch.inputs:
-        step = min(TOKEN_STEP, max_length)
-        # Always one token more at least: an empty window has no softmax.
-        return add_dummy_window(batch, tokens=step - ids.shape[1] % step)
-    wanted = min(-(-ids.shape[1] // COLUMN_STEP) * COLUMN_STEP, max_length)
-    return add_columns(batch, columns=max(0, wanted - ids.shape[1]))
-
-
-def add_columns(batch: Batch, *, columns: int) -> Batch:
-    """Return a padded batch with more columns of padding on the right."""
-    if columns == 0:
-        return batch
-    return replace(batch, inputs={name: functional.pad(rows, (0, columns)) for name, rows in batch.inputs.items()})
-
-
-def add_dummy_window(batch: Batch, *, tokens: int) -> Batch:
-    """Return a packed batch with one more window, of padding tokens and without a label."""
-    row = batch.inputs["input_ids"]
-    inputs = {name: functional.pad(value, (0, tokens)) for name, value in batch.inputs.items() if name != "cu_seqlens"}
-    inputs["position_ids"][:, row.shape[1] :] = torch.arange(tokens, device=row.device)
-    inputs["cu_seqlens"] = functional.pad(batch.inputs["cu_seqlens"], (0, 1), value=row.shape[1] + tokens)
-    return replace(
-        batch,
-        inputs=inputs,
-        start_positions=functional.pad(batch.start_positions, (0, 1), value=NO_LABEL),
-        end_positions=functional.pad(batch.end_positions, (0, 1), value=NO_LABEL),
-    )
-
-
-Shape = tuple[tuple[str, torch.Size], ...]
-
-
-def shape_of(batch: Batch) -> Shape:
-    """Return what decides which graph a batch runs in."""
-    inputs = ((name, value.shape) for name, value in sorted(batch.inputs.items()))
-    return (*inputs, ("labels", batch.start_positions.shape))
-
-
-def clone_batch(batch: Batch) -> Batch:
-    """Return a copy with memory of its own: a graph's input buffers."""
-    return replace(
-        batch,
-        inputs={name: value.clone() for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.clone(),
-        end_positions=batch.end_positions.clone(),
-    )
-
-
-def copy_batch(source: Batch, target: Batch) -> None:
-    """Copy a batch into buffers of the same shape; nothing waits for the device."""
-    for name, buffer in target.inputs.items():
-        buffer.copy_(source.inputs[name], non_blocking=True)
-    target.start_positions.copy_(source.start_positions, non_blocking=True)
-    target.end_positions.copy_(source.end_positions, non_blocking=True)
+LATER_WARM_UPS = 1
+"""Before the captures of further shapes, which may run kernels that have not been loaded yet."""
 
 
 def state_tensors(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
@@ -153,8 +106,8 @@ Outputs = tuple[Tensor, ...]
 class Recorder(Protocol):
     """Records work and replays it; CUDA's in `GraphRecorder`."""
 
-    def warm_up(self, run: Callable[[], Outputs]) -> None:
-        """Run it some times for real."""
+    def warm_up(self, run: Callable[[], Outputs], times: int) -> None:
+        """Run it so many times for real."""
 
     def record(self, run: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
         """Return its outputs, and a function that runs it again into the same tensors."""
@@ -168,12 +121,12 @@ class GraphRecorder:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
-    def warm_up(self, run: Callable[[], Outputs]) -> None:
+    def warm_up(self, run: Callable[[], Outputs], times: int) -> None:
         """Run it on the stream of the captures, so that libraries and autograd know that one."""
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            for _ in range(WARM_UPS):
+            for _ in range(times):
                 run()
         current.wait_stream(self._stream)
 
@@ -198,7 +151,7 @@ class RecordedStep:
 
 
 class GraphedStep:
-    """A step function that records each shape of batch once and replays it from then on."""
+    """A step function that replays the shapes of batch it has recorded in `prepare`; others run eagerly."""
 
     def __init__(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler, recorder: Recorder) -> None:
         self._setup = setup
@@ -208,11 +161,12 @@ class GraphedStep:
         self._rates = [torch.zeros((), device=setup.device) for _ in optimizer.param_groups]
         self._parameters = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
         self._steps: dict[Shape, RecordedStep] = {}
+        self._chosen = ""
 
     def __call__(self, batch: Batch) -> StepOutcome:
-        """Take one step; nothing waits for the device unless the shape is new."""
+        """Take one step; nothing waits for the device, and nothing is recorded."""
         filled = fill_bucket(batch, max_length=self._setup.max_length)
-        recorded = self._find(filled)
+        recorded = self._steps.get(shape_of(filled))
         for rate, group in zip(self._rates, self._optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
         if recorded is None:
@@ -228,20 +182,40 @@ class GraphedStep:
         self._scheduler.step()
         return StepOutcome(loss=loss, gradient_norm=norm)
 
-    def prepare(self, batch: Batch) -> None:
-        """Record the batch's shape; parameters, optimizer and random state are as before."""
-        self._find(fill_bucket(batch, max_length=self._setup.max_length))
+    def choose(self, windows: Windows, plan: list[np.ndarray], *, repeated: bool) -> list[np.ndarray]:
+        """Return a planned batch of each shape that comes often enough, the most frequent shape first."""
+        least = 1 if repeated else LEAST_USES
+        uses = count_shapes(self._setup, windows, plan)
+        frequent = sorted((use for use in uses.values() if use.count >= least), key=lambda use: -use.count)
+        chosen = frequent[:MAX_GRAPHS]
+        steps = sum(use.count for use in chosen)
+        self._chosen = "" if repeated else f", for {steps} of {len(plan)} steps"
+        return [use.example for use in chosen]
 
-    def _find(self, batch: Batch) -> RecordedStep | None:
-        shape = shape_of(batch)
-        if shape not in self._steps and len(self._steps) < MAX_GRAPHS:
-            self._steps[shape] = self._record(clone_batch(batch))
-        return self._steps.get(shape)
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Record the shapes of the batches in one go; parameters, optimizer and random state are as before."""
+        filled = [fill_bucket(batch, max_length=self._setup.max_length) for batch in batches]
+        new = {shape_of(batch): batch for batch in filled if shape_of(batch) not in self._steps}
+        # The largest first: the others find room in the memory that it leaves in the pool.
+        buffers = sorted(map(clone_batch, new.values()), key=lambda batch: -batch.inputs["input_ids"].numel())
+        buffers = buffers[: MAX_GRAPHS - len(self._steps)]
+        if not buffers:
+            return
+        first = not self._steps
+        with undone(self._setup.model, self._optimizer, self._setup.device):
+            for number, batch in enumerate(buffers):
+                times = FIRST_WARM_UPS if first and number == 0 else LATER_WARM_UPS
+                self._recorder.warm_up(partial(self._update, batch), times)
+            # After all the others, as each capture gives back what memory they left.
+            for batch in buffers:
+                self._steps[shape_of(batch)] = self._record(batch)
+
+    def describe(self) -> dict[str, str]:
+        """Return how many graphs there are, and how much of the plan they were chosen for."""
+        return {"captures in warm-up": f"{len(self._steps)} graphs{self._chosen}"}
 
     def _record(self, batch: Batch) -> RecordedStep:
-        with undone(self._setup.model, self._optimizer, self._setup.device):
-            self._recorder.warm_up(lambda: self._update(batch))
-            (loss, norm, *_), replay = self._recorder.record(lambda: self._update(batch))
+        (loss, norm, *_), replay = self._recorder.record(partial(self._update, batch))
         gradients = tuple(parameter.grad for parameter in self._parameters)
         return RecordedStep(batch=batch, loss=loss, norm=norm, gradients=gradients, replay=replay)
 
@@ -256,7 +230,7 @@ class GraphedStep:
         ):
             loss = setup.forward_loss(setup.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self._parameters, setup.training.max_grad_norm, foreach=True)
+        norm = setup.clip_gradients(self._parameters, setup.training.max_grad_norm)
         with tensor_rates(self._optimizer, self._rates):
             self._optimizer.step()
         gradients = (parameter.grad for parameter in self._parameters if parameter.grad is not None)
@@ -296,5 +270,15 @@ class CudaGraphs(Strategy):
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace step and optimizer."""
         buckets = f"{COLUMN_STEP} columns, or {min(TOKEN_STEP, setup.max_length)} packed tokens"
-        knobs = {**setup.knobs, "CUDA graphs": f"whole step, shapes in multiples of {buckets}"}
-        return replace(setup, make_optimizer=make_capturable_adamw, make_step=make_graphed_step, knobs=knobs)
+        knobs = {
+            **setup.knobs,
+            "CUDA graphs": f"whole step, shapes in multiples of {buckets} that come {LEAST_USES} times or more",
+            "clipping": "foreach=True",
+        }
+        return replace(
+            setup,
+            make_optimizer=make_capturable_adamw,
+            make_step=make_graphed_step,
+            clip_gradients=clip_together,
+            knobs=knobs,
+        )

@@ -203,7 +203,12 @@ class TrainerPeer:
             make_step=self.make_step,
             run_epoch=self.run_epoch,
             evaluate=self.evaluate,
-            knobs={**setup.knobs, "loop": "transformers.Trainer", "loader": "transformers.Trainer's"},
+            knobs={
+                **setup.knobs,
+                "loop": "transformers.Trainer",
+                "loader": "transformers.Trainer's",
+                "clipping": "transformers.Trainer's",
+            },
         )
 
     def make_step(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:

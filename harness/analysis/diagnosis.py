@@ -20,6 +20,7 @@ ONLY_ON = {
     "amp_fp16": "cuda",
     "batch_finder": "cuda",
     "cuda_graphs": "cuda",
+    "foreach_clipping": "cuda",
     "prefetch": "cuda",
     "tf32": "cuda",
     "fused_blocks": "cpu",

@@ -220,7 +220,7 @@ RULES_OF_STEP = (
     Rule(name="elementwise", strategies=("compile", "compile_cached", "fused_blocks"), look=look_at_elementwise),
     Rule(
         name="optimizer",
-        strategies=("fused_adamw", "larger_batches", "batch_finder", "bf16_weights"),
+        strategies=("fused_adamw", "foreach_clipping", "larger_batches", "batch_finder", "bf16_weights"),
         look=look_at_optimizer,
     ),
     Rule(name="loader", strategies=("prefetch", "device_resident_data"), look=look_at_loader),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -16,6 +19,9 @@ DRAWS = 24
 """Losses that the scatter is taken of. Two such standard deviations of the same dropout are within a factor of 1.5 of
 each other 19 times in 20 (F test with 23 degrees of freedom each)."""
 
+COMPILER = "torch._dynamo"
+"""Module that `torch.compile` imports when it is first called."""
+
 
 def draw_losses(setup: TrainSetup, windows: Windows) -> list[float]:
     """Return the loss of the longest window, `DRAWS` times without an update between them.
@@ -27,10 +33,22 @@ def draw_losses(setup: TrainSetup, windows: Windows) -> list[float]:
     batch = setup.collate(windows, numbers).to(setup.device)
     torch.manual_seed(0)
     losses = []
-    for _ in range(DRAWS):
-        with autocast(setup), torch.compiler.set_stance("force_eager"):
-            losses.append(setup.forward_loss(setup.model, batch).detach())
+    with uncompiled():
+        for _ in range(DRAWS):
+            with autocast(setup):
+                losses.append(setup.forward_loss(setup.model, batch).detach())
     return [float(loss) for loss in losses]
+
+
+def uncompiled() -> AbstractContextManager[None]:
+    """Return a context in which what is compiled runs uncompiled.
+
+    Where the compiler was never imported nothing is, and asking it for a stance would import it (1.3 s).
+    """
+    if COMPILER not in sys.modules:
+        return contextlib.nullcontext()
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def scatter(losses: Sequence[float]) -> float | None:

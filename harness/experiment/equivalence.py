@@ -25,7 +25,7 @@ from harness.experiment.dropout import scatter
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation_check import forward_dtype
-from harness.training.loop import Trainer, count_steps, make_trainer, set_process_flags
+from harness.training.loop import Trainer, count_steps, make_trainer, prepare_step, set_process_flags
 from harness.training.model import load_model
 
 CHECKED_UPDATES = 3
@@ -145,6 +145,7 @@ def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
     batches = checked_batches(windows)
     # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.
     trainer = make_trainer(setup, windows, total_steps=max(count_steps(setup, windows), 2 * len(batches)))
+    prepare_step(trainer, batches, repeated=True)
     start = _remember(trainer)
     recorder = UpdateRecorder(setup.model)
     setup.run_epoch(setup, trainer.step, windows, batches, recorder)

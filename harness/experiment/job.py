@@ -34,6 +34,7 @@ from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
     Trainer,
     account_work,
+    describe_step,
     diverged,
     make_trainer,
     report_trained,
@@ -79,7 +80,8 @@ def run_job(
         trainer = make_trainer(setup, inputs.train_windows)
         warm_up(trainer)
     compile_cache = _cache_state(prepared.cache_was_filled, is_filled(compile_cache_directory(spec)))
-    record = replace(record, knobs=describe(setup, trainer.optimizer), compile_cache=compile_cache)
+    knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
+    record = replace(record, knobs=knobs, compile_cache=compile_cache)
     job = train_all_epochs(directory, trainer, validation, report)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)

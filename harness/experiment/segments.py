@@ -11,7 +11,7 @@ from harness.data.features import Windows
 from harness.evidence import BlockKind
 from harness.experiment.inputs import Inputs
 from harness.strategy import TrainSetup
-from harness.training.loop import Trainer, make_trainer, train_epoch, warm_up
+from harness.training.loop import Trainer, make_trainer, plan_training, prepare_step, train_epoch, warm_up
 from harness.training.recorder import EpochResult
 
 SCHEDULE_STEPS = 1_000_000
@@ -49,13 +49,16 @@ class SegmentRunner:
         source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
         return list(range(len(source)))
 
-    def load_block(self, kind: BlockKind, numbers: list[int], *, rehearse: bool) -> None:
-        """Take up the samples of the next block; `rehearse` runs them once untimed."""
+    def load_block(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int = 1) -> None:
+        """Take up the samples of the next block; `rehearse` runs them once untimed.
+
+        `repetitions`: how often a segment will go through them, each time in another order.
+        """
         source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
         self._kind = kind
         self._windows = source.select(np.asarray(numbers))
         if kind == "training":
-            self._trainer = self._make_trainer(self._windows)
+            self._trainer = self._make_trainer(self._windows, repetitions)
         if rehearse:
             self.run(repetitions=1)
         elif self.setup.device.type == "cuda":
@@ -81,11 +84,18 @@ class SegmentRunner:
             return None
         return int(torch.cuda.memory_stats(self.setup.device).get("num_alloc_retries", 0))
 
-    def _make_trainer(self, windows: Windows) -> Trainer:
-        """Return the one trainer, on these windows: optimizer and compiled code are kept from block to block."""
+    def _make_trainer(self, windows: Windows, repetitions: int) -> Trainer:
+        """Return the one trainer, on these windows: optimizer and compiled code are kept from block to block.
+
+        A step that prepares itself for batch shapes does so here, untimed, and for each of them: how often a segment's
+        batches come again says nothing of a job's.
+        """
+        plan = plan_training(self.setup, windows, epochs=repetitions)
         if self._trainer is not None:
-            return replace(self._trainer, windows=windows)
+            trainer = replace(self._trainer, windows=windows)
+            prepare_step(trainer, plan, repeated=True)
+            return trainer
         training = replace(self.setup.training, lr_warmup_ratio=0.0)
         trainer = make_trainer(replace(self.setup, training=training), windows, total_steps=SCHEDULE_STEPS)
-        warm_up(trainer)
+        warm_up(trainer, plan, repeated=True)
         return trainer

@@ -147,7 +147,12 @@ class Session:
         return self._runner
 
     def _load_block(self, arguments: Arguments) -> Arguments:
-        self._runner_once().load_block(arguments["kind"], arguments["numbers"], rehearse=arguments["rehearse"])
+        self._runner_once().load_block(
+            arguments["kind"],
+            arguments["numbers"],
+            rehearse=arguments["rehearse"],
+            repetitions=arguments["repetitions"],
+        )
         return {}
 
     def _segment(self, arguments: Arguments) -> Arguments:
@@ -186,6 +191,9 @@ class Session:
 
     def _profile(self, arguments: Arguments) -> Arguments:
         prepared, directory = self._prepared_once(), Path(arguments["directory"])
+        # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
+        # profiled trainer can't use them; no segment follows.
+        self._runner = None
         profile, knobs = run_profile(self._spec, directory, prepared, self._report)
         record = replace(self._record("profile", prepared), profile=profile, knobs=knobs)
         write_json(directory / TRIAL_FILE, record)

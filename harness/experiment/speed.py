@@ -134,7 +134,7 @@ class Duel:
         available = min(int(facts[count]) for facts in self._facts.values())
         unit = min(whole_batches(sizes), available)
         segment_s = self._config.segment_s * (1.0 if kind == "training" else EVALUATION_SEGMENT_FACTOR)
-        self._load(kind, list(range(unit)), rehearse=False)
+        self._load(kind, list(range(unit)), rehearse=False, repetitions=1)
         fastest_s = self._rehearse()
         if fastest_s < SURELY_LONG_FACTOR * segment_s:
             fastest_s = self._rehearse()
@@ -163,7 +163,8 @@ class Duel:
         return [int(value) for value in self._rng.permutation(count)[: plan.windows]]
 
     def _measure_block(self, plan: SegmentPlan, number: int, attempt: int, numbers: list[int]) -> BlockRecord:
-        self._load(plan.kind, numbers, rehearse=self._facts["baseline"]["device"] == "cuda")
+        on_cuda = self._facts["baseline"]["device"] == "cuda"
+        self._load(plan.kind, numbers, rehearse=on_cuda, repetitions=plan.repetitions)
         first: Who = "baseline" if number % 2 else "contender"
         retries_before = dict(self._retries)
         watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
@@ -185,9 +186,9 @@ class Duel:
             contamination=contamination,
         )
 
-    def _load(self, kind: BlockKind, numbers: list[int], *, rehearse: bool) -> None:
+    def _load(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int) -> None:
         for worker in self._workers.values():
-            worker.ask("load_block", kind=kind, numbers=numbers, rehearse=rehearse)
+            worker.ask("load_block", kind=kind, numbers=numbers, rehearse=rehearse, repetitions=repetitions)
 
     def _segment(self, who: Who, repetitions: int, watch: ConditionsWatch | None = None) -> float:
         """Return the seconds from request to answer, by this process's clock: a worker's own can be tampered with."""

@@ -15,7 +15,7 @@ from harness.data.batching import Batch, load_in_process, make_padding_collate, 
 from harness.strategy import TrainSetup
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import run_steps
-from harness.training.step import make_eager_step
+from harness.training.step import clip_one_by_one, make_eager_step
 
 
 def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: int, device: torch.device) -> TrainSetup:
@@ -32,10 +32,11 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         forward_loss=window_loss if config.training.loss_over == "window" else row_loss,
         make_optimizer=make_loop_adamw,
         make_scheduler=make_linear_schedule,
+        clip_gradients=clip_one_by_one,
         make_step=make_eager_step,
         run_epoch=run_steps,
         evaluate=evaluate_in_batches,
-        knobs={"padding": f"to max_length {config.data.max_length}"},
+        knobs={"padding": f"to max_length {config.data.max_length}", "clipping": "foreach=False"},
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,9 +77,7 @@ def make_trainer(setup: TrainSetup, windows: Windows, *, total_steps: int | None
 
 def count_steps(setup: TrainSetup, windows: Windows) -> int:
     """Return how many steps the whole training has."""
-    training = setup.training
-    steps = sum(len(plan_epoch(setup, windows, epoch)) for epoch in range(1, training.epochs + 1))
-    return steps if training.max_steps is None else min(steps, training.max_steps)
+    return len(plan_training(setup, windows))
 
 
 def plan_epoch(setup: TrainSetup, windows: Windows, epoch: int) -> list[np.ndarray]:
@@ -96,34 +95,67 @@ def probe_weights(model: nn.Module) -> list[Tensor]:
     return [spread_elements(matrix.detach()) for matrix in reversed(matrices)]
 
 
-def warm_up(trainer: Trainer) -> int:
-    """Run forward and backward once for each batch shape of the first epoch, without an update; return how many.
+def plan_training(setup: TrainSetup, windows: Windows, *, epochs: int | None = None) -> list[np.ndarray]:
+    """Return the window numbers of every batch of the training, in order; of its first `epochs` if they are given."""
+    training = setup.training
+    last = training.epochs if epochs is None else epochs
+    plan = [numbers for epoch in range(1, last + 1) for numbers in plan_epoch(setup, windows, epoch)]
+    return plan[: training.max_steps] if epochs is None else plan
 
-    Compilers, library handles and allocators do their one-time work here. Random state and parameters are as before.
+
+def warm_up(trainer: Trainer, plan: list[np.ndarray] | None = None, *, repeated: bool = False) -> int:
+    """Run forward and backward once for each number of windows that a planned batch has, without an update.
+
+    Compilers, library handles and allocators do their one-time work here, and a step that prepares itself for batch
+    shapes does so for the whole plan: by default that of the training; see `prepare_step`. Random state and parameters
+    are as before. Returns how many batches were run.
     """
     setup = trainer.setup
-    plan = plan_epoch(setup, trainer.windows, epoch=1)
-    sizes = {len(numbers): [numbers] for numbers in reversed(plan)}
-    devices = [setup.device] if setup.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        for wanted in sizes.values():
-            for batch in setup.load_batches(setup, trainer.windows, wanted):
-                _warm_up_batch(trainer, batch.to(setup.device))
+    plan = plan_training(setup, trainer.windows) if plan is None else plan
+    sizes = {len(numbers): numbers for numbers in reversed(plan)}
+    with _random_state_kept(setup.device):
+        for batch in setup.load_batches(setup, trainer.windows, list(sizes.values())):
+            _warm_up_batch(setup, batch.to(setup.device))
     trainer.optimizer.zero_grad(set_to_none=True)
-    if devices:
-        torch.cuda.synchronize(setup.device)
+    prepare_step(trainer, plan, repeated=repeated)
+    _synchronise(setup.device)
     return len(sizes)
 
 
-def _warm_up_batch(trainer: Trainer, batch: Batch) -> None:
-    setup = trainer.setup
+def prepare_step(trainer: Trainer, plan: list[np.ndarray], *, repeated: bool = False) -> None:
+    """Have a step that prepares itself for batch shapes do so; for others there is nothing to do.
+
+    `plan` holds every batch of the training, or, with `repeated`, batches that come again and again.
+    """
+    if not isinstance(trainer.step, PreparedStep):
+        return
+    setup, windows = trainer.setup, trainer.windows
+    chosen = trainer.step.choose(windows, plan, repeated=repeated)
+    with _random_state_kept(setup.device):
+        trainer.step.prepare(batch.to(setup.device) for batch in setup.load_batches(setup, windows, chosen))
+    trainer.optimizer.zero_grad(set_to_none=True)
+    _synchronise(setup.device)
+
+
+def describe_step(trainer: Trainer) -> dict[str, str]:
+    """Return what the step has prepared, as the report prints it; nothing for one that prepares nothing."""
+    return trainer.step.describe() if isinstance(trainer.step, PreparedStep) else {}
+
+
+def _warm_up_batch(setup: TrainSetup, batch: Batch) -> None:
     with autocast(setup):
         loss = setup.forward_loss(setup.model, batch)
+    # What stays alive of the autograd graph would run on this stream in a capture, so nothing holds the loss.
     loss.backward()  # type: ignore[no-untyped-call]
-    # What of the autograd graph is still alive would run on this stream in a capture.
-    del loss
-    if isinstance(trainer.step, PreparedStep):
-        trainer.step.prepare(batch)
+
+
+def _random_state_kept(device: torch.device) -> AbstractContextManager[None]:
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def train_epoch(

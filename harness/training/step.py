@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.profiler import record_function
@@ -17,6 +18,11 @@ def autocast(setup: TrainSetup) -> AbstractContextManager[None]:
     """Return the autocast context of the setup; float32 means none."""
     enabled = setup.compute_dtype != torch.float32
     return torch.autocast(setup.device.type, dtype=setup.compute_dtype if enabled else None, enabled=enabled)
+
+
+def clip_one_by_one(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
+    """Clip the gradients in a loop over the tensors, two operators for each, and return their norm."""
+    return nn.utils.clip_grad_norm_(parameters, max_norm, foreach=False)
 
 
 def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
@@ -32,7 +38,7 @@ def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRSchedu
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         with record_function("optimizer"):
             scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, setup.training.max_grad_norm, foreach=False)
+            norm = setup.clip_gradients(parameters, setup.training.max_grad_norm)
             scaler.step(optimizer)
             scaler.update()
             scheduler.step()

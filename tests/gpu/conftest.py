@@ -53,14 +53,31 @@ def cuda() -> torch.device:
 
 
 @pytest.fixture
+def device() -> torch.device:
+    """Return the CUDA device, or the processor where there is none: for checks of which a part runs there too."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+@pytest.fixture
 def make_cuda_setup(cuda: torch.device) -> Callable[..., TrainSetup]:
-    """Return a factory of baseline setups on the device."""
+    """Return a factory of baseline setups on the CUDA device."""
+    return setup_factory(cuda)
+
+
+@pytest.fixture
+def make_device_setup(device: torch.device) -> Callable[..., TrainSetup]:
+    """Return a factory of baseline setups on the device, whichever it is."""
+    return setup_factory(device)
+
+
+def setup_factory(device: torch.device) -> Callable[..., TrainSetup]:
+    """Return a factory of baseline setups on `device`."""
 
     def make(source: str = "distilbert-base-uncased", *, dropout: bool = True, **training: Any) -> TrainSetup:
         sizes = SIZES[source] if dropout else SIZES[source] | NO_DROPOUT[source]
         config = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
-        model = load_model(config.model, seed=0, device=cuda)
-        setup = build_baseline(config, model=model, pad_id=0, seed=0, device=cuda)
+        model = load_model(config.model, seed=0, device=device)
+        setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
         set_process_flags(setup)
         return replace(setup, training=replace(setup.training, **training))
 

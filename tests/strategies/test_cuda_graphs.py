@@ -10,10 +10,19 @@ import torch
 
 from harness import registry
 from harness.analysis.sameness import judge_equivalence
-from harness.experiment.equivalence import compare_updates, make_updates
-from harness.training.loop import account_work, make_trainer, report_trained, train_epoch, warm_up
+from harness.experiment.equivalence import CHECKED_UPDATES, compare_updates, make_updates
+from harness.training.loop import (
+    account_work,
+    describe_step,
+    make_trainer,
+    prepare_step,
+    report_trained,
+    train_epoch,
+    warm_up,
+)
 from optimizations import cuda_graphs
-from optimizations.cuda_graphs import GraphedStep, clone_batch, copy_batch, fill_bucket, shape_of, undone
+from optimizations.cuda_graphs import GraphedStep, undone
+from optimizations.graphs.shapes import clone_batch, copy_batch, fill_bucket, shape_of
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 LAYOUTS = ("", "dynamic_padding", "unpadded")
@@ -24,10 +33,13 @@ class RunAgain:
 
     def __init__(self, model):
         self.model = model
+        self.warm_ups = []
         self.records = 0
+        self.replays = 0
 
-    def warm_up(self, run):
-        for _ in range(2):
+    def warm_up(self, run, times):
+        self.warm_ups.append(times)
+        for _ in range(times):
             run()
 
     def record(self, run):
@@ -35,6 +47,7 @@ class RunAgain:
         outputs = run()
 
         def replay():
+            self.replays += 1
             shown = [parameter.grad for parameter in self.model.parameters()]
             for old, new in zip(outputs, run(), strict=True):
                 old.copy_(new)
@@ -44,24 +57,36 @@ class RunAgain:
         return outputs, replay
 
 
-def graphed(setup, layout=""):
+def graphed(setup, layout="", recorder=None):
     for strategy in registry.resolve("+".join(filter(None, (layout, "cuda_graphs")))):
         setup = strategy.apply(setup)
-    return replace(setup, make_step=lambda *given: GraphedStep(*given, RunAgain(setup.model)))
+    return replace(setup, make_step=lambda *given: GraphedStep(*given, recorder or RunAgain(setup.model)))
+
+
+def prepared(setup, windows, plan):
+    """Return a trainer whose step has recorded every shape of the plan."""
+    trainer = make_trainer(setup, windows)
+    prepare_step(trainer, plan, repeated=True)
+    return trainer
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("source", MODELS)
 def test_updates_are_those_of_the_baseline(layout, source, make_setup, windows):
     reference = make_updates(make_setup(source, dropout=False), windows)
-    record = compare_updates(reference, make_updates(graphed(make_setup(source, dropout=False), layout), windows))
+    setup = make_setup(source, dropout=False)
+    recorder = RunAgain(setup.model)
+    record = compare_updates(reference, make_updates(graphed(setup, layout, recorder), windows))
     assert judge_equivalence(record).holds
+    assert recorder.replays == CHECKED_UPDATES, "what is held against the reference is what replays"
 
 
 def test_gradients_shown_after_a_replay_are_those_of_its_own_shape(make_setup, windows):
     setups = make_setup(dropout=False), graphed(make_setup(dropout=False))
-    reference, given = (make_trainer(setup, windows) for setup in setups)
-    for numbers in (np.arange(8), np.arange(8, 11), np.arange(11, 19)):
+    plan = [np.arange(8), np.arange(8, 11), np.arange(11, 19)]
+    reference, given = (prepared(setup, windows, plan) for setup in setups)
+    assert given.step._recorder.records == 2
+    for numbers in plan:
         for trainer in (reference, given):
             trainer.step(trainer.setup.collate(windows, numbers))
         expected = {name: parameter.grad for name, parameter in setups[0].model.named_parameters()}
@@ -145,21 +170,26 @@ def test_undone_sets_state_that_was_not_there_to_its_beginning(make_setup, windo
 
 
 def test_warm_up_records_what_the_job_needs_and_changes_nothing(make_setup, windows):
-    setup = graphed(make_setup(epochs=1, batch_size=7))
+    setup = graphed(make_setup(epochs=6, batch_size=7))
     trainer = make_trainer(setup, windows)
     recorder = trainer.step._recorder
+    random_state = torch.get_rng_state()
     warm_up(trainer)
     assert recorder.records == 2, "batches of 7, and the last one of 3"
+    assert recorder.warm_ups == [cuda_graphs.FIRST_WARM_UPS, cuda_graphs.LATER_WARM_UPS]
     assert report_trained(trainer).trained == 0
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert all(parameter.grad is None for parameter in setup.model.parameters())
     train_epoch(trainer, epoch=1, first_step=1)
-    assert recorder.records == 2
+    assert (recorder.records, recorder.replays) == (2, 4)
+    assert describe_step(trainer) == {"captures in warm-up": "2 graphs, for 24 of 24 steps"}
 
 
 def test_a_job_does_the_work_of_the_baseline_on_its_schedule(make_setup, windows):
     works = []
     for setup in (make_setup(epochs=2, dropout=False), graphed(make_setup(epochs=2, dropout=False))):
         trainer = make_trainer(setup, windows)
-        warm_up(trainer)
+        warm_up(trainer, repeated=True)
         first = train_epoch(trainer, epoch=1, first_step=1)
         second = train_epoch(trainer, epoch=2, first_step=len(first.steps) + 1)
         works.append(account_work([first, second], report_trained(trainer)))
@@ -169,8 +199,9 @@ def test_a_job_does_the_work_of_the_baseline_on_its_schedule(make_setup, windows
 
 def test_outcomes_and_gradients_belong_to_their_step(make_setup, windows):
     setup = graphed(make_setup(dropout=False), "unpadded")
-    trainer = make_trainer(setup, windows)
-    batches = [setup.collate(windows, np.arange(*span)) for span in ((0, 8), (8, 16), (0, 3), (16, 24))]
+    plan = [np.arange(*span) for span in ((0, 8), (8, 16), (0, 3), (16, 24))]
+    trainer = prepared(setup, windows, plan)
+    batches = [setup.collate(windows, numbers) for numbers in plan]
     outcomes, norms = [], []
     for batch in batches:
         outcomes.append(trainer.step(batch))
@@ -183,9 +214,10 @@ def test_outcomes_and_gradients_belong_to_their_step(make_setup, windows):
 
 def test_dropout_goes_on_drawing(make_setup, windows):
     setup = graphed(make_setup(learning_rate=0.0))
-    trainer = make_trainer(setup, windows)
+    trainer = prepared(setup, windows, [np.arange(8)])
     batch = setup.collate(windows, np.arange(8))
     assert float(trainer.step(batch).loss) != float(trainer.step(batch).loss)
+    assert trainer.step._recorder.replays == 2
 
 
 def test_shapes_beyond_the_limit_run_eagerly(make_setup, windows, monkeypatch):

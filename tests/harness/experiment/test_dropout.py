@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -68,6 +69,24 @@ def test_a_model_without_dropout_has_nothing_to_compare(windows):
     record = compare_updates(updates, updates)
     assert record.dropout_scatter_reference == 0.0
     assert judge_equivalence(record).holds
+
+
+def test_the_compiler_is_not_imported_to_ask_what_it_never_compiled(windows, monkeypatch):
+    setup = make_checked_setup(preset("smoke"), [], windows, pad_id=0, device=torch.device("cpu"), dropout=True)
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    monkeypatch.setattr(torch.compiler, "set_stance", None)
+    assert len(draw_losses(setup, windows)) == DRAWS
+
+
+def test_what_is_compiled_runs_uncompiled(windows):
+    import torch._dynamo
+
+    compiled = []
+    torch._dynamo.reset()
+    setup = make_checked_setup(preset("smoke"), [], windows, pad_id=0, device=torch.device("cpu"), dropout=True)
+    forward_loss = torch.compile(setup.forward_loss, backend=lambda graph, _: compiled.append(graph) or graph.forward)
+    draw_losses(replace(setup, forward_loss=forward_loss), windows)
+    assert not compiled
 
 
 def test_scatter_of_what_was_not_drawn_is_not_measured():

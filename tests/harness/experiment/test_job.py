@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 from harness.config import override, preset
+from harness.experiment import profile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.records import TrialRecord, TrialSpec
@@ -62,3 +64,28 @@ def test_the_untrained_score_does_not_depend_on_the_baseline(run_job):
         record, directory = run_job("baseline", **{"baseline": baseline, "model.overrides": overrides})
         found.append((record.untrained, [row.text for row in read_predictions(directory)[0]]))
     assert found[0] == found[1]
+
+
+def test_what_segments_held_is_let_go_before_the_profiled_trainer_is_made(tmp_path, monkeypatch):
+    """Optimizer state, and a set of gradients for each CUDA graph."""
+    dotted = {"training.epochs": 1, "profile.active_steps": 1}
+    spec = TrialSpec(
+        contender="baseline",
+        seed=0,
+        config=override(preset("smoke"), dotted),
+        directory=str(tmp_path),
+        cache_directory=str(tmp_path / "cache"),
+        compile_cache_directory=str(tmp_path / "compiled"),
+    )
+    session = Session(spec, TrialClock(time.time()), lambda *_: None)
+    session.handle(
+        {"command": "load_block", "kind": "training", "numbers": [0, 1], "rehearse": False, "repetitions": 1}
+    )
+    step = weakref.ref(session._runner_once()._trainer.step)
+    alive = []
+    make_trainer = profile.make_trainer
+    monkeypatch.setattr(
+        profile, "make_trainer", lambda *given: alive.append(step() is not None) or make_trainer(*given)
+    )
+    session.handle({"command": "profile", "directory": str(tmp_path)})
+    assert alive == [False]

@@ -21,6 +21,8 @@ class ScriptedWorker:
         self.name, self.log, self.batch_size, self.fails = name, log, batch_size, fails
         self.pid = 1
         self.blocks = []
+        self.announced = []
+        self.repeated = []
 
     def ask(self, command, **arguments):
         if command == "prepare":
@@ -33,10 +35,12 @@ class ScriptedWorker:
             }
         if command == "load_block":
             self.blocks.append((arguments["kind"], tuple(arguments["numbers"])))
+            self.announced.append(arguments["repetitions"])
             return {}
         if self.fails:
             raise WorkerError("it broke")
         self.log.append(self.name)
+        self.repeated.append((self.announced[-1], arguments["repetitions"]))
         return {"work": {"useful_tokens": 10}, "allocator_retries": None}
 
 
@@ -70,6 +74,16 @@ def test_both_workers_go_through_the_same_samples_and_blocks_through_others():
     running.measure(quiet)
     assert ours.blocks == theirs.blocks
     assert len(set(ours.blocks[1:4])) == 3
+
+
+def test_a_worker_knows_while_it_loads_a_block_how_often_a_segment_will_go_through_it(monkeypatch):
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: float(next(seconds)))
+    running, workers = duel([], least_blocks=3, most_blocks=3, precision=1e-6, segment_s=20.0)
+    running.measure(quiet)
+    for worker in workers:
+        assert all(announced == repeated for announced, repeated in worker.repeated)
+        assert max(worker.announced) > 1
 
 
 def test_segments_hold_whole_batches_of_both():

@@ -1,0 +1,1 @@
+"""Batches of few shapes, for graphs that are recorded once for each. Holds no strategy."""
