@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.config import ProfileConfig, RunConfig
-from harness.storage import LoadedRun, load_run
+from harness.storage import LoadedRun, default_cache_directory, load_run
 
 if TYPE_CHECKING:
     from harness.own_loop import LoopProfile
@@ -28,7 +28,6 @@ def run(
     """
     from rich.console import Console
 
-    from harness.experiment.prepare import default_cache_directory
     from harness.experiment.runner import execute_run, new_run_name
     from harness.progress import make_listener
 

@@ -37,9 +37,9 @@ def run(
         list[str] | None,
         typer.Argument(metavar="[STRATEGY|STACK]...", help="Strategies, or stacks like amp_bf16+fused_adamw."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="seed, quick or smoke.")] = None,
+    preset: Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    model: Annotated[str | None, typer.Option(help="Hub id, directory, or 'bundled'.")] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id, directory, 'bundled', or 'bundled-distilbert'.")] = None,
     weights: Annotated[Weights | None, typer.Option()] = None,
     data: Annotated[DataSource | None, typer.Option()] = None,
     train_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
@@ -110,9 +110,9 @@ def run(
         "plugins": plugin or None,
     }
     settings = build_config(preset_name=preset, file=config, options=options, contenders=contenders)
-    from harness.experiment.prepare import default_cache_directory
     from harness.experiment.runner import execute_run, new_run_name
     from harness.progress import make_listener
+    from harness.storage import default_cache_directory
 
     run_name = name or new_run_name(settings.preset, lambda taken: (runs_dir / taken).exists())
     directory = runs_dir / run_name
@@ -206,7 +206,7 @@ def list_strategies(
 @app.command()
 def doctor(
     roof: Annotated[bool, typer.Option("--roof", help="Measure the matrix-product rate and copy bandwidth.")] = False,
-    model: Annotated[str, typer.Option(help="Whose shapes --roof takes: hub id, directory, or 'bundled'.")] = "bundled",
+    model: Annotated[str, typer.Option(help="Whose shapes --roof takes, as in run.")] = "bundled",
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what is here: device, NVML, compiler, hub, bundled model; and what will run."""

@@ -18,9 +18,9 @@ def profile(
     stack: Annotated[
         str, typer.Argument(metavar="[STRATEGY|STACK]", help="What to profile, like amp_bf16+fused_adamw.")
     ] = "baseline",
-    preset: Annotated[str | None, typer.Option(help="seed, quick or smoke.")] = None,
+    preset: Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    model: Annotated[str | None, typer.Option(help="Hub id, directory, or 'bundled'.")] = None,
+    model: Annotated[str | None, typer.Option(help="Hub id, directory, 'bundled', or 'bundled-distilbert'.")] = None,
     weights: Annotated[Weights | None, typer.Option()] = None,
     data: Annotated[DataSource | None, typer.Option()] = None,
     train_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
@@ -63,10 +63,10 @@ def profile(
     settings = build_config(preset_name=preset, file=config, options=options, contenders=None)
     from harness.advice_console import print_advice
     from harness.analysis.advice import ADVICE_FILE
-    from harness.experiment.prepare import default_cache_directory
     from harness.experiment.runner import new_run_name
     from harness.experiment.short_run import profile_configuration
     from harness.progress import make_listener
+    from harness.storage import default_cache_directory
 
     run_name = name or new_run_name(f"profile-{settings.preset}", lambda taken: (runs_dir / taken).exists())
     directory = runs_dir / run_name

@@ -14,7 +14,8 @@ from harness.errors import ConfigError, HarnessError
 from harness.measurement.environment import PACKAGES, choose_device, describe_environment, gpu_uuid
 from harness.measurement.roof import RoofSpec, measure_roof
 from harness.measurement.sampler import open_source
-from harness.training.model import KNOWN_SIZES, bundled_directory, check_bundled_weights, load_model_config
+from harness.training.model import KNOWN_SIZES, load_model_config
+from harness.training.model_files import bundled_directory, check_bundled_weights
 from harness.training.sizes import model_sizes
 
 
@@ -58,7 +59,7 @@ def examine_roof(model: str) -> Finding:
     if not sizes:
         raise ConfigError(
             f"the shapes of {model!r} can't be told from its configuration",
-            remedy="use --model bundled or one of " + ", ".join(KNOWN_SIZES),
+            remedy="use --model bundled, bundled-distilbert or one of " + ", ".join(KNOWN_SIZES),
         )
     roof = measure_roof(RoofSpec(hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"]))
     rates = [f"{dtype} {1000 * rate:,.0f} GFLOP/s ({roof.shapes[dtype]})" for dtype, rate in roof.matmul_tflops.items()]
@@ -114,11 +115,14 @@ def _compiler() -> Finding:
 
 def _bundled_model() -> Finding:
     try:
-        check_bundled_weights(bundled_directory())
+        weights = check_bundled_weights(bundled_directory())
     except HarnessError as error:
         return Finding(what="bundled model", ok=False, found=error.message, consequence=error.remedy)
     return Finding(
-        what="bundled model", ok=True, found="all-MiniLM-L6-v2, SHA-256 right", consequence="quick needs no hub"
+        what="bundled model",
+        ok=True,
+        found=f"all-MiniLM-L6-v2 {weights.form}, SHA-256 right",
+        consequence="quick and seed-offline (widened to DistilBERT's sizes) need no hub",
     )
 
 

@@ -28,6 +28,22 @@ LOG_FILE = "log.txt"
 ANALYSIS_FILE = "analysis.json"
 
 
+def default_cache_directory() -> Path:
+    """Return where is kept what outlives a run: $XDG_CACHE_HOME/speedproof, ~/.cache/speedproof, or a folder for
+    temporary files where there is no home.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "speedproof"
+    except RuntimeError:  # a user without an entry in the system's list and without $HOME
+        return own_temporary_directory()
+
+
+def own_temporary_directory() -> Path:
+    """Return this user's folder among the temporary files; it need not exist."""
+    return Path(tempfile.gettempdir()) / f"speedproof-{os.getuid()}"
+
+
 def write_text_atomic(path: Path, text: str) -> None:
     """Write `text` to a temporary file beside `path`, then rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.config import BUNDLED_MODEL, RunConfig
+from harness.config import RunConfig
 from harness.experiment.inputs import load_inputs, load_tokenised, summarise_inputs
 from harness.experiment.plan import order_contenders
 from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
 from harness.measurement.profiling import check_schedule
 from harness.records import TokenizerFacts
-from harness.training.model import (
-    bundled_directory,
-    check_bundled_weights,
-    check_length,
-    load_model_config,
-    quieten_transformers,
-)
+from harness.training.model import check_length, load_model_config, quieten_transformers
+from harness.training.model_files import check_model_files
 from harness.training.sizes import model_sizes
 
 
@@ -36,12 +30,6 @@ class Preparation:
     """As in `RunRecord`."""
 
 
-def default_cache_directory() -> Path:
-    """Return where tokenised windows are kept: $XDG_CACHE_HOME/speedproof or ~/.cache/speedproof."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "speedproof"
-
-
 def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     """Check device, strategies, model and data, and tokenise once for all trials.
 
@@ -52,17 +40,16 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     registry.load_all(config.plugins)
     order_contenders(config.contenders)
     registry.resolve(config.baseline)
+    weights = check_model_files(config.model)
     model_config = load_model_config(config.model)
     check_length(model_config, config.data.max_length)
-    if config.model.source == BUNDLED_MODEL and config.model.weights == "pretrained":
-        check_bundled_weights(bundled_directory())
     train, validation = load_inputs(config)
     inputs = load_tokenised(config, train, validation, cache_directory)
     steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
     check_schedule(config.profile, steps)
     return Preparation(
         environment={**describe_environment(device), "gpu_settings": describe_gpu_settings(device)},
-        data=summarise_inputs(config, train, inputs),
+        data=summarise_inputs(config, train, inputs) | {"model_weights": weights},
         tokenizer=inputs.tokenizer,
         model_sizes=model_sizes(model_config),
     )

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.config import BUNDLED_MODEL, RunConfig
+from harness.config import RunConfig
 from harness.data.hub import offline_environment
 from harness.experiment.trial import resolve_contender
 from harness.records import TrialSpec
 from harness.storage import LOG_FILE, SPEC_FILE, write_json
 from harness.training.model import uses_known_sizes
+from harness.training.model_files import is_local
 
 OnProgress = Callable[[str, int, int], None]
 """(phase, done, total)."""
@@ -147,9 +148,7 @@ def import_path() -> str:
 
 def needs_hub(config: RunConfig) -> bool:
     """Whether model or data may have to come from the hub; everything else never waits for it."""
-    model = config.model
-    is_local = model.source == BUNDLED_MODEL or Path(model.source).is_dir() or uses_known_sizes(model)
-    return config.data.source == "hub" or not is_local
+    return config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
 
 
 def end_process_group(process: subprocess.Popen[str]) -> None:

@@ -134,6 +134,7 @@ def circumstances(data: dict[str, Any], environment: dict[str, Any]) -> dict[str
     return {
         "training set": data.get("train_sha256"),
         "validation set": data.get("validation_sha256"),
+        "form of the bundled weights": data.get("model_weights"),
         "device": environment.get("device_name"),
         "processor": environment.get("cpu"),
         "number of PyTorch threads": environment.get("torch_threads"),

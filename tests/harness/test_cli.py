@@ -103,6 +103,8 @@ def test_own_files_and_json_output(tmp_path):
         (["--preset", "fast"], "unknown preset 'fast'"),
         (["--device", "cuda"], "finds no CUDA device"),
         (["--preset", "seed"], "hub can't be reached"),
+        (["--preset", "seed"], "--preset seed-offline"),
+        (["--preset", "seed-offline"], "--train-file and --validation-file"),
         (["--train-file", "none.json", "--validation-file", "none.json"], "none.json"),
         (["--train-size", "4", "--epochs", "1"], "schedule needs"),
         (["--epochs", "0"], "training.epochs is 0"),
@@ -147,6 +149,18 @@ def test_profile_prints_ledger_findings_and_the_traces_place(tmp_path):
     assert advice == json.loads((tmp_path / "runs/p/ledger.json").read_text())
     assert advice["ledger"]["unprofiled_step_ms"] > 0
     assert "start_up" in [finding["rule"] for finding in advice["findings"]]
+
+
+@pytest.mark.usefixtures("needs_bundled")
+@pytest.mark.timeout(600)
+def test_the_widened_encoder_of_smallest_sizes_runs_to_its_report(tmp_path):
+    data = ("--data", "generator", "--train-size", "4", "--validation-size", "2", "--max-length", "64")
+    rest = ("--doc-stride", "16", "--batch-size", "4", "--epochs", "1", "--no-speed", "--no-profile", "--no-roof")
+    done = speedproof("run", "baseline", "--preset", "seed-offline", *data, *rest, "--name", "w", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    head = json.loads((tmp_path / "runs/w/run.json").read_text())
+    assert head["model_sizes"]["parameters"] == 66_364_418
+    assert head["data"]["model_weights"] == "as published"
 
 
 @pytest.mark.parametrize(

