@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,9 +31,14 @@ def draw_losses(setup: TrainSetup, windows: Windows) -> list[float]:
     torch.manual_seed(0)
     losses = []
     for _ in range(DRAWS):
-        with autocast(setup), torch.compiler.set_stance("force_eager"):
+        with autocast(setup), uncompiled():
             losses.append(setup.forward_loss(setup.model, batch).detach())
     return [float(loss) for loss in losses]
+
+
+def uncompiled() -> AbstractContextManager[Any]:
+    """Return a context in which compiled code runs uncompiled; where none was, the compiler isn't imported for it."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def scatter(losses: Sequence[float]) -> float | None:

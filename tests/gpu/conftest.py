@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,3 +69,36 @@ def make_cuda_setup(cuda: torch.device) -> Callable[..., TrainSetup]:
         return replace(setup, training=replace(setup.training, **training))
 
     return make
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that imports a module of the kit, which are scripts and no package."""
+    monkeypatch.syspath_prepend(str(HERE))
+    yield importlib.import_module
+    for path in HERE.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture
+def names_in():
+    """A function that lists an archive."""
+
+    def names_in(archive: Path) -> list[str]:
+        with tarfile.open(archive) as tar:
+            return tar.getnames()
+
+    return names_in
+
+
+@pytest.fixture
+def write_files():
+    """A function that writes files of random bytes."""
+
+    def write_files(folder: Path, *names: str, size: int = 4) -> None:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(os.urandom(size))
+
+    return write_files
