@@ -8,6 +8,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,11 @@ NO_DROPOUT = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what compiles last: it takes longest, so that a time limit cuts off that first."""
+    """Put stacks first, as they are what is timed, and what compiles last: a time limit cuts off that first."""
     places = [place for place, item in enumerate(items) if item.path.parent == HERE]
-    ordered = sorted((items[place] for place in places), key=lambda item: "compile" in item.name)
+    ordered = sorted(
+        (items[place] for place in places), key=lambda item: ("compile" in item.name, "+" not in item.name)
+    )
     for place, item in zip(places, ordered, strict=True):
         items[place] = item
 
@@ -59,16 +62,42 @@ def cuda() -> torch.device:
 @pytest.fixture
 def make_cuda_setup(cuda: torch.device) -> Callable[..., TrainSetup]:
     """Return a factory of baseline setups on the device."""
+    return partial(make_device_setup, cuda)
 
-    def make(source: str = "distilbert-base-uncased", *, dropout: bool = True, **training: Any) -> TrainSetup:
-        sizes = SIZES[source] if dropout else SIZES[source] | NO_DROPOUT[source]
-        config = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
-        model = load_model(config.model, seed=0, device=cuda)
-        setup = build_baseline(config, model=model, pad_id=0, seed=0, device=cuda)
-        set_process_flags(setup)
-        return replace(setup, training=replace(setup.training, **training))
 
-    return make
+@pytest.fixture
+def make_host_setup() -> Callable[..., TrainSetup]:
+    """Return the same factory for the processor, for tests of the checks themselves."""
+    return partial(make_device_setup, torch.device("cpu"))
+
+
+def make_device_setup(
+    device: torch.device,
+    source: str = "distilbert-base-uncased",
+    *,
+    dropout: bool = True,
+    attentive: bool = False,
+    **training: Any,
+) -> TrainSetup:
+    """Return a baseline setup; `attentive` makes its untrained model depend on what attention does."""
+    sizes = SIZES[source] if dropout else SIZES[source] | NO_DROPOUT[source]
+    config = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
+    model = load_model(config.model, seed=0, device=device)
+    if attentive:
+        make_attention_matter(model)
+    setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
+    set_process_flags(setup)
+    return replace(setup, training=replace(setup.training, **training))
+
+
+def make_attention_matter(model: torch.nn.Module) -> None:
+    """Enlarge an untrained model's matrices: as drawn, attention is nearly even over all tokens and adds little,
+    so that a wrong scale, or windows that see each other, move the gradient by a thousandth.
+    """
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embeddings" not in name:
+                parameter.mul_(4.0)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ RESERVE_S = GRACE_S + 5.0
 def environment(packages: Path) -> dict[str, str]:
     """Return the parts' environment: the project and the kit's packages on the path, no hub, logs written at once."""
     path = os.pathsep.join([str(ROOT), str(packages), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "160"}
 
 
 class Keeper:

@@ -20,7 +20,7 @@ LEAST_S = 10.0
 TICK_S = 1.0
 """How often is looked whether there is something new to keep."""
 
-LAST_LINES = 20
+LAST_LINES = 40
 """Of a part's log, on the terminal."""
 
 

@@ -38,7 +38,7 @@ def find_archives(given: list[Path]) -> list[Path]:
 
 
 def unpack(archive: Path, folder: Path) -> set[Path]:
-    """Write an archive's files below a folder and return what lies at its top; SystemExit if one would lie elsewhere."""
+    """Write an archive's files below a folder; return what is at its top; SystemExit if one would lie elsewhere."""
     root = folder.resolve()
     parts = set()
     with tarfile.open(archive) as tar:

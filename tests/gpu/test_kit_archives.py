@@ -28,9 +28,7 @@ def test_caches_and_tensors_of_checks_are_in_no_archive(load, tmp_path, write_fi
     assert members.traces == []
 
 
-def test_an_archive_over_the_limit_goes_without_its_largest_optional_members_and_says_so(
-    load, tmp_path, names_in, write_files
-):
+def test_an_archive_over_the_limit_goes_without_its_largest_optional_members(load, tmp_path, names_in, write_files):
     archives = load("archives")
     write_files(tmp_path / "run", "run.json")
     write_files(tmp_path / "run", "big.trace.json.gz", size=300_000)

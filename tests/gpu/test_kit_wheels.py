@@ -123,7 +123,7 @@ def test_weights_that_are_not_the_encoders_make_no_light_wheel(load, encoder_whe
     assert not (tmp_path / "light.whl").exists()
 
 
-def test_a_wheel_takes_the_place_of_others_of_its_distribution_and_the_encoders_is_made_light(
+def test_a_wheel_takes_the_place_of_others_and_the_encoders_is_made_light(
     load, encoder_wheel, tmp_path, monkeypatch, write_files
 ):
     wheels = load("wheels")
@@ -138,9 +138,7 @@ def test_a_wheel_takes_the_place_of_others_of_its_distribution_and_the_encoders_
     assert made == [(encoder_wheel[0].name, encoder_wheel[0].name)]
 
 
-def test_what_must_travel_is_one_folder_with_the_questions_and_a_limit(
-    load, tmp_path, monkeypatch, capsys, write_files
-):
+def test_what_must_travel_is_one_folder_with_questions_and_a_limit(load, tmp_path, monkeypatch, capsys, write_files):
     wheels = load("wheels")
     monkeypatch.setattr(wheels, "download", lambda requirements, folder: [])
     write_files(tmp_path, "data/train.json", "data/validation.json")
