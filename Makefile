@@ -3,19 +3,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-OUT ?= runs/gpu-kit
+OUT ?= runs/gpu-kit/archives
+CALL ?= a
 WHEELS ?= wheels
 MORE ?=
+DATA ?=
+FROM ?= $(OUT)
+TO ?= reports/published
 KIT ?=
 
-.PHONY: demo test faults gpu gpu-wheels lint install clean help
+.PHONY: demo test faults gpu gpu-wheels gpu-report lint install clean help
 
 help:
 	@echo "make demo   install into $(VENV), run the quick preset, print the table and the report's path"
 	@echo "make test   install into $(VENV), check style, types, imports, and run the tests"
 	@echo "make faults hold strategies that cheat or break against the verdict each must get, over three seeds"
-	@echo "make gpu    check and measure on this machine's CUDA device, without a network: OUT=folder WHEELS=folder KIT=options"
-	@echo "make gpu-wheels  fill WHEELS with what such a machine may lack (Python 3.12, Linux, x86-64): MORE=names of others"
+	@echo "make gpu    check (CALL=a) and measure (CALL=b) this machine's CUDA device, without a network: OUT=folder KIT=options"
+	@echo "make gpu-wheels  fill WHEELS with what must travel there (Python 3.12, Linux, x86-64): DATA=folder MORE=names of others"
+	@echo "make gpu-report  make reports of the archives it left: FROM=folder TO=folder"
 	@echo "make clean  remove $(VENV) and what the tests left"
 
 demo: $(INSTALLED)
@@ -29,10 +34,13 @@ faults: $(INSTALLED)
 
 # The GPU machine's own PyTorch and transformers are used; nothing is installed into it.
 gpu:
-	$(PYTHON) tests/gpu/kit.py --out $(OUT) --wheels $(WHEELS) $(KIT)
+	$(PYTHON) tests/gpu/kit.py $(CALL) --archives $(OUT) --wheels $(WHEELS) $(KIT)
 
 gpu-wheels: $(INSTALLED)
-	$(BIN)/python tests/gpu/wheels.py $(WHEELS) $(if $(MORE),--more $(MORE))
+	$(BIN)/python tests/gpu/wheels.py $(WHEELS) $(if $(DATA),--data $(DATA)) $(if $(MORE),--more $(MORE))
+
+gpu-report: $(INSTALLED)
+	$(BIN)/python tests/gpu/publish.py $(FROM) --to $(TO)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

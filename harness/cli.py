@@ -14,7 +14,7 @@ from rich.console import Console
 from harness import __version__
 from harness.cli_options import DataSource, Device, PluginOption, RunsDirectory, Weights, text_of, value_of
 from harness.cli_profile import profile as profile_command
-from harness.errors import HarnessError
+from harness.errors import ConfigError, HarnessError
 from harness.interrupts import terminations_as_interrupts
 from harness.options import build_config
 
@@ -75,6 +75,9 @@ def run(
     name: Annotated[str | None, typer.Option(help="Name of the run; the name of an unfinished run resumes it.")] = None,
     runs_dir: RunsDirectory = Path("runs"),
     cache_dir: Annotated[Path | None, typer.Option(help="Tokenised windows.")] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Without: records only; `speedproof report` makes them later.")
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print analysis.json instead of the table.")] = False,
 ) -> None:
@@ -109,6 +112,8 @@ def run(
         "trial_timeout_s": timeout,
         "plugins": plugin or None,
     }
+    if as_json and not report:
+        raise ConfigError("--json with --no-report", remedy="leave one of them out: analysis.json is a report")
     settings = build_config(preset_name=preset, file=config, options=options, contenders=contenders)
     from harness.experiment.runner import execute_run, new_run_name
     from harness.progress import make_listener
@@ -129,8 +134,12 @@ def run(
     except KeyboardInterrupt:
         typer.echo(f"interrupted; the same command with --name {run_name} goes on from here", err=True)
         raise typer.Exit(130) from None
-    analysis = _report(directory, show=show, as_json=as_json)
-    if not analysis.baseline_contender.seeds:
+    if report:
+        ended = bool(_report(directory, show=show, as_json=as_json).baseline_contender.seeds)
+    else:
+        ended = _first_baseline_ended(directory)
+        typer.echo(f"run: {directory}; its reports: {shlex.join(['speedproof', 'report', str(directory)])}")
+    if not ended:
         typer.echo(f"speedproof: the baseline did not end; see {directory}/trials/baseline/0/log.txt", err=True)
         raise typer.Exit(1)
 
@@ -138,8 +147,17 @@ def run(
 app.command(name="profile")(profile_command)
 
 
-@app.command()
-def report(
+def _first_baseline_ended(directory: Path) -> bool:
+    from harness.experiment.plan import PlannedTrial
+    from harness.records import BASELINE, TrialRecord
+    from harness.storage import TRIAL_FILE, read_record
+
+    folder = PlannedTrial(contender=BASELINE, kind="job", seed=0).folder
+    return read_record(directory / folder / TRIAL_FILE, TrialRecord).status == "done"
+
+
+@app.command(name="report")
+def rebuild_report(
     run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory, or its name.")],
     runs_dir: RunsDirectory = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet")] = False,

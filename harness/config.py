@@ -192,6 +192,10 @@ class SpeedConfig:
     segment_s: float = 0.2
     """A segment takes at least this long, and at least one batch: far above the clock's noise, and short enough that
     a disturbance of a second spoils one block of many."""
+    most_segment_s: float = 0.6
+    """The slower worker's segment takes no longer than this (or `segment_s`, if that is more), but for one batch: where
+    one worker is ten times as fast, the other's segments would be ten times as long, and a few would use up the budget.
+    """
     least_blocks: int = 5
     """Blocks (ABBA, four segments) that are always measured."""
     most_blocks: int = 100
@@ -209,6 +213,7 @@ class SpeedConfig:
 
     def __post_init__(self) -> None:
         _require(self.segment_s > 0, f"speed.segment_s is {self.segment_s}", "give more than 0")
+        _require(self.most_segment_s > 0, f"speed.most_segment_s is {self.most_segment_s}", "give more than 0")
         _require(
             3 <= self.least_blocks <= self.most_blocks,
             f"speed.least_blocks is {self.least_blocks} and speed.most_blocks {self.most_blocks}",

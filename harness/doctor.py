@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.config import ModelConfig
-from harness.data.hub import hub_reachable
+from harness.data.hub import hub_reachable, told_to_stay_offline
 from harness.errors import ConfigError, HarnessError
 from harness.measurement.environment import PACKAGES, choose_device, describe_environment, gpu_uuid
 from harness.measurement.roof import RoofSpec, measure_roof
@@ -127,11 +127,11 @@ def _bundled_model() -> Finding:
 
 
 def _hub() -> Finding:
-    reachable = hub_reachable()
+    reachable, offline = hub_reachable(), told_to_stay_offline()
     return Finding(
         what="hub",
         ok=reachable,
-        found="reachable" if reachable else "not reachable",
+        found="reachable" if reachable else "not asked: HF_HUB_OFFLINE is set" if offline else "not reachable",
         consequence="hub models and SQuAD can be downloaded"
         if reachable
         else "only models and data in the local cache, files, the generator and the bundled model",

@@ -32,7 +32,7 @@ def hub_reachable(timeout_s: float = 3.0) -> bool:
     TRANSFORMERS_OFFLINE set, nothing is asked and the answer is no. Any HTTP answer counts, even a refusal: what it
     means for a certain file is for the download to say. An answer is remembered for half a minute.
     """
-    if _told_to_stay_offline():
+    if told_to_stay_offline():
         return False
     proxies = tuple(sorted(urllib.request.getproxies().items()))
     return _probe_remembered(_endpoint(), proxies, timeout_s, int(time.monotonic() / _REMEMBERED_S))
@@ -42,7 +42,7 @@ def require_hub(what: str) -> None:
     """Raise DataError if the hub can't be reached; `what` is what was to come from there, for the message."""
     if hub_reachable():
         return
-    reason = "HF_HUB_OFFLINE is set" if _told_to_stay_offline() else f"{_endpoint()} does not answer"
+    reason = "HF_HUB_OFFLINE is set" if told_to_stay_offline() else f"{_endpoint()} does not answer"
     raise DataError(
         f"the hub can't be reached for {what}, and it is not in the local cache: {reason}",
         remedy="use --train-file and --validation-file, or --data generator, or fill the cache (HF_HOME) on a machine "
@@ -59,7 +59,8 @@ def offline_environment() -> dict[str, str]:
     return {} if hub_reachable() else {"HF_HUB_OFFLINE": "1"}
 
 
-def _told_to_stay_offline() -> bool:
+def told_to_stay_offline() -> bool:
+    """Whether the environment says that the hub is not to be asked."""
     # Only the first of the two that is not empty counts, as in huggingface_hub.constants.
     value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return value.upper() in _TRUE_VALUES

@@ -11,6 +11,7 @@ from harness.data.features import Windows
 from harness.evidence import BlockKind
 from harness.experiment.inputs import Inputs
 from harness.strategy import TrainSetup
+from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import Trainer, make_trainer, plan_training, prepare_step, train_epoch, warm_up
 from harness.training.recorder import EpochResult
 
@@ -31,6 +32,25 @@ def count_work(results: list[EpochResult]) -> dict[str, int]:
     }
 
 
+def has_one_shape(setup: TrainSetup, windows: Windows, kind: BlockKind) -> bool:
+    """Whether batches of as many windows are of the same shape, whichever windows they are: padded to one length.
+
+    What another evaluation than the baseline's makes of the windows is not known.
+    """
+    if kind == "evaluation" and setup.evaluate is not evaluate_in_batches:
+        return False
+    shapes = [
+        {name: tuple(value.shape) for name, value in setup.collate(windows, np.array([number])).inputs.items()}
+        for number in (windows.lengths.argmin(), windows.lengths.argmax())
+    ]
+    return shapes[0] == shapes[1]
+
+
+def sizes_of_batches(windows: int, batch_size: int) -> set[int]:
+    """Return how many windows the batches of so many windows have: full ones, and what is left over."""
+    return {min(batch_size, windows), windows % batch_size} - {0}
+
+
 class SegmentRunner:
     """Trains and evaluates on the samples of the present block, just as a job does."""
 
@@ -41,6 +61,8 @@ class SegmentRunner:
         self._trainer: Trainer | None = None
         self._windows: Windows | None = None
         self._kind: BlockKind = "training"
+        self._one_shape: dict[BlockKind, bool] = {}
+        self._run_sizes: dict[BlockKind, set[int]] = {"training": set(), "evaluation": set()}
         self.last_work: dict[str, int] = {}
         """Of the last training segment: updates that changed nothing, tokens, and the sum of their numbers."""
 
@@ -50,7 +72,7 @@ class SegmentRunner:
         return list(range(len(source)))
 
     def load_block(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int = 1) -> None:
-        """Take up the samples of the next block; `rehearse` runs them once untimed.
+        """Take up the samples of the next block; `rehearse` runs them once untimed, if their shapes may be new.
 
         `repetitions`: how often a segment will go through them, each time in another order.
         """
@@ -59,7 +81,7 @@ class SegmentRunner:
         self._windows = source.select(np.asarray(numbers))
         if kind == "training":
             self._trainer = self._make_trainer(self._windows, repetitions)
-        if rehearse:
+        if rehearse and not self._shapes_were_run():
             self.run(repetitions=1)
         elif self.setup.device.type == "cuda":
             torch.cuda.synchronize(self.setup.device)
@@ -77,12 +99,26 @@ class SegmentRunner:
         if self.setup.device.type == "cuda":
             torch.cuda.synchronize(self.setup.device)
         self.last_work = count_work(results)
+        self._run_sizes[self._kind] |= self._sizes()
 
     def allocator_retries(self) -> int | None:
         """Return how often the device's allocator had to start again so far; None without CUDA."""
         if self.setup.device.type != "cuda":
             return None
         return int(torch.cuda.memory_stats(self.setup.device).get("num_alloc_retries", 0))
+
+    def _sizes(self) -> set[int]:
+        training = self.setup.training
+        batch_size = training.batch_size if self._kind == "training" else training.eval_batch_size
+        return sizes_of_batches(len(self._windows or ()), batch_size)
+
+    def _shapes_were_run(self) -> bool:
+        """Whether all batches of the present block are of shapes that this process has run."""
+        if self._kind not in self._one_shape:
+            training = self._kind == "training"
+            source = self._inputs.train_windows if training else self._inputs.validation_windows
+            self._one_shape[self._kind] = has_one_shape(self.setup, source, self._kind)
+        return self._one_shape[self._kind] and self._sizes() <= self._run_sizes[self._kind]
 
     def _make_trainer(self, windows: Windows, repetitions: int) -> Trainer:
         """Return the one trainer, on these windows: optimizer and compiled code are kept from block to block.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,6 +32,10 @@ EVALUATION_PRECISION_FACTOR = 3.0
 
 EVALUATION_SEGMENT_FACTOR = 0.5
 """Evaluation's segments may be shorter for the same reason: more blocks fit into the same time."""
+
+LEAST_SEGMENT_S = 0.02
+"""No segment is made shorter than this to keep the other worker's short: a request and its answer take a tenth of a
+millisecond, now more, now less, which is then half a percent."""
 
 SURELY_LONG_FACTOR = 4.0
 """A first pass that took this many times the least segment is not repeated: a warm one is not four times as fast."""
@@ -58,6 +62,29 @@ def whole_batches(sizes: list[int]) -> int:
     """Return the fewest windows that make whole batches of every size; of the largest only, if that were too many."""
     common, largest = math.lcm(*sizes), max(sizes)
     return common if common <= 4 * largest else largest
+
+
+def size_segments(
+    kind: BlockKind,
+    pass_s: Sequence[float],
+    *,
+    unit: int,
+    available: int,
+    segment_s: float,
+    most_segment_s: float,
+) -> SegmentPlan:
+    """Return segments of whole batches, `unit` windows or a multiple, of which `available` can be different.
+
+    `pass_s`: the seconds that each worker takes for `unit` windows. The faster one's segment is as long as `segment_s`,
+    unless the slower one's then took longer than `most_segment_s` (if that is more than `segment_s`); for that it is
+    never made shorter than the clock needs (`LEAST_SEGMENT_S`), nor than one unit.
+    """
+    fastest_s, slowest_s = max(min(pass_s), 1e-6), max(*pass_s, 1e-6)
+    most_units = max(1, math.floor(max(most_segment_s, segment_s) / slowest_s), math.ceil(LEAST_SEGMENT_S / fastest_s))
+    units = min(max(1, math.ceil(segment_s / fastest_s)), most_units)
+    different = min(units, max(1, available // unit))
+    repetitions = min(math.ceil(units / different), most_units // different)
+    return SegmentPlan(kind=kind, windows=unit * different, repetitions=repetitions)
 
 
 class Duel:
@@ -133,18 +160,24 @@ class Duel:
         sizes = [int(facts[key]) for facts in self._facts.values()]
         available = min(int(facts[count]) for facts in self._facts.values())
         unit = min(whole_batches(sizes), available)
-        segment_s = self._config.segment_s * (1.0 if kind == "training" else EVALUATION_SEGMENT_FACTOR)
+        factor = 1.0 if kind == "training" else EVALUATION_SEGMENT_FACTOR
+        segment_s = self._config.segment_s * factor
         self._load(kind, list(range(unit)), rehearse=False, repetitions=1)
-        fastest_s = self._rehearse()
-        if fastest_s < SURELY_LONG_FACTOR * segment_s:
-            fastest_s = self._rehearse()
-        units = max(1, math.ceil(segment_s / max(fastest_s, 1e-6)))
-        different = min(units, max(1, available // unit))
-        return SegmentPlan(kind=kind, windows=unit * different, repetitions=math.ceil(units / different))
+        pass_s = self._rehearse()
+        if min(pass_s) < SURELY_LONG_FACTOR * segment_s:
+            pass_s = self._rehearse()
+        return size_segments(
+            kind,
+            pass_s,
+            unit=unit,
+            available=available,
+            segment_s=segment_s,
+            most_segment_s=self._config.most_segment_s * factor,
+        )
 
-    def _rehearse(self) -> float:
-        """Have both workers go through the block once; return the seconds of the faster one."""
-        return min(self._segment(who, 1) for who in self._workers)
+    def _rehearse(self) -> list[float]:
+        """Have both workers go through the block once; return the seconds of each."""
+        return [self._segment(who, 1) for who in self._workers]
 
     def _measure_until_clean(self, plan: SegmentPlan, number: int, *, deadline_s: float) -> list[BlockRecord]:
         """Measure a block, and again while it is contaminated and there are repeats and time left."""

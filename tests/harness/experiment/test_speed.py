@@ -10,7 +10,7 @@ from harness.config import override, preset
 from harness.evidence import Conditions
 from harness.experiment import speed
 from harness.experiment.process import WorkerError
-from harness.experiment.speed import Duel, whole_batches
+from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
 from harness.measurement.nvml import ClockReading
 
 
@@ -94,6 +94,51 @@ def test_segments_hold_whole_batches_of_both():
     record = running.measure(quiet)
     assert {block.windows % 16 for block in record.blocks if block.kind == "training"} == {0}
     assert len(ours.blocks[0][1]) == 16
+
+
+def sized(pass_s, *, unit=16, available=1000, segment_s=0.25, most_segment_s=0.5):
+    plan = size_segments(
+        "training", pass_s, unit=unit, available=available, segment_s=segment_s, most_segment_s=most_segment_s
+    )
+    return plan.windows, plan.repetitions
+
+
+def test_segments_of_equally_fast_workers_are_as_long_as_asked_for():
+    assert sized([0.0625, 0.0625]) == (4 * 16, 1)
+    assert sized([0.0625, 0.0625], available=32) == (2 * 16, 2)
+    assert sized([5.0, 4.0]) == (16, 1)
+
+
+def test_the_slower_workers_segment_is_capped():
+    # Sized by the faster one alone it would be 40 batches: 2.5 s of the slower one.
+    assert sized([0.0625, 0.00625]) == (8 * 16, 1)
+    assert sized([0.00625, 0.0625]) == (8 * 16, 1)
+    # Both take whole batches of both, also where one batch of the slower one is already more.
+    assert sized([0.9, 0.05]) == (16, 1)
+
+
+def test_going_through_few_windows_again_and_again_does_not_exceed_the_cap():
+    # Eight batches, of which five are different: once, since twice would be ten.
+    assert sized([0.0625, 0.00625], available=5 * 16) == (5 * 16, 1)
+    assert sized([0.0625, 0.00625], available=4 * 16) == (4 * 16, 2)
+
+
+def test_the_faster_workers_segment_stays_as_long_as_the_clock_needs():
+    windows, repetitions = sized([0.2, 0.002])
+    assert windows / 16 * repetitions * 0.002 >= LEAST_SEGMENT_S
+    assert sized([0.2, 0.002], segment_s=0.5) == sized([0.2, 0.002])
+
+
+def test_a_segment_that_was_asked_to_be_longer_than_the_cap_is():
+    assert sized([0.125, 0.125], segment_s=1.0, most_segment_s=0.5) == (8 * 16, 1)
+
+
+def test_in_a_run_the_slow_baselines_segments_are_short(monkeypatch):
+    running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, segment_s=0.1, most_segment_s=0.1)
+    times_s = {"baseline": 0.025, "contender": 0.0125}
+    monkeypatch.setattr(running, "_segment", lambda who, repetitions: repetitions * times_s[who])
+    block = running.measure(quiet).blocks[0]
+    assert block.windows == 4 * 4
 
 
 @pytest.mark.parametrize(("segment_s", "passes"), [(1e-9, 1), (1.0, 2)])
