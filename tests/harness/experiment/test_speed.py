@@ -136,7 +136,7 @@ def test_a_segment_that_was_asked_to_be_longer_than_the_cap_is():
 def test_in_a_run_the_slow_baselines_segments_are_short(monkeypatch):
     running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, segment_s=0.1, most_segment_s=0.1)
     times_s = {"baseline": 0.025, "contender": 0.0125}
-    monkeypatch.setattr(running, "_segment", lambda who, repetitions: repetitions * times_s[who])
+    monkeypatch.setattr(running, "_segment", lambda who, repetitions, *_: repetitions * times_s[who])
     block = running.measure(quiet).blocks[0]
     assert block.windows == 4 * 4
 
