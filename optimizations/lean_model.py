@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -33,8 +33,6 @@ from torch.nn import functional
 from harness.registry import register
 from harness.strategy import Effect, ModelFiles, Stage, StartUp, Strategy, TrainSetup
 from optimizations.native.layers import BlockLayers, bert_layers, distilbert_layers
-
-M = TypeVar("M", bound=nn.Module)
 
 HEAD = "qa_outputs"
 
@@ -98,6 +96,23 @@ class Group(nn.Module):
         super().__init__()
         for name, member in members.items():
             self.add_module(name, member)
+
+
+class Linear(nn.Linear):
+    """Made without numbers: they are loaded, or drawn by `draw`.
+
+    On PyTorch's "meta" device nothing is drawn either, but its first use imports the compiler.
+    """
+
+    def reset_parameters(self) -> None:
+        """Leave the memory as it is."""
+
+
+class Embedding(nn.Embedding):
+    """As `Linear`."""
+
+    def reset_parameters(self) -> None:
+        """Leave the memory as it is."""
 
 
 class Embeddings(Group):
@@ -169,18 +184,18 @@ def make_distilbert(config: Any) -> Group:
 
     def block() -> Block:
         attention: Any = Group(
-            **{name: nn.Linear(width, width) for name in ("q_lin", "k_lin", "v_lin", "out_lin")},
+            **{name: Linear(width, width) for name in ("q_lin", "k_lin", "v_lin", "out_lin")},
             dropout=nn.Dropout(config.attention_dropout),
         )
         attention.n_heads = config.n_heads
-        ffn = Group(dropout=nn.Dropout(config.dropout), lin1=nn.Linear(width, inner), lin2=nn.Linear(inner, width))
+        ffn = Group(dropout=nn.Dropout(config.dropout), lin1=Linear(width, inner), lin2=Linear(inner, width))
         made = Block(attention=attention, sa_layer_norm=norm(), ffn=ffn, output_layer_norm=norm())
         made.layers = distilbert_layers(made)
         return made
 
     embeddings = Embeddings(
-        word_embeddings=nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id),
-        position_embeddings=nn.Embedding(config.max_position_embeddings, width),
+        word_embeddings=Embedding(config.vocab_size, width, padding_idx=config.pad_token_id),
+        position_embeddings=Embedding(config.max_position_embeddings, width),
         LayerNorm=norm(),
         dropout=nn.Dropout(config.dropout),
     )
@@ -200,21 +215,21 @@ def make_bert(config: Any) -> Group:
 
     def block() -> Block:
         heads: Any = Group(
-            **{name: nn.Linear(width, width) for name in ("query", "key", "value")},
+            **{name: Linear(width, width) for name in ("query", "key", "value")},
             dropout=nn.Dropout(config.attention_probs_dropout_prob),
         )
         heads.num_attention_heads = config.num_attention_heads
-        projection = Group(dense=nn.Linear(width, width), LayerNorm=norm(), dropout=dropout())
+        projection = Group(dense=Linear(width, width), LayerNorm=norm(), dropout=dropout())
         attention = Group(self=heads, output=projection)
-        output = Group(dense=nn.Linear(inner, width), LayerNorm=norm(), dropout=dropout())
-        made = Block(attention=attention, intermediate=Group(dense=nn.Linear(width, inner)), output=output)
+        output = Group(dense=Linear(inner, width), LayerNorm=norm(), dropout=dropout())
+        made = Block(attention=attention, intermediate=Group(dense=Linear(width, inner)), output=output)
         made.layers = bert_layers(made)
         return made
 
     embeddings = Embeddings(
-        word_embeddings=nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id),
-        position_embeddings=nn.Embedding(config.max_position_embeddings, width),
-        token_type_embeddings=nn.Embedding(config.type_vocab_size, width),
+        word_embeddings=Embedding(config.vocab_size, width, padding_idx=config.pad_token_id),
+        position_embeddings=Embedding(config.max_position_embeddings, width),
+        token_type_embeddings=Embedding(config.type_vocab_size, width),
         LayerNorm=norm(),
         dropout=dropout(),
     )
@@ -237,9 +252,8 @@ class LeanModel(nn.Module):
         self.given_config = config
         self.config = complete_config(config)
         self.base_model_prefix = kind
-        # Each part is drawn before the next is made, which draws too: so transformers comes to its numbers.
-        self.add_module(kind, draw(MAKERS[kind](self.config), self.config.initializer_range))
-        self.qa_outputs = draw(nn.Linear(self.config.hidden_size, 2), self.config.initializer_range)
+        self.add_module(kind, MAKERS[kind](self.config))
+        self.qa_outputs = Linear(self.config.hidden_size, 2)
         self.dropout = nn.Dropout(getattr(self.config, "qa_dropout", 0.0))
         self.attention_functions: dict[str, Callable[..., tuple[Tensor, None]]] = {
             "eager": attend_eagerly,
@@ -328,17 +342,20 @@ def load_lean(files: ModelFiles, seed: int, device: torch.device) -> LeanModel |
     """
     if refuse_config(files.config) is not None:
         return None
+    model = LeanModel(files.config)
+    deviation = model.config.initializer_range
     torch.manual_seed(seed)
     if files.weights is None:
-        return LeanModel(files.config).to(device)
-    with torch.device("meta"):
-        model = LeanModel(files.config)
-    head = nn.Linear(model.config.hidden_size, 2, device="meta").to_empty(device="cpu")
-    draw(head, model.config.initializer_range)
+        # transformers makes the encoder, which draws PyTorch's numbers, then draws its own, then comes the head.
+        for part in model.children():
+            draw_as_pytorch(part)
+            draw(part, deviation)
+        return model.to(device)
+    draw(model.qa_outputs, deviation)
     tensors = read_weights(files.weights, model, device)
     if tensors is None:
         return None
-    drawn = {f"{HEAD}.{name}": value.detach().to(device) for name, value in head.named_parameters()}
+    drawn = {name: value.to(device) for name, value in model.state_dict().items() if name not in tensors}
     model.load_state_dict(drawn | tensors, assign=True)
     return model
 
@@ -363,7 +380,7 @@ def read_weights(path: Path, model: LeanModel, device: torch.device) -> dict[str
     return found
 
 
-def draw(module: M, deviation: float) -> M:
+def draw(module: nn.Module, deviation: float) -> None:
     """Draw weights as transformers initialises BERT and DistilBERT: normal, biases 0, the padding's vector 0."""
     with torch.no_grad():
         for part in module.modules():
@@ -373,14 +390,21 @@ def draw(module: M, deviation: float) -> M:
                 part.bias.zero_()
             elif isinstance(part, nn.Embedding) and part.padding_idx is not None:
                 part.weight[part.padding_idx].zero_()
-    return module
+
+
+def draw_as_pytorch(module: nn.Module) -> None:
+    """Draw the numbers that PyTorch's own modules have when they are made, for those that it takes from the seed."""
+    for part in module.modules():
+        if isinstance(part, Linear):
+            nn.Linear.reset_parameters(part)
+        elif isinstance(part, Embedding):
+            nn.Embedding.reset_parameters(part)
 
 
 def take_over(model: Any) -> LeanModel:
     """Return the lean form of a transformers model, with its very parameters; its dropout probabilities too."""
     config = model.config.to_dict()
-    with torch.device("meta"):
-        lean = LeanModel(config)
+    lean = LeanModel(config)
     lean.load_state_dict(model.state_dict(), assign=True)
     theirs = dict(model.named_parameters())
     for name, parameter in lean.named_parameters():

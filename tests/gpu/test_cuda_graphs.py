@@ -78,9 +78,11 @@ def test_replays_of_two_shapes_equal_eager_updates(layout, source, make_cuda_set
     tolerance = 2e-2 if half else 1e-4
     for ours, theirs in zip(given, expected, strict=True):
         assert ours == pytest.approx(theirs, rel=tolerance)
-    # Each update moves an element by about the learning rate at most; rounding decides where a gradient is near 0.
+    # Each update moves an element by about the learning rate at most; rounding decides where a gradient is near 0, and
+    # an attention's key bias has none at all but rounding.
     far = max(float((parameters[name] - value).abs().max()) for name, value in expected_parameters.items())
-    near = max(float((parameters[name] - value).abs().mean()) for name, value in expected_parameters.items())
+    decided = [name for name in expected_parameters if not name.endswith(("k_lin.bias", "key.bias"))]
+    near = max(float((parameters[name] - expected_parameters[name]).abs().mean()) for name in decided)
     learning_rate = graphed.training.learning_rate
     assert far <= 2.5 * STEPS * learning_rate
     assert near <= (0.5 if half else 0.05) * STEPS * learning_rate
@@ -124,7 +126,7 @@ def test_updates_follow_the_learning_rate(make_cuda_setup, windows):
 def test_warm_up_leaves_parameters_alone_and_steps_do_not_wait(make_cuda_setup, windows):
     setup = applied("device_resident_data+cuda_graphs", make_cuda_setup(epochs=1, batch_size=8))
     before = {name: value.detach().clone() for name, value in setup.model.named_parameters()}
-    trainer = make_trainer(setup, windows)
+    trainer = make_trainer(setup, windows, total_steps=100)  # steps of a rate of 0 would change nothing
     warm_up(trainer, repeated=True)
     assert all(torch.equal(value, before[name]) for name, value in setup.model.named_parameters())
     torch.cuda.synchronize()

@@ -94,7 +94,7 @@ def test_declares_phases_of_the_harness():
     assert set(registry.get("fast_startup").phases) <= set(HARNESS_PHASES)
 
 
-HEAVY = ("transformers", "tokenizers", "datasets", "evaluate", "torch._dynamo", "scipy", "pandas", "rich")
+HEAVY = ("transformers", "tokenizers", "datasets", "evaluate", "torch._dynamo", "sympy", "triton", "scipy", "pandas")
 """What a job of lean_model+fast_startup does without; of these transformers and the compiler take a second each."""
 
 JOB = """
@@ -112,8 +112,7 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def modules_after_a_job(contender, folder, facts):
-    config = override(preset("smoke"), {"training.epochs": 1})
+def modules_after_a_job(contender, folder, config, facts):
     spec = TrialSpec(
         contender=contender,
         seed=0,
@@ -131,14 +130,22 @@ def modules_after_a_job(contender, folder, facts):
     return set(json.loads(result.stdout))
 
 
-@pytest.mark.parametrize("rest", ["", "+fused_adamw+unpadded+fast_evaluation"])
-def test_a_lean_job_in_a_process_of_its_own_imports_nothing_of_weight(rest, tmp_path, needs_bundled):
-    config = override(preset("smoke"), {"training.epochs": 1})
+PRETRAINED = {"model.source": "bundled", "model.weights": "pretrained", "model.overrides": {}}
+
+
+@pytest.mark.parametrize(
+    ("rest", "changes"),
+    [("", {}), ("+fused_adamw+unpadded+fast_evaluation", {}), ("", PRETRAINED)],
+    ids=["random", "stack", "pretrained"],
+)
+def test_a_lean_job_in_a_process_of_its_own_imports_nothing_of_weight(rest, changes, tmp_path, needs_bundled):
+    config = override(preset("smoke"), {"training.epochs": 1, "training.max_steps": 3, **changes})
     inputs = load_tokenised(config, *load_inputs(config), tmp_path / "cache")
-    loaded = modules_after_a_job(f"lean_model+fast_startup{rest}", tmp_path / "lean", inputs.tokenizer)
+    loaded = modules_after_a_job(f"lean_model+fast_startup{rest}", tmp_path / "lean", config, inputs.tokenizer)
     assert sorted(loaded.intersection(HEAVY)) == []
-    plain = modules_after_a_job("baseline", tmp_path / "plain", inputs.tokenizer)
-    assert {"transformers", "evaluate", "torch._dynamo"} <= plain, "else this test can't fail"
+    if not changes:
+        plain = modules_after_a_job("baseline", tmp_path / "plain", config, inputs.tokenizer)
+        assert {"transformers", "evaluate", "torch._dynamo"} <= plain, "else this test can't fail"
 
 
 SPARED = """
