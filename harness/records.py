@@ -56,6 +56,8 @@ class TrialSpec:
     """As the parent found it when it made the windows; None: the worker loads the tokenizer."""
     cuda_beside_imports: bool = False
     """Have the driver make the CUDA context before anything of weight is imported."""
+    without_meta_kernels: bool = False
+    """Import PyTorch without what only compilers need; it follows with them, or after the job."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,6 +191,8 @@ class StartUp:
     """Take tokenised windows from the cache without loading the tokenizer; it is loaded if they aren't there."""
     cuda_beside_imports: bool = False
     """Have the driver make the CUDA context while the process still imports."""
+    without_meta_kernels: bool = False
+    """Import PyTorch without its meta kernels, until the job is over or the compiler is imported."""
     loaders: tuple[LoadModel, ...] = ()
     """Asked in turn to load the model, before transformers is."""
 
@@ -201,6 +203,7 @@ class StartUp:
             score_without_evaluate=self.score_without_evaluate or other.score_without_evaluate,
             tokens_without_tokenizer=self.tokens_without_tokenizer or other.tokens_without_tokenizer,
             cuda_beside_imports=self.cuda_beside_imports or other.cuda_beside_imports,
+            without_meta_kernels=self.without_meta_kernels or other.without_meta_kernels,
             loaders=self.loaders + other.loaders,
         )
 

@@ -3,13 +3,13 @@
 What it changes: questions are read in a thread of their own while the model is loaded; tokenised windows are taken from
 the cache without loading the tokenizer; answers are scored by the metric's own functions and not through `evaluate`, so
 that neither that nor `datasets` has to be imported; optimizers don't import the compiler, which they would only ask to
-leave them alone; on CUDA the driver makes its context while Python still imports. (`lean_model` does without
-transformers besides.)
+leave them alone, nor PyTorch the kernels that only compilers call; on CUDA the driver makes its context while Python
+still imports. (`lean_model` does without transformers besides.)
 Why it is faster: in a job of seconds the start is the job. Predicted before measuring: what `-X importtime` gives for
 these imports, and on a GPU the context's time as far as the imports cover it. Measured on two processor cores: see the
 README, "Start-up". GPU: not measured.
 When it is not: long jobs; questions from the hub, which `datasets` reads; a first run, whose cache is empty; stacks
-that compile, which need the compiler anyway. With one core nothing goes side by side.
+that compile, which import all of that later. With one core nothing goes side by side.
 What it does to the numbers: nothing: the same questions, the same weights, the same scores. Fewer modules also spare
 Python's garbage collector work, 2 to 6 % of a step on the smoke preset's tiny model; on real sizes not measured.
 Sources: CPython documentation, `-X importtime`; SQuAD v1.1's evaluate-v1.1.py; CUDA driver API, primary contexts;
@@ -77,6 +77,7 @@ class FastStartup(Strategy):
         score_without_evaluate=True,
         tokens_without_tokenizer=True,
         cuda_beside_imports=True,
+        without_meta_kernels=True,
     )
 
     def apply(self, setup: TrainSetup) -> TrainSetup:

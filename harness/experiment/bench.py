@@ -154,6 +154,7 @@ class Bench:
             compile_cache_directory=str((self._paths.run / COMPILE_CACHES / contender).resolve()),
             tokenizer=self._tokenizer,
             cuda_beside_imports=start_up.cuda_beside_imports,
+            without_meta_kernels=start_up.without_meta_kernels,
         )
 
     def _run_trial(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:

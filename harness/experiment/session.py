@@ -15,6 +15,7 @@ import torch
 
 from harness import registry
 from harness.experiment.dropout import draw_losses
+from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
 from harness.experiment.footprint import take_footprint
 from harness.experiment.job import run_job, save_samples
@@ -76,6 +77,8 @@ class Session:
 
     def handle(self, command: Arguments) -> Arguments:
         """Do one command and return its answer as JSON-ready data."""
+        if command["command"] != "job":
+            register_meta_kernels()
         return self._commands[command["command"]](command)
 
     def _prepared_once(self) -> Prepared:

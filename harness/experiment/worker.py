@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from harness.errors import HarnessError
 from harness.experiment.cuda_start import start_context_beside
+from harness.experiment.early import defer_meta_kernels, without_collector
 from harness.storage import read_spec
 
 
@@ -60,8 +61,11 @@ def main(arguments: list[str]) -> int:
     imports_start_s = time.perf_counter()
     if spec.cuda_beside_imports and spec.config.device != "cpu":
         start_context_beside()
-    from harness.experiment.session import Session
-    from harness.experiment.trial import TrialClock
+    if spec.without_meta_kernels:
+        defer_meta_kernels()
+    with without_collector():
+        from harness.experiment.session import Session
+        from harness.experiment.trial import TrialClock
 
     clock = TrialClock(spawned_at_s)
     clock.phases.add("process_start", process_start_s)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 STACKS = {
-    "cuda": "unpadded+amp_bf16+cuda_graphs+device_resident_data+fast_evaluation+fast_startup+lean_model",
+    "cuda": "unpadded+bf16_weights+cuda_graphs+device_resident_data+fast_evaluation+fast_startup+lean_model",
     "cpu": "unpadded+fused_adamw+fast_evaluation+fast_startup+lean_model",
 }
 """The best stack that is known; on processors one that applies to all of them, so that a rehearsal runs it."""
 
 OTHERS = {
-    "cuda": "unpadded+bf16_weights+cuda_graphs+device_resident_data+fast_evaluation+fast_startup+lean_model",
+    "cuda": "unpadded+amp_bf16+cuda_graphs+device_resident_data+fast_evaluation+fast_startup+lean_model",
     "cpu": "unpadded+fast_evaluation+lean_model",
 }
-"""The same with weights in bfloat16 in place of autocast."""
+"""The same with autocast in place of weights in bfloat16."""
 
 PEER = "hf_trainer_best"
 """Another program's best: second, so that it isn't what is cut off."""

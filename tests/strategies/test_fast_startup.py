@@ -82,7 +82,13 @@ def test_an_error_of_the_reading_thread_reaches_the_trial(monkeypatch):
 
 
 def test_a_stack_starts_as_any_of_its_parts_asks():
-    fields = ("read_data_beside_model", "score_without_evaluate", "tokens_without_tokenizer", "cuda_beside_imports")
+    fields = (
+        "read_data_beside_model",
+        "score_without_evaluate",
+        "tokens_without_tokenizer",
+        "cuda_beside_imports",
+        "without_meta_kernels",
+    )
     parts = [StartUp(**{field: True}) for field in fields]
     assert functools.reduce(StartUp.joined, parts) == registry.get("fast_startup").start_up
     loaders = registry.get("lean_model").start_up.loaders
