@@ -40,9 +40,10 @@ def setting_table(analysis: Analysis) -> tuple[Table, ...]:
     config, data, env = analysis.run.config, analysis.run.data, analysis.environment
     model, training = config["model"], config["training"]
     sizes = (", sizes changed: ", code(json.dumps(model["overrides"]))) if model["overrides"] else ""
+    form = f" (of the bundled encoder, {data['model_weights']})" if data.get("model_weights") else ""
     stopped = f", stopped after {training['max_steps']} steps" if training["max_steps"] else ""
     facts: list[tuple[Text, Text]] = [
-        ("Model", (code(str(model["source"])), f", {model['weights']} weights", sizes)),
+        ("Model", (code(str(model["source"])), f", {model['weights']} weights{form}", sizes)),
         ("Tokenizer", str(data.get("tokenizer", NOT_RECORDED))),
         ("Data", f"{data.get('source', config['data']['source'])}: {data.get('train_questions', '?')} training and "
                  f"{data.get('validation_questions', '?')} validation questions"),

@@ -213,3 +213,11 @@ def test_configuration_can_be_read_back() -> None:
     for name in ("seed", "quick", "smoke"):
         config = preset(name)
         assert from_dict(tomllib.loads(to_toml(to_dict(config)))) == config
+
+
+def test_it_says_in_which_form_the_bundled_weights_were(make_run: Any, analysed: Any, render: Any) -> None:
+    analysis = analysed(make_run())
+    assert "of the bundled encoder" not in render(analysis)
+    data = analysis.run.data | {"model_weights": "rounded to bfloat16"}
+    text = render(replace(analysis, run=replace(analysis.run, data=data)))
+    assert "`bundled`, pretrained weights (of the bundled encoder, rounded to bfloat16)" in text

@@ -232,6 +232,14 @@ def test_what_a_killed_process_left_is_removed(filled_cache):
     assert folders_of(filled_cache) == [f".{stem}.young", stem]
 
 
+def test_what_another_process_made_in_the_meantime_stays(filled_cache):
+    weights = model_directory(WIDENED) / "model.safetensors"
+    before = weights.stat().st_ino
+    made = widened_files.make(bundled_directory(), BUNDLED_WEIGHTS[0].sha256)
+    assert (made, weights.stat().st_ino) == (weights.parent, before)
+    assert folders_of(filled_cache) == [made.name]
+
+
 @pytest.mark.timeout(600)
 def test_two_processes_at_once_make_one(own_cache):
     code = (

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertForQuestionAnswering, DistilBertModel
 
 from harness.training.model_files import bundled_directory
-from harness.training.widened import distilbert_config, widen
+from harness.training.widened import NOISE, distilbert_config, widen
 
 pytestmark = pytest.mark.usefixtures("needs_bundled")
 
@@ -121,7 +121,7 @@ def relative_difference(updates, name, groups):
 
 @pytest.mark.parametrize(("name", "groups"), [*INNER.items(), *HIDDEN.items()])
 def test_a_few_updates_tell_the_copies_apart(name, groups):
-    assert relative_difference(updates_after(10, noise=0.1), name, groups) > 0.01
+    assert relative_difference(updates_after(10, noise=NOISE), name, groups) > 0.01
 
 
 @pytest.mark.parametrize(("name", "groups"), INNER.items())
