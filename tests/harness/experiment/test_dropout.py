@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from torch import nn
 from harness import registry
 from harness.analysis.sameness import judge_equivalence
 from harness.config import preset
-from harness.experiment.dropout import DRAWS, draw_losses, scatter
+from harness.experiment.dropout import DRAWS, draw_losses, scatter, uncompiled
 from harness.experiment.equivalence import compare_updates, make_checked_setup, make_updates
 
 
@@ -72,3 +74,10 @@ def test_a_model_without_dropout_has_nothing_to_compare(windows):
 
 def test_scatter_of_what_was_not_drawn_is_not_measured():
     assert scatter([]) is None
+
+
+def test_the_compiler_is_not_imported_to_switch_it_off(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch._dynamo", torch)
+    assert not isinstance(uncompiled(), nullcontext)
+    monkeypatch.delitem(sys.modules, "torch._dynamo")
+    assert isinstance(uncompiled(), nullcontext)
