@@ -69,7 +69,7 @@ class Keeper:
                 archive = f"{name}.tar.gz"
                 self.left_out[archive] = pack(files, self._archives / archive, root=self._folder)
 
-    def watch(self, part: Part) -> Callable[[], None]:
+    def watch(self, part: Part, before: list[Outcome]) -> Callable[[], None]:
         """Return what keeps a part that is running as soon as another of its trials has ended."""
         seen = 0
 
@@ -79,6 +79,7 @@ class Keeper:
             if count > seen:
                 seen = count
                 self.keep(part)
+                self.summarise(before)
 
         return tick
 
@@ -104,7 +105,7 @@ def run_parts(
         start_s = time.monotonic()
         try:
             left_s = deadline_s - start_s
-            outcomes.append(run_part(part, folder, env, left_s=left_s, on_tick=keeper.watch(part)))
+            outcomes.append(run_part(part, folder, env, left_s=left_s, on_tick=keeper.watch(part, outcomes)))
         except KeyboardInterrupt:
             took_s = time.monotonic() - start_s
             outcomes.append(Outcome(part=part, result="interrupted from outside", took_s=took_s))

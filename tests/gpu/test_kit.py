@@ -185,6 +185,7 @@ def test_a_part_is_kept_after_each_of_its_trials_so_that_a_kill_loses_one(kit, t
         process.wait()
     assert names_in(out / "done.tar.gz") == ["done.log"]
     assert "slow/trials/a/0/trial.json" in names_in(out / "slow.tar.gz")
+    assert "| done |" in (out / "summary.md").read_text()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
