@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.config import RunConfig
+from harness.config import ModelConfig, RunConfig
 from harness.data.examples import Example
 from harness.data.features import Windows, cached_windows, hash_tokenizer
 from harness.data.sources import load_examples
 from harness.errors import DataError
 from harness.records import TokenizerFacts
-from harness.training.model import describe_tokenizer, load_tokenizer
+from harness.training.model import describe_tokenizer, load_tokenizer, tokenizer_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,8 +29,6 @@ class Inputs:
     validation: list[Example]
     train_windows: Windows
     validation_windows: Windows
-    load_tokenizer: Callable[[], PreTrainedTokenizerBase]
-    """Loads it once: a job whose windows come from the cache may do without."""
     tokenizer: TokenizerFacts
     max_answer_tokens: int
     from_cache: bool
@@ -59,7 +56,7 @@ def load_tokenised(
 
     With `known` facts the tokenizer itself is loaded only for windows that the cache doesn't hold.
     """
-    load_once = functools.cache(functools.partial(load_tokenizer, config.model))
+    load_once = functools.cache(functools.partial(load_known_tokenizer, config.model, known))
     facts = known or describe_facts(load_once())
     shape = {"max_length": config.data.max_length, "doc_stride": config.data.doc_stride}
     train_windows, first = cached_windows(train, load_once, facts.sha256, cache_directory=cache_directory, **shape)
@@ -70,11 +67,30 @@ def load_tokenised(
         validation=validation,
         train_windows=train_windows,
         validation_windows=without_labels(validation_windows),
-        load_tokenizer=load_once,
         tokenizer=facts,
         max_answer_tokens=config.data.max_answer_tokens,
         from_cache=first and second,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BareTokenizer:
+    """As much of a transformers tokenizer as makes windows."""
+
+    backend_tokenizer: Any
+    """Of the library `tokenizers`."""
+
+
+def load_known_tokenizer(config: ModelConfig, known: TokenizerFacts | None) -> PreTrainedTokenizerBase:
+    """Return the model's tokenizer; without transformers if its file gives the very tokenizer that is known."""
+    path = tokenizer_file(config)
+    if known is not None and path is not None:
+        from tokenizers import Tokenizer
+
+        bare = BareTokenizer(backend_tokenizer=Tokenizer.from_file(str(path)))
+        if hash_tokenizer(bare) == known.sha256:
+            return bare
+    return load_tokenizer(config)
 
 
 def describe_facts(tokenizer: PreTrainedTokenizerBase) -> TokenizerFacts:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import torch
 
+from harness.config import ModelConfig
 from harness.errors import HarnessError
-from harness.experiment.inputs import Inputs
 from harness.experiment.trial import Prepared, Report, TrialClock, compile_cache_directory, is_filled
 from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
@@ -41,7 +41,7 @@ from harness.training.loop import (
     train_epoch,
     warm_up,
 )
-from harness.training.model import load_model
+from harness.training.model import load_model, load_tokenizer
 from harness.training.recorder import EpochResult
 
 
@@ -86,7 +86,7 @@ def run_job(
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
-            save_weights(setup, inputs, directory / "model")
+            save_weights(setup, spec.config.model, directory / "model")
     job_time_s, phases_s = clock.finish()
     done = replace(
         record,
@@ -199,11 +199,11 @@ def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> Sampling
     )
 
 
-def save_weights(setup: TrainSetup, inputs: Inputs, directory: Path) -> None:
+def save_weights(setup: TrainSetup, config: ModelConfig, directory: Path) -> None:
     """Save model and tokenizer as transformers does, safetensors only."""
     model: Any = setup.model
     model.save_pretrained(directory)
-    inputs.load_tokenizer().save_pretrained(directory)
+    load_tokenizer(config).save_pretrained(directory)
 
 
 def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:

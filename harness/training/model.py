@@ -80,6 +80,13 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     return result
 
 
+def tokenizer_file(config: ModelConfig) -> Path | None:
+    """Return the tokenizer.json that `load_tokenizer` would read on this disk; None if there is none."""
+    directory = bundled_directory() if uses_known_sizes(config) else model_directory(config)
+    path = None if directory is None else directory / "tokenizer.json"
+    return path if path is not None and path.is_file() else None
+
+
 def describe_tokenizer(config: ModelConfig) -> str:
     """Say in words which tokenizer `load_tokenizer` takes."""
     if uses_known_sizes(config):

@@ -1,7 +1,8 @@
 """One job of a stack with caches that are empty, then the same again: cold and warm, beside no baseline.
 
-A run tokenises before its first job, and a baseline runs before any other; here the job itself finds nothing prepared:
-no tokens, no model made from another, no compiled kernels. What the system keeps of files that were read it keeps.
+A run tokenises before its first job, and a baseline runs before any other; here the job itself finds neither tokens
+nor compiled kernels. What the parent of a run knows it is told too: the tokenizer's facts, and a model that is made of
+another lies ready. What the system keeps of files that were read it keeps.
 """
 
 from __future__ import annotations
@@ -47,13 +48,16 @@ def main(arguments: list[str]) -> int:
     from tables import phases_table, read_job
 
     from harness import registry
+    from harness.experiment.inputs import describe_facts
     from harness.options import build_config
+    from harness.training.model import load_tokenizer
 
     registry.load_all()
     config = build_config(preset_name=options.preset, file=None, options=options.settings, contenders=[options.stack])
+    tokenizer = describe_facts(load_tokenizer(config.model))
     jobs = {}
     for name in NAMES:
-        record = run_job(config, options.stack, folder, name)
+        record = run_job(config, options.stack, folder, name, tokenizer)
         print(f"{name}: {record}", flush=True)
         job = read_job(folder / name / "trial.json")
         if job is not None:
@@ -62,10 +66,13 @@ def main(arguments: list[str]) -> int:
     return 0 if len(jobs) == len(NAMES) else 1
 
 
-def run_job(config, stack: str, folder: Path, name: str) -> str:
+def run_job(config, stack: str, folder: Path, name: str, tokenizer) -> str:
     """Run one job in a process of its own, as a run does; return in words how it ended."""
     from harness.experiment.process import Worker, WorkerError
+    from harness.experiment.trial import resolve_contender, start_up_of
     from harness.records import TrialSpec
+
+    start_up = start_up_of(resolve_contender(config, stack))
 
     spec = TrialSpec(
         contender=stack,
@@ -74,6 +81,9 @@ def run_job(config, stack: str, folder: Path, name: str) -> str:
         directory=str(folder / name),
         cache_directory=str(folder / "cache" / "speedproof"),
         compile_cache_directory=str(folder / "cache" / "inductor"),
+        tokenizer=tokenizer,
+        cuda_beside_imports=start_up.cuda_beside_imports,
+        without_meta_kernels=start_up.without_meta_kernels,
     )
     try:
         with Worker(spec, lambda phase, done, total: None) as worker:

@@ -149,6 +149,11 @@ def test_a_lean_job_in_a_process_of_its_own_imports_nothing_of_weight(rest, chan
     inputs = load_tokenised(config, *load_inputs(config), tmp_path / "cache")
     loaded = modules_after_a_job(f"lean_model+fast_startup{rest}", tmp_path / "lean", config, inputs.tokenizer)
     assert sorted(loaded.intersection(HEAVY)) == []
+    (tmp_path / "cache").rename(tmp_path / "gone")
+    cold = modules_after_a_job(f"lean_model+fast_startup{rest}", tmp_path / "cold", config, inputs.tokenizer)
+    assert sorted(cold.intersection(HEAVY)) == ["tokenizers"], "windows are made without transformers too"
+    (windows,) = {tuple(sorted(path.name for path in (tmp_path / name).iterdir())) for name in ("cache", "gone")}
+    assert windows, "the same windows under the same names"
     if not changes:
         plain = modules_after_a_job("baseline", tmp_path / "plain", config, inputs.tokenizer)
         assert {"transformers", "evaluate", "torch._dynamo"} <= plain, "else this test can't fail"
