@@ -173,6 +173,8 @@ class SpeedRecord:
     """Idle time before each segment."""
     energy: EnergyRecord | None = None
     """None without NVML, where it was switched off, and in runs of an earlier version."""
+    energy_problem: str | None = None
+    """Why it could not be measured after all, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)

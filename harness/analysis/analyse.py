@@ -115,7 +115,9 @@ def _analyse_contender(
     notes = _notes(trials) + [f"left out: {notes_about.relative(line, loaded)}" for line in [*problems, *unreadable]]
     em, f1 = _qualities(reference, trials.done, evidence)
     beside = trials.beside
-    energy = None if beside is None or beside.speed is None else summarise_energy(beside.speed.energy)
+    speed = None if beside is None else beside.speed
+    energy = None if speed is None else summarise_energy(speed.energy)
+    energy_problem = None if speed is None else speed.energy_problem
     return ContenderAnalysis(
         name=trials.name,
         parts=() if is_baseline else tuple(trials.name.split("+")),
@@ -151,7 +153,7 @@ def _analyse_contender(
         waterfall=None,
         compile_cache=next((job.compile_cache for job in jobs), None),
         knobs=dict(jobs[0].knobs) if jobs else {},
-        notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling, energy)),
+        notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling, energy, energy_problem)),
     )
 
 

@@ -25,9 +25,13 @@ THROTTLED_SHARE = 0.05
 """Share of samples with a throttle reason that is worth a line."""
 
 
-def contender_notes(sampling: SamplingSummary | None, energy: EnergyEvidence | None) -> list[str]:
+def contender_notes(
+    sampling: SamplingSummary | None, energy: EnergyEvidence | None, energy_problem: str | None
+) -> list[str]:
     """Return what was seen beside the job and the energy's segments that speaks against a contender's numbers."""
     notes = [] if energy is None else [f"on its energy: {note}" for note in energy.notes]
+    if energy_problem is not None:
+        notes.append(f"its energy could not be measured: {energy_problem}")
     if sampling is None:
         return notes
     values = sampling.values

@@ -184,13 +184,14 @@ class Bench:
         if facts["refusal"] is not None:
             return replace(record, status="not_applicable", reason=facts["refusal"])
         speed, problem = self._time(worker, facts)
-        return replace(
-            record,
-            reason=problem,
-            speed=speed,
-            equivalence=self._check_equivalence(worker, trial),
-            footprint=build(FootprintRecord, worker.ask("footprint")),
-        )
+        record = replace(record, reason=problem, speed=speed)
+        try:
+            equivalence = self._check_equivalence(worker, trial)
+            footprint = build(FootprintRecord, worker.ask("footprint"))
+        except WorkerError as error:
+            # The contender has failed; what was timed stays on disk.
+            return replace(record, status="failed", reason=str(error))
+        return replace(record, equivalence=equivalence, footprint=footprint)
 
     def _ready_baseline(self) -> None:
         """Have the reference made while a worker that has just started still imports. If that fails, `_time` sees."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.evidence import BlockRecord, EnergyRecord, EnergyUse
-from harness.experiment.process import Worker
+from harness.experiment.process import Worker, load_block
 from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, EnergyWindow, find_energy
 from harness.measurement.nvml import NvmlGpu
@@ -63,8 +63,8 @@ def measure_energy(
     workers: Mapping[Who, Worker], plan: EnergyPlan, gpu: NvmlGpu, on_progress: Callable[[str, int, int], None]
 ) -> EnergyRecord | None:
     """Return what both used; None where the driver reports neither energy nor power."""
-    for worker in workers.values():
-        worker.ask("load_block", kind="training", numbers=list(plan.numbers), rehearse=True)
+    for who, worker in workers.items():
+        load_block(worker, "training", plan.numbers, rehearse=True, repetitions=plan.repetitions[who])
     watch = ConditionsWatch([worker.pid for worker in workers.values()], gpu)
     uses: dict[Who, list[EnergyUse]] = {"baseline": [], "contender": []}
     for number, who in enumerate(ORDER):

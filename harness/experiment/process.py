@@ -11,13 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import harness
 from harness.config import RunConfig
 from harness.data.hub import offline_environment
+from harness.evidence import BlockKind
 from harness.experiment.trial import resolve_contender
 from harness.records import TrialSpec
 from harness.storage import LOG_FILE, SPEC_FILE, write_json
@@ -121,6 +122,11 @@ class Worker:
 
     def _describe_end(self) -> str:
         return f"the process ended with {describe_exit(self._process.wait())}; see {LOG_FILE}"
+
+
+def load_block(worker: Worker, kind: BlockKind, numbers: Sequence[int], *, rehearse: bool, repetitions: int) -> None:
+    """Have a worker take up the samples of its next segments, which will go through them `repetitions` times each."""
+    worker.ask("load_block", kind=kind, numbers=list(numbers), rehearse=rehearse, repetitions=repetitions)
 
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,7 @@ from harness.analysis.paired import is_tight, paired_ratio
 from harness.config import RunConfig, SpeedConfig
 from harness.evidence import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
 from harness.experiment.energy import measure_energy, plan_energy
-from harness.experiment.process import Worker
+from harness.experiment.process import Worker, WorkerError, load_block
 from harness.measurement.conditions import ConditionsWatch
 
 SETTLE_S = 0.01
@@ -111,12 +111,12 @@ class Duel:
             self._config.precision * EVALUATION_PRECISION_FACTOR,
             on_progress,
         )
-        return SpeedRecord(
-            blocks=tuple(training + evaluation),
-            stopped=reason,
-            settle_s=SETTLE_S,
-            energy=self._measure_energy(training, on_progress),
-        )
+        record = SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
+        try:
+            return replace(record, energy=self._measure_energy(training, on_progress))
+        except WorkerError as error:
+            # What was timed before stays: a meter that fails is no reason to lose it.
+            return replace(record, energy_problem=str(error))
 
     def _measure_energy(
         self, training: list[BlockRecord], on_progress: Callable[[str, int, int], None]
@@ -221,7 +221,7 @@ class Duel:
 
     def _load(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int) -> None:
         for worker in self._workers.values():
-            worker.ask("load_block", kind=kind, numbers=numbers, rehearse=rehearse, repetitions=repetitions)
+            load_block(worker, kind, numbers, rehearse=rehearse, repetitions=repetitions)
 
     def _segment(self, who: Who, repetitions: int, watch: ConditionsWatch | None = None) -> float:
         """Return the seconds from request to answer, by this process's clock: a worker's own can be tampered with."""

@@ -11,6 +11,7 @@ from harness.analysis.sameness import judge_equivalence
 from harness.config import override, preset
 from harness.evidence import SpeedRecord
 from harness.experiment.bench import is_checked
+from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.progress import describe_outcome
 
@@ -72,6 +73,22 @@ def test_a_baseline_that_dies_again_leaves_a_contender_untimed_but_not_failed(ex
     assert judge_equivalence(record.equivalence).holds
     assert record.footprint is not None
     assert describe_outcome(record) == record.reason
+
+
+def test_what_was_timed_stays_on_disk_when_a_check_fails_afterwards(execute_on_copy, killed_in, monkeypatch):
+    killed_in(starts=[], ends=[])
+    ask = Worker.ask
+
+    def fail(worker, command, **arguments):
+        if command == "footprint" and worker.contender == "fused_adamw":
+            raise WorkerError("out of memory", worker)
+        return ask(worker, command, **arguments)
+
+    monkeypatch.setattr(Worker, "ask", fail)
+    run, _ = execute_on_copy(remove=["fused_adamw/speed"])
+    record = speed_of(run, "fused_adamw")
+    assert (record.status, record.reason) == ("failed", "out of memory")
+    assert record.speed.stopped == "at once"
 
 
 @pytest.mark.parametrize(

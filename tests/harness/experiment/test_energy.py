@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
+from harness.config import preset
 from harness.evidence import BlockRecord, EnergyUse
 from harness.experiment.energy import EnergyPlan, add_up, measure_energy, plan_energy
 from harness.experiment.process import WorkerError
+from harness.experiment.session import Session
+from harness.experiment.trial import TrialClock
 from harness.measurement.nvml import EnergyReading
+from harness.records import TrialSpec
 
 
 def block(baseline_s: float, contender_s: float, windows: int = 32) -> BlockRecord:
@@ -107,6 +112,33 @@ def test_each_is_given_its_own_energy_and_the_baseline_stands_on_both_sides() ->
     assert contender.window_s < contender.segment_s
     assert baseline.energy_j > contender.energy_j
     assert (record.epoch_windows, record.power_source) == (100, "instant")
+
+
+class SessionWorker:
+    """A worker's session in this process, asked as the parent asks: commands must have what it looks for."""
+
+    pid = 1
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def ask(self, command: str, **arguments: object) -> dict[str, object]:
+        return self._session.handle(json.loads(json.dumps({"command": command, **arguments})))
+
+
+def test_a_real_session_understands_what_it_is_asked(tmp_path, needs_bundled) -> None:
+    spec = TrialSpec(
+        contender="baseline",
+        seed=0,
+        config=preset("smoke"),
+        directory=str(tmp_path),
+        cache_directory=str(tmp_path / "cache"),
+        compile_cache_directory=str(tmp_path / "compile"),
+    )
+    worker = SessionWorker(Session(spec, TrialClock(0.0), lambda *_: None))
+    plan = EnergyPlan(numbers=tuple(range(4)), repetitions={"baseline": 1, "contender": 2}, epoch_windows=24)
+    record = measure_energy({"baseline": worker, "contender": worker}, plan, MeteredGpu(), lambda *_: None)
+    assert record is None or record.contender.windows == 8
 
 
 def test_without_a_counter_integrated_power_is_all_there_is() -> None:

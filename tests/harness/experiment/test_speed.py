@@ -250,3 +250,15 @@ def test_energy_is_measured_last_over_samples_of_both(monkeypatch):
     assert running.measure(quiet).energy == "energy"
     assert (seen["gpu"], seen["segments"]) == (running._gpu, len(log))
     assert sorted(seen["plan"].numbers) == list(range(32))
+
+
+def test_a_meter_that_fails_costs_no_block(monkeypatch):
+    def fail(*_):
+        raise WorkerError("KeyError: 'repetitions'")
+
+    monkeypatch.setattr(speed, "measure_energy", fail)
+    running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
+    running._gpu = GpuOfAWorker()
+    record = running.measure(quiet)
+    assert len(record.blocks) == 6
+    assert (record.energy, record.energy_problem) == (None, "KeyError: 'repetitions'")
