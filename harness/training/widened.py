@@ -6,6 +6,19 @@ its copies with half the weight. A head of 32 becomes one of 64 whose second hal
 divided by √64 and not √32 and are twice as large, so the query's weights and bias are multiplied by √64 / (2 √32).
 DistilBERT has no token types, so that of the first segment is added to the position embeddings. The pooler is left out:
 only the answer head is new. Hidden states come out equal to 3e-6 (the largest are 6).
+
+It learns. 940 SQuAD questions, 250 others to validate, batch 16, 384 tokens, 10 % LR warm-up, bf16 autocast, seed 0;
+EM / F1 untrained and after each of five epochs:
+
+    widened, 1e-4    0.0 /  6.5   20.0 / 35.1   37.2 / 50.4   40.8 / 54.8   38.8 / 54.6   40.0 / 55.5
+    widened, 2e-4    0.0 /  6.5   18.8 / 32.9   35.2 / 50.1   34.0 / 49.9   33.6 / 49.2   36.8 / 52.0
+    bundled, 2e-4    0.8 /  7.5    6.0 / 11.5   27.6 / 39.3   33.6 / 48.2   37.6 / 51.8   38.4 / 51.3
+
+Hence 1e-4; 256 questions in three epochs point the same way (F1 28.1 of 128 others against 16.4 at 2e-4). Lower rates
+were not tried to the end. It is one seed, and over these 250 questions the differences to the other two have standard
+errors of 2 points: that the widened encoder ends above its source is not shown, that both learn is. For a short
+comparison: 256 questions in three epochs came to EM 18.8, F1 28.1; 320 in two at batch 8 to EM 17.2, F1 29.1; untrained
+F1 was 4.8.
 """
 
 from __future__ import annotations
