@@ -6,7 +6,9 @@ updates; they are what is saved and compared. Evaluation runs under bf16 autocas
 Why it is faster: against autocast, which also casts each weight only once a forward, the same bytes are cast, but in a
 few kernels for all tensors and not two launches for each; above all no activation is cast to and fro around norms,
 softmax and residuals, which autocast computes in fp32, so that they move half the bytes. Predicted before measuring:
-1.0 to 1.3 times amp_bf16's step rate on a GPU that waits for launches; not measured there. On two Zen 5 cores
+1.0 to 1.3 times amp_bf16's step rate on a GPU. Measured on an H100 in one process, one after the other, both
+unpadded and as CUDA graphs (bundled-distilbert, 16 windows): 5.41 ms a step against 6.25, 0.14 ms of them casts of
+activations against 0.70, and 0.32 for casting all weights and gradients together. On two Zen 5 cores
 (AVX512-BF16, DistilBERT's sizes, batch 4, padded): 2.39 times the baseline's steps (2.34 to 2.45), amp_bf16 2.09.
 When it is not: where bf16 products are emulated (it does not apply there); where products fill the step. Copies and
 their gradients take 4 bytes a parameter for the time of a step.

@@ -8,10 +8,13 @@ known before it starts: each shape that comes at least 6 times is recorded in th
 what is rarer runs eagerly (the last, smaller batch of an epoch as a rule). Nothing is recorded in a step.
 AdamW is the fused one, as in fused_adamw, and clipping as in foreach_clipping, so that a stack with them is the same.
 Why it is faster: an eager step of BERT-base has some thousand launches of 5 to 10 us of host time, and small batches on
-fast GPUs wait for them. Predicted before measuring: at most what the ledger calls launch gaps and idle; measured: not
+fast GPUs wait for them. Predicted before measuring: at most what the ledger calls launch gaps and idle. Measured on an
+H100 (bundled-distilbert, real questions, 16 windows in one packed row, bf16 autocast): 0.37 ms of host time a step of
+5.7 ms, 5 graphs for 300 of 305 steps; between the kernels of a replay 0.4 ms are left. Against eager steps: not
 measured.
-When it is not: where the GPU is busy anyway; short jobs with many shapes, as each shape costs about three eager steps
-once (estimated). Every graph keeps its own gradients (4 bytes a parameter); activations share one pool.
+When it is not: where the GPU is busy anyway; short jobs with many shapes, as each shape is run and recorded once (all of
+the warm-up with 5 shapes took 0.3 s in a process that had made graphs before, and 0.75 to 1.2 s in a new one). Every
+graph keeps its own gradients (4 bytes a parameter); activations share one pool.
 What it does to the numbers: nothing; dropout draws new random numbers in each replay. Tokens of padding that fill a
 bucket are masked, or a window of their own without a label, and not counted as computed tokens.
 Sources: PyTorch CUDA semantics, "CUDA Graphs" (whole-network capture, memory pools); pytorch/pytorch#64339 (warm-up off

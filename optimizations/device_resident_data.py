@@ -6,7 +6,7 @@ padded to one length, padded to the longest window, or packed.
 Why it is faster: no Python loop fills a batch in each step, and on GPUs no step waits for a copy: a copy from pageable
 memory waits until the kernels before it are done. Predicted from the loader's share of a step before measuring: 1.00 on
 processors, a step's speedup not measured; measured there is the loading of 16 windows padded to 384 alone, 0.49 to 0.96
-ms against 0.05 to 0.18 ms (three runs each, one core). GPU: not measured.
+ms against 0.05 to 0.18 ms (three runs each, one core). GPU: in stacks only.
 When it is not: where the step is long and the loader's share small; very large data sets, since a window of 384 takes
 6 to 9 KiB of device memory (SQuAD's 88,500 training windows at most 0.8 GiB), or 24 bytes a token if packed.
 What it does to the numbers: nothing: the same tokens in the same order.

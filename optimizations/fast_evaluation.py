@@ -5,7 +5,8 @@ packed, with unpadded); on GPUs in batches four times as large, sent from page-l
 order of the questions.
 Why it is faster: padding is gone, and on GPUs no batch waits for the one before. Predicted before measuring: 2.2 times
 the baseline's evaluation rate on DistilBERT, 2.8 on MiniLM; measured over 250 windows on one core of an AVX2 processor
-in fp32: 2.6 (two of the six layers) and 2.7; unpadded alone 3.2 and 4.5. GPU: not measured.
+in fp32: 2.6 (two of the six layers) and 2.7; unpadded alone 3.2 and 4.5. H100,
+bundled-distilbert, 250 questions, in a bf16 stack with unpadded: 0.03 to 0.14 s against the baseline's 0.30 s.
 When it is not: evaluation is a small part of a job with few validation questions or many epochs between evaluations.
 What it does to the numbers: nothing: the logits of each token are the same but for rounding.
 Sources: transformers' question-answering example; PyTorch CUDA notes, "Use pinned memory buffers".

@@ -7,7 +7,7 @@ leave them alone, nor PyTorch the kernels that only compilers call; on CUDA the 
 still imports. (`lean_model` does without transformers besides.)
 Why it is faster: in a job of seconds the start is the job. Predicted before measuring: what `-X importtime` gives for
 these imports, and on a GPU the context's time as far as the imports cover it. Measured on two processor cores: see the
-README, "Start-up". GPU: not measured.
+README, "Start-up", a GPU machine too.
 When it is not: long jobs; questions from the hub, which `datasets` reads; a first run, whose cache is empty; stacks
 that compile, which import all of that later. With one core nothing goes side by side.
 What it does to the numbers: nothing: the same questions, the same weights, the same scores. Fewer modules also spare

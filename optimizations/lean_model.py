@@ -6,7 +6,7 @@ the device, and transformers is never imported; a checkpoint that is not laid ou
 cache) is loaded by transformers and then taken over.
 Why it is faster: importing transformers' model classes takes longer than a training of seconds on a fast GPU; one
 product for three has fewer launches. Nothing in a forward pass waits for the host: transformers looks at the padding
-mask once in each. Measured on two Zen 5 cores: see the README, "Start-up".
+mask once in each. Measured: see the README, "Start-up".
 When it is not: long jobs, where start-up is nothing. The weights of query, key and value are laid side by side in each
 forward pass, a copy of 7 MB a layer of 768 features; fused_blocks, which lays them so for good, replaces that.
 What it does to the numbers: nothing but rounding: the same formulas, dropout at the same places. What is drawn from the

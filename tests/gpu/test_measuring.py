@@ -35,7 +35,7 @@ def test_sampler_reads_power_memory_and_clocks_of_this_very_gpu(cuda):
         busy(cuda, 2.5)
     assert sampler.source == "nvml", sampler.source_reason
     samples = sampler.samples
-    assert len(samples) >= 10
+    assert len(samples) >= 4, "readings that are dear come less often"
     assert max(sample.power_w or 0.0 for sample in samples) > 50.0
     assert max(sample.gpu_utilisation_percent or 0.0 for sample in samples) > 50.0
     assert max(sample.sm_clock_mhz or 0.0 for sample in samples) > 500.0

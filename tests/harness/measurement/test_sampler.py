@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -54,6 +55,18 @@ def test_a_first_and_a_last_sample_are_taken_even_when_nothing_happens_between()
         pass
     assert [sample.timestamp_s for sample in sampler.samples] == [1.0, 2.0]
     assert sampler.ticks == 2
+
+
+def test_dear_readings_come_less_often_than_the_interval() -> None:
+    def read() -> Sample:
+        end_s = time.thread_time() + 0.01
+        while time.thread_time() < end_s:
+            pass
+        return HostSample(timestamp_s=1.0)
+
+    with sampler_of(read, interval_s=0.001) as sampler:
+        time.sleep(0.3)
+    assert sampler.ticks == 2, "the next one would come after a hundred times its 10 ms"
 
 
 def test_samples_go_on_at_the_interval() -> None:
