@@ -12,9 +12,9 @@ fast GPUs wait for them. Predicted before measuring: at most what the ledger cal
 H100 (bundled-distilbert, real questions, 16 windows in one packed row, bf16 autocast): 0.37 ms of host time a step of
 5.7 ms, 5 graphs for 300 of 305 steps; between the kernels of a replay 0.4 ms are left. Against eager steps: not
 measured.
-When it is not: where the GPU is busy anyway; short jobs with many shapes, as each shape is run and recorded once (all of
-the warm-up with 5 shapes took 0.3 s in a process that had made graphs before, and 0.75 to 1.2 s in a new one). Every
-graph keeps its own gradients (4 bytes a parameter); activations share one pool.
+When it is not: where the GPU is busy anyway; short jobs with many shapes, as each shape is run and recorded once (the
+warm-up with 5 shapes took 0.3 s in a process that had made graphs before, and 0.75 to 1.2 s in a new one). Every graph
+keeps its own gradients (4 bytes a parameter); activations share one pool.
 What it does to the numbers: nothing; dropout draws new random numbers in each replay. Tokens of padding that fill a
 bucket are masked, or a window of their own without a label, and not counted as computed tokens.
 Sources: PyTorch CUDA semantics, "CUDA Graphs" (whole-network capture, memory pools); pytorch/pytorch#64339 (warm-up off

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu
 
 MOST_SHARE = 0.01
-"""Of a processor that readings may take: after a dear one the next waits. A reading of all metrics takes 0.07 ms on some
-machines, and took 4 ms on a virtual machine with an H100, 4 % at 0.1 s."""
+"""Of a processor that readings may take: after a dear one the next waits. A reading of all metrics takes 0.07 ms on
+some machines, and took 4 ms on a virtual machine with an H100, 4 % at 0.1 s."""
 
 MOST_ERROR_TEXTS = 10
 """Different texts that are kept; all errors are counted."""
