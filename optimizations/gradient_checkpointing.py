@@ -30,7 +30,7 @@ class GradientCheckpointing(Strategy):
     summary = "Blocks are computed again in backward: memory for time"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-    conflicts = ("bf16_weights", "cuda_graphs")
+    conflicts = ("bf16_weights", "cuda_graphs", "lean_model")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """A model must say where its blocks begin."""

@@ -320,9 +320,17 @@ def row_loss(logits: Tensor, positions: Tensor) -> Tensor:
     return functional.cross_entropy(logits, positions.clamp(0, beyond), ignore_index=beyond)
 
 
+class Config(SimpleNamespace):
+    """A configuration, its fields as attributes."""
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """Return the fields; in transformers those that are not the default's, which tell models apart as well."""
+        return dict(vars(self))
+
+
 def complete_config(config: dict[str, Any]) -> Any:
     """Return a configuration with all fields, its sizes under BERT's and DistilBERT's names."""
-    complete = SimpleNamespace(**DEFAULTS[config["model_type"]] | config, _attn_implementation="eager")
+    complete = Config(**DEFAULTS[config["model_type"]] | config, _attn_implementation="eager")
     for common, name in COMMON_NAMES.items():
         theirs = common if hasattr(complete, common) else name
         setattr(complete, common, getattr(complete, theirs))

@@ -51,7 +51,8 @@ def test_the_kits_stacks_are_registered_strategies_that_go_together(load):
     with pytest.raises(StrategyError):
         registry.resolve(stacks.STACKS["cuda"] + "+no_such_part")
     best = set(stacks.STACKS["cuda"].split("+"))
-    assert {"unpadded", "amp_bf16", "cuda_graphs", "device_resident_data", "fast_evaluation", "fast_startup"} <= best
+    starts = {"fast_startup", "lean_model"}
+    assert {"unpadded", "bf16_weights", "cuda_graphs", "device_resident_data", "fast_evaluation", *starts} <= best
     assert best ^ set(stacks.OTHERS["cuda"].split("+")) == {"amp_bf16", "bf16_weights"}
 
 

@@ -119,7 +119,9 @@ def test_timed_segments_go_on_with_the_same_optimizer(name, make_setup, windows)
     runner.load_block("evaluation", [0, 1, 2], rehearse=True)
     state = runner._trainer.optimizer.state
     steps = {int(value["step"]) for value in state.values()}
-    assert steps == {9}, "three passes over two batches, then three over one"
+    # Three passes over two batches, then three over one, the first a rehearsal if its shape may be a new one: Trainer's
+    # padded batches are all of one shape, its best flags' are not.
+    assert steps == {8 if name == "hf_trainer" else 9}
 
 
 def test_later_calls_leave_the_garbage_collection_out(make_setup, windows, monkeypatch):
