@@ -25,7 +25,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -362,7 +362,10 @@ def load_lean(files: ModelFiles, seed: int, device: torch.device) -> LeanModel |
             draw(part, deviation)
         return model.to(device)
     draw(model.qa_outputs, deviation)
-    tensors = read_weights(files.weights, model, device)
+    try:
+        tensors = read_weights(files.weights, model, device)
+    except SafetensorError:
+        return None  # a damaged file: transformers is asked next, and its error is made one line
     if tensors is None:
         return None
     drawn = {name: value.to(device) for name, value in model.state_dict().items() if name not in tensors}

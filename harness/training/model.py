@@ -167,7 +167,12 @@ def find_model_files(config: ModelConfig) -> ModelFiles | None:
         return None
     if config.source == BUNDLED_MODEL and config.weights == "pretrained":
         check_bundled_weights(directory)
-    stored = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    try:
+        stored = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # transformers is asked next, and its error is made one line
+    if not isinstance(stored, dict):
+        return None
     return ModelFiles(config=stored | config.overrides, weights=weights if config.weights == "pretrained" else None)
 
 

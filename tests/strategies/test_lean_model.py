@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.config import ModelConfig
+from harness.errors import ModelError
 from harness.experiment.trial import apply_strategies
 from harness.registry import resolve
 from harness.strategy import ModelFiles
@@ -145,6 +146,20 @@ def test_weights_are_copies_and_not_the_file(tmp_path):
         for parameter in model.parameters():
             parameter.add_(1.0)
     assert files.weights.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "damage", ["weights cut off", "a configuration that is no JSON", "a configuration that is a list"]
+)
+def test_damaged_files_are_an_error_of_one_line(damage, tmp_path):
+    load_model_by((load_lean,), random_model(SOURCES[0]), seed=1, device=CPU).save_pretrained(tmp_path)
+    if damage == "weights cut off":
+        path = tmp_path / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        (tmp_path / "config.json").write_text("{" if "JSON" in damage else "[]")
+    with pytest.raises(ModelError):
+        load_model_by((load_lean,), ModelConfig(source=str(tmp_path)), seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("change", ["a tensor is missing", "a tensor has another shape", "another architecture"])
