@@ -155,7 +155,8 @@ def quieten_transformers() -> None:
 def find_model_files(config: ModelConfig) -> ModelFiles | None:
     """Return the files of a model without importing transformers; None if they don't lie in one place on this disk.
 
-    With random weights there are none, and the configuration is the known one.
+    With random weights there are none, and the configuration is the known one. The bundled weights' SHA-256 is not
+    computed again: the parent did that, once for the run (`check_model_files`).
     """
     if uses_known_sizes(config):
         return ModelFiles(config=KNOWN_SIZES[_short_name(config.source)] | config.overrides, weights=None)
@@ -165,8 +166,6 @@ def find_model_files(config: ModelConfig) -> ModelFiles | None:
     weights = directory / WEIGHTS_FILE
     if not (directory / "config.json").is_file() or not (weights.is_file() or config.weights == "random"):
         return None
-    if config.source == BUNDLED_MODEL and config.weights == "pretrained":
-        check_bundled_weights(directory)
     try:
         stored = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

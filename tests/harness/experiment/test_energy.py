@@ -121,9 +121,13 @@ class SessionWorker:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.tokens: list[int] = []
 
     def ask(self, command: str, **arguments: object) -> dict[str, object]:
-        return self._session.handle(json.loads(json.dumps({"command": command, **arguments})))
+        answer = self._session.handle(json.loads(json.dumps({"command": command, **arguments})))
+        if command == "segment":
+            self.tokens.append(answer["work"]["useful_tokens"])
+        return answer
 
 
 def test_a_real_session_understands_what_it_is_asked(tmp_path, needs_bundled) -> None:
@@ -137,8 +141,9 @@ def test_a_real_session_understands_what_it_is_asked(tmp_path, needs_bundled) ->
     )
     worker = SessionWorker(Session(spec, TrialClock(0.0), lambda *_: None))
     plan = EnergyPlan(numbers=tuple(range(4)), repetitions={"baseline": 1, "contender": 2}, epoch_windows=24)
-    record = measure_energy({"baseline": worker, "contender": worker}, plan, MeteredGpu(), lambda *_: None)
-    assert record is None or record.contender.windows == 8
+    measure_energy({"baseline": worker, "contender": worker}, plan, MeteredGpu(), lambda *_: None)
+    # Milliseconds of a tiny model are too short for the counter, so it may end after the first segment.
+    assert worker.tokens[0] > 0
 
 
 def test_without_a_counter_integrated_power_is_all_there_is() -> None:
