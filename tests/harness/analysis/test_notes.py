@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.analysis.notes import HIGH_FLOOR, floor_note
+from harness.analysis.notes import HIGH_FLOOR, contender_notes, floor_note
 from harness.analysis.paired import ratio_of_logs
 from harness.analysis.speed import NoiseFloor
 
@@ -21,3 +21,8 @@ def test_a_high_noise_floor_is_told_with_what_helps():
 def test_an_ordinary_noise_floor_is_not_worth_a_line():
     assert floor_note(noise_floor(HIGH_FLOOR)) is None
     assert floor_note(None) is None
+
+
+def test_a_meter_that_failed_is_told_with_its_error():
+    assert contender_notes(None, None, "the process ended") == ["its energy could not be measured: the process ended"]
+    assert contender_notes(None, None, None) == []
