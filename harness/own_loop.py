@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from harness.advice_console import print_advice
-from harness.analysis.advice import ADVICE_FILE, Advice, write_advice
-from harness.analysis.diagnosis import find
+from harness.analysis.advice.advice import ADVICE_FILE, Advice, write_advice
+from harness.analysis.advice.diagnosis import find
+from harness.analysis.advice.facts import Facts, fast_dtypes, held_memory_gib, memory_gib
 from harness.analysis.explain import Finding, Ledger
-from harness.analysis.facts import Facts, fast_dtypes, held_memory_gib, memory_gib
-from harness.analysis.ledger import build_ledger
-from harness.analysis.observed import observe
+from harness.analysis.trace.ledger import build_ledger
+from harness.analysis.trace.observed import observe
+from harness.cli.advice_console import print_advice
 from harness.config import ProfileConfig
 from harness.errors import ConfigError
 from harness.measurement.environment import choose_device, describe_environment

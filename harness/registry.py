@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import StrategyError
-from harness.records import BASELINE, HARNESS_PHASES
+from harness.records.trial import BASELINE, HARNESS_PHASES
 from harness.strategy import Strategy
 
 BUILTIN_PACKAGE = "optimizations"

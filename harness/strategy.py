@@ -17,7 +17,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harness.config import TrainingConfig
 from harness.data.batching import Batch
-from harness.data.features import Windows
 from harness.data.packing import (
     is_packed,
     make_packing_collate,
@@ -26,6 +25,7 @@ from harness.data.packing import (
     select_windows,
     unpack,
 )
+from harness.data.windows import Windows
 
 __all__ = [
     "Batch",
@@ -224,7 +224,7 @@ class Strategy(ABC):
     conflicts: ClassVar[tuple[str, ...]] = ()
     """Strategies that can't be in one stack with this one."""
     phases: ClassVar[tuple[str, ...]] = ()
-    """Phases of `harness.records.HARNESS_PHASES` that it changes: they count with its own time, as does what grew
+    """Phases of `harness.records.trial.HARNESS_PHASES` that it changes: they count with its own time, as does what grew
     elsewhere; all others with the baseline's."""
     start_up: ClassVar[StartUp] = StartUp()
     """What it changes before there is a setup."""

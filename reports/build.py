@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from harness.analysis.analyse import analyse
+from harness.analysis.evidence.sampling import TrialSamples, read_trial_samples
 from harness.analysis.model import Analysis, to_json
-from harness.analysis.sampling import TrialSamples, read_trial_samples
 from harness.errors import RecordError
-from harness.storage import ANALYSIS_FILE, LoadedRun, load_run, write_text_atomic
+from harness.records.store import ANALYSIS_FILE, LoadedRun, load_run, write_text_atomic
 from reports.figures.canvas import to_png, to_svg
 from reports.figures.gallery import draw_figures, draw_table_plots
 from reports.html import to_html

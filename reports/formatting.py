@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from harness.analysis.statistics import Difference, Estimate
+from harness.analysis.evidence.summary import Difference, Estimate
 
 NOT_MEASURED = "not measured"
 NONE = "–"

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.analysis.statistics import Estimate
-from harness.records import TrialRecord
-from harness.storage import LoadedRun, LoadedTrial
+from harness.records.store import LoadedRun, LoadedTrial
+from harness.records.trial import TrialRecord
 from reports.document import Block, Bullets, Headline
 from reports.events import EventWriter
 from reports.markdown import blocks

@@ -15,7 +15,7 @@ import torch
 
 from harness import registry
 from harness.config import RunConfig, override, preset
-from harness.data.features import Windows
+from harness.data.windows import Windows
 from harness.strategy import TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis import notes as notes_about
-from harness.analysis.claims import Evidence
-from harness.analysis.diagnosis import diagnose
-from harness.analysis.energy import summarise_energy
-from harness.analysis.facts import facts_of_run
-from harness.analysis.gather import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
-from harness.analysis.kernels import ProfileSummary, summarise_profile
-from harness.analysis.ledgers import read_ledger, usual_step, with_waterfalls
-from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
-from harness.analysis.paired import Ratio
-from harness.analysis.roofline import Trained, build_roofline
-from harness.analysis.sampling import summarise_sampling
-from harness.analysis.statistics import (
+from harness.analysis.advice.diagnosis import diagnose
+from harness.analysis.advice.facts import facts_of_run
+from harness.analysis.advice.roofline import Trained, build_roofline
+from harness.analysis.evidence.energy import summarise_energy
+from harness.analysis.evidence.sampling import summarise_sampling
+from harness.analysis.evidence.summary import (
     Difference,
     Estimate,
     Throughput,
@@ -27,10 +21,16 @@ from harness.analysis.statistics import (
     pair_by_seed,
     step_speedup,
 )
-from harness.analysis.verdicts import Judgement, judge_all
+from harness.analysis.evidence.trials import Measured, Trials, contender_of, find_state, gather_evidence, sort_out
+from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
+from harness.analysis.trace.kernels import ProfileSummary, summarise_profile
+from harness.analysis.trace.ledgers import read_ledger, usual_step, with_waterfalls
+from harness.analysis.verdict.claims import Evidence
+from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.config import to_dict
-from harness.records import BASELINE, MemoryRecord, TrialRecord
-from harness.storage import LoadedRun, LoadedTrial
+from harness.records.store import LoadedRun, LoadedTrial
+from harness.records.trial import BASELINE, MemoryRecord, TrialRecord
+from harness.statistics.paired import Ratio
 
 
 def analyse(loaded: LoadedRun) -> Analysis:

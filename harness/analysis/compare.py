@@ -14,14 +14,14 @@ from typing import Any
 
 from scipy import stats
 
-from harness.analysis.gather import Trials, contender_of, find_state, sort_out
-from harness.analysis.noninferiority import assess
-from harness.analysis.quality import paired_differences
-from harness.analysis.statistics import QualityName, last_quality, mean_or_none
+from harness.analysis.evidence.quality import paired_differences
+from harness.analysis.evidence.summary import QualityName, last_quality, mean_or_none
+from harness.analysis.evidence.trials import Trials, contender_of, find_state, sort_out
 from harness.config import to_dict
 from harness.errors import ConfigError
-from harness.records import BASELINE, TrialRecord
-from harness.storage import LoadedRun
+from harness.records.store import LoadedRun
+from harness.records.trial import BASELINE, TrialRecord
+from harness.statistics.noninferiority import assess
 
 SAME_ENVIRONMENT = ("device", "device_name", "cpu", "cpu_cores", "torch_threads")
 """Facts of the hardware that both runs must share."""

@@ -7,19 +7,19 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.analysis.energy import EnergyEvidence
+from harness.analysis.evidence.energy import EnergyEvidence
+from harness.analysis.evidence.job import JobSpeed, WarmUp
+from harness.analysis.evidence.quality import Learning, QualityEvidence
+from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
+from harness.analysis.evidence.sampling import SamplingSummary
+from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.summary import Difference, Estimate, Throughput
+from harness.analysis.evidence.time_to_quality import TimeToF1
+from harness.analysis.evidence.work import Work
 from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
-from harness.analysis.job_speed import JobSpeed, WarmUp
-from harness.analysis.kernels import ProfileSummary
-from harness.analysis.quality import Learning, QualityEvidence
-from harness.analysis.sameness import Equivalence, FootprintDifference
-from harness.analysis.sampling import SamplingSummary
-from harness.analysis.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.statistics import Difference, Estimate, Throughput
-from harness.analysis.time_to_quality import TimeToF1
-from harness.analysis.verdicts import Verdict
-from harness.analysis.work import Work
-from harness.records import BASELINE, MemoryRecord, QualityRecord, StrategyRecord
+from harness.analysis.trace.kernels import ProfileSummary
+from harness.analysis.verdict.rules import Verdict
+from harness.records.trial import BASELINE, MemoryRecord, QualityRecord, StrategyRecord
 
 ANALYSIS_SCHEMA_VERSION = 2
 """Raised when a key of `analysis.json` changes its meaning."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.analysis.energy import EnergyEvidence
-from harness.analysis.quality import Learning
-from harness.analysis.sampling import SamplingSummary
-from harness.analysis.speed import NoiseFloor
-from harness.records import TrialRecord
-from harness.storage import LoadedRun
+from harness.analysis.evidence.energy import EnergyEvidence
+from harness.analysis.evidence.quality import Learning
+from harness.analysis.evidence.sampling import SamplingSummary
+from harness.analysis.evidence.speed import NoiseFloor
+from harness.records.store import LoadedRun
+from harness.records.trial import TrialRecord
 
 HIGH_LOAD = 1.5
 """Load average per usable core above which the machine is called busy."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from harness.config import TrainingConfig
-from harness.data.features import Windows
+from harness.data.windows import Windows
 
 if TYPE_CHECKING:
     from harness.strategy import TrainSetup

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from harness.data.batching import Batch
-from harness.data.features import Windows
+from harness.data.windows import Windows
 
 Collate = Callable[[Windows, np.ndarray], Batch]
 """(windows, window numbers) → one batch on the host."""

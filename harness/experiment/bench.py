@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.config import RunConfig
-from harness.evidence import EquivalenceRecord, FootprintRecord, SpeedRecord
 from harness.experiment.equivalence import compare_updates, load_updates
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.experiment.trial import resolve_contender, start_up_of
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
-from harness.records import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
-from harness.serialization import build
-from harness.storage import TRIAL_FILE, read_record, write_json
+from harness.records.checks import EquivalenceRecord, FootprintRecord, SpeedRecord
+from harness.records.serialise import build
+from harness.records.store import TRIAL_FILE, read_record, write_json
+from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
 
 COMPILE_CACHES = "compile-cache"

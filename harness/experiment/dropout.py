@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 
-from harness.data.features import Windows
+from harness.data.windows import Windows
 from harness.strategy import TrainSetup
 from harness.training.step import autocast
 

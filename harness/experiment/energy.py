@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.evidence import BlockRecord, EnergyRecord, EnergyUse
 from harness.experiment.process import Worker, load_block
 from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, EnergyWindow, find_energy
 from harness.measurement.nvml import NvmlGpu
 from harness.measurement.readings import read_during
+from harness.records.checks import BlockRecord, EnergyRecord, EnergyUse
 
 Who = Literal["baseline", "contender"]
 ORDER: tuple[Who, ...] = ("baseline", "contender", "baseline")

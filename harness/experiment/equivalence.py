@@ -17,11 +17,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from harness.analysis.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 from harness.config import RunConfig
-from harness.data.features import Windows
-from harness.evidence import EquivalenceRecord, TensorError
+from harness.data.windows import Windows
 from harness.experiment.dropout import scatter
+from harness.records.checks import EquivalenceRecord, TensorError
+from harness.records.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation_check import forward_dtype

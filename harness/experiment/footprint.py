@@ -19,9 +19,9 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from harness.evidence import FootprintRecord
 from harness.experiment.segments import SegmentRunner
 from harness.measurement.environment import SPEED_VARIABLES
+from harness.records.checks import FootprintRecord
 from harness.strategy import TrainSetup
 
 HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "make_step", "run_epoch", "evaluate")

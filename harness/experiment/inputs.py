@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.config import ModelConfig, RunConfig
-from harness.data.examples import Example
-from harness.data.features import Windows, cached_windows, hash_tokenizer
-from harness.data.sources import load_examples
+from harness.data.windows import Windows, cached_windows, hash_tokenizer
 from harness.errors import DataError
-from harness.records import TokenizerFacts
+from harness.records.trial import TokenizerFacts
+from harness.tasks.question_answering.examples import Example
+from harness.tasks.question_answering.sources import load_examples
 from harness.training.model import describe_tokenizer, load_tokenizer, tokenizer_file
 
 if TYPE_CHECKING:

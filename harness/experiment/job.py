@@ -18,7 +18,8 @@ from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.measurement.sampler import Sampler
 from harness.measurement.samples import write_samples_csv
-from harness.records import (
+from harness.records.store import write_predictions, write_steps
+from harness.records.trial import (
     BASELINE,
     EpochRecord,
     ExamplePrediction,
@@ -27,7 +28,6 @@ from harness.records import (
     TrialRecord,
     TrialSpec,
 )
-from harness.storage import write_predictions, write_steps
 from harness.strategy import Logits, TrainSetup
 from harness.training.baseline import build_baseline, describe
 from harness.training.evaluation_check import check_evaluation
@@ -66,7 +66,7 @@ def run_job(
     with clock.phases.measure("imports"):
         # The metric needs `evaluate`, which takes seconds to import; other commands go without.
         if not prepared.start_up.score_without_evaluate:
-            importlib.import_module("harness.training.squad_metric")
+            importlib.import_module("harness.tasks.question_answering.squad_metric")
     setup, inputs = prepared.setup, prepared.inputs
     validation = Validation(
         setup=setup,

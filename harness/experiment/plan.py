@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from harness.config import RunConfig
-from harness.records import BASELINE, TrialKind
+from harness.records.trial import BASELINE, TrialKind
 from harness.registry import resolve
 
 

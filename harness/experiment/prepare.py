@@ -13,7 +13,7 @@ from harness.experiment.inputs import load_inputs, load_tokenised, summarise_inp
 from harness.experiment.plan import order_contenders
 from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
 from harness.measurement.profiling import check_schedule
-from harness.records import TokenizerFacts
+from harness.records.trial import TokenizerFacts
 from harness.training.model import check_length, load_model_config, quieten_transformers
 from harness.training.model_files import check_model_files
 from harness.training.sizes import model_sizes

@@ -18,10 +18,10 @@ from typing import Any
 import harness
 from harness.config import RunConfig
 from harness.data.hub import offline_environment
-from harness.evidence import BlockKind
 from harness.experiment.trial import resolve_contender
-from harness.records import TrialSpec
-from harness.storage import LOG_FILE, SPEC_FILE, write_json
+from harness.records.checks import BlockKind
+from harness.records.store import LOG_FILE, SPEC_FILE, write_json
+from harness.records.trial import TrialSpec
 from harness.training.model import uses_known_sizes
 from harness.training.model_files import is_local
 

@@ -9,7 +9,7 @@ import torch
 
 from harness.experiment.trial import Prepared, Report
 from harness.measurement.profiling import profile_session, save_profile
-from harness.records import ProfileRecord, TrialSpec
+from harness.records.trial import ProfileRecord, TrialSpec
 from harness.training.baseline import describe
 from harness.training.loop import describe_step, make_trainer, plan_training, train_epoch, warm_up
 

@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 from harness.errors import HarnessError
-from harness.evidence import RoofRecord
 from harness.experiment.process import import_path
 from harness.measurement.roof import RoofSpec
-from harness.serialization import build
+from harness.records.checks import RoofRecord
+from harness.records.serialise import build
 
 TIMEOUT_S = 120.0
 """Far more than the seconds that it takes, so that a machine that hangs says so."""

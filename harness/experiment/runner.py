@@ -11,15 +11,15 @@ from typing import Any, Protocol
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
-from harness.evidence import RoofRecord
 from harness.experiment import bench
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
 from harness.experiment.prepare import Preparation, prepare
 from harness.experiment.roof import measure_roof_apart
 from harness.measurement.roof import RoofSpec
-from harness.records import RunRecord, TrialRecord
-from harness.storage import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
+from harness.records.checks import RoofRecord
+from harness.records.store import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
+from harness.records.trial import RunRecord, TrialRecord
 
 
 class Listener(bench.Listener, Protocol):

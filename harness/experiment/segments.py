@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from harness.data.features import Windows
-from harness.evidence import BlockKind
+from harness.data.windows import Windows
 from harness.experiment.inputs import Inputs
+from harness.records.checks import BlockKind
 from harness.strategy import TrainSetup
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import Trainer, make_trainer, plan_training, prepare_step, train_epoch, warm_up

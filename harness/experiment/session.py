@@ -33,8 +33,8 @@ from harness.experiment.trial import (
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.memory import reset_peaks
 from harness.measurement.sampler import make_sampler
-from harness.records import TrialKind, TrialRecord, TrialSpec
-from harness.storage import TRIAL_FILE, write_json
+from harness.records.store import TRIAL_FILE, write_json
+from harness.records.trial import TrialKind, TrialRecord, TrialSpec
 from harness.training.loop import set_process_flags
 
 Arguments = dict[str, Any]
@@ -104,7 +104,7 @@ class Session:
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
         prepared = self._prepared_once()
         if not prepared.start_up.score_without_evaluate:
-            importlib.import_module("harness.training.squad_metric")
+            importlib.import_module("harness.tasks.question_answering.squad_metric")
         training = prepared.setup.training
         return {
             "refusal": prepared.refusal,

@@ -1,7 +1,7 @@
 """The parent's side of the speed evidence: blocks of four segments, alternated between live baseline and contender.
 
 Both workers go through the same samples, one at a time, in the order ABBA or BAAB, so that a linear drift of the
-machine cancels in each block (the balanced order of pair designs; see harness/analysis/paired.py for the estimate).
+machine cancels in each block (the balanced order of pair designs; see harness/statistics/paired.py for the estimate).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.paired import is_tight, paired_ratio
 from harness.config import RunConfig, SpeedConfig
-from harness.evidence import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
 from harness.experiment.energy import measure_energy, plan_energy
 from harness.experiment.process import Worker, WorkerError, load_block
 from harness.measurement.conditions import ConditionsWatch
+from harness.records.checks import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
+from harness.statistics.paired import is_tight, paired_ratio
 
 SETTLE_S = 0.01
 """Idle time before each segment: the other worker's threads stop spinning within milliseconds."""

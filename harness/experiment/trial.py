@@ -14,11 +14,11 @@ import torch
 
 from harness import registry
 from harness.config import RunConfig
-from harness.data.examples import Example
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.measurement.clocks import PhaseClock
-from harness.records import BASELINE, StrategyRecord, TrialSpec
+from harness.records.trial import BASELINE, StrategyRecord, TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
+from harness.tasks.question_answering.examples import Example
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
 from harness.training.model import check_length, load_model_by

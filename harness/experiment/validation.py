@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from harness.data.examples import Example
 from harness.experiment.inputs import Inputs
 from harness.measurement.clocks import PhaseClock
-from harness.records import ExamplePrediction, QualityRecord
+from harness.records.trial import ExamplePrediction, QualityRecord
 from harness.strategy import Logits, TrainSetup
-from harness.training.metrics import score_directly
-from harness.training.spans import best_answers
+from harness.tasks.question_answering.examples import Example
+from harness.tasks.question_answering.metrics import score_directly
+from harness.tasks.question_answering.spans import best_answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,6 @@ def score(
     if without_evaluate:
         return score_directly(ids, texts, references)
     # `evaluate` takes seconds to import; whoever times the scoring imports this module before.
-    from harness.training.squad_metric import evaluate_answers
+    from harness.tasks.question_answering.squad_metric import evaluate_answers
 
     return evaluate_answers(ids, texts, references)

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from harness.errors import HarnessError
 from harness.experiment.cuda_start import start_context_beside
 from harness.experiment.early import defer_meta_kernels, without_collector
-from harness.storage import read_spec
+from harness.records.store import read_spec
 
 
 class Channel:

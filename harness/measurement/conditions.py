@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from harness.evidence import Conditions
 from harness.measurement.readings import read_during
 from harness.measurement.samples import NOT_THROTTLING, REASON_NAMES
+from harness.records.checks import Conditions
 
 if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu

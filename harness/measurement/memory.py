@@ -7,7 +7,7 @@ import sys
 
 import torch
 
-from harness.records import MemoryRecord
+from harness.records.trial import MemoryRecord
 
 GIB = 2.0**30
 

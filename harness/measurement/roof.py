@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.evidence import RoofRecord
 from harness.measurement.clocks import StepClock, make_step_clock
 from harness.measurement.environment import choose_device, cpu_name
-from harness.serialization import build
+from harness.records.checks import RoofRecord
+from harness.records.serialise import build
 
 TOKENS = {"cpu": (512, 2048), "cuda": (2048, 8192, 32768)}
 """Rows of the products by kind of device. A processor's rate no longer grows beyond 512 rows; a GPU needs many to be

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from harness.errors import RecordError
-from harness.storage import write_text_atomic
+from harness.records.store import write_text_atomic
 
 SHORTEST_ENERGY_WINDOW_S = 2.0
 """Below this the energy counter, which moves about every 100 ms, is off by several per cent."""

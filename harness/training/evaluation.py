@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from harness.data.batching import Batch
-from harness.data.features import Windows
 from harness.data.packing import is_packed, unpack
+from harness.data.windows import Windows
 from harness.strategy import Logits, TrainSetup
 from harness.training.step import autocast
 

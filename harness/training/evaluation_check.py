@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from harness.config import RunConfig
-from harness.data.features import Windows
-from harness.evidence import EvaluationCheckRecord
+from harness.data.windows import Windows
+from harness.records.checks import EvaluationCheckRecord
 from harness.strategy import Logits, TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.evaluation import evaluate_in_batches

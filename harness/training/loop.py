@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.profiler import record_function
 
-from harness.data.features import Windows
+from harness.data.windows import Windows
 from harness.measurement.clocks import StepClock, make_step_clock
-from harness.records import StepRecord, WorkRecord
+from harness.records.trial import StepRecord, WorkRecord
 from harness.strategy import Batch, PreparedStep, StepFunction, StepRecorder, TrainSetup
 from harness.training.changes import ChangeReport, report_changes, sample_parameters, spread_elements
 from harness.training.recorder import EpochRecorder, EpochResult

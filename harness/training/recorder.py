@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from harness.data.batching import Batch
 from harness.measurement.clocks import StepClock
-from harness.records import StepRecord
+from harness.records.trial import StepRecord
 from harness.strategy import StepOutcome
 from harness.training.applied import UpdateWatch
 

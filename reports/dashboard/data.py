@@ -9,8 +9,8 @@ from typing import Any
 from harness.analysis.explain import CATEGORY_WORDS
 from harness.analysis.model import Analysis
 from harness.errors import ConfigError, RecordError
-from harness.serialization import build
-from harness.storage import ANALYSIS_FILE
+from harness.records.serialise import build
+from harness.records.store import ANALYSIS_FILE
 from reports import reference
 from reports.dashboard.perfetto import MISSING, find_perfetto
 from reports.dashboard.runs import find_jobs, find_traces

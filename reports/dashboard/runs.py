@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.storage import ANALYSIS_FILE, RUN_FILE
+from harness.records.store import ANALYSIS_FILE, RUN_FILE
 
 TRACE_SUFFIX = ".pt.trace.json.gz"
 

@@ -9,11 +9,11 @@ from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.sampling import is_gpu
+from harness.analysis.evidence.sampling import is_gpu
 from harness.errors import RecordError
 from harness.measurement.samples import Sample, read_samples_csv, throttle_reason_shares
-from harness.records import StepRecord, TrialRecord
-from harness.storage import TRIAL_FILE, read_record, read_steps
+from harness.records.store import TRIAL_FILE, read_record, read_steps
+from harness.records.trial import StepRecord, TrialRecord
 from reports.dashboard.runs import file_inside, find_jobs
 
 MOST_POINTS = 1000

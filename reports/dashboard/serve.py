@@ -9,7 +9,7 @@ from pathlib import Path
 from tensorboard import default, program
 
 from harness.errors import ConfigError, RecordError
-from harness.storage import RUN_FILE
+from harness.records.store import RUN_FILE
 from reports.build import TENSORBOARD_FOLDER, build_reports
 from reports.dashboard.plugin import SpeedproofPlugin
 from reports.dashboard.runs import is_run

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import matplotlib
 from matplotlib.figure import Figure
 
+from harness.analysis.evidence.sampling import TrialSamples
 from harness.analysis.model import Analysis
-from harness.analysis.sampling import TrialSamples
 from reports.figures.canvas import STYLE
 from reports.figures.epochs import draw_epochs, draw_wall_clock
 from reports.figures.ledger import draw_ledgers, draw_waterfall

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.analysis.sampling import TrialSamples, is_gpu, is_host
+from harness.analysis.evidence.sampling import TrialSamples, is_gpu, is_host
 from harness.measurement.samples import Sample
 from reports.figures.canvas import COLOURS, SMALL, new_figure
 

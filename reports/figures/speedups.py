@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.analysis.statistics import Estimate
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, SMALL, name_rows, new_figure
 from reports.formatting import speedup
 

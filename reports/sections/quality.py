@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.analysis.evidence.sameness import Equivalence
 from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.analysis.noninferiority import NonInferiority
-from harness.analysis.sameness import Equivalence
-from harness.analysis.tolerances import FULL_PRECISION
+from harness.records.tolerances import FULL_PRECISION
+from harness.statistics.noninferiority import NonInferiority
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
 from reports.sections.select import measured_contenders

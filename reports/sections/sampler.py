@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
+from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.model import Analysis
-from harness.analysis.sampling import SamplingSummary
 from reports.document import Section, Text, bullets, code, figure
 from reports.formatting import one_line, percent
 from reports.sections.select import measured_contenders

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
-from harness.analysis.energy import EnergyEvidence, TrainingEnergy
-from harness.analysis.job_speed import WarmUp
+from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
+from harness.analysis.evidence.job import WarmUp
+from harness.analysis.evidence.time_to_quality import TimeToF1
 from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.analysis.paired import Ratio
-from harness.analysis.time_to_quality import TimeToF1
+from harness.statistics.paired import Ratio
 from reports.document import Block, Section, Table, Text, code, contender_name, figure, paragraph, table
 from reports.formatting import (
     NONE,

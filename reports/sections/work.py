@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.analysis.evidence.work import Work
 from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.analysis.work import Work
 from reports.document import Section, Table, Text, contender_name, paragraph, strong, table
 from reports.formatting import NONE, count, one_line
 from reports.sections.select import measured_contenders

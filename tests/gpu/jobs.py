@@ -48,8 +48,8 @@ def main(arguments: list[str]) -> int:
     from tables import phases_table, read_job
 
     from harness import registry
+    from harness.cli.settings import build_config
     from harness.experiment.inputs import describe_facts
-    from harness.options import build_config
     from harness.training.model import load_tokenizer
 
     registry.load_all()
@@ -70,7 +70,7 @@ def run_job(config, stack: str, folder: Path, name: str, tokenizer) -> str:
     """Run one job in a process of its own, as a run does; return in words how it ended."""
     from harness.experiment.process import Worker, WorkerError
     from harness.experiment.trial import resolve_contender, start_up_of
-    from harness.records import TrialSpec
+    from harness.records.trial import TrialSpec
 
     start_up = start_up_of(resolve_contender(config, stack))
 

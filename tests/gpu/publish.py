@@ -19,8 +19,8 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from tables import phases_table, read_job  # noqa: E402
 
-from harness.records import RunRecord  # noqa: E402
-from harness.storage import ANALYSIS_FILE, RUN_FILE, read_record  # noqa: E402
+from harness.records.store import ANALYSIS_FILE, RUN_FILE, read_record  # noqa: E402
+from harness.records.trial import RunRecord  # noqa: E402
 from reports.build import PAGE_FILE, REPORT_FILE, TENSORBOARD_FOLDER, build_reports  # noqa: E402
 from reports.markdown import FIGURE_FOLDER  # noqa: E402
 

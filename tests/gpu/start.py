@@ -98,7 +98,7 @@ def import_model_class() -> str:
 
 def import_metric() -> str:
     """Import datasets and evaluate, through the metric."""
-    importlib.import_module("harness.training.squad_metric")
+    importlib.import_module("harness.tasks.question_answering.squad_metric")
     return f"pyarrow {importlib.metadata.version('pyarrow')}"
 
 

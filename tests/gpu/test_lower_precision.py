@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import registry
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
 from harness.experiment.equivalence import compare_updates, make_updates
 from harness.experiment.trial import apply_strategies
 from harness.training.loop import set_process_flags

@@ -7,7 +7,7 @@ import time
 import torch
 
 import harness
-from harness.analysis.ledger import build_ledger
+from harness.analysis.trace.ledger import build_ledger
 from harness.config import ProfileConfig
 from harness.measurement.clocks import make_step_clock
 from harness.measurement.conditions import ConditionsWatch

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.data.features import Windows
+from harness.data.windows import Windows
 from harness.experiment.dropout import draw_losses
 from harness.experiment.trial import apply_strategies
 from harness.strategy import Effect, TrainSetup

@@ -171,7 +171,7 @@ def test_an_impossible_schedule_is_refused(tmp_path):
     ],
 )
 def test_settings_are_read_off_the_operators(options, dtype, attention, fused, tmp_path):
-    from harness.analysis.observed import observe
+    from harness.analysis.trace.observed import observe
 
     with profile(tmp_path) as profiled:
         train(profiled, WHOLE, **options)

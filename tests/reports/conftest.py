@@ -11,7 +11,7 @@ import pytest
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.storage import load_run
+from harness.records.store import load_run
 from reports.build import build_reports
 from reports.markdown import to_markdown
 from reports.report import compose_report

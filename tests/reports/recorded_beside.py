@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.evidence import (
+from harness.records.checks import (
     BlockKind,
     BlockRecord,
     Conditions,
@@ -16,8 +16,8 @@ from harness.evidence import (
     SpeedRecord,
     TensorError,
 )
-from harness.records import KernelRow, ProfileRecord, TrialRecord
-from harness.storage import TRIAL_FILE, write_json
+from harness.records.store import TRIAL_FILE, write_json
+from harness.records.trial import KernelRow, ProfileRecord, TrialRecord
 
 _spec = importlib.util.spec_from_file_location("recorded_trace", Path(__file__).with_name("recorded_trace.py"))
 trace = importlib.util.module_from_spec(_spec)

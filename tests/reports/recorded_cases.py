@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from harness.storage import TRIAL_FILE
+from harness.records.store import TRIAL_FILE
 
 
 def record_interrupted(recorded: ModuleType, directory: Path) -> Path:

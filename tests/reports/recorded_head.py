@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from harness.config import PRESETS, RunConfig, SpeedConfig
-from harness.evidence import RoofRecord
-from harness.records import RunRecord
+from harness.records.checks import RoofRecord
+from harness.records.trial import RunRecord
 
 EPOCHS, STEPS_PER_EPOCH, BATCH = 3, 8, 16
 

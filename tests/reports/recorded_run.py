@@ -1,4 +1,4 @@
-"""Run directories as the harness would have left them, made up but consistent, written through `harness.storage`.
+"""Run directories as the harness would have left them, made up but consistent, written through `harness.records.store`.
 
 Loaded by the conftest.py of the tests that need it. All values follow from contender, seed and
 epoch: no clock, no chance.
@@ -14,9 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.evidence import EvaluationCheckRecord
 from harness.measurement.samples import GpuSample, HostSample, Sample, write_samples_csv
-from harness.records import (
+from harness.records.checks import EvaluationCheckRecord
+from harness.records.store import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
+from harness.records.trial import (
     EpochRecord,
     ExamplePrediction,
     MemoryRecord,
@@ -27,7 +28,6 @@ from harness.records import (
     TrialRecord,
     WorkRecord,
 )
-from harness.storage import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
 
 QUESTIONS = 250
 TRAINING_START_S = 1_700_000_010.0

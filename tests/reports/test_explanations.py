@@ -103,7 +103,7 @@ def test_what_was_not_explained_is_said_in_a_sentence(
 
 
 def test_figures_are_drawn_where_there_is_something(analysis: Analysis, explained: ModuleType) -> None:
-    from harness.analysis.sampling import TrialSamples
+    from harness.analysis.evidence.sampling import TrialSamples
 
     nothing = TrialSamples(everything=[], training=[])
     assert {"ledger", "waterfall", "roofline"} <= set(draw_figures(analysis, nothing))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from harness.analysis.analyse import analyse
-from harness.storage import load_run
+from harness.records.store import load_run
 from reports.build import baseline_samples
 from reports.figures.canvas import SMALL, to_png, to_svg
 from reports.figures.gallery import draw_figures, draw_table_plots

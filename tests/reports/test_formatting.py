@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.analysis.statistics import Difference, Estimate
+from harness.analysis.evidence.summary import Difference, Estimate
 from reports import formatting
 
 

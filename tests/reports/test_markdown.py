@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from harness.storage import RUN_FILE, TRIAL_FILE
+from harness.records.store import RUN_FILE, TRIAL_FILE
 from reports import reference
 
 FIGURES = {"speedup", "phases", "epochs", "samples", "speedup-amp_bf16", "speedup-baseline"}

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.analysis.energy import EnergyEvidence, TrainingEnergy
-from harness.analysis.job_speed import WarmUp
+from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
+from harness.analysis.evidence.job import WarmUp
 from reports.document import plain_text
 from reports.sections.speed import energy_part, warm_up_table
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 
 from harness.analysis.analyse import analyse
-from harness.storage import load_run
+from harness.records.store import load_run
 from reports.tensorboard import write_tensorboard
 
 

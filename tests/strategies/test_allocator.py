@@ -15,7 +15,7 @@ from harness.config import override, preset
 from harness.experiment.footprint import process_flags
 from harness.experiment.process import worker_environment
 from harness.measurement.environment import describe_environment
-from harness.records import TrialSpec
+from harness.records.trial import TrialSpec
 from optimizations.allocator import allocator_environment, is_glibc
 
 ON_GLIBC = pytest.mark.skipif(not is_glibc(), reason="these are settings of glibc")

@@ -12,7 +12,7 @@ import torch
 from harness import registry
 from harness.config import preset
 from harness.experiment.job import compile_cache_directory
-from harness.records import TrialSpec
+from harness.records.trial import TrialSpec
 from optimizations.compile_cached import CACHE_VARIABLE, compile_key
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
 from harness.experiment.equivalence import CHECKED_UPDATES, compare_updates, make_updates
 from harness.training.loop import (
     account_work,

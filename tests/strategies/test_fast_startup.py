@@ -19,11 +19,11 @@ from harness.experiment import trial
 from harness.experiment.inputs import hash_windows, load_inputs, load_tokenised
 from harness.experiment.process import import_path
 from harness.experiment.trial import TrialClock, prepare_setup, start_reading
-from harness.records import HARNESS_PHASES, TrialRecord, TrialSpec
-from harness.storage import SPEC_FILE, TRIAL_FILE, read_record, write_json
+from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record, write_json
+from harness.records.trial import HARNESS_PHASES, TrialRecord, TrialSpec
 from harness.strategy import StartUp
-from harness.training.metrics import score_directly
-from harness.training.squad_metric import evaluate_answers
+from harness.tasks.question_answering.metrics import score_directly
+from harness.tasks.question_answering.squad_metric import evaluate_answers
 
 IDS = ["a", "b", "c", "d"]
 TEXTS = ["the Cat", "in 1999, twice", "", "a an the"]
@@ -109,7 +109,7 @@ from pathlib import Path
 from harness import registry
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
-from harness.storage import read_spec
+from harness.records.store import read_spec
 registry.load_all()
 folder = Path(sys.argv[1])
 session = Session(read_spec(folder), TrialClock(0.0), lambda *_: None)

@@ -14,7 +14,7 @@ import pytest
 from harness import registry
 from harness.config import ProfileConfig
 from harness.data.batching import make_padding_collate
-from harness.data.features import Windows
+from harness.data.windows import Windows
 from harness.experiment import profile
 from harness.experiment.footprint import take_footprint
 from harness.experiment.segments import SegmentRunner

@@ -153,7 +153,7 @@ def test_grouped_order_depends_on_seed_and_epoch_only(make_setup, windows):
 
 
 def test_best_flags_use_bf16_where_the_device_multiplies_it(make_setup, windows, monkeypatch):
-    monkeypatch.setattr("optimizations.hf_trainer_best.multiplies_bf16", lambda _: True)
+    monkeypatch.setattr("optimizations.peers.hf_trainer_best.multiplies_bf16", lambda _: True)
     setup = apply("hf_trainer_best", make_setup(dropout=False, epochs=1, max_steps=1))
     seen = set()
     for module in setup.model.modules():
@@ -168,7 +168,7 @@ def test_best_flags_use_bf16_where_the_device_multiplies_it(make_setup, windows,
 
 def test_the_plain_pass_after_bf16_training_is_fp32(make_setup, windows, monkeypatch):
     """Accelerate leaves an autocast around the model's forward; the check of the scored logits must not run in it."""
-    monkeypatch.setattr("optimizations.hf_trainer_best.multiplies_bf16", lambda _: True)
+    monkeypatch.setattr("optimizations.peers.hf_trainer_best.multiplies_bf16", lambda _: True)
     setup = apply("hf_trainer_best", make_setup(epochs=1, max_steps=1))
     train(setup, windows)
     claimed = setup.evaluate(setup, windows)
@@ -189,6 +189,6 @@ def test_peers_are_never_in_a_stack():
 
 
 def test_without_accelerate_they_do_not_apply(make_setup, monkeypatch):
-    monkeypatch.setattr("optimizations.hf_trainer.find_spec", lambda _: None)
+    monkeypatch.setattr("optimizations.peers.hf_trainer.find_spec", lambda _: None)
     for name in PEERS:
         assert "pip install 'speedproof[peers]'" in registry.get(name)().not_applicable(make_setup())

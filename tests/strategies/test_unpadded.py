@@ -10,7 +10,7 @@ import torch
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirectional_mask_function, eager_mask
 
 from harness import registry
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
 from harness.experiment.equivalence import compare_updates, make_updates
 from harness.strategy import unpack
 from harness.training.evaluation import evaluate_in_batches

@@ -11,7 +11,7 @@ import pytest
 
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.storage import load_run
+from harness.records.store import load_run
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.analysis.model import Analysis, ContenderAnalysis, to_json
-from harness.storage import RUN_FILE, STEPS_FILE, TRIAL_FILE, load_run
+from harness.records.store import RUN_FILE, STEPS_FILE, TRIAL_FILE, load_run
 
 
 def contender(analysis: Analysis, name: str) -> ContenderAnalysis:
@@ -359,7 +359,7 @@ def test_the_plan_orders_the_contenders(make_run: Any, analysed: Any) -> None:
     loaded = load_run(run)
     reordered = replace(loaded.run, trials=tuple(reversed(loaded.run.trials)))
     (run / RUN_FILE).unlink()
-    from harness.storage import write_json
+    from harness.records.store import write_json
 
     write_json(run / RUN_FILE, reordered)
     assert analysed(run).contenders[0].name == "baseline"

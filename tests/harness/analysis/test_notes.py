@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.notes import HIGH_FLOOR, contender_notes, floor_note
-from harness.analysis.paired import ratio_of_logs
-from harness.analysis.speed import NoiseFloor
+from harness.statistics.paired import ratio_of_logs
 
 
 def noise_floor(floor: float) -> NoiseFloor:

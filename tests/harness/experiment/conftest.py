@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
+from harness.cli.progress import SilentListener
 from harness.config import override, preset
 from harness.experiment.runner import execute_run
-from harness.progress import SilentListener
-from harness.storage import load_run
+from harness.records.store import load_run
 
 
 class Recorder(SilentListener):

@@ -7,13 +7,13 @@ import signal
 
 import pytest
 
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
+from harness.cli.progress import describe_outcome
 from harness.config import override, preset
-from harness.evidence import SpeedRecord
 from harness.experiment.bench import is_checked
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
-from harness.progress import describe_outcome
+from harness.records.checks import SpeedRecord
 
 pytestmark = pytest.mark.usefixtures("needs_bundled")
 

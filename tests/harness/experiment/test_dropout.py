@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from harness import registry
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.experiment.dropout import DRAWS, draw_losses, scatter
 from harness.experiment.equivalence import compare_updates, make_checked_setup, make_updates

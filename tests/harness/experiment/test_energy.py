@@ -8,13 +8,13 @@ import time
 import pytest
 
 from harness.config import preset
-from harness.evidence import BlockRecord, EnergyUse
 from harness.experiment.energy import EnergyPlan, add_up, measure_energy, plan_energy
 from harness.experiment.process import WorkerError
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.measurement.nvml import EnergyReading
-from harness.records import TrialSpec
+from harness.records.checks import BlockRecord, EnergyUse
+from harness.records.trial import TrialSpec
 
 
 def block(baseline_s: float, contender_s: float, windows: int = 32) -> BlockRecord:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.data.packing import make_trimming_collate
 from harness.experiment.equivalence import (

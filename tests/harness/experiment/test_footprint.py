@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.analysis.sameness import compare_footprints
+from harness.analysis.evidence.sameness import compare_footprints
 from harness.config import override, preset
 from harness.experiment.footprint import count_operators, describe_code, process_flags, take_footprint
 from harness.experiment.segments import SegmentRunner

@@ -12,8 +12,8 @@ from harness.config import override, preset
 from harness.experiment import profile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
-from harness.records import TrialRecord, TrialSpec
-from harness.storage import TRIAL_FILE, read_predictions, read_record
+from harness.records.store import TRIAL_FILE, read_predictions, read_record
+from harness.records.trial import TrialRecord, TrialSpec
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
 

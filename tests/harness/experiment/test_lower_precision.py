@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.analysis.sameness import judge_equivalence
+from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import override, preset
 from harness.experiment import equivalence
 from harness.experiment.equivalence import compare_updates, load_updates, make_checked_setup, make_updates, save_updates

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.progress import describe_outcome
 from harness.errors import ConfigError, HarnessError
 from harness.experiment import runner
 from harness.experiment.prepare import Preparation
 from harness.experiment.runner import check_same_circumstances, new_run_name
-from harness.progress import describe_outcome
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
 

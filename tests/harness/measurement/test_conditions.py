@@ -9,9 +9,9 @@ import time
 import psutil
 import pytest
 
-from harness.evidence import Conditions
 from harness.measurement.conditions import ConditionsWatch, clock_ratio, find_contamination, throttle_names
 from harness.measurement.nvml import ClockReading
+from harness.records.checks import Conditions
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.analysis.sameness import evaluation_problem
+from harness.analysis.evidence.sameness import evaluation_problem
 from harness.config import override, preset
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import check_evaluation, logits_error

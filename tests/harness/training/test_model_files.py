@@ -217,7 +217,7 @@ def test_without_a_home_there_is_still_a_place(own_cache, tmp_path, monkeypatch)
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr("harness.storage.Path.home", fail)
+    monkeypatch.setattr("harness.records.store.Path.home", fail)
     assert widened_files.default_cache_directory().is_relative_to(tmp_path / "temporary")
 
 

@@ -30,7 +30,7 @@ from harness.analysis.explain import (
     Waterfall,
     WaterfallBar,
 )
-from harness.storage import ANALYSIS_FILE
+from harness.records.store import ANALYSIS_FILE
 from reports.build import build_reports
 from reports.dashboard.plugin import SpeedproofPlugin
 

@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 from torch.profiler import ProfilerActivity, profile
 
-from harness.storage import ANALYSIS_FILE
+from harness.records.store import ANALYSIS_FILE
 from reports.dashboard import perfetto
 from reports.dashboard.serve import start_tensorboard
 

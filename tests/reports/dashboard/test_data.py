@@ -11,8 +11,8 @@ import pytest
 
 from harness.analysis.model import Analysis
 from harness.errors import RecordError
-from harness.serialization import build
-from harness.storage import ANALYSIS_FILE, RUN_FILE
+from harness.records.serialise import build
+from harness.records.store import ANALYSIS_FILE, RUN_FILE
 from reports.dashboard.data import overview
 from reports.dashboard.runs import find_runs
 from reports.dashboard.series import curves, samples, thin

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from werkzeug.test import Client, TestResponse
 
-from harness.storage import ANALYSIS_FILE
+from harness.records.store import ANALYSIS_FILE
 from reports.dashboard import data, perfetto
 from reports.dashboard.plugin import STATIC_FOLDER
 

@@ -1,0 +1,1 @@
+"""What holds a configuration back, what would help, and by how much at most."""

@@ -1,0 +1,164 @@
+"""How far each contender is from what the machine can do: MFU, and the speed of light of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from harness.analysis.advice.flops import (
+    LengthSums,
+    ModelSizes,
+    inference_flops,
+    read_length_sums,
+    read_model_sizes,
+    training_flops,
+)
+from harness.analysis.advice.peaks import find_dense_peak
+from harness.analysis.evidence.job import job_parts, scaled_training_s
+from harness.analysis.evidence.speed import SpeedEvidence
+from harness.analysis.explain import Roofline, RooflinePoint
+from harness.records.checks import RoofRecord
+from harness.records.trial import BASELINE, RunRecord, TrialRecord
+
+TFLOP = 1e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """One contender with at least one whole job."""
+
+    name: str
+    jobs: Sequence[TrialRecord]
+    speed: SpeedEvidence | None
+    """Its timed segments; not used for the baseline, whose own are A/A."""
+    job_s: float | None
+    """Its whole job, put together from parts; of the baseline as it ran."""
+
+
+def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | None:
+    """Return the roofline of a run; None without a roof, the model's sizes, the windows' lengths or a baseline's job.
+
+    MFU counts useful tokens, so padding lowers it, and stands against the rate
+    of the contender's own dtype. The mean over all training windows is taken for every token, also where a schedule
+    trains on some of them.
+    """
+    roof, sizes = run.roof, read_model_sizes(run.model_sizes)
+    train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
+    baseline = next((contender for contender in trained if contender.name == BASELINE), None)
+    if roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
+        return None
+    per_token = training_flops(sizes, train) / train.tokens
+    useful_flops = None if baseline is None else job_useful_flops(baseline.jobs, sizes, per_token, validation)
+    if baseline is None or useful_flops is None:
+        return None
+    best = max(roof.matmul_tflops, key=lambda dtype: roof.matmul_tflops[dtype])
+    light_s = useful_flops / (roof.matmul_tflops[best] * TFLOP)
+    points, notes = [], [_peak_note(roof)]
+    for contender in trained:
+        point = place_point(contender, baseline, roof, per_token, light_s)
+        if isinstance(point, str):
+            notes.append(f"{contender.name} is left out: {point}")
+        else:
+            points.append(point)
+            notes.append(_above_roof_note(point))
+    return Roofline(
+        flops_per_useful_token=per_token,
+        job_useful_flops=useful_flops,
+        speed_of_light_s=light_s,
+        best_dtype=best,
+        matmul_tflops=dict(roof.matmul_tflops),
+        copy_gb_per_s=roof.copy_gb_per_s,
+        points=tuple(points),
+        note="; ".join(note for note in notes if note) or None,
+    )
+
+
+def job_useful_flops(
+    jobs: Sequence[TrialRecord], sizes: ModelSizes, per_token: float, validation: LengthSums
+) -> float | None:
+    """Return the operations of a whole job, training and all evaluations, mean over its seeds."""
+    works = [(job.work.useful_tokens, len(job.epochs)) for job in jobs if job.work is not None]
+    if not works:
+        return None
+    evaluation = inference_flops(sizes, validation)
+    return fmean(tokens * per_token + epochs * evaluation for tokens, epochs in works)
+
+
+def place_point(
+    contender: Trained, baseline: Trained, roof: RoofRecord, per_token: float, light_s: float
+) -> RooflinePoint | str:
+    """Return where a contender stands, or in words why that can't be said."""
+    knobs = contender.jobs[0].knobs
+    dtype = matmul_dtype(knobs)
+    if dtype not in roof.matmul_tflops:
+        return f"no rate was measured for products in {dtype}"
+    problem = _work_problem(contender.jobs, baseline.jobs)
+    if problem:
+        return problem
+    time_s = training_time_s(contender, baseline)
+    tokens = fmean(job.work.useful_tokens for job in contender.jobs if job.work is not None)
+    if not time_s:
+        return "its training was not timed"
+    useful_tflops = tokens * per_token / time_s / TFLOP
+    peak = find_dense_peak(roof.device_name)
+    peak_tflops = None if peak is None else peak.tflops.get(dtype)
+    return RooflinePoint(
+        contender=contender.name,
+        useful_tflops=useful_tflops,
+        mfu=useful_tflops / roof.matmul_tflops[dtype],
+        dtype=dtype,
+        mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
+        job_over_light=None if contender.job_s is None else contender.job_s / light_s,
+    )
+
+
+def matmul_dtype(knobs: Mapping[str, str]) -> str:
+    """Return the dtype of a contender's matrix products: autocast's, else the weights', else TF32 or fp32."""
+    forward = knobs.get("forward dtype", "float32").split(" ")[0]
+    weights = knobs.get("weights dtype", "float32")
+    dtype = weights if forward == "float32" else forward
+    return "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype
+
+
+def training_time_s(contender: Trained, baseline: Trained) -> float | None:
+    """Return the seconds of a contender's whole training.
+
+    Of the baseline it is its jobs' training phase, mean over the seeds: data loading counts, and so does every step (a
+    median step would leave out what makes long batches longer). Of a contender it is the baseline's, divided by the
+    ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job moves
+    neither. Without segments it is the phase of the contender's own jobs.
+    """
+    ours, theirs = job_parts(baseline.jobs), job_parts(contender.jobs)
+    if ours is None or theirs is None:
+        return None
+    if contender.name == baseline.name:
+        return ours.training_s
+    if contender.speed is None or contender.speed.training is None:
+        return theirs.training_s
+    return scaled_training_s(ours, theirs, contender.speed.training, contender.speed.same_samples)
+
+
+def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) -> str | None:
+    """Return in words why a job's operations can't be counted from its tokens."""
+    works = [job.work for job in jobs if job.work is not None]
+    usual = {job.work.trained_parameters for job in baseline if job.work is not None}
+    if not works or len(works) < len(jobs):
+        return "its work was not recorded"
+    if any(work.updates_applied < work.updates for work in works):
+        return "not all of its updates changed the model"
+    if any(work.trained_parameters not in usual for work in works):
+        return "it trains other parameters than the baseline"
+    return None
+
+
+def _peak_note(roof: RoofRecord) -> str:
+    if find_dense_peak(roof.device_name) is not None:
+        return ""
+    return f"the dense peak of {roof.device_name} is not in the table, so MFU stands against the measured rate alone"
+
+
+def _above_roof_note(point: RooflinePoint) -> str:
+    if point.mfu <= 1.0:
+        return ""
+    return f"{point.contender} trained faster than the roof, so the machine was slower while that was measured"

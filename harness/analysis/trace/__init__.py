@@ -1,0 +1,1 @@
+"""From a profiler trace to the ledger of a step."""

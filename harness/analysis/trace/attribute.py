@@ -1,0 +1,129 @@
+"""The time of profiled steps, divided among categories and parts: on the host's processors.
+
+The steps' thread always counts for what it does itself. Where it does nothing, other threads count for what they do
+meanwhile, and time in which no thread does anything is idle: gaps in which Python runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.analysis.explain import CATEGORY_WORDS
+from harness.analysis.trace.host import CATEGORIES, COMPILED_PREFIX, PARTS, HostTime, assign_host_time
+from harness.analysis.trace.intervals import Windows, divide
+from harness.analysis.trace.read import NONE, Kind, Trace
+
+NOTABLE_SHARE = 0.05
+"""Time that could not be told apart is noted from here on."""
+
+IDLE, OTHER = CATEGORIES.index("idle"), CATEGORIES.index("other")
+OTHER_PART = PARTS.index("other")
+
+
+class Line(NamedTuple):
+    """One operator or kernel, over all steps."""
+
+    name: str
+    category: int
+    calls: int
+    time_ns: float
+    """Self time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfiledTime:
+    """Over all profiled steps, times in nanoseconds. Arrays are indexed like `CATEGORIES` and `PARTS`."""
+
+    total_ns: int
+    by_category: np.ndarray
+    by_part: np.ndarray
+    events: np.ndarray
+    """Operators or kernels of each category."""
+    recorded_inside: np.ndarray
+    """Recorded events whose cost lies in the time of each category."""
+    lines: list[Line]
+    """Longest first."""
+    host_ns: float | None
+    """In runtime calls; None without a device."""
+    notes: tuple[str, ...]
+
+
+def divide_host_time(trace: Trace, steps: Windows, main_track: int) -> ProfiledTime:
+    """Return whose the steps' time is where no device is."""
+    host = assign_host_time(trace, steps, main_track)
+    own, others = host.stretches.where(host.on_main), host.stretches.where(~host.on_main)
+    by_category = with_rest(divide(steps, [own, others], len(CATEGORIES)), steps, IDLE)
+    by_part = with_rest(divide(steps, [host.parts.where(host.on_main)], len(PARTS)), steps, OTHER_PART)
+    operators = np.flatnonzero((trace.kind == Kind.OPERATOR) & (host.category_of_event != NONE))
+    category = host.category_of_event[operators].astype(np.int64)
+    self_ns = np.bincount(host.event, host.stretches.end_ns - host.stretches.start_ns, minlength=len(trace.kind))
+    recorded_inside = host.recorded_inside[:-1].copy()
+    recorded_inside[IDLE] += host.recorded_inside[-1]
+    lines = sum_lines(trace, operators, category, self_ns[operators])
+    return ProfiledTime(
+        total_ns=steps.length_ns,
+        by_category=by_category,
+        by_part=by_part,
+        events=np.bincount(category, minlength=len(CATEGORIES)),
+        recorded_inside=recorded_inside,
+        lines=lines,
+        host_ns=None,
+        notes=(
+            *note_on_shapes(trace),
+            *_note_on_compiled(trace, host, steps),
+            *note_on_other(by_category, lines),
+        ),
+    )
+
+
+def with_rest(divided_ns: np.ndarray, steps: Windows, rest: int) -> np.ndarray:
+    """Give what is missing from the steps' time to the label `rest`."""
+    result: np.ndarray = divided_ns.copy()
+    result[rest] += steps.length_ns - divided_ns.sum()
+    return result
+
+
+def sum_lines(trace: Trace, events: np.ndarray, category: np.ndarray, time_ns: np.ndarray) -> list[Line]:
+    """Sum up events of the same name and category, longest first."""
+    key = trace.name[events].astype(np.int64) * len(CATEGORIES) + category
+    keys, place, calls = np.unique(key, return_inverse=True, return_counts=True)
+    total_ns = np.bincount(place, time_ns, minlength=len(keys))
+    lines = [
+        Line(trace.names[number // len(CATEGORIES)], number % len(CATEGORIES), count, time)
+        for number, count, time in zip(keys.tolist(), calls.tolist(), total_ns.tolist(), strict=True)
+    ]
+    return sorted(lines, key=lambda line: (-line.time_ns, line.name))
+
+
+def note_on_shapes(trace: Trace) -> list[str]:
+    """Return a note if the trace has operators, but no shapes."""
+    if trace.has_shapes or not (trace.kind == Kind.OPERATOR).any():
+        return []
+    return [
+        "shapes were not recorded: of eager attention only softmax and products could be told; its scaling, mask and "
+        f"dropout count as {CATEGORY_WORDS['elementwise']}"
+    ]
+
+
+def _note_on_compiled(trace: Trace, host: HostTime, steps: Windows) -> list[str]:
+    compiled = [number for number, name in enumerate(trace.names) if name.startswith(COMPILED_PREFIX)]
+    inside = host.stretches.where(np.isin(trace.name[host.event], compiled))
+    share = float((inside.end_ns - inside.start_ns).sum()) / steps.length_ns
+    if share < NOTABLE_SHARE:
+        return []
+    return [
+        f"{share:.0%} of the step ran in compiled loops that the trace does not name: they count as "
+        f"{CATEGORY_WORDS['elementwise']}, softmax and dropout of compiled attention among them"
+    ]
+
+
+def note_on_other(by_category: np.ndarray, lines: list[Line]) -> list[str]:
+    """Return a note on what "other" is made of, if it is not small."""
+    share = by_category[OTHER] / by_category.sum()
+    if share < NOTABLE_SHARE:
+        return []
+    largest = [line.name for line in lines if line.category == OTHER][:3]
+    return [f"{share:.0%} of the step could not be told apart, most of it in {', '.join(largest)}"]

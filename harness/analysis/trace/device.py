@@ -1,0 +1,210 @@
+"""The time of profiled steps, divided among categories and parts: on a device.
+
+Kernels count first, then copies that no kernel overlaps, then, while nothing runs, data loading if the host is at it;
+the rest is launch gaps and idle. A kernel does what its name says, but for what only its origin tells: products of
+attention, loss, optimizer, data loading. Its origin is the operator around the runtime call of the same correlation, or
+the operator whose number it has. The kernels of a graph launch come from where the graph was launched.
+
+What was launched before the first recorded step is not its work, though it may still run in it: the first step begins
+where that ends. A kernel whose launch is not in the trace was launched before if its correlation is below that of every
+recorded call (they are numbered as they are made), or if it already ran when the step began; else it counts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.analysis.trace.attribute import (
+    IDLE,
+    NOTABLE_SHARE,
+    OTHER,
+    OTHER_PART,
+    ProfiledTime,
+    note_on_other,
+    note_on_shapes,
+    sum_lines,
+    with_rest,
+)
+from harness.analysis.trace.classify import classify_kernel
+from harness.analysis.trace.host import CATEGORIES, PARTS, HostTime, assign_host_time
+from harness.analysis.trace.intervals import Intervals, Windows, divide
+from harness.analysis.trace.read import NONE, Kind, Trace
+
+_COPIES, _DATA = CATEGORIES.index("copies"), CATEGORIES.index("data")
+_DATA_PART = PARTS.index("data")
+_TOLD_BY_ORIGIN = [CATEGORIES.index(name) for name in ("attention", "loss", "optimizer", "data")]
+_ON_DEVICE = (Kind.KERNEL, Kind.COPY)
+
+
+class _Work(NamedTuple):
+    """Kernels and copies, with where they come from: numbers of events, NONE where the trace does not tell."""
+
+    event: np.ndarray
+    launch: np.ndarray
+    """The runtime call."""
+    operator: np.ndarray
+
+
+def has_device(trace: Trace) -> bool:
+    """Whether anything ran on a device."""
+    return bool(np.isin(trace.kind, _ON_DEVICE).any())
+
+
+def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> ProfiledTime:
+    """Return whose the device's time is; `marks` are the steps as the host saw them."""
+    work = _find_work(trace)
+    launched_ns = _launch_times(trace, marks, work)
+    on_host = _steps_with_tail(trace, marks, work, launched_ns)
+    steps = _without_leftovers(trace, on_host, work, launched_ns)
+    work = _inside(trace, marks, steps, work, launched_ns)
+    host = assign_host_time(trace, on_host, main_track)
+    main_parts = host.parts.where(host.on_main)
+    category, part = _categories(trace, work, host), _parts(trace, work, host, main_parts)
+    start_ns, end_ns = trace.start_ns[work.event], trace.end_ns[work.event]
+    levels = _levels(Intervals(start_ns, end_ns, category), main_parts)
+    by_category = with_rest(divide(steps, levels, len(CATEGORIES)), steps, IDLE)
+    by_part = divide(steps, [Intervals(start_ns, end_ns, part), main_parts], len(PARTS))
+    calls = Intervals(trace.start_ns, trace.end_ns, np.where(trace.kind == Kind.RUNTIME, 0, NONE))
+    recorded_inside = np.zeros(len(CATEGORIES))
+    recorded_inside[IDLE] = host.recorded_inside.sum()  # Recording costs the host time; the device sees it as gaps.
+    lines = sum_lines(trace, work.event, category, end_ns - start_ns)
+    return ProfiledTime(
+        total_ns=steps.length_ns,
+        by_category=by_category,
+        by_part=with_rest(by_part, steps, OTHER_PART),
+        events=np.bincount(category, minlength=len(CATEGORIES)),
+        recorded_inside=recorded_inside,
+        lines=lines,
+        host_ns=float(divide(on_host, [calls], 1)[0]),
+        notes=(
+            *note_on_shapes(trace),
+            *_note_on_leftovers(on_host, steps),
+            *_note_on_graphs(trace, work),
+            *note_on_other(by_category, lines),
+        ),
+    )
+
+
+def _find_work(trace: Trace) -> _Work:
+    event = np.flatnonzero(np.isin(trace.kind, _ON_DEVICE))
+    launch = _look_up(trace.correlation, np.flatnonzero(trace.kind == Kind.RUNTIME), trace.correlation[event])
+    operator = _look_up(trace.external, np.flatnonzero(trace.kind == Kind.OPERATOR), trace.external[event])
+    return _Work(event, launch, operator)
+
+
+def _look_up(column: np.ndarray, candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return for each wanted value the candidate whose column has it, or NONE; only values above 0 are links."""
+    candidates = candidates[column[candidates] > 0]
+    if not len(candidates):
+        return np.full(len(wanted), NONE)
+    ordered = candidates[np.argsort(column[candidates], kind="stable")]
+    place = np.minimum(np.searchsorted(column[ordered], wanted), len(ordered) - 1)
+    return np.where(column[ordered[place]] == wanted, ordered[place], NONE)
+
+
+def _launch_times(trace: Trace, marks: Windows, work: _Work) -> np.ndarray:
+    """Return when each kernel or copy was launched; without a trace of that its own start, or a time before the marks.
+
+    That a launch was before the recording can be told: of calls that were made before it, only the kernels are there.
+    """
+    origin = np.where(work.launch != NONE, work.launch, work.operator)
+    times_ns = np.where(origin != NONE, trace.start_ns[origin], trace.start_ns[work.event])
+    calls = trace.correlation[trace.kind == Kind.RUNTIME]
+    calls = calls[calls > 0]
+    if len(calls):
+        correlation = trace.correlation[work.event]
+        earlier = (origin == NONE) & (correlation > 0) & (correlation < calls.min())
+        times_ns = np.where(earlier, np.minimum(times_ns, marks.start_ns[0] - 1), times_ns)
+    return times_ns
+
+
+def _steps_with_tail(trace: Trace, marks: Windows, work: _Work, launched_ns: np.ndarray) -> Windows:
+    """Return the steps without gaps between them; the last one ends when all is done that was launched in it."""
+    launched = (launched_ns >= marks.start_ns[0]) & (launched_ns < marks.end_ns[-1])
+    end_ns = max([int(marks.end_ns[-1]), *trace.end_ns[work.event[launched]].tolist()])
+    return Windows(marks.start_ns, np.append(marks.start_ns[1:], end_ns))
+
+
+def _without_leftovers(trace: Trace, steps: Windows, work: _Work, launched_ns: np.ndarray) -> Windows:
+    """Return the steps from where the device is done with what was launched before them.
+
+    They never begin after their own first kernel, which may run beside that on another stream. Where the host is far
+    ahead, that is after the marks of several steps: those are then empty, and all of the device's time is in the rest.
+    """
+    begin_ns = int(steps.start_ns[0])
+    before = launched_ns < begin_ns
+    own_ns = [int(time_ns) for time_ns in trace.start_ns[work.event[~before]] if time_ns >= begin_ns]
+    done_ns = max([begin_ns, *trace.end_ns[work.event[before]].tolist()])
+    first_ns = min([done_ns, *own_ns])
+    if first_ns >= steps.end_ns[-1]:
+        return steps
+    return Windows(np.maximum(steps.start_ns, first_ns), np.maximum(steps.end_ns, first_ns))
+
+
+def _inside(trace: Trace, marks: Windows, steps: Windows, work: _Work, launched_ns: np.ndarray) -> _Work:
+    """Return what was launched in the steps; of what has no launch in the trace, what runs in them."""
+    known = (work.launch != NONE) | (work.operator != NONE)
+    launched = (launched_ns >= marks.start_ns[0]) & (~known | (launched_ns < marks.end_ns[-1]))
+    runs = (trace.end_ns[work.event] > steps.start_ns[0]) & (trace.start_ns[work.event] < steps.end_ns[-1])
+    return _Work(*(column[launched & runs] for column in work))
+
+
+def _levels(work: Intervals, main_parts: Intervals) -> list[Intervals]:
+    """Return what counts first, second and third."""
+    loading = main_parts.where(main_parts.label == _DATA_PART)
+    moves = work.label == _COPIES
+    return [work.where(~moves), work.where(moves), loading._replace(label=np.full(len(loading.label), _DATA))]
+
+
+def _from_origin(work: _Work, of_event: np.ndarray) -> np.ndarray:
+    """Return what the runtime call, or else the operator, has in a column."""
+    padded = np.append(of_event, NONE).astype(np.int64)  # Number NONE is the last place.
+    origin: np.ndarray = np.where(padded[work.launch] != NONE, padded[work.launch], padded[work.operator])
+    return origin
+
+
+def _categories(trace: Trace, work: _Work, host: HostTime) -> np.ndarray:
+    names = trace.name[work.event]
+    by_name = np.array([CATEGORIES.index(classify_kernel(name)) for name in trace.names], dtype=np.int64)
+    by_origin = _from_origin(work, host.category_of_event)
+    told_by_origin = np.isin(by_origin, _TOLD_BY_ORIGIN) | ((by_name[names] == OTHER) & (by_origin != NONE))
+    category: np.ndarray = np.where(told_by_origin, by_origin, by_name[names])
+    return category
+
+
+def _parts(trace: Trace, work: _Work, host: HostTime, main_parts: Intervals) -> np.ndarray:
+    """Return the part that launched each kernel; another thread's launch is in the part where the main thread is."""
+    part: np.ndarray = _from_origin(work, host.part_of_event)
+    launch_ns = trace.start_ns[np.where(work.launch != NONE, work.launch, work.operator)]
+    place = np.searchsorted(main_parts.start_ns, launch_ns, side="right") - 1
+    known = (place >= 0) & ((work.launch != NONE) | (work.operator != NONE))
+    if known.any():
+        meanwhile = np.where(known & (launch_ns < main_parts.end_ns[place]), main_parts.label[place], NONE)
+        part = np.where(part == NONE, meanwhile, part)
+    part[part == NONE] = OTHER_PART
+    return part
+
+
+def _note_on_leftovers(on_host: Windows, steps: Windows) -> list[str]:
+    late_ns = int(steps.start_ns[0] - on_host.start_ns[0])
+    if late_ns < NOTABLE_SHARE * steps.length_ns / len(steps.start_ns):
+        return []
+    return [
+        f"{late_ns / 1e6:.3g} ms of work that was launched before the first recorded step ran on into it: it is not "
+        "counted, and the step begins where it ended"
+    ]
+
+
+def _note_on_graphs(trace: Trace, work: _Work) -> list[str]:
+    graphs = [number for number, name in enumerate(trace.names) if "GraphLaunch" in name]
+    in_graph = (work.launch != NONE) & np.isin(trace.name[work.launch], graphs)
+    time_ns = trace.end_ns[work.event] - trace.start_ns[work.event]
+    share = time_ns[in_graph].sum() / max(time_ns.sum(), 1)
+    if share < NOTABLE_SHARE:
+        return []
+    return [
+        f"{share:.0%} of the device's work ran in graph launches: told apart by the kernels' names alone (products of "
+        "attention count as matrix products), and counted to the part of the step that launched them"
+    ]

@@ -1,0 +1,1 @@
+"""From evidence to one verdict, with its reasons."""

@@ -1,0 +1,1 @@
+"""What a run leaves on disk: records, their checks, and how they are written and read."""

@@ -1,0 +1,193 @@
+"""What the checks beside the jobs leave behind: timed blocks, equivalence, footprint, evaluation. Raw values only.
+
+What was not measured is None, never 0. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+BlockKind = Literal["training", "evaluation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What else happened on the machine while a block was measured."""
+
+    foreign_cpu_cores: float | None = None
+    """Processor time of everything but this run, per second: 1.0 is one core kept busy by somebody else."""
+    steal_share: float | None = None
+    """Share of all cores' time that the hypervisor gave to other machines."""
+    swapped_gib: float | None = None
+    """Memory swapped in and out."""
+    load_average_1min: float | None = None
+    allocator_retries: int | None = None
+    """Times that the device's allocator had to free its cache and try again, in both workers (CUDA only)."""
+    throttle_reasons: tuple[str, ...] = ()
+    """NVML's reasons for lowered clocks, but for those that say nothing against a measurement."""
+    sm_clock_ratio: float | None = None
+    """SM clock while the contender's segments ran ÷ while the baseline's did: means over the segments' medians."""
+    other_gpu_processes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockRecord:
+    """Four segments over the same samples, alternated so that a linear drift cancels: ABBA, or BAAB."""
+
+    kind: BlockKind
+    number: int
+    """Counted from 1, for each kind."""
+    attempt: int
+    """Counted from 1; above 1 the block is a repeat of a contaminated one."""
+    first: Literal["baseline", "contender"]
+    """Whose segments stand outside."""
+    windows: int
+    """Windows in each segment, with repetitions."""
+    baseline_s: tuple[float, float]
+    """Both segments of the baseline, in order, by the parent's clock."""
+    contender_s: tuple[float, float]
+    work: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Baseline's and contender's counts in their last segment of training: "lost_updates", "useful_tokens",
+    "token_id_sum"."""
+    conditions: Conditions = field(default_factory=Conditions)
+    contamination: tuple[str, ...] = ()
+    """Why the block does not count, in words; empty for a good one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorError:
+    """How far one parameter tensor is from the reference."""
+
+    name: str
+    gradient: float | None
+    """‖g − g_ref‖ ÷ max(‖g_ref‖, share × norm of the whole reference gradient) of the first update, with the share that
+    `harness.records.tolerances` has for the dtype and the kind of tensor; None if there is no gradient."""
+    update: float | None
+    """‖u − u_ref‖ ÷ ‖u_ref‖ of the sum of all updates, over elements whose first gradient is not near 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivalenceRecord:
+    """Some updates of the contender against the fp32 reference: the same batches, dropout off.
+
+    Made of those who claim the reference's mathematics, in full or in a lower precision, and of the baseline.
+    """
+
+    dtype: str
+    """Of the contender's forward pass: "float32", "tf32", "bfloat16", "float16"."""
+    windows: int
+    """Over all updates."""
+    losses: tuple[float, ...]
+    """Of each update."""
+    losses_reference: tuple[float, ...]
+    gradient_norms: tuple[float, ...]
+    gradient_norms_reference: tuple[float, ...]
+    cosine: float | None
+    """Cosine between the whole first gradients; None where the contender keeps none."""
+    worst: tuple[TensorError, ...]
+    """Tensors that differ most, worst first."""
+    missing: tuple[str, ...] = ()
+    """Tensors of the reference that the contender does not have, or does not train."""
+    dropout_scatter: float | None = None
+    """Standard deviation of the loss of one window in training mode, dropout on; None: not measured."""
+    dropout_scatter_reference: float | None = None
+    typical_gradient: float | None = None
+    """The median of the matrices' gradient errors; None: no gradients were kept, or an older run did not look at it."""
+    typical_update: float | None = None
+    """The same of their updates."""
+    unmade: str | None = None
+    """Why the numbers say nothing, in words: a gradient scaler that skipped updates, at whatever scale."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FootprintRecord:
+    """What really runs: equal footprints mean that a strategy changed nothing."""
+
+    training: dict[str, int]
+    """Operators, kernels and runtime calls of the same training samples, with dtypes and shapes: name → calls."""
+    evaluation: dict[str, int]
+    parameters_sha256: str
+    """Over name, dtype, shape and strides of every parameter."""
+    host_code: dict[str, str]
+    """Which functions load, plan, collate, step and evaluate: their names and a hash of their code."""
+    flags: dict[str, str]
+    """Threads, TF32, default dtype and other settings of the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationCheckRecord:
+    """Whether the logits that were scored are the trained model's: a plain fp32 pass over a sample of windows."""
+
+    windows: int
+    error: float | None
+    """Relative L2 distance of the claimed logits from the plain pass, each window's mean taken out; None: `problem`."""
+    dtype: str
+    problem: str | None = None
+    """Why the check could not be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyUse:
+    """Energy of the GPU in long segments of training, added up."""
+
+    energy_j: float | None
+    """By the driver's counter, between its first and its last move in each segment; None: it has no counter."""
+    integrated_j: float | None
+    """By integrated power, over the same time."""
+    window_s: float
+    """That time."""
+    error_s: float
+    """How far it may be off: the counter moves in steps, and is read some milliseconds apart."""
+    segment_s: float
+    """Whole segments, from request to answer."""
+    windows: int
+    """Trained in whole segments, with repetitions."""
+    useful_tokens: int
+    """Of these windows, as counted in the tensors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyRecord:
+    """What baseline and contender used for the same samples: in turn, each for some seconds."""
+
+    baseline: EnergyUse
+    contender: EnergyUse
+    epoch_windows: int
+    """Windows of a whole epoch."""
+    power_source: Literal["instant", "average"] | None
+    """Which of NVML's power readings was integrated."""
+    contamination: tuple[str, ...] = ()
+    """What else happened on the machine meanwhile, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRecord:
+    """The speed evidence of one contender against the live baseline (of the baseline: A/A)."""
+
+    blocks: tuple[BlockRecord, ...]
+    """In the order in which they were measured, contaminated ones too."""
+    stopped: str
+    """Why measuring stopped, in words."""
+    settle_s: float
+    """Idle time before each segment."""
+    energy: EnergyRecord | None = None
+    """None without NVML, where it was switched off, and in runs of an earlier version."""
+    energy_problem: str | None = None
+    """Why it could not be measured after all, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoofRecord:
+    """What this machine can do at best, measured at the start of the run with shapes of this model."""
+
+    matmul_tflops: dict[str, float]
+    """Matrix-product rate in TFLOP/s by dtype ("float32", "bfloat16", …): the best of several shapes and repeats."""
+    copy_gb_per_s: float | None
+    """Bytes read plus bytes written per second of a large copy, in 1e9 bytes."""
+    device_name: str
+    threads: int | None
+    """PyTorch's threads; None on a GPU."""
+    shapes: dict[str, str]
+    """By dtype, which product was the fastest: "m×k×n"."""
+    took_s: float

@@ -1,0 +1,184 @@
+"""The run directory: where each file lies, and atomic writing and reading of the records.
+
+Layout (DESIGN §8): `run.json`, `trials/<contender>/<k>/…`, `analysis.json`, `report.md`, `figures/`, `tensorboard/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.errors import ConfigError, RecordError
+from harness.records.serialise import build
+from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
+
+T = TypeVar("T")
+
+RUN_FILE = "run.json"
+SPEC_FILE = "spec.json"
+TRIAL_FILE = "trial.json"
+STEPS_FILE = "steps.jsonl"
+PREDICTIONS_FILE = "predictions.json"
+LOG_FILE = "log.txt"
+ANALYSIS_FILE = "analysis.json"
+
+
+def default_cache_directory() -> Path:
+    """Return where is kept what outlives a run: $XDG_CACHE_HOME/speedproof, ~/.cache/speedproof, or a folder for
+    temporary files where there is no home.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "speedproof"
+    except RuntimeError:  # a user without an entry in the system's list and without $HOME
+        return own_temporary_directory()
+
+
+def own_temporary_directory() -> Path:
+    """Return this user's folder among the temporary files; it need not exist."""
+    return Path(tempfile.gettempdir()) / f"speedproof-{os.getuid()}"
+
+
+def write_text_atomic(path: Path, text: str) -> None:
+    """Write `text` to a temporary file beside `path`, then rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write `data` (dataclasses included) as JSON, atomically."""
+    if dataclasses.is_dataclass(data) and not isinstance(data, type):
+        data = dataclasses.asdict(data)
+    write_text_atomic(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_record(path: Path, cls: type[T]) -> T:
+    """Read one record; RecordError names the file and what is wrong with it."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecordError(f"{path} is missing", remedy="check the path of the run directory") from None
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
+    version = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}",
+            remedy="use the speedproof version that made the run",
+        )
+    try:
+        return build(cls, data)
+    except ConfigError as error:
+        raise RecordError(f"{path} is damaged: {error.message}", remedy="remove the trial and run it again") from None
+
+
+def write_steps(directory: Path, steps: list[StepRecord]) -> None:
+    """Write one JSON object a line."""
+    lines = (json.dumps(dataclasses.asdict(step)) + "\n" for step in steps)
+    write_text_atomic(directory / STEPS_FILE, "".join(lines))
+
+
+def read_steps(directory: Path) -> list[StepRecord]:
+    """Read the steps of a trial; RecordError names the damaged line."""
+    path = directory / STEPS_FILE
+    if not path.exists():
+        raise RecordError(f"{path} is missing", remedy="remove the trial and run it again")
+    steps = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            steps.append(build(StepRecord, json.loads(line)))
+        except (ValueError, ConfigError) as error:
+            raise RecordError(f"{path}, line {number}: {error}", remedy="remove the trial and run it again") from None
+    return steps
+
+
+def write_predictions(directory: Path, epochs: dict[int, list[ExamplePrediction]]) -> None:
+    """Write what was answered after each epoch (0 is the untrained model)."""
+    data = {str(epoch): [dataclasses.asdict(row) for row in rows] for epoch, rows in epochs.items()}
+    write_json(directory / PREDICTIONS_FILE, data)
+
+
+def read_predictions(directory: Path) -> dict[int, list[ExamplePrediction]]:
+    """Read what `write_predictions` wrote."""
+    path = directory / PREDICTIONS_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {int(epoch): [build(ExamplePrediction, row) for row in rows] for epoch, rows in data.items()}
+    except (OSError, ValueError, AttributeError, ConfigError) as error:
+        raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
+
+
+def read_spec(directory: Path) -> TrialSpec:
+    """Read what a worker is to do."""
+    return read_record(directory / SPEC_FILE, TrialSpec)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTrial:
+    """A trial with its raw values."""
+
+    directory: Path
+    record: TrialRecord
+    steps: list[StepRecord]
+    predictions: dict[int, list[ExamplePrediction]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """A run directory, read. What could not be read is named in `damaged` and left out."""
+
+    directory: Path
+    run: RunRecord
+    trials: list[LoadedTrial]
+    missing: list[str]
+    """Planned trials that have not been run."""
+    damaged: list[str]
+    """One line per record that could not be read."""
+
+
+def trial_is_finished(directory: Path) -> bool:
+    """Whether a trial need not be run again: its record is there, whole, and says done or not applicable."""
+    try:
+        return read_record(directory / TRIAL_FILE, TrialRecord).status != "failed"
+    except RecordError:
+        return False
+
+
+def load_trial(directory: Path) -> LoadedTrial:
+    """Read one trial with its steps and predictions; RecordError on damage."""
+    record = read_record(directory / TRIAL_FILE, TrialRecord)
+    is_job = record.status == "done" and record.kind == "job"
+    return LoadedTrial(
+        directory=directory,
+        record=record,
+        steps=read_steps(directory) if is_job else [],
+        predictions=read_predictions(directory) if is_job else {},
+    )
+
+
+def load_run(directory: Path) -> LoadedRun:
+    """Read a run directory; RecordError only if its head is missing or damaged."""
+    run = read_record(directory / RUN_FILE, RunRecord)
+    trials, missing, damaged = [], [], []
+    for name in run.trials:
+        if not (directory / name / TRIAL_FILE).exists():
+            missing.append(name)
+            continue
+        try:
+            trials.append(load_trial(directory / name))
+        except RecordError as error:
+            damaged.append(error.message)
+    return LoadedRun(directory=directory, run=run, trials=trials, missing=missing, damaged=damaged)

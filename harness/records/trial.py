@@ -1,0 +1,271 @@
+"""What a trial leaves behind: raw values, one frozen record each. Every statistic is derived from them later.
+
+What was not measured is None, never 0. Times are seconds, memory is GiB (2**30 bytes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.config import RunConfig
+from harness.records.checks import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
+
+SCHEMA_VERSION = 2
+"""Raised when a field of a record changes its meaning; readers refuse what they don't know."""
+
+BASELINE = "baseline"
+"""The contender without any strategy."""
+
+HARNESS_PHASES = (
+    "process_start", "imports", "cuda_start", "load_data", "tokenise", "load_model", "span_search", "scoring", "saving"
+)  # fmt: skip
+"""Phases of a job that are the harness's own code, the same for every contender unless a strategy declares them."""
+
+Status = Literal["done", "failed", "not_applicable"]
+
+TrialKind = Literal["job", "speed", "profile"]
+"""A whole fine-tuning; timed segments beside the live baseline, with the checks; a few steps under `torch.profiler`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerFacts:
+    """What a worker needs of a tokenizer whose windows lie in the cache."""
+
+    sha256: str
+    """Over all that decides which tokens a text has."""
+    pad_id: int
+    """Number of the padding token."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """Everything a worker needs to know to get ready; what it is to do then comes as commands."""
+
+    contender: str
+    """"baseline", a strategy's name, or a stack "a+b"."""
+    seed: int
+    config: RunConfig
+    directory: str
+    """Where the worker's files go: its log, and the job's records."""
+    cache_directory: str
+    """Tokenised windows, shared by all runs."""
+    compile_cache_directory: str
+    """Compiler caches of this run, so that the first compile of a run is a cold one."""
+    tokenizer: TokenizerFacts | None = None
+    """As the parent found it when it made the windows; None: the worker loads the tokenizer."""
+    cuda_beside_imports: bool = False
+    """Have the driver make the CUDA context before anything of weight is imported."""
+    without_meta_kernels: bool = False
+    """Import PyTorch without what only compilers need; it follows with them, or after the job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyRecord:
+    """One part of a contender, as the report shows it."""
+
+    name: str
+    summary: str
+    effect: str
+    phases: tuple[str, ...] = ()
+    """Of `HARNESS_PHASES`: what it says it changes."""
+    is_peer: bool = False
+    """Another program to compare with, not a strategy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One step: an optimizer update and the work in it."""
+
+    epoch: int
+    """Counted from 1."""
+    step: int
+    """Counted from 1 over the whole training."""
+    time_s: float
+    """From the end of the step before to the end of this one, on the device's clock."""
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    """L2 norm before clipping; not finite when a scaled gradient overflowed."""
+    windows: int
+    useful_tokens: int
+    """Tokens that are not padding."""
+    computed_tokens: int
+    """Tokens with padding, as the model saw them."""
+    token_id_sum: int
+    """Sum of the token numbers in the batch, padding left out, counted in the tensors: which text was trained on."""
+    applied: bool
+    """Whether the parameters really changed, seen at the answer head's weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One row of the per-epoch table."""
+
+    epoch: int
+    train_time_s: float
+    train_loss: float
+    """Mean over the epoch's steps, each weighted with its windows."""
+    evaluation_time_s: float
+    em: float | None
+    """Exact match in percent; None when evaluation was switched off."""
+    f1: float | None
+    """F1 in percent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkRecord:
+    """How much training work was done, for the comparison of equals."""
+
+    updates: int
+    updates_applied: int
+    windows: int
+    useful_tokens: int
+    computed_tokens: int
+    token_id_sum: int
+    """Sum of all token numbers trained on, padding left out."""
+    trained_parameters: int
+    """Elements of the tensors that training changed."""
+    total_parameters: int
+    untrained_tensors: tuple[str, ...]
+    """Names of tensors that no update changed."""
+    order_sha256: str
+    """Hash over the window numbers in the order they were trained on."""
+    learning_rate_sha256: str
+    """Hash over the learning rates of all steps, to 9 digits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryRecord:
+    """Peaks over the whole trial."""
+
+    allocated_gib: float | None
+    """Device memory in tensors (CUDA only)."""
+    reserved_gib: float | None
+    """Device memory held by the allocator (CUDA only)."""
+    rss_gib: float
+    """Resident memory of the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingRecord:
+    """Which sampler watched the trial, and what it cost."""
+
+    source: Literal["nvml", "psutil"]
+    source_reason: str | None
+    """Why it was not NVML, or how NVML's device was chosen."""
+    file: str
+    """Samples, as CSV in the trial's directory."""
+    ticks: int
+    errors: int
+    overhead_share: float
+    """Processor time of the sampling thread over elapsed time."""
+    power_source: Literal["instant", "average"] | None = None
+    """Which of NVML's power readings it was; None without NVML."""
+    training_start_s: float
+    """Epoch time at which training began, to cut the samples."""
+    training_end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelRow:
+    """One kernel (CUDA) or operator (CPU) of a profiled session."""
+
+    name: str
+    calls: int
+    self_device_time_s: float | None
+    """None without an accelerator."""
+    self_cpu_time_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileRecord:
+    """What `torch.profiler` saw over its active steps."""
+
+    active_steps: int
+    trace_file: str
+    """Chrome trace in the trial's directory (`*.pt.trace.json.gz`)."""
+    active_time_s: float
+    """Wall-clock of the active steps, profiler overhead included."""
+    kernels: tuple[KernelRow, ...]
+    """Longest first, all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRecord:
+    """EM and F1 in percent."""
+
+    em: float
+    f1: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One trial, whole."""
+
+    schema_version: int = SCHEMA_VERSION
+    contender: str
+    kind: TrialKind
+    seed: int
+    status: Status
+    reason: str | None = None
+    """Why it is not applicable, or the error in one line."""
+    strategies: tuple[StrategyRecord, ...] = ()
+    knobs: dict[str, str] = field(default_factory=dict)
+    """Every pinned setting after the strategies were applied."""
+    environment: dict[str, Any] = field(default_factory=dict)
+    phases_s: dict[str, float] = field(default_factory=dict)
+    """Disjoint parts of the job, in order; "other" is what no phase covers."""
+    job_time_s: float | None = None
+    """From the start of the process to the last byte saved: what the user waits for."""
+    excluded_s: float = 0.0
+    """Time after the job for the harness's own purposes (checks, the untrained model), no part of `job_time_s`."""
+    clock_error_s: float | None = None
+    """What the worker's clock said of the whole job and its checks, minus what the parent's said."""
+    compile_cache: Literal["cold", "warm"] | None = None
+    """State of the compiler caches at the start; None when nothing was compiled."""
+    untrained: QualityRecord | None = None
+    epochs: tuple[EpochRecord, ...] = ()
+    work: WorkRecord | None = None
+    memory: MemoryRecord | None = None
+    sampling: SamplingRecord | None = None
+    profile: ProfileRecord | None = None
+    evaluation_check: EvaluationCheckRecord | None = None
+    """Of a job: whether its scores are those of the trained model."""
+    equivalence: EquivalenceRecord | None = None
+    footprint: FootprintRecord | None = None
+    speed: SpeedRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExamplePrediction:
+    """What a model answered to one question, and how that scored."""
+
+    id: str
+    text: str
+    em: float
+    """0 or 1."""
+    f1: float
+    """0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """The head of a run directory."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    started: str
+    """ISO 8601, UTC."""
+    config: RunConfig
+    command: str
+    """The command line that makes this run again."""
+    environment: dict[str, Any]
+    data: dict[str, Any]
+    """Counts and fingerprints of the data: questions, windows, tokens."""
+    trials: tuple[str, ...]
+    """Planned trial directories, in order, relative to the run directory."""
+    roof: RoofRecord | None = None
+    """None where it was not measured (runs of an earlier version, or `--no-roof`)."""
+    model_sizes: dict[str, int] = field(default_factory=dict)
+    """"hidden_size", "layers", "heads", "intermediate_size", "parameters"; empty where they can't be told."""

@@ -1,0 +1,1 @@
+"""Statistics that know no benchmark: numpy and scipy alone."""

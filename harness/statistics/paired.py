@@ -1,0 +1,143 @@
+"""Speedups from blocks of alternated segments: a trimmed geometric mean whose interval respects pairing and drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from harness.records.checks import BlockRecord
+
+LEAST_BLOCKS = 3
+"""Fewer say nothing about their own spread."""
+
+MOST_AUTOCORRELATION = 0.9
+
+TRIMMED = 0.1
+"""Share of the blocks left out at either end: a machine that is disturbed for one block in ten must not hide what the
+others agree on. Simulated width of the interval against that without trimming, at 10, 20 and 40 blocks: 1.11, 1.05 and
+1.04 under normal noise, 0.78, 0.57 and 0.49 with one block in ten disturbed."""
+
+PRIOR_BLOCKS = 5.0
+"""Weight of "no autocorrelation" against n blocks' own estimate, whose standard error is about 1/√n."""
+
+CAUTION = 0.4
+"""Added to the autocorrelation, divided by √blocks: intervals get 20, 14 and 8 % wider at 5, 10 and 30 blocks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """Baseline time ÷ contender time: trimmed geometric mean over blocks, with its interval."""
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+    log_standard_error: float
+    """Of ln(estimate)."""
+    degrees_of_freedom: float
+    blocks: int
+    autocorrelation: float | None
+    """Lag-1, of the blocks' log ratios; None with too few blocks."""
+
+
+def block_log_ratios(blocks: Sequence[BlockRecord]) -> np.ndarray:
+    """Return each block's log speedup, float64 (blocks,).
+
+    The means of both logs within ABBA lie at the same time, so a drift that is linear over a block cancels.
+    """
+    ours = np.log([block.baseline_s for block in blocks]).mean(axis=1)
+    theirs = np.log([block.contender_s for block in blocks]).mean(axis=1)
+    return np.asarray(ours - theirs, dtype=np.float64)
+
+
+def paired_ratio(blocks: Sequence[BlockRecord], *, confidence: float = 0.95) -> Ratio | None:
+    """Return the speedup over the blocks; None with fewer than three."""
+    if len(blocks) < LEAST_BLOCKS:
+        return None
+    return ratio_of_logs(block_log_ratios(blocks), confidence=confidence)
+
+
+def ratio_of_logs(log_ratios: np.ndarray, *, confidence: float = 0.95) -> Ratio:
+    """Return the trimmed geometric mean of the ratios with a t-interval in log space.
+
+    The interval is that of the trimmed mean, from the winsorised deviation (Tukey and McLaughlin 1963; Yuen 1974);
+    under ten blocks nothing is trimmed. Blocks that follow each other may resemble each other: with positive lag-1
+    autocorrelation r, n blocks are worth n(1−r)/(1+r) independent ones (AR(1); Bayley and Hammersley 1946, Wilks
+    "Statistical Methods in the Atmospheric Sciences" 5.2.4). r is corrected for its bias of −(1+4r)/n (Kendall 1954),
+    shrunk by n/(n + PRIOR_BLOCKS), negative r is taken as 0 to err to the wide side, and CAUTION / √n is added, as so
+    few blocks hardly show it. The deviation is known better than so few independent blocks would tell, so the degrees
+    of freedom are at least half of those without autocorrelation; with one left, every tenth interval would be ten
+    times as wide as the others. Simulated coverage of 95 % intervals, 5 to 40 blocks: 0.97 and more without
+    autocorrelation, 0.94 to 0.98 at r = 0.3, 0.91 to 0.95 at r = 0.5.
+    """
+    count = len(log_ratios)
+    cut = int(TRIMMED * count)
+    ordered = np.sort(log_ratios)
+    kept = count - 2 * cut
+    winsorised = np.clip(log_ratios, ordered[cut], ordered[count - cut - 1])
+    deviation = float(np.std(winsorised, ddof=1)) * math.sqrt((count - 1) / (kept - 1))
+    mean = float(np.mean(ordered[cut : count - cut]))
+    correlation = lag_one(winsorised)
+    shrunk = max(correlation or 0.0, 0.0) * count / (count + PRIOR_BLOCKS)
+    used = min(shrunk + CAUTION / math.sqrt(count), MOST_AUTOCORRELATION)
+    effective = max(2.0, kept * (1.0 - used) / (1.0 + used))
+    error = deviation / math.sqrt(effective)
+    degrees = max(effective - 1.0, (kept - 1) / 2.0)
+    half = float(stats.t.ppf(0.5 + confidence / 2.0, degrees)) * error
+    return Ratio(
+        estimate=math.exp(mean),
+        low=math.exp(mean - half),
+        high=math.exp(mean + half),
+        confidence=confidence,
+        log_standard_error=error,
+        degrees_of_freedom=degrees,
+        blocks=count,
+        autocorrelation=correlation,
+    )
+
+
+def lag_one(values: np.ndarray) -> float | None:
+    """Return the lag-1 autocorrelation, corrected for small samples; None under four values or without any spread."""
+    if len(values) < 4:
+        return None
+    centred = values - values.mean()
+    total = float(np.sum(centred**2))
+    if total <= 0.0:
+        return None
+    raw = float(np.sum(centred[1:] * centred[:-1])) / total
+    return raw + (1.0 + 4.0 * raw) / len(values)
+
+
+def p_not_above(ratio: Ratio, threshold: float) -> float:
+    """Return the one-sided p-value of "the true ratio is at most `threshold`"."""
+    return _p_value(math.log(ratio.estimate) - math.log(threshold), ratio)
+
+
+def p_not_below(ratio: Ratio, threshold: float) -> float:
+    """Return the one-sided p-value of "the true ratio is at least `threshold`"."""
+    return _p_value(math.log(threshold) - math.log(ratio.estimate), ratio)
+
+
+def _p_value(distance: float, ratio: Ratio) -> float:
+    if ratio.log_standard_error <= 0.0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stats.t.sf(distance / ratio.log_standard_error, ratio.degrees_of_freedom))
+
+
+def is_tight(ratio: Ratio, precision: float) -> bool:
+    """Whether half the interval's width is at most `precision`, as a share.
+
+    This is when measuring stops. It looks at the width alone and never at the estimate, so looking again and again
+    hardly biases what comes out (Chow and Robbins 1965: fixed-width sequential confidence intervals).
+    """
+    return math.log(ratio.high / ratio.low) / 2.0 <= math.log1p(precision)
+
+
+def blocks_needed(ratio: Ratio, precision: float) -> int:
+    """Return about how many blocks would make the interval that tight, if their spread stays as it is."""
+    half = math.log(ratio.high / ratio.low) / 2.0
+    return max(ratio.blocks, math.ceil(ratio.blocks * (half / math.log1p(precision)) ** 2))

@@ -1,0 +1,1 @@
+"""Extractive question answering as in SQuAD v1.1."""

@@ -1,0 +1,99 @@
+"""A built-in source of SQuAD-like questions, for work without any download: seeded, of any size, of SQuAD's lengths.
+
+Training and validation sets are two calls with different seeds; most names of one don't occur in the other. The texts
+are composed from tables, so a score on them says whether a model learns, not how well it reads.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+from harness.errors import ConfigError
+from harness.tasks.question_answering.examples import Example
+from harness.tasks.question_answering.passages import Passage, StatedFact, write_passage
+from harness.tasks.question_answering.tables.schema import pick
+
+SMALLEST_MEAN_TOKENS = 40
+
+_LENGTH_QUANTILES = (
+    (0.0, 0.40),
+    (0.01, 0.47),
+    (0.05, 0.57),
+    (0.10, 0.62),
+    (0.25, 0.74),
+    (0.50, 0.91),
+    (0.75, 1.19),
+    (0.90, 1.42),
+    (0.95, 1.75),
+    (0.99, 2.11),
+    (1.0, 2.50),
+)
+"""Share of the examples, and the length they stay below as a multiple of the mean. Fitted so that lengths counted with
+bert-base-uncased come out like those of SQuAD v1.1; joined sections make the longest a little longer than planned."""
+
+_QUESTION_AND_SPECIAL_TOKENS = 12
+
+
+def generate_examples(*, size: int, seed: int, mean_tokens: int = 180) -> list[Example]:
+    """A data set of `size` examples, the same for the same arguments on every machine.
+
+    Args:
+        size: number of examples; two to five consecutive ones share their passage.
+        seed: sets with different seeds are independent of each other.
+        mean_tokens: mean length of question and passage with special tokens, in bert-base-uncased word pieces.
+
+    Raises:
+        ConfigError: `size` is below 1 or `mean_tokens` below 40.
+    """
+    if size < 1:
+        raise ConfigError(f"size is {size}: a data set needs at least one example", remedy="give a size of 1 or more")
+    if mean_tokens < SMALLEST_MEAN_TOKENS:
+        raise ConfigError(
+            f"mean_tokens is {mean_tokens}: too short for a question with a passage of two facts",
+            remedy=f"give a mean length of {SMALLEST_MEAN_TOKENS} tokens or more",
+        )
+    rng = Random(f"seed {seed}, mean_tokens {mean_tokens}")
+    examples: list[Example] = []
+    # A short passage may hold two facts only. Were the longer ones asked more, they would be too large a share.
+    most = max(2, min(mean_tokens // 20, 5))
+    while len(examples) < size:
+        passage = write_passage(rng, _passage_tokens(rng, mean_tokens))
+        for fact in _choose_facts(rng, passage, most)[: size - len(examples)]:
+            examples.append(
+                Example(
+                    id=f"gen-{seed}-{len(examples)}",
+                    question=_question(rng, fact),
+                    context=passage.text,
+                    answers=fact.answers,
+                )
+            )
+    return examples
+
+
+def _passage_tokens(rng: Random, mean_tokens: int) -> float:
+    """Draws the length of a passage, from the inverse of the length distribution."""
+    share = rng.random()
+    for (low_share, low), (high_share, high) in pairwise(_LENGTH_QUANTILES):
+        if share <= high_share:
+            multiple = low + (high - low) * (share - low_share) / (high_share - low_share)
+            return multiple * mean_tokens - _QUESTION_AND_SPECIAL_TOKENS
+    raise AssertionError("the last quantile is 1 and random() stays below it")
+
+
+def _choose_facts(rng: Random, passage: Passage, most: int) -> list[StatedFact]:
+    """Two to `most` facts to ask for: those next to random places, so that answers are spread over the passage."""
+    left = list(passage.facts)
+    chosen: list[StatedFact] = []
+    for _ in range(min(pick(rng, range(2, most + 1)), len(left))):
+        place = rng.random() * len(passage.text)
+        nearest = min(left, key=lambda fact: abs(fact.answers[0].start - place))
+        left.remove(nearest)
+        chosen.append(nearest)
+    return chosen
+
+
+def _question(rng: Random, fact: StatedFact) -> str:
+    name = fact.thing.full if rng.random() < 0.75 else fact.thing.short
+    question = pick(rng, fact.kind.asks).replace("{n}", name)
+    return question[0].upper() + question[1:]

@@ -1,0 +1,236 @@
+"""Where questions come from: the hub or its local cache, SQuAD v1.1 files, or the built-in generator."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.config import DataConfig
+from harness.data.hub import require_hub
+from harness.errors import DataError
+from harness.tasks.question_answering.examples import Answer, Example
+
+_V1_REMEDY = "give SQuAD v1.1 data, or leave out questions without an answer (v2 marks them is_impossible)"
+_KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+
+
+def load_examples(config: DataConfig) -> tuple[list[Example], list[Example]]:
+    """Return training and validation examples; the sizes in `config` are maxima except for the generator.
+
+    Raises DataError if a source can't be reached or read. No source replaces another.
+    """
+    if config.source == "files":
+        return (
+            read_squad_file(Path(config.train_file or ""), config.train_size),
+            read_squad_file(Path(config.validation_file or ""), config.validation_size),
+        )
+    if config.source == "hub":
+        return (
+            load_hub_split(config.hub_id, "train", config.train_size),
+            load_hub_split(config.hub_id, "validation", config.validation_size),
+        )
+    return _generate(config)
+
+
+def _generate(config: DataConfig) -> tuple[list[Example], list[Example]]:
+    from harness.tasks.question_answering.generator import generate_examples
+
+    if config.train_size is None or config.validation_size is None:
+        raise DataError(
+            "the generator was not told how many questions to make",
+            remedy="give data.train_size and data.validation_size",
+        )
+    # Two different seeds from each one, so that no run validates on what another run trained on.
+    first = 2 * config.generator_seed
+    mean_tokens = config.generator_mean_tokens
+    return (
+        generate_examples(size=config.train_size, seed=first, mean_tokens=mean_tokens),
+        generate_examples(size=config.validation_size, seed=first + 1, mean_tokens=mean_tokens),
+    )
+
+
+def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:
+    """Return the first `limit` questions (None: all) of a SQuAD v1.1 JSON file, checked as far as they are read.
+
+    Raises DataError that names the file and the place in it: not found, not UTF-8, not JSON, a field missing or of the
+    wrong type, an answer that doesn't stand where it should, a question without answer (SQuAD v2), an id twice.
+    """
+    root = _Node(_read_json(path), source=str(path), place="")
+    examples = _unique(itertools.islice(_file_questions(root), limit), str(path))
+    if not examples:
+        raise DataError(f"{path} has no questions", remedy="give a SQuAD v1.1 file with at least one")
+    return examples
+
+
+def load_hub_split(hub_id: str, split: str, limit: int | None = None) -> list[Example]:
+    """Return the first `limit` questions (None: all) of one split of a hub data set with SQuAD's columns.
+
+    What is in the local cache is taken from there, without asking the hub. Raises DataError if it is in neither, if
+    the hub can't be reached (within seconds), or if the columns are not SQuAD's.
+    """
+    dataset = _cached_split(hub_id, split)
+    if dataset is None:
+        dataset = _download_split(hub_id, split)
+    source = f"hub data set {hub_id}"
+    missing = sorted({"id", "question", "context", "answers"} - set(dataset.column_names))
+    if missing:
+        raise DataError(f"{source} has no column {missing[0]!r}", remedy="choose a data set with SQuAD v1.1's columns")
+    count = len(dataset) if limit is None else min(limit, len(dataset))
+    columns = dataset[:count]
+    rows = (
+        _Node({name: columns[name][i] for name in ("id", "question", "context", "answers")}, source, f"{split}[{i}]")
+        for i in range(count)
+    )
+    return _unique((_hub_question(row) for row in rows), source)
+
+
+def _cached_split(hub_id: str, split: str) -> Any | None:
+    """Return the split from the local cache as `datasets` itself does offline; None if it isn't there."""
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        builder = Cache(repo_id=hub_id, dataset_name=hub_id.rsplit("/", 1)[-1], version="auto", hash="auto")
+        return builder.as_dataset(split=split)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _download_split(hub_id: str, split: str) -> Any:
+    require_hub(f"data set {hub_id} ({split})")
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(hub_id, split=split)
+    # Network, authentication, parquet and builder each raise their own kinds, without a common base.
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"data set {hub_id} ({split}) can't be loaded from the hub: {type(error).__name__}: {first_line}",
+            remedy="check its name and your access, or use --train-file and --validation-file, or --data generator",
+        ) from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        # utf-8-sig: Windows editors like to put a byte order mark in front.
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist", remedy="check --train-file and --validation-file") from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}", remedy="give a readable file") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8: {error.reason} at byte {error.start}", remedy="save the file as UTF-8"
+        ) from None
+    if not text.strip():
+        raise DataError(f"{path} is empty", remedy="give a SQuAD v1.1 JSON file")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+            remedy="correct that place, or fetch the file again",
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not valid JSON: {error}", remedy="fetch the file again") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A value somewhere in a document, which knows its place for error messages."""
+
+    value: Any
+    source: str
+    place: str
+
+    def field(self, name: str, kind: type) -> _Node:
+        """Return the field `name` of this object, which must be of `kind`."""
+        self.require(dict)
+        place = f"{self.place}.{name}".lstrip(".")
+        if name not in self.value:
+            raise self.error(f"{place} is missing")
+        node = _Node(self.value[name], self.source, place)
+        return node.require(kind)
+
+    def items(self, name: str) -> Iterator[_Node]:
+        """Yield the items of the list `name` of this object."""
+        node = self.field(name, list)
+        for number, item in enumerate(node.value):
+            yield _Node(item, self.source, f"{node.place}[{number}]")
+
+    def text(self, name: str) -> str:
+        """Return the text in the field `name`."""
+        node = self.field(name, str)
+        try:
+            node.value.encode()
+        except UnicodeEncodeError as error:
+            raise self.error(f"{node.place} has half a character (a lone surrogate) at {error.start}") from None
+        return str(node.value)
+
+    def require(self, kind: type) -> _Node:
+        """Return this node if its value is of `kind`."""
+        if not isinstance(self.value, kind) or isinstance(self.value, bool):
+            found = "null" if self.value is None else _KIND_NAMES.get(type(self.value), type(self.value).__name__)
+            raise self.error(f"{self.place or 'the document'} is {found}, expected {_KIND_NAMES[kind]}")
+        return self
+
+    def error(self, text: str) -> DataError:
+        """Return the error that says `text` of this node's source."""
+        return DataError(f"{self.source}: {text}", remedy="correct that place; the format is SQuAD v1.1's")
+
+
+def _file_questions(root: _Node) -> Iterator[Example]:
+    for article in root.items("data"):
+        for paragraph in article.items("paragraphs"):
+            context = paragraph.text("context")
+            for question in paragraph.items("qas"):
+                answers = [
+                    (node.text("text"), node.field("answer_start", int).value) for node in question.items("answers")
+                ]
+                # v2 gives plausible answers elsewhere, but some tools keep them here and only set the mark.
+                if question.value.get("is_impossible") is True:
+                    answers = []
+                yield _build_example(question, context, answers)
+
+
+def _hub_question(row: _Node) -> Example:
+    answers = row.field("answers", dict)
+    texts = [node.require(str).value for node in answers.items("text")]
+    starts = [node.require(int).value for node in answers.items("answer_start")]
+    if len(texts) != len(starts):
+        raise answers.error(f"{answers.place} has {len(texts)} texts and {len(starts)} starts")
+    return _build_example(row, row.text("context"), list(zip(texts, starts, strict=True)))
+
+
+def _build_example(node: _Node, context: str, answers: list[tuple[str, int]]) -> Example:
+    """Return the example with its answers checked against the passage."""
+    key = node.text("id")
+    if not answers:
+        raise DataError(f"{node.source}: question {key!r} has no answer, which only SQuAD v2 allows", remedy=_V1_REMEDY)
+    for text, start in answers:
+        if not text.strip():
+            raise DataError(f"{node.source}: question {key!r} has an empty answer", remedy=_V1_REMEDY)
+        if start < 0 or not context.startswith(text, start):
+            raise DataError(
+                f"{node.source}: question {key!r}: the answer {text!r} is not at answer_start {start} of its context",
+                remedy="count answer_start in characters (not bytes) from the start of the context",
+            )
+    return Example(
+        id=key,
+        question=node.text("question"),
+        context=context,
+        answers=tuple(Answer(text=text, start=start) for text, start in answers),
+    )
+
+
+def _unique(examples: Iterator[Example], source: str) -> list[Example]:
+    found: dict[str, Example] = {}
+    for example in examples:
+        if example.id in found:
+            raise DataError(f"{source}: question id {example.id!r} comes twice", remedy="give each question its own")
+        found[example.id] = example
+    return list(found.values())

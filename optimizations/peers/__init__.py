@@ -1,0 +1,1 @@
+"""Other programs that do the whole job, to compare with."""

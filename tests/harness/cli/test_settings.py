@@ -1,0 +1,80 @@
+"""Command-line options and TOML files to a configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.cli.settings import build_config
+from harness.errors import ConfigError
+
+
+def build(preset_name=None, file=None, contenders=None, **options):
+    dotted = {name.replace("__", "."): value for name, value in options.items()}
+    return build_config(preset_name=preset_name, file=file, options=dotted, contenders=contenders)
+
+
+def test_without_anything_it_is_the_embedded_preset():
+    assert build().preset == "quick"
+
+
+def test_own_data_start_from_the_reference_recipe():
+    config = build(data__train_file="t.json", data__validation_file="v.json")
+    assert (config.preset, config.data.source, config.data.max_length) == ("seed", "files", 384)
+
+
+def test_bundled_encoder_brings_its_learning_rate():
+    config = build(model__source="bundled")
+    assert (config.training.learning_rate, config.training.lr_warmup_ratio) == (2e-4, 0.1)
+    assert build(model__source="bundled", training__learning_rate=1e-5).training.learning_rate == 1e-5
+
+
+def test_the_widened_encoder_brings_its_own():
+    config = build(model__source="bundled-distilbert")
+    assert config.preset == "seed"
+    assert (config.training.learning_rate, config.training.lr_warmup_ratio) == (1e-4, 0.1)
+    assert build(model__source="bundled-distilbert", training__learning_rate=1e-5).training.learning_rate == 1e-5
+
+
+def test_seed_offline_is_the_reference_experiment_on_the_users_files():
+    files = {"data__train_file": "t.json", "data__validation_file": "v.json"}
+    offline, seed = build(preset_name="seed-offline", **files), build(preset_name="seed", **files)
+    assert (offline.data, offline.data.source) == (seed.data, "files")
+    assert (offline.data.train_size, offline.data.validation_size, offline.data.max_length) == (1000, 250, 384)
+    assert (offline.training.epochs, offline.training.batch_size) == (5, 16)
+    assert offline.model.source == "bundled-distilbert"
+    recipe = build(model__source="bundled-distilbert", **files).training
+    assert offline.training == recipe
+
+
+def test_seed_offline_asks_for_files():
+    with pytest.raises(ConfigError, match=r"seed-offline needs questions.*--train-file and --validation-file"):
+        build(preset_name="seed-offline")
+    assert build(preset_name="seed-offline", data__source="generator").data.source == "generator"
+
+
+def test_naming_a_model_lets_go_of_the_sizes_of_the_preset():
+    config = build(preset_name="smoke", model__source="bert-base-uncased")
+    assert config.model.overrides == {}
+
+
+def test_baseline_among_the_contenders_is_not_named_twice():
+    assert build(contenders=["baseline", "sdpa"]).contenders == ("sdpa",)
+
+
+def test_options_win_over_the_file_and_the_file_over_the_preset(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('preset = "smoke"\nseeds = 3\n[training]\nepochs = 7\nbatch_size = 2\n')
+    config = build(file=file, training__epochs=1)
+    assert (config.preset, config.seeds, config.training.epochs, config.training.batch_size) == ("smoke", 3, 1, 2)
+
+
+def test_broken_toml_names_file_and_place(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("seeds = = 3\n")
+    with pytest.raises(ConfigError, match=r"run\.toml is not valid TOML.*line 1"):
+        build(file=file)
+
+
+def test_missing_toml_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="can't be read"):
+        build(file=tmp_path / "none.toml")

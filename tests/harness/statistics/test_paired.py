@@ -1,0 +1,157 @@
+"""Speedups from alternated blocks: drift cancels, intervals cover, A/A claims nothing. Simulated with fixed seeds."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+from harness.records.checks import BlockRecord
+from harness.statistics.paired import (
+    block_log_ratios,
+    blocks_needed,
+    is_tight,
+    p_not_above,
+    p_not_below,
+    paired_ratio,
+    ratio_of_logs,
+)
+
+RUNS = 1500
+"""Simulated measurements: three standard errors of a share of 0.95 are 1.7 points, of 0.05 likewise."""
+
+THREE_ERRORS = 3 * math.sqrt(0.05 * 0.95 / RUNS)
+
+
+def block(number, baseline_s, contender_s):
+    return BlockRecord(kind="training", number=number, attempt=1, first="baseline", windows=8,
+                       baseline_s=baseline_s, contender_s=contender_s)  # fmt: skip
+
+
+def autoregressive(rng, runs, count, correlation, deviation=0.01):
+    """AR(1) noise with a stationary start, float (runs, count)."""
+    noise = rng.normal(0.0, deviation, size=(runs, count))
+    for i in range(1, count):
+        noise[:, i] = correlation * noise[:, i - 1] + math.sqrt(1 - correlation**2) * noise[:, i]
+    return noise
+
+
+def covered(noise, truth=0.0):
+    ratios = [ratio_of_logs(row + truth) for row in noise]
+    return np.mean([math.log(r.low) <= truth <= math.log(r.high) for r in ratios])
+
+
+def test_a_linear_drift_cancels_within_a_block():
+    drift = [1.0 * math.exp(0.05 * i) for i in range(4)]
+    abba = block(1, (drift[0], drift[3]), (drift[1] / 2, drift[2] / 2))
+    assert math.exp(block_log_ratios([abba])[0]) == pytest.approx(2.0)
+
+
+def test_the_estimate_is_the_geometric_mean():
+    blocks = [block(1, (2.0, 2.0), (1.0, 1.0)), block(2, (1.0, 1.0), (2.0, 2.0)), block(3, (1.0, 1.0), (1.0, 1.0))]
+    assert paired_ratio(blocks).estimate == pytest.approx(1.0)
+    assert paired_ratio(blocks[:2]) is None
+
+
+def test_blocks_without_any_spread_give_an_interval_of_no_width():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ratio = ratio_of_logs(np.full(6, 0.1))
+    assert (ratio.low, ratio.high) == pytest.approx((ratio.estimate, ratio.estimate))
+    assert (p_not_above(ratio, 1.0), p_not_below(ratio, 1.0)) == pytest.approx((0.0, 1.0), abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [5, 10, 30])
+def test_intervals_cover_the_truth_under_independent_noise(count):
+    noise = np.random.default_rng(count).normal(0.0, 0.01, size=(RUNS, count))
+    assert covered(noise, truth=0.03) >= 0.95 - THREE_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("correlation", "count", "least"), [(0.3, 8, 0.93), (0.3, 20, 0.93), (0.5, 8, 0.89), (0.5, 20, 0.92)]
+)
+def test_intervals_respect_autocorrelation(correlation, count, least):
+    noise = autoregressive(np.random.default_rng(7), RUNS, count, correlation)
+    assert covered(noise) >= least
+    naive = noise.std(axis=1, ddof=1) / math.sqrt(count)
+    corrected = np.array([ratio_of_logs(row).log_standard_error for row in noise])
+    assert np.median(corrected / naive) > 1.1
+
+
+def disturbed(rng, count):
+    """One block in ten is off by some 8 %, float (RUNS, count)."""
+    return rng.normal(0.0, 0.01, size=(RUNS, count)) + (rng.random((RUNS, count)) < 0.1) * rng.normal(
+        0.0, 0.08, size=(RUNS, count)
+    )
+
+
+@pytest.mark.parametrize("count", [20, 40])
+def test_a_disturbed_block_in_ten_neither_breaks_the_coverage_nor_hides_what_the_others_agree_on(count):
+    noise = disturbed(np.random.default_rng(count), count)
+    assert covered(noise, truth=0.03) >= 0.95 - THREE_ERRORS
+    plain = 2.0 * noise.std(axis=1, ddof=1) / math.sqrt(count)
+    widths = np.array([math.log(ratio.high / ratio.low) / 2 for ratio in map(ratio_of_logs, noise)])
+    assert np.median(widths / plain) < 0.9
+
+
+def test_few_blocks_that_resemble_each_other_by_chance_do_not_make_the_interval_useless():
+    noise = np.random.default_rng(12).normal(0.0, 0.01, size=(RUNS, 8))
+    widths = [math.log(ratio.high / ratio.low) / 2 for ratio in map(ratio_of_logs, noise)]
+    assert np.quantile(widths, 0.9) < 2 * np.median(widths)
+
+
+def test_claims_at_the_boundary_are_false_no_more_often_than_stated():
+    noise = np.random.default_rng(3).normal(math.log(1.01), 0.01, size=(RUNS, 10))
+    ratios = [ratio_of_logs(row) for row in noise]
+    assert np.mean([p_not_above(ratio, 1.01) < 0.05 for ratio in ratios]) <= 0.05 + THREE_ERRORS
+    assert np.mean([p_not_below(ratio, 1.01) < 0.05 for ratio in ratios]) <= 0.05 + THREE_ERRORS
+
+
+def test_a_true_difference_is_found_more_often_with_more_blocks():
+    rng = np.random.default_rng(4)
+    few, many = (
+        np.mean([p_not_above(ratio_of_logs(row), 1.0) < 0.05 for row in rng.normal(0.005, 0.01, size=(400, count))])
+        for count in (5, 30)
+    )
+    assert few < many
+    assert many > 0.7
+
+
+def measure_until_tight(rng, deviation):
+    values = list(rng.normal(0.0, deviation, size=5))
+    while not is_tight(ratio_of_logs(np.array(values)), 0.01) and len(values) < 40:
+        values.append(rng.normal(0.0, deviation))
+    return ratio_of_logs(np.array(values))
+
+
+@pytest.mark.parametrize("deviation", [0.01, 0.02])
+def test_stopping_when_the_interval_is_tight_keeps_the_coverage(deviation):
+    rng = np.random.default_rng(5)
+    ratios = [measure_until_tight(rng, deviation) for _ in range(600)]
+    assert np.mean([ratio.low <= 1.0 <= ratio.high for ratio in ratios]) >= 0.92
+
+
+def test_a_against_a_is_claimed_as_a_difference_in_at_most_five_of_a_hundred_runs():
+    """Processes differ by 0.5 % from start to start for as long as they live, blocks by 1 % around that.
+
+    The floor is that of harness.analysis.evidence.speed: the far end of the A/A interval, and at least 1 %.
+    """
+    rng = np.random.default_rng(6)
+    claims = 0
+    for _ in range(RUNS):
+        baseline, again, contender = rng.normal(0.0, 0.005, size=3)
+        floor_ratio = ratio_of_logs(rng.normal(baseline - again, 0.01, size=8))
+        floor = max(0.01, math.expm1(max(abs(math.log(floor_ratio.low)), abs(math.log(floor_ratio.high)))))
+        ratio = ratio_of_logs(rng.normal(baseline - contender, 0.01, size=8))
+        claims += p_not_above(ratio, 1 + floor) < 0.05 or p_not_below(ratio, 1 / (1 + floor)) < 0.05
+    assert claims / RUNS <= 0.05
+
+
+def test_blocks_needed_shrink_the_interval_to_the_precision():
+    ratio = ratio_of_logs(np.random.default_rng(8).normal(0.0, 0.03, size=10))
+    needed = blocks_needed(ratio, 0.01)
+    assert needed > 10
+    again = ratio_of_logs(np.random.default_rng(9).normal(0.0, 0.03, size=needed))
+    assert math.log(again.high / again.low) / 2 < 0.015
