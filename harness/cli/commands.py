@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from harness import __version__
 from harness.cli.interrupts import terminations_as_interrupts
 from harness.cli.options import DataSource, Device, PluginOption, RunsDirectory, Weights, text_of, value_of
 from harness.cli.profile import profile as profile_command
 from harness.cli.settings import build_config
 from harness.errors import ConfigError, HarnessError
+from harness.version import __version__
 
 if TYPE_CHECKING:
     from harness.analysis.model import Analysis

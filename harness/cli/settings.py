@@ -6,16 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.config import (
-    BUNDLED_DISTILBERT,
-    BUNDLED_DISTILBERT_LEARNING_RATE,
-    BUNDLED_MODEL,
-    RunConfig,
-    flatten,
-    override,
-    preset,
-)
+from harness.config import BUNDLED_DISTILBERT, BUNDLED_DISTILBERT_LEARNING_RATE, BUNDLED_MODEL, RunConfig, preset
 from harness.errors import ConfigError
+from harness.records.serialise import override
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -86,3 +79,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} can't be read: {error.strerror}", remedy="check the path of --config") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", remedy="correct that place") from None
+
+
+def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested tables (of a TOML file, say) into dotted names; `model.overrides` stays one table."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict) and dotted != "model.overrides":
+            flat |= flatten(value, prefix=f"{dotted}.")
+        else:
+            flat[dotted] = value
+    return flat

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import harness
 from harness.config import RunConfig
 from harness.data.hub import offline_environment
 from harness.experiment.trial import resolve_contender
@@ -147,7 +146,7 @@ def worker_environment(spec: TrialSpec) -> dict[str, str]:
 
 def import_path() -> str:
     """Return a PYTHONPATH with which any directory's process finds this program."""
-    root = str(Path(harness.__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     search_path = os.environ.get("PYTHONPATH")
     return root if not search_path else os.pathsep.join([root, search_path])
 

@@ -20,7 +20,7 @@ from harness.experiment.energy import measure_energy, plan_energy
 from harness.experiment.process import Worker, WorkerError, load_block
 from harness.measurement.conditions import ConditionsWatch
 from harness.records.checks import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
-from harness.statistics.paired import is_tight, paired_ratio
+from harness.statistics.paired import is_tight, ratio_of_logs
 
 SETTLE_S = 0.01
 """Idle time before each segment: the other worker's threads stop spinning within milliseconds."""
@@ -145,7 +145,7 @@ class Duel:
             blocks += self._measure_until_clean(plan, number, deadline_s=start_s + budget_s)
             good = [block for block in blocks if not block.contamination]
             on_progress(f"timing {kind}", len(good), self._config.most_blocks)
-            ratio = paired_ratio(good)
+            ratio = ratio_of_logs([block.log_ratio for block in good])
             if len(good) >= least and ratio is not None and is_tight(ratio, precision):
                 return blocks, f"the interval was narrower than ±{precision:.1%}"
             if number >= least and time.monotonic() - start_s >= budget_s:

@@ -5,7 +5,9 @@ What was not measured is None, never 0. Times are seconds.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Literal
 
 BlockKind = Literal["training", "evaluation"]
@@ -53,6 +55,12 @@ class BlockRecord:
     conditions: Conditions = field(default_factory=Conditions)
     contamination: tuple[str, ...] = ()
     """Why the block does not count, in words; empty for a good one."""
+
+    @property
+    def log_ratio(self) -> float:
+        """Log of baseline ÷ contender. Both means of logs lie at the same time, so that a linear drift cancels."""
+        ours, theirs = ([math.log(time_s) for time_s in times_s] for times_s in (self.baseline_s, self.contender_s))
+        return fmean(ours) - fmean(theirs)
 
 
 @dataclass(frozen=True, kw_only=True)

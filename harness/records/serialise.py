@@ -7,7 +7,7 @@ import functools
 import types
 import typing
 from collections.abc import Hashable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from harness.errors import ConfigError
 
@@ -21,7 +21,7 @@ def build(cls: type[T], data: Any, path: str = "") -> T:
     """
     if not isinstance(data, dict):
         raise ConfigError(f"{path.rstrip('.') or cls.__name__} is {data!r}", remedy="give a table of settings")
-    hints = _type_hints(typing.cast(Hashable, cls))
+    hints = _type_hints(cast(Hashable, cls))
     unknown = sorted(set(data) - set(hints))
     if unknown:
         raise ConfigError(f"unknown setting {path}{unknown[0]}", remedy=f"known here: {', '.join(sorted(hints))}")
@@ -76,3 +76,17 @@ def _checked_literal(allowed: tuple[Any, ...], value: Any, path: str) -> Any:
     if value not in allowed:
         raise ConfigError(f"{path} is {value!r}", remedy=f"use {', '.join(map(str, allowed))}")
     return value
+
+
+def override(config: T, changes: dict[str, Any]) -> T:
+    """Return `config` with dotted fields changed, e.g. {"training.epochs": 3}; all are checked together."""
+    data = dataclasses.asdict(cast(Any, config))
+    for dotted, value in changes.items():
+        target = data
+        *parents, leaf = dotted.split(".")
+        for parent in parents:
+            target = target.get(parent, {})
+        if leaf not in target:
+            raise ConfigError(f"unknown setting {dotted!r}", remedy="see harness/config.py for the names")
+        target[leaf] = value
+    return build(type(config), data)

@@ -17,7 +17,8 @@ from rich.table import Table
 from harness import run
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
-from harness.config import RunConfig, override, preset
+from harness.config import RunConfig, preset
+from harness.records.serialise import override
 
 HERE = Path(__file__).resolve().parent
 PLUGINS = [str(HERE / f"{name}.py") for name in ("work", "quality", "timing", "breaks", "precision")]

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from harness.config import override, preset
+from harness.config import preset
+from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags

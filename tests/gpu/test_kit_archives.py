@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.cli.progress import SilentListener
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment.runner import execute_run
+from harness.records.serialise import override
 
 
 def test_caches_and_tensors_of_checks_are_in_no_archive(load, tmp_path, write_files):

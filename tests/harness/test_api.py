@@ -8,7 +8,8 @@ import sys
 import pytest
 
 import harness
-from harness.config import override, preset
+from harness.config import preset
+from harness.records.serialise import override
 
 
 def test_importing_the_package_imports_no_torch():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.config import PRESETS, DataConfig, ModelConfig, flatten, from_dict, override, preset, to_dict
+from harness.cli.settings import flatten
+from harness.config import PRESETS, DataConfig, ModelConfig, RunConfig, preset, to_dict
 from harness.errors import ConfigError
+from harness.records.serialise import build, override
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -13,7 +15,7 @@ def test_presets_survive_the_way_through_json(name):
     import json
 
     config = preset(name)
-    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+    assert build(RunConfig, json.loads(json.dumps(to_dict(config)))) == config
 
 
 def test_seed_is_the_reference_experiment():

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment.footprint import process_flags
 from harness.experiment.process import worker_environment
 from harness.measurement.environment import describe_environment
+from harness.records.serialise import override
 from harness.records.trial import TrialSpec
 from optimizations.allocator import allocator_environment, is_glibc
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import override, preset
+from harness.config import preset
 from harness.errors import StrategyError
 from harness.experiment.segments import SegmentRunner
+from harness.records.serialise import override
 from harness.training.baseline import describe
 from harness.training.changes import ChangeReport
 from harness.training.evaluation import evaluate_in_batches

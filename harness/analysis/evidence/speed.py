@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
-from harness.statistics.paired import Ratio, paired_ratio
+from harness.records.checks import BlockKind, SpeedRecord
+from harness.statistics.paired import Ratio, ratio_of_logs
 
 LEAST_FLOOR = 0.01
 """No speedup below 1 % is claimed, however quiet A/A was. Of a step, as where a process's memory lies differs from
@@ -49,8 +49,8 @@ def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
     """Return what the clean blocks say."""
     spoilt = [block for block in record.blocks if block.contamination]
     return SpeedEvidence(
-        training=paired_ratio(_clean(record, "training")),
-        evaluation=paired_ratio(_clean(record, "evaluation")),
+        training=_ratio(record, "training"),
+        evaluation=_ratio(record, "evaluation"),
         blocks=len(record.blocks),
         repeats=sum(block.attempt > 1 for block in record.blocks),
         spoilt=len(spoilt),
@@ -68,8 +68,8 @@ def group_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
     return tuple(same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in kinds.values())
 
 
-def _clean(record: SpeedRecord, kind: BlockKind) -> list[BlockRecord]:
-    return [block for block in record.blocks if block.kind == kind and not block.contamination]
+def _ratio(record: SpeedRecord, kind: BlockKind) -> Ratio | None:
+    return ratio_of_logs([block.log_ratio for block in record.blocks if block.kind == kind and not block.contamination])
 
 
 def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from harness.analysis.compare import Limits, compare_runs
-from harness.config import override
 from harness.errors import ConfigError
+from harness.records.serialise import override
 from harness.records.store import RUN_FILE, RunRecord, load_run, read_record, write_json
 from reports.comparison import comparison_json
 

@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from harness.cli.progress import SilentListener
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment.runner import execute_run
+from harness.records.serialise import override
 from harness.records.store import load_run
 
 

@@ -13,10 +13,11 @@ import torch
 
 from harness import registry
 from harness.analysis.evidence.sameness import compare_footprints
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment.footprint import count_operators, describe_code, process_flags, take_footprint
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import variables_of_strategies
+from harness.records.serialise import override
 
 
 @pytest.fixture

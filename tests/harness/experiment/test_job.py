@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment import profile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
+from harness.records.serialise import override
 from harness.records.store import TRIAL_FILE, read_predictions, read_record
 from harness.records.trial import TrialRecord, TrialSpec
 

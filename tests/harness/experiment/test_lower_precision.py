@@ -11,9 +11,10 @@ import torch
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment import equivalence
 from harness.experiment.equivalence import compare_updates, load_updates, make_checked_setup, make_updates, save_updates
+from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from optimizations import unpadded
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.config import override, preset
+from harness.config import preset
 from harness.errors import StrategyError
 from harness.experiment.plan import order_contenders, plan_sessions, plan_trials
+from harness.records.serialise import override
 
 
 def plan(**changes):

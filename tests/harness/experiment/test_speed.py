@@ -6,12 +6,13 @@ import time
 
 import pytest
 
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment import speed
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
 from harness.measurement.nvml import ClockReading
 from harness.records.checks import Conditions
+from harness.records.serialise import override
 
 
 class ScriptedWorker:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import override, preset
+from harness.config import preset
+from harness.records.serialise import override
 from harness.training.baseline import build_baseline, row_loss, window_loss
 from harness.training.model import load_model
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.config import override, preset
+from harness.config import preset
 from harness.experiment.inputs import load_inputs, load_tokenised
 from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
+from harness.records.serialise import override
 from harness.training.baseline import build_baseline
 from harness.training.loop import make_trainer, train_epoch
 from harness.training.model import load_model
