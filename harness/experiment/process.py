@@ -11,16 +11,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from harness.config import RunConfig
 from harness.data.hub import offline_environment
-from harness.experiment.trial import resolve_contender
-from harness.records.checks import BlockKind
+from harness.errors import HarnessError
+from harness.experiment.commands import Answer, Command
+from harness.experiment.trial import resolve_contender, start_up_of
 from harness.records.store import LOG_FILE, SPEC_FILE, write_json
-from harness.records.trial import TrialSpec
+from harness.records.trial import TokenizerFacts, TrialSpec
 from harness.training.model import uses_known_sizes
 from harness.training.model_files import is_local
 
@@ -35,6 +36,31 @@ class WorkerError(Exception):
         super().__init__(reason)
         self.worker = worker
         """Whose error it is."""
+
+
+def make_spec(
+    config: RunConfig,
+    contender: str,
+    *,
+    seed: int,
+    directory: Path,
+    cache_directory: Path,
+    compile_cache_directory: Path,
+    tokenizer: TokenizerFacts | None,
+) -> TrialSpec:
+    """Return what a worker of a contender needs to know."""
+    start_up = start_up_of(resolve_contender(config, contender))
+    return TrialSpec(
+        contender=contender,
+        seed=seed,
+        config=config,
+        directory=str(directory),
+        cache_directory=str(cache_directory),
+        compile_cache_directory=str(compile_cache_directory),
+        tokenizer=tokenizer,
+        cuda_beside_imports=start_up.cuda_beside_imports,
+        without_meta_kernels=start_up.without_meta_kernels,
+    )
 
 
 class Worker:
@@ -66,19 +92,21 @@ class Worker:
         """Of the process, for its processor time."""
         return self._process.pid
 
-    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, command: Command[Answer]) -> Answer:
         """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit."""
         deadline_s = time.monotonic() + self._timeout_s
-        self._send({"command": command, **arguments})
+        self._send(command.encode())
         while True:
-            message = self._next_message(deadline_s)
-            if message.get("event") == "progress":
-                self.on_progress(message["phase"], message["done"], message["total"])
-            elif message.get("event") == "failed":
-                raise WorkerError(message["reason"], self)
-            elif message.get("event") == "reply":
-                result: dict[str, Any] = message["result"]
-                return result
+            match self._next_message(deadline_s):
+                case {"event": "progress", "phase": phase, "done": done, "total": total}:
+                    self.on_progress(phase, done, total)
+                case {"event": "failed", "reason": reason}:
+                    raise WorkerError(reason, self)
+                case {"event": "reply", "result": result}:
+                    try:
+                        return command.read_answer(result)
+                    except HarnessError as error:
+                        raise WorkerError(f"answered {type(command).__name__} with nonsense: {error}", self) from None
 
     def close(self) -> None:
         """End the process."""
@@ -93,11 +121,11 @@ class Worker:
         """End the process, also when the parent is interrupted."""
         self.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, line: str) -> None:
         if self._process.stdin is None:
             raise WorkerError("the process has no input", self)
         try:
-            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except OSError:
             raise WorkerError(self._describe_end(), self) from None
@@ -121,11 +149,6 @@ class Worker:
 
     def _describe_end(self) -> str:
         return f"the process ended with {describe_exit(self._process.wait())}; see {LOG_FILE}"
-
-
-def load_block(worker: Worker, kind: BlockKind, numbers: Sequence[int], *, rehearse: bool, repetitions: int) -> None:
-    """Have a worker take up the samples of its next segments, which will go through them `repetitions` times each."""
-    worker.ask("load_block", kind=kind, numbers=list(numbers), rehearse=rehearse, repetitions=repetitions)
 
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,7 +72,7 @@ class SegmentRunner:
         source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
         return list(range(len(source)))
 
-    def load_block(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int = 1) -> None:
+    def load_block(self, kind: BlockKind, numbers: Sequence[int], *, rehearse: bool, repetitions: int = 1) -> None:
         """Take up the samples of the next block; `rehearse` runs them once untimed, if their shapes may be new.
 
         `repetitions`: how often a segment will go through them, each time in another order.

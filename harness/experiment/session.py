@@ -1,8 +1,7 @@
-"""What a worker can do: one process, one contender; its commands by name."""
+"""What a worker can do: one process, one contender; a handler for each command."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import os
@@ -14,6 +13,22 @@ from typing import Any
 import torch
 
 from harness import registry
+from harness.experiment.commands import (
+    Answer,
+    Command,
+    Done,
+    JobEnd,
+    LoadBlock,
+    Prepare,
+    Readiness,
+    Rest,
+    RunJob,
+    RunProfile,
+    RunSegment,
+    SaveUpdates,
+    SegmentWork,
+    TakeFootprint,
+)
 from harness.experiment.dropout import draw_losses
 from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
@@ -33,11 +48,10 @@ from harness.experiment.trial import (
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.memory import reset_peaks
 from harness.measurement.sampler import make_sampler
+from harness.records.checks import FootprintRecord
 from harness.records.store import TRIAL_FILE, write_json
 from harness.records.trial import TrialKind, TrialRecord, TrialSpec
 from harness.training.loop import set_process_flags
-
-Arguments = dict[str, Any]
 
 
 def start_device(wanted: str, clock: TrialClock) -> torch.device:
@@ -63,23 +77,23 @@ class Session:
         self._device = start_device(spec.config.device, clock)
         self._prepared: Prepared | None = None
         self._runner: SegmentRunner | None = None
-        self._commands: dict[str, Callable[[Arguments], Arguments]] = {
-            "prepare": self._prepare,
-            "job": self._job,
-            "rest": self._rest,
-            "load_block": self._load_block,
-            "segment": self._segment,
-            "reference": self._reference,
-            "update": self._update,
-            "footprint": self._footprint,
-            "profile": self._profile,
+        self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
+            Prepare: self._prepare,
+            RunJob: self._run_job,
+            Rest: self._rest,
+            LoadBlock: self._load_block,
+            RunSegment: self._run_segment,
+            SaveUpdates: self._save_updates,
+            TakeFootprint: self._take_footprint,
+            RunProfile: self._run_profile,
         }
 
-    def handle(self, command: Arguments) -> Arguments:
-        """Do one command and return its answer as JSON-ready data."""
-        if command["command"] != "job":
+    def handle(self, command: Command[Answer]) -> Answer:
+        """Do one command and return its answer."""
+        if not isinstance(command, RunJob):
             register_meta_kernels()
-        return self._commands[command["command"]](command)
+        answer: Answer = self._handlers[type(command)](command)
+        return answer
 
     def _prepared_once(self) -> Prepared:
         if self._prepared is None:
@@ -98,27 +112,25 @@ class Session:
             strategies=tuple(describe_strategy(strategy) for strategy in prepared.strategies),
         )
 
-    def _prepare(self, _: Arguments) -> Arguments:
-        """Get ready without a job; the answer says where windows are and how large batches are."""
+    def _prepare(self, _: Prepare) -> Readiness:
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
         prepared = self._prepared_once()
         if not prepared.start_up.score_without_evaluate:
             importlib.import_module("harness.tasks.question_answering.squad_metric")
         training = prepared.setup.training
-        return {
-            "refusal": prepared.refusal,
-            "batch_size": training.batch_size,
-            "eval_batch_size": training.eval_batch_size,
-            "train_windows": len(prepared.inputs.train_windows),
-            "validation_windows": len(prepared.inputs.validation_windows),
-            "device": self._device.type,
-            "gpu_uuid": gpu_uuid(self._device),
-        }
+        return Readiness(
+            refusal=prepared.refusal,
+            batch_size=training.batch_size,
+            eval_batch_size=training.eval_batch_size,
+            train_windows=len(prepared.inputs.train_windows),
+            validation_windows=len(prepared.inputs.validation_windows),
+            device=self._device.type,
+            gpu_uuid=gpu_uuid(self._device),
+        )
 
-    def _job(self, arguments: Arguments) -> Arguments:
-        """Fine-tune, watched by the sampler, and write the records into the directory."""
-        directory = Path(arguments["directory"])
+    def _run_job(self, command: RunJob) -> JobEnd:
+        directory = Path(command.directory)
         sampler = make_sampler(
             device_type=self._device.type,
             gpu_uuid=gpu_uuid(self._device),
@@ -134,13 +146,12 @@ class Session:
         if job is not None:
             record = replace(record, sampling=save_samples(sampler, directory, job))
         write_json(directory / TRIAL_FILE, record)
-        return {"elapsed_s": self._clock.elapsed_s()}
+        return JobEnd(elapsed_s=self._clock.elapsed_s())
 
-    def _rest(self, _: Arguments) -> Arguments:
-        """Give back device memory that is not needed while another worker runs its job."""
+    def _rest(self, _: Rest) -> Done:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return {}
+        return Done()
 
     def _runner_once(self) -> SegmentRunner:
         if self._runner is None:
@@ -149,31 +160,21 @@ class Session:
             self._runner = SegmentRunner(prepared.setup, prepared.inputs, baseline_batch_size=batch_size)
         return self._runner
 
-    def _load_block(self, arguments: Arguments) -> Arguments:
+    def _load_block(self, command: LoadBlock) -> Done:
         self._runner_once().load_block(
-            arguments["kind"],
-            arguments["numbers"],
-            rehearse=arguments["rehearse"],
-            repetitions=arguments["repetitions"],
+            command.kind, command.numbers, rehearse=command.rehearse, repetitions=command.repetitions
         )
-        return {}
+        return Done()
 
-    def _segment(self, arguments: Arguments) -> Arguments:
+    def _run_segment(self, command: RunSegment) -> SegmentWork:
         runner = self._runner_once()
-        runner.run(arguments["repetitions"])
-        return {"work": runner.last_work, "allocator_retries": runner.allocator_retries()}
+        runner.run(command.repetitions)
+        return SegmentWork(work=runner.last_work, allocator_retries=runner.allocator_retries())
 
-    def _reference(self, arguments: Arguments) -> Arguments:
-        """Save the fp32 reference's update: no strategy applied, whatever this contender is."""
-        return self._save_updates(arguments, [])
-
-    def _update(self, arguments: Arguments) -> Arguments:
-        """Save this contender's updates."""
-        return self._save_updates(arguments, resolve_contender(self._spec.config, self._spec.contender))
-
-    def _save_updates(self, arguments: Arguments, strategies: list[Any]) -> Arguments:
+    def _save_updates(self, command: SaveUpdates) -> Done:
         inputs = self._prepared_once().inputs
         windows = inputs.train_windows
+        strategies = [] if command.of_reference else resolve_contender(self._spec.config, self._spec.contender)
         make_setup = functools.partial(
             make_checked_setup,
             self._spec.config,
@@ -184,20 +185,20 @@ class Session:
         )
         made = make_updates(make_setup(), windows)
         made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))
-        save_updates(made, Path(arguments["path"]))
+        save_updates(made, Path(command.path))
         set_process_flags(self._prepared_once().setup)
-        return {}
+        return Done()
 
-    def _footprint(self, _: Arguments) -> Arguments:
+    def _take_footprint(self, _: TakeFootprint) -> FootprintRecord:
         variables = variables_of_strategies(self._spec.config)
-        return dataclasses.asdict(take_footprint(self._runner_once(), variables=variables))
+        return take_footprint(self._runner_once(), variables=variables)
 
-    def _profile(self, arguments: Arguments) -> Arguments:
-        prepared, directory = self._prepared_once(), Path(arguments["directory"])
+    def _run_profile(self, command: RunProfile) -> Done:
+        prepared, directory = self._prepared_once(), Path(command.directory)
         # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
         # profiled trainer can't use them; no segment follows.
         self._runner = None
         profile, knobs = run_profile(self._spec, directory, prepared, self._report)
         record = replace(self._record("profile", prepared), profile=profile, knobs=knobs)
         write_json(directory / TRIAL_FILE, record)
-        return {}
+        return Done()

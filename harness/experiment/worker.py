@@ -7,18 +7,22 @@ weight come late, so that they can be timed.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from harness.errors import HarnessError
-from harness.experiment.cuda_start import start_context_beside
-from harness.experiment.early import defer_meta_kernels, without_collector
+from harness.experiment.commands import decode
+from harness.experiment.early import defer_meta_kernels, start_context_beside, without_collector
 from harness.records.store import read_spec
+
+if TYPE_CHECKING:
+    from harness.experiment.session import Session
 
 
 class Channel:
@@ -29,17 +33,10 @@ class Channel:
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Tell the parent how far the present command is."""
-        self._send({"event": "progress", "phase": phase, "done": done, "total": total})
+        self.send(event="progress", phase=phase, done=done, total=total)
 
-    def reply(self, result: dict[str, Any]) -> None:
-        """Answer the present command."""
-        self._send({"event": "reply", "result": result})
-
-    def fail(self, reason: str) -> None:
-        """Say that the present command went wrong."""
-        self._send({"event": "failed", "reason": reason})
-
-    def _send(self, message: dict[str, Any]) -> None:
+    def send(self, **message: Any) -> None:
+        """Write a line."""
         self._output.write(json.dumps(message) + "\n")
         self._output.flush()
 
@@ -72,21 +69,21 @@ def main(arguments: list[str]) -> int:
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
     session = Session(spec, clock, channel.progress)
     for line in sys.stdin:
-        _serve(session, json.loads(line), channel)
+        _serve(session, line, channel)
     return 0
 
 
-def _serve(session: Any, command: dict[str, Any], channel: Channel) -> None:
+def _serve(session: Session, line: str, channel: Channel) -> None:
     try:
-        channel.reply(session.handle(command))
+        channel.send(event="reply", result=dataclasses.asdict(session.handle(decode(line))))
     except HarnessError as error:
         traceback.print_exc()
-        channel.fail(str(error))
+        channel.send(event="failed", reason=str(error))
     except Exception as error:
         # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
         traceback.print_exc()
         first_line = (str(error).splitlines() or [""])[0]
-        channel.fail(f"{type(error).__name__}: {first_line}")
+        channel.send(event="failed", reason=f"{type(error).__name__}: {first_line}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from harness.config import preset
 from harness.experiment import speed
+from harness.experiment.commands import Done, LoadBlock, Prepare, Readiness, RunSegment, SegmentWork
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
 from harness.measurement.nvml import ClockReading
@@ -25,24 +26,26 @@ class ScriptedWorker:
         self.announced = []
         self.repeated = []
 
-    def ask(self, command, **arguments):
-        if command == "prepare":
-            return {
-                "batch_size": self.batch_size,
-                "eval_batch_size": 8,
-                "train_windows": 32,
-                "validation_windows": 8,
-                "device": "cpu",
-            }
-        if command == "load_block":
-            self.blocks.append((arguments["kind"], tuple(arguments["numbers"])))
-            self.announced.append(arguments["repetitions"])
-            return {}
+    def ask(self, command):
+        if isinstance(command, Prepare):
+            return Readiness(
+                refusal=None,
+                batch_size=self.batch_size,
+                eval_batch_size=8,
+                train_windows=32,
+                validation_windows=8,
+                device="cpu",
+                gpu_uuid=None,
+            )
+        if isinstance(command, LoadBlock):
+            self.blocks.append((command.kind, command.numbers))
+            self.announced.append(command.repetitions)
+            return Done()
         if self.fails:
             raise WorkerError("it broke")
         self.log.append(self.name)
-        self.repeated.append((self.announced[-1], arguments["repetitions"]))
-        return {"work": {"useful_tokens": 10}, "allocator_retries": None}
+        self.repeated.append((self.announced[-1], command.repetitions))
+        return SegmentWork(work={"useful_tokens": 10}, allocator_retries=None)
 
 
 def duel(log, *, contender_batch=4, fails=False, **changes):
@@ -203,13 +206,13 @@ class BusyWorker(ScriptedWorker):
 
     gpu = None
 
-    def ask(self, command, **arguments):
-        if command != "segment":
-            return super().ask(command, **arguments)
+    def ask(self, command):
+        if not isinstance(command, RunSegment):
+            return super().ask(command)
         self.gpu.running = True
         time.sleep(0.05)
         self.gpu.running = False
-        return super().ask(command, **arguments)
+        return super().ask(command)
 
 
 def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
