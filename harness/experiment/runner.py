@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,27 @@ from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
 from harness.experiment.prepare import Preparation, prepare
 from harness.experiment.roof import measure_roof_of
-from harness.records.store import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
+from harness.records.store import (
+    RUN_FILE,
+    TRIAL_FILE,
+    default_cache_directory,
+    read_record,
+    trial_is_finished,
+    write_json,
+)
 from harness.records.trial import RunRecord, TrialRecord
 from harness.tasks.question_answering import SCORING
 
 
-def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, command: str, listener: Listener) -> None:
+def execute_run(
+    config: RunConfig, directory: Path, *, cache_directory: Path | None, command: str, listener: Listener
+) -> None:
     """Run the plan in `directory`. Trials that are done there already, by the same configuration, are kept.
 
     Raises HarnessError before anything is written if the configuration can't be run, and ConfigError if the directory
     holds another run, or one that began on other data, another machine or another PyTorch.
     """
+    cache_directory = cache_directory or default_cache_directory()
     check_same_run(directory, config)
     preparation = prepare(config, cache_directory)
     sessions = plan_sessions(config)
@@ -120,10 +130,8 @@ def circumstances(data: dict[str, Any], environment: dict[str, Any]) -> dict[str
     }
 
 
-def new_run_name(preset: str, exists: Callable[[str], bool]) -> str:
-    """Return a name that is not taken: preset, date and time."""
-    stem = f"{preset}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
-    name, number = stem, 2
-    while exists(name):
-        name, number = f"{stem}-{number}", number + 1
-    return name
+def new_run_directory(runs_directory: Path, stem: str) -> Path:
+    """Return a directory that is not there yet, named by date and time."""
+    first = runs_directory / f"{stem}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([first], others) if not path.exists())
