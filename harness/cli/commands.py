@@ -60,6 +60,8 @@ def run(
     configuration = build_config(preset_name=preset, file=config, options=settings, contenders=contenders)
     from harness.cli.progress import make_listener
     from harness.experiment.runner import execute_run, new_run_directory
+    from harness.records.store import TRIAL_FILE, read_record
+    from harness.records.trial import TrialRecord
 
     directory = runs_dir / name if name else new_run_directory(runs_dir, configuration.preset)
     show = not quiet and not as_json
@@ -73,7 +75,7 @@ def run(
         _report(directory, show=show, as_json=as_json)
     else:
         typer.echo(f"run: {directory}; its reports: {shlex.join(['speedproof', 'report', str(directory)])}")
-    if not _baseline_ended(directory):
+    if read_record(directory / "trials/baseline/0" / TRIAL_FILE, TrialRecord).status != "done":
         typer.echo(f"speedproof: the baseline did not end; see {directory}/trials/baseline/0/log.txt", err=True)
         raise typer.Exit(1)
 
@@ -212,13 +214,6 @@ def _find_run(run: Path, runs_dir: Path) -> Path:
 
 def _command() -> str:
     return shlex.join(["speedproof", *sys.argv[1:]])
-
-
-def _baseline_ended(directory: Path) -> bool:
-    from harness.records.store import TRIAL_FILE, read_record
-    from harness.records.trial import TrialRecord
-
-    return read_record(directory / "trials/baseline/0" / TRIAL_FILE, TrialRecord).status == "done"
 
 
 def _print_rows(rows: Sequence[Any], headers: tuple[str, ...], *, title: str, as_json: bool) -> None:

@@ -42,7 +42,8 @@ def with_settings(*, without: tuple[str, ...] = ()) -> Callable[[Function], Func
             name.replace(".", "__"),
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[_value_type(kind), option_of(name)],
+            # A tuple's option is given once for each value.
+            annotation=Annotated[(list[str] if typing.get_origin(kind) is tuple else kind) | None, option_of(name)],
         )
         for name, (kind, described) in SETTINGS.items()
         if described.option is not None and not name.startswith(without)
@@ -63,8 +64,3 @@ def with_settings(*, without: tuple[str, ...] = ()) -> Callable[[Function], Func
         return with_options
 
     return decorate
-
-
-def _value_type(kind: Any) -> Any:
-    """Return what typer is to make of an option: one that may be missing, given several times for a tuple."""
-    return (list[str] if typing.get_origin(kind) is tuple else kind) | None

@@ -13,13 +13,13 @@ from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunPro
 from harness.experiment.equivalence import compare_updates, load_updates
 from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial
-from harness.experiment.process import Worker, WorkerError, make_spec
+from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.experiment.trial import resolve_contender
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
 from harness.records.checks import EquivalenceRecord, SpeedRecord
 from harness.records.store import TRIAL_FILE, read_record, write_json
-from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord
+from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
 
 COMPILE_CACHES = "compile-cache"
@@ -118,13 +118,13 @@ class Bench:
         return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
 
     def _start_worker(self, contender: str, seed: int, directory: Path) -> Worker:
-        spec = make_spec(
-            self._config,
-            contender,
+        spec = TrialSpec(
+            contender=contender,
             seed=seed,
-            directory=directory,
-            cache_directory=self._cache_directory,
-            compile_cache_directory=self._directory / COMPILE_CACHES / contender,
+            config=self._config,
+            directory=str(directory),
+            cache_directory=str(self._cache_directory),
+            compile_cache_directory=str(self._directory / COMPILE_CACHES / contender),
             tokenizer=self._tokenizer,
         )
         return Worker(spec, self._listener.trial_progress)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.experiment.commands import LoadBlock, RunSegment
-from harness.experiment.process import OnProgress, Worker
+from harness.experiment.process import Worker
+from harness.experiment.trial import Report
 from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, find_energy
 from harness.measurement.nvml import NvmlGpu
@@ -61,7 +62,7 @@ def _pace_s(segments: Sequence[tuple[tuple[float, float], int]]) -> float:
 
 
 def measure_energy(
-    workers: Mapping[Who, Worker], plan: EnergyPlan, gpu: NvmlGpu, on_progress: OnProgress
+    workers: Mapping[Who, Worker], plan: EnergyPlan, gpu: NvmlGpu, on_progress: Report
 ) -> EnergyRecord | None:
     """Return what both used; None where the driver reports neither energy nor power."""
     for who, worker in workers.items():

@@ -11,22 +11,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.config import RunConfig
 from harness.data.hub import offline_environment
 from harness.errors import HarnessError
 from harness.experiment.commands import Answer, Command
-from harness.experiment.trial import resolve_contender, start_up_of
+from harness.experiment.trial import Report, resolve_contender, start_up_of
 from harness.records.store import LOG_FILE, SPEC_FILE, write_json
-from harness.records.trial import TokenizerFacts, TrialSpec
+from harness.records.trial import TrialSpec
 from harness.training.model import uses_known_sizes
 from harness.training.model_files import is_local
 
-OnProgress = Callable[[str, int, int], None]
-"""(phase, done, total)."""
+SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 class WorkerError(Exception):
@@ -38,35 +36,16 @@ class WorkerError(Exception):
         """Whose error it is."""
 
 
-def make_spec(
-    config: RunConfig,
-    contender: str,
-    *,
-    seed: int,
-    directory: Path,
-    cache_directory: Path,
-    compile_cache_directory: Path,
-    tokenizer: TokenizerFacts | None,
-) -> TrialSpec:
-    """Return what a worker of a contender needs to know."""
-    start_up = start_up_of(resolve_contender(config, contender))
-    return TrialSpec(
-        contender=contender,
-        seed=seed,
-        config=config,
-        directory=str(directory),
-        cache_directory=str(cache_directory),
-        compile_cache_directory=str(compile_cache_directory),
-        tokenizer=tokenizer,
-        cuda_beside_imports=start_up.cuda_beside_imports,
-        without_meta_kernels=start_up.without_meta_kernels,
-    )
-
-
 class Worker:
     """One worker process. `ask` gives it a command and waits; leaving the context ends it, whatever it does."""
 
-    def __init__(self, spec: TrialSpec, on_progress: OnProgress) -> None:
+    def __init__(self, spec: TrialSpec, on_progress: Report) -> None:
+        start_up = start_up_of(resolve_contender(spec.config, spec.contender))
+        spec = replace(
+            spec,
+            cuda_beside_imports=start_up.cuda_beside_imports,
+            without_meta_kernels=start_up.without_meta_kernels,
+        )
         directory = Path(spec.directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / SPEC_FILE, spec)
@@ -110,7 +89,11 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        end_process_group(self._process)
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                # With all that it started.
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         self._log.close()
 
     def __enter__(self) -> Worker:
@@ -148,7 +131,10 @@ class Worker:
         self._messages.put(None)
 
     def _describe_end(self) -> str:
-        return f"the process ended with {describe_exit(self._process.wait())}; see {LOG_FILE}"
+        status = self._process.wait()
+        how = f"exit status {status}" if status >= 0 else f"signal {SIGNALS.get(-status, -status)}"
+        hint = " (out of memory?)" if status == -signal.SIGKILL else ""
+        return f"the process ended with {how}{hint}; see {LOG_FILE}"
 
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:
@@ -156,10 +142,13 @@ def worker_environment(spec: TrialSpec) -> dict[str, str]:
 
     What the contender's strategies need set before the process starts comes last.
     """
-    strategies = resolve_contender(spec.config, spec.contender)
+    config = spec.config
+    # Everything but what may have to come from the hub never waits for it.
+    needs_hub = config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
+    strategies = resolve_contender(config, spec.contender)
     return {
         **os.environ,
-        **(offline_environment() if needs_hub(spec.config) else {"HF_HUB_OFFLINE": "1"}),
+        **(offline_environment() if needs_hub else {"HF_HUB_OFFLINE": "1"}),
         "PYTHONPATH": import_path(),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -172,25 +161,3 @@ def import_path() -> str:
     root = str(Path(__file__).resolve().parents[2])
     search_path = os.environ.get("PYTHONPATH")
     return root if not search_path else os.pathsep.join([root, search_path])
-
-
-def needs_hub(config: RunConfig) -> bool:
-    """Whether model or data may have to come from the hub; everything else never waits for it."""
-    return config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
-
-
-def end_process_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process and all that it started."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def describe_exit(returncode: int) -> str:
-    """Say how a process ended."""
-    if returncode >= 0:
-        return f"exit status {returncode}"
-    name = signal.Signals(-returncode).name if -returncode in {s.value for s in signal.Signals} else str(-returncode)
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
-    return f"signal {name}{hint}"

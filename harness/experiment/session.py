@@ -75,7 +75,6 @@ class Session:
         with clock.phases.measure("imports"):
             registry.load_all(spec.config.plugins)
         self._device = start_device(spec.config.device, clock)
-        self._prepared: Prepared | None = None
         self._runner: SegmentRunner | None = None
         self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
             Prepare: self._prepare,
@@ -95,10 +94,9 @@ class Session:
         answer: Answer = self._handlers[type(command)](command)
         return answer
 
-    def _prepared_once(self) -> Prepared:
-        if self._prepared is None:
-            self._prepared = prepare_setup(self._spec, self._clock, self._device, self._report)
-        return self._prepared
+    @functools.cached_property
+    def _prepared(self) -> Prepared:
+        return prepare_setup(self._spec, self._clock, self._device, self._report)
 
     def _record(self, kind: TrialKind, prepared: Prepared) -> TrialRecord:
         refused = prepared.refusal is not None
@@ -115,7 +113,7 @@ class Session:
     def _prepare(self, _: Prepare) -> Readiness:
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
-        prepared = self._prepared_once()
+        prepared = self._prepared
         if not prepared.start_up.score_without_evaluate:
             importlib.import_module("harness.tasks.question_answering.squad_metric")
         training = prepared.setup.training
@@ -138,7 +136,7 @@ class Session:
             root_pid=os.getppid(),  # the parent is the harness, which may hold a CUDA context too
         )
         with sampler:
-            prepared = self._prepared_once()
+            prepared = self._prepared
             record = self._record("job", prepared)
             job = None
             if record.status == "done":
@@ -155,9 +153,8 @@ class Session:
 
     def _runner_once(self) -> SegmentRunner:
         if self._runner is None:
-            prepared = self._prepared_once()
             batch_size = self._spec.config.training.batch_size
-            self._runner = SegmentRunner(prepared.setup, prepared.inputs, baseline_batch_size=batch_size)
+            self._runner = SegmentRunner(self._prepared.setup, self._prepared.inputs, baseline_batch_size=batch_size)
         return self._runner
 
     def _load_block(self, command: LoadBlock) -> Done:
@@ -172,7 +169,7 @@ class Session:
         return SegmentWork(work=runner.last_work, allocator_retries=runner.allocator_retries())
 
     def _save_updates(self, command: SaveUpdates) -> Done:
-        inputs = self._prepared_once().inputs
+        inputs = self._prepared.inputs
         windows = inputs.train_windows
         strategies = [] if command.of_reference else resolve_contender(self._spec.config, self._spec.contender)
         make_setup = functools.partial(
@@ -186,7 +183,7 @@ class Session:
         made = make_updates(make_setup(), windows)
         made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))
         save_updates(made, Path(command.path))
-        set_process_flags(self._prepared_once().setup)
+        set_process_flags(self._prepared.setup)
         return Done()
 
     def _take_footprint(self, _: TakeFootprint) -> FootprintRecord:
@@ -194,7 +191,7 @@ class Session:
         return take_footprint(self._runner_once(), variables=variables)
 
     def _run_profile(self, command: RunProfile) -> Done:
-        prepared, directory = self._prepared_once(), Path(command.directory)
+        prepared, directory = self._prepared, Path(command.directory)
         # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
         # profiled trainer can't use them; no segment follows.
         self._runner = None

@@ -18,7 +18,8 @@ import numpy as np
 from harness.config import RunConfig, SpeedConfig
 from harness.experiment.commands import LoadBlock, Prepare, RunSegment
 from harness.experiment.energy import Who, measure_energy, plan_energy
-from harness.experiment.process import OnProgress, Worker, WorkerError
+from harness.experiment.process import Worker, WorkerError
+from harness.experiment.trial import Report
 from harness.measurement.conditions import ConditionsWatch
 from harness.records.checks import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
 from harness.statistics.paired import is_tight, ratio_of_logs
@@ -99,7 +100,7 @@ class Duel:
         self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
         self._rng = np.random.default_rng(0)
 
-    def measure(self, on_progress: OnProgress) -> SpeedRecord:
+    def measure(self, on_progress: Report) -> SpeedRecord:
         """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
         budget_s = self._config.budget_s
         training, reason = self._measure_kind(
@@ -118,7 +119,7 @@ class Duel:
             # What was timed before stays: a meter that fails is no reason to lose it.
             return replace(record, energy_problem=str(error))
 
-    def _measure_energy(self, training: list[BlockRecord], on_progress: OnProgress) -> EnergyRecord | None:
+    def _measure_energy(self, training: list[BlockRecord], on_progress: Report) -> EnergyRecord | None:
         """Measure energy after all that is timed; None without a GPU that reports it."""
         if self._gpu is None or not self._config.energy:
             return None
@@ -133,7 +134,7 @@ class Duel:
         return measure_energy(self._workers, plan, self._gpu, on_progress)
 
     def _measure_kind(
-        self, kind: BlockKind, budget_s: float, precision: float, on_progress: OnProgress
+        self, kind: BlockKind, budget_s: float, precision: float, on_progress: Report
     ) -> tuple[list[BlockRecord], str]:
         plan = self._plan(kind)
         blocks: list[BlockRecord] = []

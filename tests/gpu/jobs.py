@@ -69,15 +69,16 @@ def main(arguments: list[str]) -> int:
 def run_job(config, stack: str, folder: Path, name: str, tokenizer) -> str:
     """Run one job in a process of its own, as a run does; return in words how it ended."""
     from harness.experiment.commands import RunJob
-    from harness.experiment.process import Worker, WorkerError, make_spec
+    from harness.experiment.process import Worker, WorkerError
+    from harness.records.trial import TrialSpec
 
-    spec = make_spec(
-        config,
-        stack,
+    spec = TrialSpec(
+        contender=stack,
         seed=0,
-        directory=folder / name,
-        cache_directory=folder / "cache" / "speedproof",
-        compile_cache_directory=folder / "cache" / "inductor",
+        config=config,
+        directory=str(folder / name),
+        cache_directory=str(folder / "cache" / "speedproof"),
+        compile_cache_directory=str(folder / "cache" / "inductor"),
         tokenizer=tokenizer,
     )
     try:
