@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 from harness.errors import ConfigError
 
 T = TypeVar("T")
+
+BOUNDS = {
+    "at_least": (operator.ge, "at least"),
+    "above": (operator.gt, "more than"),
+    "below": (operator.lt, "less than"),
+}
+"""What may be said of a number: how it is checked, and in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +31,15 @@ class Setting:
     help: str | None = None
     metavar: str | None = None
     """What the help shows for a value, where its type says too little."""
-    at_least: float | None = None
-    above: float | None = None
-    below: float | None = None
+    bounds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """By their names in `BOUNDS`."""
 
 
 def setting(
-    default: T,
-    option: str | None = None,
-    help: str | None = None,
-    *,
-    metavar: str | None = None,
-    at_least: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
+    default: T, option: str | None = None, help: str | None = None, *, metavar: str | None = None, **bounds: float
 ) -> T:
     """Return a dataclass field with its description."""
-    described = Setting(option=option, help=help, metavar=metavar, at_least=at_least, above=above, below=below)
+    described = Setting(option=option, help=help, metavar=metavar, bounds=bounds)
     return dataclasses.field(default=default, metadata={"setting": described})
 
 
@@ -70,14 +70,11 @@ def check_values(config: Any, path: str = "") -> None:
     for name, (kind, described) in settings_of(cast(Any, type(config))).items():
         value, says = getattr(config, name), f"{path}{name}"
         if typing.get_origin(kind) is Literal:
-            choices = typing.get_args(kind)
-            require(value in choices, f"{says} is {value!r}", f"use {', '.join(choices[:-1])} or {choices[-1]}")
-        if value is None:
-            continue
-        wanted = [
-            (described.at_least is None or value >= described.at_least, "at least", described.at_least),
-            (described.above is None or value > described.above, "more than", described.above),
-            (described.below is None or value < described.below, "less than", described.below),
-        ]
-        remedy = " and ".join(f"{words} {bound:g}" for _, words, bound in wanted if bound is not None)
-        require(all(ok for ok, _, _ in wanted), f"{says} is {value}", f"give {remedy}")
+            *others, last = typing.get_args(kind)
+            require(value in (*others, last), f"{says} is {value!r}", f"use {', '.join(others)} or {last}")
+        bounds = [(*BOUNDS[how], bound) for how, bound in described.bounds.items()]
+        require(
+            value is None or all(holds(value, bound) for holds, _, bound in bounds),
+            f"{says} is {value}",
+            f"give {' and '.join(f'{words} {bound:g}' for _, words, bound in bounds)}",
+        )

@@ -1,7 +1,7 @@
 """What the parent asks of a worker and what it is answered: one dataclass a command, sent as a line of JSON.
 
-A command names its answer's type in brackets. `harness.experiment.session` has the handler of each. A worker imports
-this before PyTorch, so it imports nothing of weight.
+A command names its answer's type in brackets, None where there is nothing to say; `harness.experiment.session` has the
+handler of each. A worker imports this before PyTorch, so it imports nothing of weight.
 """
 
 from __future__ import annotations
@@ -28,18 +28,13 @@ class Command(Generic[Answer]):
     def read_answer(self, data: Any) -> Answer:
         """Return the answer from what JSON carried; ConfigError if it is not what this command is answered."""
         (answer,) = typing.get_args(typing.cast(Any, type(self)).__orig_bases__[0])
-        return typing.cast(Answer, build(answer, data))
+        return typing.cast(Answer, None if answer is type(data) else build(answer, data))
 
 
 def decode(line: str) -> Command[Any]:
     """Return the command that a line holds; ConfigError if it lacks an argument or has an unknown one."""
     name, arguments = json.loads(line)
     return build({kind.__name__: kind for kind in Command.__subclasses__()}[name], arguments)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """The answer where there is nothing to say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +82,12 @@ class RunJob(Command[JobEnd]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rest(Command[Done]):
+class Rest(Command[None]):
     """Give back device memory that is not needed while another worker runs its job."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadBlock(Command[Done]):
+class LoadBlock(Command[None]):
     """Take up the samples of the next segments."""
 
     kind: BlockKind
@@ -112,7 +107,7 @@ class RunSegment(Command[SegmentWork]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SaveUpdates(Command[Done]):
+class SaveUpdates(Command[None]):
     """Make some updates under equal conditions and save them."""
 
     path: str
@@ -126,7 +121,7 @@ class TakeFootprint(Command[FootprintRecord]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunProfile(Command[Done]):
+class RunProfile(Command[None]):
     """Profile some steps; write trace and record into the directory."""
 
     directory: str

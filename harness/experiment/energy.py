@@ -45,20 +45,16 @@ def plan_energy(
 
     The slower one goes through its samples about once; they are whole batches of both (`unit`), taken from `order`.
     """
+    windows = sum(2 * block.windows for block in blocks)
     pace_s: dict[Who, float] = {
-        "baseline": _pace_s([(block.baseline_s, block.windows) for block in blocks]),
-        "contender": _pace_s([(block.contender_s, block.windows) for block in blocks]),
+        "baseline": sum(sum(block.baseline_s) for block in blocks) / windows,
+        "contender": sum(sum(block.contender_s) for block in blocks) / windows,
     }
     length_s = energy_s + EDGES_S
     count = math.ceil(length_s / max(pace_s.values()) / unit) * unit
     numbers = tuple(order[:count])
     repetitions = {who: math.ceil(length_s / (pace * len(numbers))) for who, pace in pace_s.items()}
     return EnergyPlan(numbers=numbers, repetitions=repetitions, epoch_windows=epoch_windows)
-
-
-def _pace_s(segments: Sequence[tuple[tuple[float, float], int]]) -> float:
-    """Return the seconds of a window."""
-    return sum(sum(times_s) for times_s, _ in segments) / sum(2 * windows for _, windows in segments)
 
 
 def measure_energy(

@@ -13,22 +13,8 @@ from typing import Any
 import torch
 
 from harness import registry
-from harness.experiment.commands import (
-    Answer,
-    Command,
-    Done,
-    JobEnd,
-    LoadBlock,
-    Prepare,
-    Readiness,
-    Rest,
-    RunJob,
-    RunProfile,
-    RunSegment,
-    SaveUpdates,
-    SegmentWork,
-    TakeFootprint,
-)
+from harness.experiment import commands
+from harness.experiment.commands import Answer, Command
 from harness.experiment.dropout import draw_losses
 from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
@@ -77,19 +63,19 @@ class Session:
         self._device = start_device(spec.config.device, clock)
         self._runner: SegmentRunner | None = None
         self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
-            Prepare: self._prepare,
-            RunJob: self._run_job,
-            Rest: self._rest,
-            LoadBlock: self._load_block,
-            RunSegment: self._run_segment,
-            SaveUpdates: self._save_updates,
-            TakeFootprint: self._take_footprint,
-            RunProfile: self._run_profile,
+            commands.Prepare: self._prepare,
+            commands.RunJob: self._run_job,
+            commands.Rest: self._rest,
+            commands.LoadBlock: self._load_block,
+            commands.RunSegment: self._run_segment,
+            commands.SaveUpdates: self._save_updates,
+            commands.TakeFootprint: self._take_footprint,
+            commands.RunProfile: self._run_profile,
         }
 
     def handle(self, command: Command[Answer]) -> Answer:
         """Do one command and return its answer."""
-        if not isinstance(command, RunJob):
+        if not isinstance(command, commands.RunJob):
             register_meta_kernels()
         answer: Answer = self._handlers[type(command)](command)
         return answer
@@ -110,14 +96,14 @@ class Session:
             strategies=tuple(describe_strategy(strategy) for strategy in prepared.strategies),
         )
 
-    def _prepare(self, _: Prepare) -> Readiness:
+    def _prepare(self, _: commands.Prepare) -> commands.Readiness:
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
         prepared = self._prepared
         if not prepared.start_up.score_without_evaluate:
             importlib.import_module("harness.tasks.question_answering.squad_metric")
         training = prepared.setup.training
-        return Readiness(
+        return commands.Readiness(
             refusal=prepared.refusal,
             batch_size=training.batch_size,
             eval_batch_size=training.eval_batch_size,
@@ -127,7 +113,7 @@ class Session:
             gpu_uuid=gpu_uuid(self._device),
         )
 
-    def _run_job(self, command: RunJob) -> JobEnd:
+    def _run_job(self, command: commands.RunJob) -> commands.JobEnd:
         directory = Path(command.directory)
         sampler = make_sampler(
             device_type=self._device.type,
@@ -144,12 +130,11 @@ class Session:
         if job is not None:
             record = replace(record, sampling=save_samples(sampler, directory, job))
         write_json(directory / TRIAL_FILE, record)
-        return JobEnd(elapsed_s=self._clock.elapsed_s())
+        return commands.JobEnd(elapsed_s=self._clock.elapsed_s())
 
-    def _rest(self, _: Rest) -> Done:
+    def _rest(self, _: commands.Rest) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return Done()
 
     def _runner_once(self) -> SegmentRunner:
         if self._runner is None:
@@ -157,18 +142,17 @@ class Session:
             self._runner = SegmentRunner(self._prepared.setup, self._prepared.inputs, baseline_batch_size=batch_size)
         return self._runner
 
-    def _load_block(self, command: LoadBlock) -> Done:
+    def _load_block(self, command: commands.LoadBlock) -> None:
         self._runner_once().load_block(
             command.kind, command.numbers, rehearse=command.rehearse, repetitions=command.repetitions
         )
-        return Done()
 
-    def _run_segment(self, command: RunSegment) -> SegmentWork:
+    def _run_segment(self, command: commands.RunSegment) -> commands.SegmentWork:
         runner = self._runner_once()
         runner.run(command.repetitions)
-        return SegmentWork(work=runner.last_work, allocator_retries=runner.allocator_retries())
+        return commands.SegmentWork(work=runner.last_work, allocator_retries=runner.allocator_retries())
 
-    def _save_updates(self, command: SaveUpdates) -> Done:
+    def _save_updates(self, command: commands.SaveUpdates) -> None:
         inputs = self._prepared.inputs
         windows = inputs.train_windows
         strategies = [] if command.of_reference else resolve_contender(self._spec.config, self._spec.contender)
@@ -184,13 +168,12 @@ class Session:
         made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))
         save_updates(made, Path(command.path))
         set_process_flags(self._prepared.setup)
-        return Done()
 
-    def _take_footprint(self, _: TakeFootprint) -> FootprintRecord:
+    def _take_footprint(self, _: commands.TakeFootprint) -> FootprintRecord:
         variables = variables_of_strategies(self._spec.config)
         return take_footprint(self._runner_once(), variables=variables)
 
-    def _run_profile(self, command: RunProfile) -> Done:
+    def _run_profile(self, command: commands.RunProfile) -> None:
         prepared, directory = self._prepared, Path(command.directory)
         # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
         # profiled trainer can't use them; no segment follows.
@@ -198,4 +181,3 @@ class Session:
         profile, knobs = run_profile(self._spec, directory, prepared, self._report)
         record = replace(self._record("profile", prepared), profile=profile, knobs=knobs)
         write_json(directory / TRIAL_FILE, record)
-        return Done()

@@ -72,7 +72,8 @@ def main(arguments: list[str]) -> int:
 
 def _serve(session: Session, line: str, send: Callable[..., None]) -> None:
     try:
-        send(event="reply", result=dataclasses.asdict(session.handle(decode(line))))
+        answer = session.handle(decode(line))
+        send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
     except HarnessError as error:
         traceback.print_exc()
         send(event="failed", reason=str(error))

@@ -9,7 +9,7 @@ from dataclasses import asdict
 import pytest
 
 from harness.config import preset
-from harness.experiment.commands import Answer, Command, Done, LoadBlock, RunSegment, SegmentWork, decode
+from harness.experiment.commands import Answer, Command, LoadBlock, RunSegment, SegmentWork, decode
 from harness.experiment.energy import EnergyPlan, add_up, measure_energy, plan_energy
 from harness.experiment.process import WorkerError
 from harness.experiment.session import Session
@@ -82,7 +82,7 @@ class MeteredWorker:
         self.log.append(f"{self.name} {type(command).__name__}")
         if isinstance(command, LoadBlock):
             self.numbers = command.numbers
-            return Done()
+            return None
         self.gpu.switch(self.power_w)
         time.sleep(self.pass_s * command.repetitions)
         self.gpu.switch(100.0)
@@ -130,7 +130,7 @@ class SessionWorker:
         answer = self._session.handle(decode(command.encode()))
         if isinstance(command, RunSegment):
             self.tokens.append(answer.work["useful_tokens"])
-        return command.read_answer(json.loads(json.dumps(asdict(answer))))
+        return command.read_answer(json.loads(json.dumps(answer and asdict(answer))))
 
 
 def test_a_real_session_understands_what_it_is_asked(tmp_path, needs_bundled) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from harness.config import preset
 from harness.experiment import speed
-from harness.experiment.commands import Done, LoadBlock, Prepare, Readiness, RunSegment, SegmentWork
+from harness.experiment.commands import LoadBlock, Prepare, Readiness, RunSegment, SegmentWork
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
 from harness.measurement.nvml import ClockReading
@@ -40,7 +40,7 @@ class ScriptedWorker:
         if isinstance(command, LoadBlock):
             self.blocks.append((command.kind, command.numbers))
             self.announced.append(command.repetitions)
-            return Done()
+            return None
         if self.fails:
             raise WorkerError("it broke")
         self.log.append(self.name)
