@@ -1,7 +1,8 @@
 """What the built-in generator writes about: `topics.json` and `words.json` beside this module, and how names are drawn.
 
-To add a fact kind, add one to the `facts` of a topic in `topics.json`. Its `answer` is a rule of `words.json` or, with
-`numbers` (first, last and perhaps the step), a unit. Its patterns are plain text with these marks:
+To add a fact kind, add one to the `facts` of a topic in `topics.json`, or the name of one of its `shared facts`. Its
+`answer` is a rule of `words.json` or, with `numbers` (first, last and perhaps the step), their unit, "year", or
+"number" where the sentence names what it counts. Its patterns are plain text with these marks:
 
 - `{s}` the thing spoken of, as the subject of the clause; it may be written as a pronoun ("she").
 - `{n}` the thing spoken of anywhere else (after "of", before "'s"); always its name.
@@ -64,6 +65,7 @@ class Topic:
 
     name: str
     naming: Mapping[str, str]
+    """Patterns for the fields of a `Name`; in the file, also the name of a rule that holds them."""
     openings: Sequence[str]
     """Whole sentences, without full stop, on the topic at large: no names, no answers."""
     asides: Sequence[str]
@@ -123,7 +125,6 @@ def draw_answer(rng: Random, kind: FactKind, start_year: int) -> str:
     number = pick(rng, range(first, last + 1, *step))
     if kind.answer == "year":
         return str(start_year + number)
-    # A bare number stands where the sentence names what it counts.
     return f"{number:,}" if kind.answer == "number" else f"{number:,} {kind.answer}"
 
 
