@@ -42,7 +42,8 @@ def run_record(roof=ROOF, *, sizes=True, lengths=True):
     }
     names = {"hidden_size": 64, "layers": 2, "heads": 2, "intermediate_size": 256, "parameters": 1}
     return RunRecord(name="r", started="", config=preset("smoke"), command="", environment={}, trials=(),
-                     scoring=SCORING, roof=roof, data=data if lengths else {}, model_sizes=names if sizes else {})  # fmt: skip
+                     scoring=SCORING, roof=roof,
+                     data=data if lengths else {}, model_sizes=names if sizes else {})  # fmt: skip
 
 
 def make_job(*, training_s=4.0, dtype="float32", tf32="off", tokens=EPOCHS * 4_000, **work):
