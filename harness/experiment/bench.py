@@ -12,10 +12,9 @@ from harness.config import RunConfig
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
 from harness.experiment.equivalence import compare_updates, load_updates
 from harness.experiment.listener import Listener
-from harness.experiment.plan import PlannedSession, PlannedTrial
+from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
-from harness.experiment.trial import resolve_contender
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
 from harness.records.checks import EquivalenceRecord, SpeedRecord
 from harness.records.store import TRIAL_FILE, read_record, write_json

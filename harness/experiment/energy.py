@@ -11,16 +11,18 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.experiment.commands import LoadBlock, RunSegment
-from harness.experiment.process import Worker
-from harness.experiment.trial import Report
+from harness.experiment.listener import Report
 from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, find_energy
 from harness.measurement.nvml import NvmlGpu
 from harness.measurement.readings import read_during
 from harness.records.checks import BlockRecord, EnergyRecord, EnergyUse
+
+if TYPE_CHECKING:
+    from harness.experiment.process import Worker
 
 Who = Literal["baseline", "contender"]
 ORDER: tuple[Who, ...] = ("baseline", "contender", "baseline")

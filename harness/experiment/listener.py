@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from harness.experiment.plan import PlannedTrial
 from harness.records.trial import TrialRecord
+
+Report = Callable[[str, int, int], None]
+"""(phase, done, total): progress for whoever waits."""
 
 
 class Listener:

@@ -1,13 +1,15 @@
-"""The plan of a run: which trials, which of them share a process, in which order."""
+"""The plan of a run: which trials, which of them share a process, in which order; what a contender consists of."""
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
 from harness.config import RunConfig
 from harness.records.trial import BASELINE, TrialKind
 from harness.registry import resolve
+from harness.strategy import StartUp, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,3 +70,13 @@ def plan_sessions(config: RunConfig) -> list[PlannedSession]:
             trial = PlannedTrial(contender=name, kind="job", seed=seed)
             sessions.append(PlannedSession(contender=name, seed=seed, trials=(trial,)))
     return sessions
+
+
+def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:
+    """Return the strategies of a contender; those of the baseline are none, or what the configuration says."""
+    return resolve(config.baseline if contender == BASELINE else contender)
+
+
+def start_up_of(strategies: list[Strategy]) -> StartUp:
+    """Return what the strategies of a contender ask for together."""
+    return functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())

@@ -18,7 +18,8 @@ from typing import Any
 from harness.data.hub import offline_environment
 from harness.errors import HarnessError
 from harness.experiment.commands import Answer, Command
-from harness.experiment.trial import Report, resolve_contender, start_up_of
+from harness.experiment.listener import Report
+from harness.experiment.plan import resolve_contender, start_up_of
 from harness.records.store import LOG_FILE, SPEC_FILE, write_json
 from harness.records.trial import TrialSpec
 from harness.training.model import uses_known_sizes

@@ -20,15 +20,15 @@ from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
 from harness.experiment.footprint import take_footprint
 from harness.experiment.job import run_job, save_samples
+from harness.experiment.listener import Report
+from harness.experiment.plan import resolve_contender
 from harness.experiment.profile import run_profile
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
-    Report,
     TrialClock,
     describe_strategy,
     prepare_setup,
-    resolve_contender,
     variables_of_strategies,
 )
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid

@@ -18,8 +18,8 @@ import numpy as np
 from harness.config import RunConfig, SpeedConfig
 from harness.experiment.commands import LoadBlock, Prepare, RunSegment
 from harness.experiment.energy import Who, measure_energy, plan_energy
+from harness.experiment.listener import Report
 from harness.experiment.process import Worker, WorkerError
-from harness.experiment.trial import Report
 from harness.measurement.conditions import ConditionsWatch
 from harness.records.checks import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
 from harness.statistics.paired import is_tight, ratio_of_logs
