@@ -74,10 +74,10 @@ def test_orders_alternate_between_abba_and_baab(monkeypatch):
 
 
 def test_both_workers_go_through_the_same_samples_and_blocks_through_others():
-    running, (ours, theirs) = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
+    running, (baseline, contender) = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
     running.measure(quiet)
-    assert ours.blocks == theirs.blocks
-    assert len(set(ours.blocks[1:4])) == 3
+    assert baseline.blocks == contender.blocks
+    assert len(set(baseline.blocks[1:4])) == 3
 
 
 def test_a_worker_knows_while_it_loads_a_block_how_often_a_segment_will_go_through_it(monkeypatch):
@@ -94,10 +94,10 @@ def test_segments_hold_whole_batches_of_both():
     assert whole_batches([4, 16]) == 16
     assert whole_batches([4, 6]) == 12
     assert whole_batches([16, 17]) == 17
-    running, (ours, _) = duel([], contender_batch=16, least_blocks=3, most_blocks=3, precision=1e-6)
+    running, (baseline, _) = duel([], contender_batch=16, least_blocks=3, most_blocks=3, precision=1e-6)
     record = running.measure(quiet)
     assert {block.windows % 16 for block in record.blocks if block.kind == "training"} == {0}
-    assert len(ours.blocks[0][1]) == 16
+    assert len(baseline.blocks[0][1]) == 16
 
 
 def sized(pass_s, *, unit=16, available=1000, segment_s=0.25, most_segment_s=0.5):
