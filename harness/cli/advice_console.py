@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.analysis.advice.advice import Advice
 from harness.analysis.explain import CATEGORY_WORDS, Ledger
+
+if TYPE_CHECKING:
+    from harness.analysis.advice.advice import Advice
 
 NOT_MEASURED = "not measured"
 
