@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from harness.measurement.metrics import GIB, NOT_THROTTLING, REASON_NAMES
 from harness.measurement.readings import read_during
-from harness.measurement.samples import NOT_THROTTLING, REASON_NAMES
 from harness.records.checks import Conditions
 
 if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu
-
-GIB = 2.0**30
 
 FOREIGN_SHARE = 0.05
 """Processor time of others, as a share of the usable cores' time, above which a block is spoilt, if the machine has no

@@ -7,9 +7,8 @@ import sys
 
 import torch
 
+from harness.measurement.metrics import GIB
 from harness.records.trial import MemoryRecord
-
-GIB = 2.0**30
 
 
 def reset_peaks(device: torch.device) -> None:

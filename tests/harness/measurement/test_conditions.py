@@ -157,7 +157,7 @@ for who in ("baseline", "contender"):
         busy.touch()
         time.sleep(0.08)
         busy.unlink()
-    clocks.append(gpu.read().sm_clock_mhz)
+    clocks.append(gpu.read()["sm_clock_mhz"])
 print(json.dumps({"after": clocks, "during": watch._readings.clocks_mhz}))
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cli.commands import doctor
+from harness.cli import doctor
 from harness.measurement import environment, nvml
 from harness.measurement.environment import (
     OTHER_PACKAGES,

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.measurement import nvml
+from harness.measurement.metrics import METRICS
 from harness.measurement.sampler import OF_A_SLICE, Sampler, Source, make_sampler, next_tick, open_source
-from harness.measurement.samples import GpuSample, HostSample, Sample
+from harness.measurement.samples import Sample
 
 MAKE = """
 import json, sys
@@ -22,7 +23,7 @@ with make_sampler(device_type=device_type, gpu_uuid=gpu_uuid, interval_s=0.01) a
     pass
 print(json.dumps({
     "source": sampler.source, "reason": sampler.source_reason, "ticks": sampler.ticks, "errors": sampler.errors,
-    "kinds": sorted({type(sample).__name__ for sample in sampler.samples}),
+    "metrics": list(sampler.samples[0].values),
     "power_source": sampler.gpu.power_source if sampler.gpu else None,
 }))
 """
@@ -30,6 +31,10 @@ print(json.dumps({
 
 def sampler_of(read: Callable[[], Sample], **options: Any) -> Sampler:
     return Sampler(lambda: Source(read=read), **options)
+
+
+def names_of(source: str) -> list[str]:
+    return [metric.name for metric in METRICS[source]]
 
 
 class CountingRead:
@@ -47,7 +52,7 @@ class CountingRead:
             self.reached.set()
         if self.calls in self._failing:
             raise OSError("the sensor is away")
-        return HostSample(timestamp_s=float(self.calls))
+        return Sample(timestamp_s=float(self.calls), values={})
 
 
 def test_a_first_and_a_last_sample_are_taken_even_when_nothing_happens_between() -> None:
@@ -62,7 +67,7 @@ def test_dear_readings_come_less_often_than_the_interval() -> None:
         end_s = time.thread_time() + 0.01
         while time.thread_time() < end_s:
             pass
-        return HostSample(timestamp_s=1.0)
+        return Sample(timestamp_s=1.0, values={})
 
     with sampler_of(read, interval_s=0.001) as sampler:
         time.sleep(0.3)
@@ -87,7 +92,7 @@ def test_an_exception_in_a_reading_is_counted_and_the_thread_goes_on() -> None:
 
 
 def test_the_samplers_own_cost_is_measured() -> None:
-    with sampler_of(lambda: HostSample(timestamp_s=float(sum(range(1000)))), interval_s=0.001) as sampler:
+    with sampler_of(lambda: Sample(timestamp_s=float(sum(range(1000))), values={}), interval_s=0.001) as sampler:
         pass
     assert sampler.busy_s > 0
     assert sampler.reading_s > 0
@@ -103,7 +108,7 @@ def test_a_reading_that_hangs_does_not_hold_up_the_end() -> None:
 
     def hang() -> Sample:
         release.wait(30)
-        return HostSample(timestamp_s=0.0)
+        return Sample(timestamp_s=0.0, values={})
 
     with sampler_of(hang, stop_timeout_s=0.01) as sampler:
         pass
@@ -151,13 +156,12 @@ def test_a_processor_is_watched_through_psutil_and_the_reason_is_given() -> None
     with make_sampler(device_type="cpu", gpu_uuid=None, interval_s=0.01) as sampler:
         pass
     assert (sampler.source, sampler.source_reason) == ("psutil", "the device is cpu")
-    assert all(isinstance(sample, HostSample) for sample in sampler.samples)
-    assert not any(isinstance(sample, GpuSample) for sample in sampler.samples)
+    assert all(list(sample.values) == names_of("psutil") for sample in sampler.samples)
 
 
 def test_a_gpu_is_watched_through_nvml(run_with_fake_nvml: Callable[..., Any]) -> None:
     seen = run_with_fake_nvml(MAKE, '["cuda", "bbbbbbbb-0000-0000-0000-000000000002"]')
-    assert (seen["source"], seen["reason"], seen["kinds"]) == ("nvml", None, ["GpuSample"])
+    assert (seen["source"], seen["reason"], seen["metrics"]) == ("nvml", None, names_of("nvml"))
     assert (seen["power_source"], seen["errors"]) == ("instant", 0)
     assert seen["ticks"] >= 2
 
@@ -170,7 +174,7 @@ def test_a_gpu_taken_by_its_index_is_said_to_be(run_with_fake_nvml: Callable[...
 
 def test_without_a_driver_psutil_is_used_and_the_reason_is_given(run_without_driver: Callable[..., Any]) -> None:
     seen = run_without_driver(MAKE, '["cuda", "bbbbbbbb-0000-0000-0000-000000000002"]')
-    assert (seen["source"], seen["kinds"]) == ("psutil", ["HostSample"])
+    assert (seen["source"], seen["metrics"]) == ("psutil", names_of("psutil"))
     assert "NVML can't be used: NVML Shared Library Not Found" in seen["reason"]
 
 
@@ -201,7 +205,7 @@ def test_a_source_that_breaks_is_replaced_by_the_host_and_counted() -> None:
         pass
     assert (sampler.source, sampler.errors) == ("psutil", 1)
     assert "ImportError: no such module" in str(sampler.source_reason)
-    assert all(isinstance(sample, HostSample) for sample in sampler.samples)
+    assert all(list(sample.values) == names_of("psutil") for sample in sampler.samples)
 
 
 def test_a_source_that_never_opens_does_not_hold_up_the_end() -> None:

@@ -1,0 +1,294 @@
+"""What the sampler measures, one entry a metric: how it is read, summed up, drawn and put into words.
+
+All others go through `METRICS`: the reading, the columns of the samples' CSV file, the analysis, the report's figure
+and section, the dashboard. A new metric is a new entry. Neither torch nor NVML is imported, so that a report can be
+rebuilt from the files anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, TypeAlias
+
+import psutil
+
+GIB = 2.0**30
+
+Statistic: TypeAlias = Callable[[Sequence[float]], float]
+"""One number for at least one value."""
+
+REASON_NAMES = {
+    0x001: "gpu_idle",
+    0x002: "applications_clocks_setting",
+    0x004: "sw_power_cap",
+    0x008: "hw_slowdown",
+    0x010: "sync_boost",
+    0x020: "sw_thermal_slowdown",
+    0x040: "hw_thermal_slowdown",
+    0x080: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+    0x200: "board_limit",
+    0x400: "reliability",
+}
+"""`nvmlClocksEventReason*` of nvml.h (CUDA 13)."""
+
+NOT_THROTTLING = frozenset({"gpu_idle", "applications_clocks_setting"})
+"""Reasons that say nothing against a measurement: nothing to do, or clocks that somebody chose."""
+
+PANELS = (
+    "utilisation", "CPU", "power", "memory", "clocks", "temperature", "other processes on the GPU", "load average"
+)  # fmt: skip
+"""The order in which panels are drawn and words are said; a panel that is not named here comes last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One number for all readings of a metric in a time."""
+
+    name: str
+    """In `SamplingSummary.values` and so in `analysis.json`."""
+    of: Statistic
+    """Of the readings that there are, the earliest first."""
+    over_jobs: Statistic = fmean
+    """Of the jobs' numbers."""
+    says: str | None = None
+    """What the report says of it; None: nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One quantity that the sampler reads."""
+
+    name: str
+    """The column of the CSV file; ends in the unit."""
+    title: str
+    """Of its line in a panel."""
+    unit: str | None
+    """As a panel shows it; None for a plain number."""
+    panel: str | None
+    """What it is drawn in, with others of its kind; None: it is not drawn."""
+    in_report: bool = True
+    """Whether the report's figure draws it too; the dashboard draws whatever has a panel."""
+    read: Callable[[Any], float | None]
+    """Of an `NvmlGpu` or a `HostReader`; what either is refused is None."""
+    number: type[int] | type[float] = float
+    summaries: tuple[Summary, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """What is drawn over one pair of axes."""
+
+    title: str
+    lines: dict[str, str]
+    """What each line is called, by the metric's name."""
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the arithmetic mean."""
+    return sum(values) / len(values)
+
+
+def decode_throttle_reasons(bits: int) -> dict[str, bool]:
+    """Return the reasons that are set, by name; the value says whether it counts as throttling.
+
+    A bit that nvml.h did not know is called by its value, and counts.
+    """
+    values = [1 << position for position in range(bits.bit_length()) if bits >> position & 1]
+    names = [REASON_NAMES.get(value, f"unknown_{value:#x}") for value in values]
+    return {name: name not in NOT_THROTTLING for name in names}
+
+
+METRICS: dict[str, tuple[Metric, ...]] = {
+    "nvml": (
+        Metric(
+            name="gpu_utilisation_percent",  # of the driver's last 1/6 to 1 s; not efficiency
+            title="GPU: any kernel ran",
+            unit="%",
+            panel="utilisation",
+            read=lambda gpu: gpu.utilisation().gpu,
+            summaries=(
+                Summary(
+                    name="mean_gpu_utilisation_percent",
+                    of=mean,
+                    says="GPU utilisation {:.0f} % on average (share of time in which any kernel ran; not efficiency)",
+                ),
+                Summary(name="max_gpu_utilisation_percent", of=max, over_jobs=max),
+            ),
+        ),
+        Metric(
+            name="memory_utilisation_percent",  # share of the same time in which device memory was read or written
+            title="memory in use",
+            unit="%",
+            panel="utilisation",
+            read=lambda gpu: gpu.utilisation().memory,
+            summaries=(Summary(name="mean_memory_utilisation_percent", of=mean),),
+        ),
+        Metric(
+            name="memory_used_gib",  # of all processes on the device, without the driver's reserve
+            title="device memory",
+            unit="GiB",
+            panel="memory",
+            read=lambda gpu: gpu.memory().used / GIB,
+            summaries=(
+                Summary(name="max_memory_used_gib", of=max, over_jobs=max, says="{:.1f} GiB of device memory at most"),
+            ),
+        ),
+        Metric(
+            name="power_w",
+            title="power",
+            unit="W",
+            panel="power",
+            read=lambda gpu: gpu.power_w(),
+            summaries=(Summary(name="mean_power_w", of=mean, says="{:.0f} W on average"),),
+        ),
+        Metric(
+            name="energy_j",  # a counter since the driver was loaded
+            title="energy counter",
+            unit="J",
+            panel=None,
+            read=lambda gpu: gpu.energy_j(),
+        ),
+        Metric(
+            name="sm_clock_mhz",
+            title="SM",
+            unit="MHz",
+            panel="clocks",
+            read=lambda gpu: gpu.sm_clock_mhz(),
+            summaries=(
+                Summary(name="min_sm_clock_mhz", of=min, over_jobs=min, says="SM clock {:.0f} MHz at least"),
+                Summary(name="max_sm_clock_mhz", of=max, over_jobs=max),
+            ),
+        ),
+        Metric(
+            name="memory_clock_mhz",
+            title="memory",
+            unit="MHz",
+            panel="clocks",
+            read=lambda gpu: gpu.nvml.nvmlDeviceGetClockInfo(gpu.handle, gpu.nvml.NVML_CLOCK_MEM),
+        ),
+        Metric(
+            name="temperature_c",
+            title="GPU",
+            unit="°C",
+            panel="temperature",
+            in_report=False,
+            read=lambda gpu: gpu.temperature_c(),
+            summaries=(Summary(name="max_temperature_c", of=max, over_jobs=max, says="{:.0f} °C at most"),),
+        ),
+        Metric(
+            name="throttle_reasons",  # bits of `REASON_NAMES`
+            title="throttle reasons",
+            unit=None,
+            panel=None,
+            read=lambda gpu: gpu.throttle_reasons(),
+            number=int,
+            summaries=(
+                Summary(
+                    name="throttled_share",
+                    of=lambda readings: mean([any(decode_throttle_reasons(int(bits)).values()) for bits in readings]),
+                ),
+            ),
+        ),
+        Metric(
+            name="other_processes",  # neither ours nor our children; 0 also where a container hides them
+            title="processes",
+            unit=None,
+            panel="other processes on the GPU",
+            in_report=False,
+            read=lambda gpu: gpu.count_others(),
+            number=int,
+            summaries=(Summary(name="max_other_processes", of=max, over_jobs=max),),
+        ),
+    ),
+    "psutil": (
+        Metric(
+            name="process_cpu_percent",  # this process with all its threads, since the last reading
+            title="process",
+            unit="% of one core",
+            panel="CPU",
+            read=lambda host: host.process_cpu_percent,
+            summaries=(
+                Summary(name="mean_process_cpu_percent", of=mean, says="process CPU {:.0f} % of one core on average"),
+                Summary(name="max_process_cpu_percent", of=max, over_jobs=max),
+            ),
+        ),
+        Metric(
+            name="rss_gib",
+            title="resident memory of the process",
+            unit="GiB",
+            panel="memory",
+            read=lambda host: host.process.memory_info().rss / GIB,
+            summaries=(
+                Summary(name="max_rss_gib", of=max, over_jobs=max, says="{:.2f} GiB of resident memory at most"),
+            ),
+        ),
+        Metric(
+            name="load_average_1min",
+            title="1 minute",
+            unit=None,
+            panel="load average",
+            read=lambda host: psutil.getloadavg()[0],
+            summaries=(
+                Summary(name="max_load_average_1min", of=max, over_jobs=max, says="load average {:.1f} at most"),
+            ),
+        ),
+        Metric(
+            name="system_cpu_percent",  # everybody's work, since the last reading
+            title="everybody",
+            unit="% of all cores",
+            panel="CPU",
+            in_report=False,
+            read=lambda host: host.system_cpu_percent,
+            summaries=(
+                Summary(name="mean_system_cpu_percent", of=mean),
+                Summary(name="max_system_cpu_percent", of=max, over_jobs=max),
+            ),
+        ),
+        Metric(
+            name="swap_used_gib",
+            title="swap in use",
+            unit="GiB",
+            panel="memory",
+            in_report=False,
+            read=lambda host: psutil.swap_memory().used / GIB,
+            summaries=(
+                Summary(name="max_swap_used_gib", of=max, over_jobs=max),
+                Summary(name="max_swap_growth_gib", of=lambda used_gib: max(used_gib) - used_gib[0], over_jobs=max),
+            ),
+        ),
+    ),
+}
+"""By the sampler's source, in the order of the CSV file's columns."""
+
+
+def find_metric(name: str) -> Metric:
+    """Return the table's entry, or for a column of another version one that the dashboard draws under its name."""
+    unknown = Metric(name=name, title=name, unit=None, panel=name, in_report=False, read=lambda _: None)
+    return next((metric for metrics in METRICS.values() for metric in metrics if metric.name == name), unknown)
+
+
+def in_display_order(metrics: Iterable[Metric]) -> list[Metric]:
+    """Return the metrics as `PANELS` has them, those of one panel in their own order."""
+    rank = {panel: number for number, panel in enumerate(PANELS)}
+    return sorted(metrics, key=lambda metric: rank.get(metric.panel or "", len(PANELS)))
+
+
+def arrange_panels(metrics: Iterable[Metric]) -> list[Panel]:
+    """Return what is drawn together. A unit that all lines of a panel share stands in its title, others at the line."""
+    grouped: dict[str, list[Metric]] = {}
+    for metric in in_display_order(metrics):
+        if metric.panel is not None:
+            grouped.setdefault(metric.panel, []).append(metric)
+    panels = []
+    for title, group in grouped.items():
+        share = len({metric.unit for metric in group}) == 1
+        lines = {metric.name: metric.title if share else _with_unit(metric.title, metric.unit) for metric in group}
+        panels.append(Panel(title=_with_unit(title, group[0].unit) if share else title, lines=lines))
+    return panels
+
+
+def _with_unit(title: str, unit: str | None) -> str:
+    return title if unit is None else f"{title} ({unit})"
