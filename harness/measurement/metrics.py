@@ -45,16 +45,22 @@ PANELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One number for all readings of a metric in a time."""
+    """One number for all readings of a metric in a job, and then for all jobs."""
 
     name: str
-    """In `SamplingSummary.values` and so in `analysis.json`."""
+    """In `SamplingSummary.values`, and so in `analysis.json`."""
     of: Statistic
-    """Of the readings that there are, the earliest first."""
-    over_jobs: Statistic = fmean
-    """Of the jobs' numbers."""
+    """Of a job's readings, the earliest first."""
+    over_jobs: Statistic | None = None
+    """Of the jobs' numbers; None: their mean, but the highest of highest ones and the lowest of lowest ones."""
     says: str | None = None
     """What the report says of it; None: nothing."""
+
+    def merge(self, jobs: Sequence[Sequence[float]]) -> float | None:
+        """Return the number for the readings of several jobs; None where there are none."""
+        over_jobs = self.over_jobs or (self.of if self.of in (max, min) else fmean)
+        each = [float(self.of(readings)) for readings in jobs if readings]
+        return over_jobs(each) if each else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,173 +107,80 @@ def decode_throttle_reasons(bits: int) -> dict[str, bool]:
     return {name: name not in NOT_THROTTLING for name in names}
 
 
+def throttled_share(readings: Sequence[float]) -> float:
+    """Return the share of readings with at least one reason that counts as throttling."""
+    return mean([any(decode_throttle_reasons(int(bits)).values()) for bits in readings])
+
+
+def growth(values: Sequence[float]) -> float:
+    """Return how far a value rose above its first."""
+    return max(values) - values[0]
+
+
+OF_UTILISATION = "GPU utilisation {:.0f} % on average (share of time in which any kernel ran; not efficiency)"
+
 METRICS: dict[str, tuple[Metric, ...]] = {
     "nvml": (
-        Metric(
-            name="gpu_utilisation_percent",  # of the driver's last 1/6 to 1 s; not efficiency
-            title="GPU: any kernel ran",
-            unit="%",
-            panel="utilisation",
-            read=lambda gpu: gpu.utilisation().gpu,
-            summaries=(
-                Summary(
-                    name="mean_gpu_utilisation_percent",
-                    of=mean,
-                    says="GPU utilisation {:.0f} % on average (share of time in which any kernel ran; not efficiency)",
-                ),
-                Summary(name="max_gpu_utilisation_percent", of=max, over_jobs=max),
-            ),
-        ),
-        Metric(
-            name="memory_utilisation_percent",  # share of the same time in which device memory was read or written
-            title="memory in use",
-            unit="%",
-            panel="utilisation",
-            read=lambda gpu: gpu.utilisation().memory,
-            summaries=(Summary(name="mean_memory_utilisation_percent", of=mean),),
-        ),
-        Metric(
-            name="memory_used_gib",  # of all processes on the device, without the driver's reserve
-            title="device memory",
-            unit="GiB",
-            panel="memory",
-            read=lambda gpu: gpu.memory().used / GIB,
-            summaries=(
-                Summary(name="max_memory_used_gib", of=max, over_jobs=max, says="{:.1f} GiB of device memory at most"),
-            ),
-        ),
-        Metric(
-            name="power_w",
-            title="power",
-            unit="W",
-            panel="power",
-            read=lambda gpu: gpu.power_w(),
-            summaries=(Summary(name="mean_power_w", of=mean, says="{:.0f} W on average"),),
-        ),
-        Metric(
-            name="energy_j",  # a counter since the driver was loaded
-            title="energy counter",
-            unit="J",
-            panel=None,
-            read=lambda gpu: gpu.energy_j(),
-        ),
-        Metric(
-            name="sm_clock_mhz",
-            title="SM",
-            unit="MHz",
-            panel="clocks",
-            read=lambda gpu: gpu.sm_clock_mhz(),
-            summaries=(
-                Summary(name="min_sm_clock_mhz", of=min, over_jobs=min, says="SM clock {:.0f} MHz at least"),
-                Summary(name="max_sm_clock_mhz", of=max, over_jobs=max),
-            ),
-        ),
-        Metric(
-            name="memory_clock_mhz",
-            title="memory",
-            unit="MHz",
-            panel="clocks",
-            read=lambda gpu: gpu.nvml.nvmlDeviceGetClockInfo(gpu.handle, gpu.nvml.NVML_CLOCK_MEM),
-        ),
-        Metric(
-            name="temperature_c",
-            title="GPU",
-            unit="°C",
-            panel="temperature",
-            in_report=False,
-            read=lambda gpu: gpu.temperature_c(),
-            summaries=(Summary(name="max_temperature_c", of=max, over_jobs=max, says="{:.0f} °C at most"),),
-        ),
-        Metric(
-            name="throttle_reasons",  # bits of `REASON_NAMES`
-            title="throttle reasons",
-            unit=None,
-            panel=None,
-            read=lambda gpu: gpu.throttle_reasons(),
-            number=int,
-            summaries=(
-                Summary(
-                    name="throttled_share",
-                    of=lambda readings: mean([any(decode_throttle_reasons(int(bits)).values()) for bits in readings]),
-                ),
-            ),
-        ),
-        Metric(
-            name="other_processes",  # neither ours nor our children; 0 also where a container hides them
-            title="processes",
-            unit=None,
-            panel="other processes on the GPU",
-            in_report=False,
-            read=lambda gpu: gpu.count_others(),
-            number=int,
-            summaries=(Summary(name="max_other_processes", of=max, over_jobs=max),),
-        ),
+        Metric(name="gpu_utilisation_percent", title="GPU: any kernel ran", unit="%", panel="utilisation",
+               read=lambda gpu: gpu.utilisation().gpu,
+               summaries=(Summary(name="mean_gpu_utilisation_percent", of=mean, says=OF_UTILISATION),
+                          Summary(name="max_gpu_utilisation_percent", of=max))),
+        Metric(name="memory_utilisation_percent", title="memory in use", unit="%", panel="utilisation",
+               read=lambda gpu: gpu.utilisation().memory,
+               summaries=(Summary(name="mean_memory_utilisation_percent", of=mean),)),
+        Metric(name="memory_used_gib", title="device memory", unit="GiB", panel="memory",
+               read=lambda gpu: gpu.memory().used / GIB,  # of all processes, without the driver's reserve
+               summaries=(Summary(name="max_memory_used_gib", of=max, says="{:.1f} GiB of device memory at most"),)),
+        Metric(name="power_w", title="power", unit="W", panel="power",
+               read=lambda gpu: gpu.power_w(),
+               summaries=(Summary(name="mean_power_w", of=mean, says="{:.0f} W on average"),)),
+        Metric(name="energy_j", title="counter since the driver was loaded", unit="J", panel=None,
+               read=lambda gpu: gpu.energy_j()),
+        Metric(name="sm_clock_mhz", title="SM", unit="MHz", panel="clocks",
+               read=lambda gpu: gpu.sm_clock_mhz(),
+               summaries=(Summary(name="min_sm_clock_mhz", of=min, says="SM clock {:.0f} MHz at least"),
+                          Summary(name="max_sm_clock_mhz", of=max))),
+        Metric(name="memory_clock_mhz", title="memory", unit="MHz", panel="clocks",
+               read=lambda gpu: gpu.nvml.nvmlDeviceGetClockInfo(gpu.handle, gpu.nvml.NVML_CLOCK_MEM)),
+        Metric(name="temperature_c", title="GPU", unit="°C", panel="temperature", in_report=False,
+               read=lambda gpu: gpu.temperature_c(),
+               summaries=(Summary(name="max_temperature_c", of=max, says="{:.0f} °C at most"),)),
+        Metric(name="throttle_reasons", title="bits of REASON_NAMES", unit=None, panel=None, number=int,
+               read=lambda gpu: gpu.throttle_reasons(),
+               summaries=(Summary(name="throttled_share", of=throttled_share),)),
+        Metric(name="other_processes", title="processes", unit=None, panel="other processes on the GPU",
+               in_report=False, number=int, read=lambda gpu: gpu.count_others(),
+               summaries=(Summary(name="max_other_processes", of=max),)),
     ),
     "psutil": (
-        Metric(
-            name="process_cpu_percent",  # this process with all its threads, since the last reading
-            title="process",
-            unit="% of one core",
-            panel="CPU",
-            read=lambda host: host.process_cpu_percent,
-            summaries=(
-                Summary(name="mean_process_cpu_percent", of=mean, says="process CPU {:.0f} % of one core on average"),
-                Summary(name="max_process_cpu_percent", of=max, over_jobs=max),
-            ),
-        ),
-        Metric(
-            name="rss_gib",
-            title="resident memory of the process",
-            unit="GiB",
-            panel="memory",
-            read=lambda host: host.process.memory_info().rss / GIB,
-            summaries=(
-                Summary(name="max_rss_gib", of=max, over_jobs=max, says="{:.2f} GiB of resident memory at most"),
-            ),
-        ),
-        Metric(
-            name="load_average_1min",
-            title="1 minute",
-            unit=None,
-            panel="load average",
-            read=lambda host: psutil.getloadavg()[0],
-            summaries=(
-                Summary(name="max_load_average_1min", of=max, over_jobs=max, says="load average {:.1f} at most"),
-            ),
-        ),
-        Metric(
-            name="system_cpu_percent",  # everybody's work, since the last reading
-            title="everybody",
-            unit="% of all cores",
-            panel="CPU",
-            in_report=False,
-            read=lambda host: host.system_cpu_percent,
-            summaries=(
-                Summary(name="mean_system_cpu_percent", of=mean),
-                Summary(name="max_system_cpu_percent", of=max, over_jobs=max),
-            ),
-        ),
-        Metric(
-            name="swap_used_gib",
-            title="swap in use",
-            unit="GiB",
-            panel="memory",
-            in_report=False,
-            read=lambda host: psutil.swap_memory().used / GIB,
-            summaries=(
-                Summary(name="max_swap_used_gib", of=max, over_jobs=max),
-                Summary(name="max_swap_growth_gib", of=lambda used_gib: max(used_gib) - used_gib[0], over_jobs=max),
-            ),
-        ),
+        Metric(name="process_cpu_percent", title="process", unit="% of one core", panel="CPU",
+               read=lambda host: host.process_cpu_percent,
+               summaries=(Summary(name="mean_process_cpu_percent", of=mean, says="process CPU {:.0f} % of one core on average"),
+                          Summary(name="max_process_cpu_percent", of=max))),
+        Metric(name="rss_gib", title="resident memory of the process", unit="GiB", panel="memory",
+               read=lambda host: host.process.memory_info().rss / GIB,
+               summaries=(Summary(name="max_rss_gib", of=max, says="{:.2f} GiB of resident memory at most"),)),
+        Metric(name="load_average_1min", title="1 minute", unit=None, panel="load average",
+               read=lambda host: psutil.getloadavg()[0],
+               summaries=(Summary(name="max_load_average_1min", of=max, says="load average {:.1f} at most"),)),
+        Metric(name="system_cpu_percent", title="everybody", unit="% of all cores", panel="CPU", in_report=False,
+               read=lambda host: host.system_cpu_percent,
+               summaries=(Summary(name="mean_system_cpu_percent", of=mean),
+                          Summary(name="max_system_cpu_percent", of=max))),
+        Metric(name="swap_used_gib", title="swap in use", unit="GiB", panel="memory", in_report=False,
+               read=lambda host: psutil.swap_memory().used / GIB,
+               summaries=(Summary(name="max_swap_used_gib", of=max),
+                          Summary(name="max_swap_growth_gib", of=growth, over_jobs=max))),
     ),
-}
+}  # fmt: skip
 """By the sampler's source, in the order of the CSV file's columns."""
 
 
 def find_metric(name: str) -> Metric:
     """Return the table's entry, or for a column of another version one that the dashboard draws under its name."""
+    known = {metric.name: metric for metrics in METRICS.values() for metric in metrics}
     unknown = Metric(name=name, title=name, unit=None, panel=name, in_report=False, read=lambda _: None)
-    return next((metric for metrics in METRICS.values() for metric in metrics if metric.name == name), unknown)
+    return known.get(name, unknown)
 
 
 def in_display_order(metrics: Iterable[Metric]) -> list[Metric]:

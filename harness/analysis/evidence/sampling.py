@@ -100,10 +100,8 @@ def trusted_energy(samples: Sequence[Sample]) -> tuple[float | None, str | None]
 
 def summarise_metrics(metrics: Iterable[Metric], jobs: Sequence[Sequence[Sample]]) -> dict[str, float | None]:
     """Return the metrics' summaries over the jobs' samples, by name; None where nothing was measured."""
-    values: dict[str, float | None] = {}
-    for metric in metrics:
-        readings = [known for known in (known_values(samples, metric.name) for samples in jobs) if known]
-        for summary in metric.summaries:
-            each = [float(summary.of(known)) for known in readings]
-            values[summary.name] = float(summary.over_jobs(each)) if each else None
-    return values
+    return {
+        summary.name: summary.merge([known_values(samples, metric.name) for samples in jobs])
+        for metric in metrics
+        for summary in metric.summaries
+    }
