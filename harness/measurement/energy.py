@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.config import SHORTEST_ENERGY_S
+
 if TYPE_CHECKING:
     from harness.measurement.nvml import EnergyReading
 
@@ -23,9 +25,6 @@ READINGS_EVERY_S = 0.01
 
 EDGES_S = 0.25
 """What the counter's first and last move leave of a segment at its ends, at most."""
-
-SHORTEST_WINDOW_S = 2.0
-"""Below this the energy counter, which moves about every 100 ms, is off by several per cent."""
 
 LARGEST_DISAGREEMENT = 0.2
 """Of the larger of the two energies; beyond it `energy_note` says so (a factor of 1.7 has been reported)."""
@@ -88,7 +87,7 @@ def energy_note(window_s: float | None, counter_j: float | None, integrated_j: f
     """Return in words why the energies should not be trusted; None when nothing speaks against them."""
     if window_s is None or (counter_j is None and integrated_j is None):
         return None
-    if window_s < SHORTEST_WINDOW_S:
+    if window_s < SHORTEST_ENERGY_S:
         return f"too short: {window_s:.2g} s, and the energy counter moves only about every 100 ms"
     if counter_j is None or integrated_j is None:
         return None

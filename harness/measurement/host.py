@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import suppress
 from typing import Any
@@ -43,6 +44,13 @@ class HostReader:
         if before is None:
             return None, None
         return 100.0 * (process_s - before[1]) / (wall_s - before[0]), busy_percent(before[2], system)
+
+
+def usable_cpus() -> list[int]:
+    """Return the numbers of the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def split_cpu_times(times: Any) -> tuple[float, float]:

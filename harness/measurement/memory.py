@@ -11,12 +11,6 @@ from harness.measurement.metrics import GIB
 from harness.records.trial import MemoryRecord
 
 
-def reset_peaks(device: torch.device) -> None:
-    """Forget the device's earlier peaks; the process's resident peak can't be reset."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-
-
 def read_peaks(device: torch.device) -> MemoryRecord:
     """Return the peaks in GiB; device memory is None without CUDA."""
     on_cuda = device.type == "cuda"

@@ -117,13 +117,13 @@ def growth(values: Sequence[float]) -> float:
     return max(values) - values[0]
 
 
-OF_UTILISATION = "GPU utilisation {:.0f} % on average (share of time in which any kernel ran; not efficiency)"
-
 METRICS: dict[str, tuple[Metric, ...]] = {
     "nvml": (
         Metric(name="gpu_utilisation_percent", title="GPU: any kernel ran", unit="%", panel="utilisation",
                read=lambda gpu: gpu.utilisation().gpu,
-               summaries=(Summary(name="mean_gpu_utilisation_percent", of=mean, says=OF_UTILISATION),
+               summaries=(Summary(name="mean_gpu_utilisation_percent", of=mean,
+                                  says="GPU utilisation {:.0f} % on average (share of time in which any kernel ran; "
+                                       "not efficiency)"),
                           Summary(name="max_gpu_utilisation_percent", of=max))),
         Metric(name="memory_utilisation_percent", title="memory in use", unit="%", panel="utilisation",
                read=lambda gpu: gpu.utilisation().memory,
@@ -155,7 +155,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "psutil": (
         Metric(name="process_cpu_percent", title="process", unit="% of one core", panel="CPU",
                read=lambda host: host.process_cpu_percent,
-               summaries=(Summary(name="mean_process_cpu_percent", of=mean, says="process CPU {:.0f} % of one core on average"),
+               summaries=(Summary(name="mean_process_cpu_percent", of=mean,
+                                  says="process CPU {:.0f} % of one core on average"),
                           Summary(name="max_process_cpu_percent", of=max))),
         Metric(name="rss_gib", title="resident memory of the process", unit="GiB", panel="memory",
                read=lambda host: host.process.memory_info().rss / GIB,

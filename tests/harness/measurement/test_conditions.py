@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from harness.measurement.conditions import ConditionsWatch, clock_ratio, find_contamination, throttle_names
+from harness.measurement.conditions import ConditionsWatch, find_contamination
 from harness.measurement.nvml import ClockReading
 from harness.records.checks import Conditions
 
@@ -49,16 +50,6 @@ def test_foreign_work_on_the_only_core_spoils_also_a_worker_that_waits():
 def test_a_gpu_at_its_power_limit_is_no_spoilt_one():
     capped = Conditions(throttle_reasons=("sw_power_cap",), sm_clock_ratio=0.9)
     assert find_contamination(capped, cores=2.0, idle_cores=0.0) == ()
-
-
-def test_throttle_bits_become_names_and_idle_is_none_of_them():
-    assert throttle_names(0x001) == ()
-    assert throttle_names(0x004 | 0x001) == ("sw_power_cap",)
-
-
-def test_clock_ratio_needs_both_workers():
-    assert clock_ratio({"baseline": [1000.0]}) is None
-    assert clock_ratio({"baseline": [1000.0, 1000.0], "contender": [900.0]}) == pytest.approx(0.9)
 
 
 def test_work_of_a_process_that_was_not_named_is_foreign_and_of_one_that_was_is_not():
@@ -116,6 +107,24 @@ def test_clocks_and_reasons_are_those_of_running_segments():
     assert "clock in the contender's segments was 0.90 times" in " ".join(contamination)
 
 
+@pytest.mark.parametrize(("bits", "names"), [(0x001, ()), (0x004 | 0x001, ("sw_power_cap",))])
+def test_throttle_bits_become_names_and_idle_is_none_of_them(bits, names):
+    gpu = SimpleNamespace(read_clock=lambda: ClockReading(1980.0, bits), count_others=lambda: 0)
+    watch = ConditionsWatch([], gpu)
+    with watch.during("baseline"):
+        time.sleep(0.06)
+    assert watch.finish(allocator_retries=None)[0].throttle_reasons == names
+
+
+def test_clock_ratio_needs_both_workers_and_is_one_of_means():
+    gpu = SteppingGpu()
+    alone, both = ConditionsWatch([], gpu), ConditionsWatch([], gpu)
+    run_segments(alone, gpu, [("baseline", 1000.0)])
+    assert alone.finish(allocator_retries=None)[0].sm_clock_ratio is None
+    run_segments(both, gpu, [("baseline", 800.0), ("contender", 900.0), ("baseline", 1200.0)])
+    assert both.finish(allocator_retries=None)[0].sm_clock_ratio == pytest.approx(0.9)
+
+
 def test_a_clock_that_rises_at_the_beginning_does_not_lower_a_segments_clock():
     gpu = SteppingGpu()
     watch = ConditionsWatch([], gpu)
@@ -158,7 +167,7 @@ for who in ("baseline", "contender"):
         time.sleep(0.08)
         busy.unlink()
     clocks.append(gpu.read()["sm_clock_mhz"])
-print(json.dumps({"after": clocks, "during": watch._readings.clocks_mhz}))
+print(json.dumps({"after": clocks, "during": watch._clocks_mhz}))
 """
 
 
