@@ -28,22 +28,19 @@ class HostReader:
 
     def read(self) -> Sample:
         """Return what can be read now; a value that can't be is None (psutil's and the system's errors)."""
-        self.process_cpu_percent, self.system_cpu_percent = self._read_loads()
-        return take_sample("psutil", self, REFUSALS)
-
-    def _read_loads(self) -> tuple[float | None, float | None]:
         # psutil.cpu_percent() keeps its last reading in a module variable that other callers share; process_time()
         # resolves nanoseconds, where /proc/<pid>/stat has ticks of 10 ms.
         wall_s, process_s = time.perf_counter(), time.process_time()
-        if self._before is not None and wall_s - self._before[0] < SHORTEST_WINDOW_S:
-            return None, None
-        system = None
-        with suppress(*REFUSALS):
-            system = split_cpu_times(psutil.cpu_times())
-        before, self._before = self._before, (wall_s, process_s, system)
-        if before is None:
-            return None, None
-        return 100.0 * (process_s - before[1]) / (wall_s - before[0]), busy_percent(before[2], system)
+        self.process_cpu_percent = self.system_cpu_percent = None
+        if self._before is None or wall_s - self._before[0] >= SHORTEST_WINDOW_S:
+            system = None
+            with suppress(*REFUSALS):
+                system = split_cpu_times(psutil.cpu_times())
+            before, self._before = self._before, (wall_s, process_s, system)
+            if before is not None:
+                self.process_cpu_percent = 100.0 * (process_s - before[1]) / (wall_s - before[0])
+                self.system_cpu_percent = busy_percent(before[2], system)
+        return take_sample("psutil", self, REFUSALS)
 
 
 def usable_cpus() -> list[int]:

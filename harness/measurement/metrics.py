@@ -112,11 +112,6 @@ def throttled_share(readings: Sequence[float]) -> float:
     return mean([any(decode_throttle_reasons(int(bits)).values()) for bits in readings])
 
 
-def growth(values: Sequence[float]) -> float:
-    """Return how far a value rose above its first."""
-    return max(values) - values[0]
-
-
 METRICS: dict[str, tuple[Metric, ...]] = {
     "nvml": (
         Metric(name="gpu_utilisation_percent", title="GPU: any kernel ran", unit="%", panel="utilisation",
@@ -171,17 +166,15 @@ METRICS: dict[str, tuple[Metric, ...]] = {
         Metric(name="swap_used_gib", title="swap in use", unit="GiB", panel="memory", in_report=False,
                read=lambda host: psutil.swap_memory().used / GIB,
                summaries=(Summary(name="max_swap_used_gib", of=max),
-                          Summary(name="max_swap_growth_gib", of=growth, over_jobs=max))),
+                          Summary(name="max_swap_growth_gib", of=lambda used: max(used) - used[0], over_jobs=max))),
     ),
 }  # fmt: skip
 """By the sampler's source, in the order of the CSV file's columns."""
 
 
-def find_metric(name: str) -> Metric:
-    """Return the table's entry, or for a column of another version one that the dashboard draws under its name."""
-    known = {metric.name: metric for metrics in METRICS.values() for metric in metrics}
-    unknown = Metric(name=name, title=name, unit=None, panel=name, in_report=False, read=lambda _: None)
-    return known.get(name, unknown)
+def metrics_by_name() -> dict[str, Metric]:
+    """Return the metrics of all sources."""
+    return {metric.name: metric for metrics in METRICS.values() for metric in metrics}
 
 
 def in_display_order(metrics: Iterable[Metric]) -> list[Metric]:

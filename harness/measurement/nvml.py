@@ -80,7 +80,19 @@ class NvmlGpu:
     def __init__(self, handle: Any, *, root_pid: int) -> None:
         self.handle = handle
         self.nvml = pynvml
-        self.info = read_info(handle)
+        uuid = _try(lambda: str(pynvml.nvmlDeviceGetUUID(handle)))
+        self.info = GpuInfo(
+            name=_try(lambda: str(pynvml.nvmlDeviceGetName(handle))),
+            uuid=uuid,
+            driver_version=_try(lambda: str(pynvml.nvmlSystemGetDriverVersion())),
+            memory_total_gib=_try(lambda: float(self.memory().total / GIB)),
+            power_limit_w=_try(lambda: float(pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000.0)),
+            max_sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))),
+            ecc=_try(lambda: bool(pynvml.nvmlDeviceGetEccMode(handle)[0])),
+            mig=_try(lambda: bool(pynvml.nvmlDeviceGetMigMode(handle)[0])),
+            is_slice=None if uuid is None else uuid.startswith("MIG-"),
+            compute_mode=_try(lambda: COMPUTE_MODES.get(pynvml.nvmlDeviceGetComputeMode(handle))),
+        )
         self.power_source: Literal["instant", "average"] | None = None
         """Where the last power came from; the driver's average runs over about 1 s on most GPUs since Ampere."""
         self._family = ProcessFamily(root_pid)
@@ -213,25 +225,6 @@ def find_by_uuid(uuid: str) -> Any:
         return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
     except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
         return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")  # a slice of a GPU is a CUDA device of its own
-
-
-def read_info(handle: Any) -> GpuInfo:
-    """Return what the driver says of the device."""
-    memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
-    limit_mw = _try(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle))
-    uuid = _try(lambda: str(pynvml.nvmlDeviceGetUUID(handle)))
-    return GpuInfo(
-        name=_try(lambda: str(pynvml.nvmlDeviceGetName(handle))),
-        uuid=uuid,
-        driver_version=_try(lambda: str(pynvml.nvmlSystemGetDriverVersion())),
-        memory_total_gib=None if memory is None else memory.total / GIB,
-        power_limit_w=None if limit_mw is None else limit_mw / 1000.0,
-        max_sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))),
-        ecc=_try(lambda: bool(pynvml.nvmlDeviceGetEccMode(handle)[0])),
-        mig=_try(lambda: bool(pynvml.nvmlDeviceGetMigMode(handle)[0])),
-        is_slice=None if uuid is None else uuid.startswith("MIG-"),
-        compute_mode=_try(lambda: COMPUTE_MODES.get(pynvml.nvmlDeviceGetComputeMode(handle))),
-    )
 
 
 def _try(*calls: Callable[[], T]) -> T | None:

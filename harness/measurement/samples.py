@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError
-from harness.measurement.metrics import METRICS, Metric, decode_throttle_reasons, find_metric
+from harness.measurement.metrics import METRICS, Metric, decode_throttle_reasons, metrics_by_name
 from harness.records.store import write_text_atomic
 
 TIME_COLUMN = "timestamp_s"
@@ -54,8 +54,13 @@ def known_values(samples: Sequence[Sample], name: str) -> list[float]:
 
 
 def measured_metrics(samples: Sequence[Sample]) -> list[Metric]:
-    """Return the metrics that were measured at all, as the file has its columns."""
-    return [find_metric(name) for name in _columns(samples) if known_values(samples, name)]
+    """Return the metrics that were measured at all; one of another version is drawn by itself, under its name."""
+    known = metrics_by_name()
+    return [
+        known.get(name, Metric(name=name, title=name, unit=None, panel=name, in_report=False, read=lambda _: None))
+        for name in _columns(samples)
+        if known_values(samples, name)
+    ]
 
 
 def throttle_reason_shares(samples: Sequence[Sample]) -> dict[str, float] | None:
@@ -87,7 +92,7 @@ def read_samples_csv(path: Path) -> list[Sample]:
         header = next(rows, [])
         if TIME_COLUMN not in header:
             raise ValueError(f"there is no column {TIME_COLUMN}")
-        numbers = {metric.name: metric.number for metrics in METRICS.values() for metric in metrics}
+        numbers = {name: metric.number for name, metric in metrics_by_name().items()}
         return [_parse(header, row, {TIME_COLUMN: float, **numbers}) for row in rows]
     except FileNotFoundError:
         problem = "missing"
