@@ -64,16 +64,19 @@ class ConditionsWatch:
     @contextmanager
     def during(self, who: str) -> Iterator[None]:
         """Watch the GPU's clock while a segment of `who` runs: right after it an idle GPU would be read."""
-        if self._gpu is None:
+        gpu = self._gpu
+        if gpu is None:
             yield
             return
-        with read_during(self._gpu.read_clock, first_s=FIRST_READING_S, every_s=READINGS_EVERY_S) as readings:
+        with read_during(
+            lambda: (gpu.sm_clock_mhz(), gpu.throttle_reasons()), first_s=FIRST_READING_S, every_s=READINGS_EVERY_S
+        ) as readings:
             yield
-        clocks_mhz = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
+        clocks_mhz = [clock_mhz for clock_mhz, _ in readings if clock_mhz is not None]
         if clocks_mhz:
             self._clocks_mhz.setdefault(who, []).append(median(clocks_mhz))
-        for reading in readings:
-            self._reasons |= reading.throttle_reasons or 0
+        for _, reasons in readings:
+            self._reasons |= reasons or 0
         self.note_others()
 
     def note_others(self) -> None:

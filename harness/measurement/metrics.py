@@ -107,11 +107,6 @@ def decode_throttle_reasons(bits: int) -> dict[str, bool]:
     return {name: name not in NOT_THROTTLING for name in names}
 
 
-def throttled_share(readings: Sequence[float]) -> float:
-    """Return the share of readings with at least one reason that counts as throttling."""
-    return mean([any(decode_throttle_reasons(int(bits)).values()) for bits in readings])
-
-
 METRICS: dict[str, tuple[Metric, ...]] = {
     "nvml": (
         Metric(name="gpu_utilisation_percent", title="GPU: any kernel ran", unit="%", panel="utilisation",
@@ -142,7 +137,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
                summaries=(Summary(name="max_temperature_c", of=max, says="{:.0f} °C at most"),)),
         Metric(name="throttle_reasons", title="bits of REASON_NAMES", unit=None, panel=None, number=int,
                read=lambda gpu: gpu.throttle_reasons(),
-               summaries=(Summary(name="throttled_share", of=throttled_share),)),
+               summaries=(Summary(name="throttled_share", of=lambda readings: mean(
+                   [any(decode_throttle_reasons(int(bits)).values()) for bits in readings])),)),
         Metric(name="other_processes", title="processes", unit=None, panel="other processes on the GPU",
                in_report=False, number=int, read=lambda gpu: gpu.count_others(),
                summaries=(Summary(name="max_other_processes", of=max),)),

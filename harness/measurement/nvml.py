@@ -56,14 +56,6 @@ COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclu
 """By NVML's number (`nvmlComputeMode_t`)."""
 
 
-class ClockReading(NamedTuple):
-    """What is read of a GPU while a segment runs."""
-
-    sm_clock_mhz: float | None
-    throttle_reasons: int | None
-    """Bits of `metrics.REASON_NAMES`."""
-
-
 class EnergyReading(NamedTuple):
     """What is read of a GPU while its energy is measured."""
 
@@ -144,10 +136,6 @@ class NvmlGpu:
             lambda: float(pynvml.nvmlDeviceGetTemperatureV(self.handle, pynvml.NVML_TEMPERATURE_GPU)),
             lambda: float(pynvml.nvmlDeviceGetTemperature(self.handle, pynvml.NVML_TEMPERATURE_GPU)),
         )
-
-    def read_clock(self) -> ClockReading:
-        """Return clock and throttle reasons alone: cheap enough to be read while a segment is timed."""
-        return ClockReading(self.sm_clock_mhz(), self.throttle_reasons())
 
     def read_energy(self) -> EnergyReading:
         """Return the energy counter and the power alone."""

@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from harness.measurement.conditions import ConditionsWatch, find_contamination
-from harness.measurement.nvml import ClockReading
 from harness.records.checks import Conditions
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
@@ -80,9 +79,11 @@ class SteppingGpu:
         self.clock_mhz = IDLE_MHZ
         self.others = 0
 
-    def read_clock(self):
-        idle = self.clock_mhz == IDLE_MHZ
-        return ClockReading(self.clock_mhz, POWER_BRAKE | GPU_IDLE if idle else 0)
+    def sm_clock_mhz(self):
+        return self.clock_mhz
+
+    def throttle_reasons(self):
+        return POWER_BRAKE | GPU_IDLE if self.clock_mhz == IDLE_MHZ else 0
 
     def count_others(self):
         return self.others
@@ -109,7 +110,7 @@ def test_clocks_and_reasons_are_those_of_running_segments():
 
 @pytest.mark.parametrize(("bits", "names"), [(0x001, ()), (0x004 | 0x001, ("sw_power_cap",))])
 def test_throttle_bits_become_names_and_idle_is_none_of_them(bits, names):
-    gpu = SimpleNamespace(read_clock=lambda: ClockReading(1980.0, bits), count_others=lambda: 0)
+    gpu = SimpleNamespace(sm_clock_mhz=lambda: 1980.0, throttle_reasons=lambda: bits, count_others=lambda: 0)
     watch = ConditionsWatch([], gpu)
     with watch.during("baseline"):
         time.sleep(0.06)
