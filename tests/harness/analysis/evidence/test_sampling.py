@@ -14,6 +14,11 @@ def sample(timestamp_s: float, **values: float | None) -> Sample:
     return Sample(timestamp_s=timestamp_s, values=dict(values))
 
 
+def known_summaries(source: str, samples: list[Sample]) -> dict[str, float]:
+    values = summarise_metrics(METRICS[source], [samples])
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def make_energy_samples(*, counter_w: float, power_w: float, seconds: int) -> list[Sample]:
     return [sample(100.0 + t, power_w=power_w, energy_j=5000.0 + counter_w * t) for t in range(seconds + 1)]
 
@@ -63,8 +68,7 @@ def test_gpu_summary_ignores_what_was_not_measured() -> None:
         sample(1.0),
         sample(2.0, gpu_utilisation_percent=100.0, sm_clock_mhz=900.0, other_processes=2, power_w=9.0),
     ]
-    values = summarise_metrics(METRICS["nvml"], [samples])
-    assert {name: value for name, value in values.items() if value is not None} == {
+    assert known_summaries("nvml", samples) == {
         "mean_gpu_utilisation_percent": 75.0,
         "max_gpu_utilisation_percent": 100.0,
         "min_sm_clock_mhz": 900.0,
@@ -90,7 +94,7 @@ def test_host_summary_ignores_what_was_not_measured() -> None:
         sample(2.0, process_cpu_percent=150.0, system_cpu_percent=90.0, rss_gib=2.0),
         sample(4.0, process_cpu_percent=50.0, system_cpu_percent=70.0, load_average_1min=3.0, swap_used_gib=0.75),
     ]
-    assert summarise_metrics(METRICS["psutil"], [samples]) == {
+    assert known_summaries("psutil", samples) == {
         "mean_process_cpu_percent": 100.0,
         "max_process_cpu_percent": 150.0,
         "mean_system_cpu_percent": 80.0,
