@@ -1,8 +1,9 @@
 """What the sampler measures, one entry a metric: how it is read, summed up, drawn and put into words.
 
 All others go through `METRICS`: the reading, the columns of the samples' CSV file, the analysis, the report's figure
-and section, the dashboard. A new metric is a new entry. Neither torch nor NVML is imported, so that a report can be
-rebuilt from the files anywhere.
+and section, the dashboard. A new metric is a new entry, behind the others so that columns keep their places; in runs
+from before it, it was not measured. Neither torch nor NVML is imported, so that a report can be rebuilt from the files
+anywhere.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
                                        "not efficiency)"),
                           Summary(name="max_gpu_utilisation_percent", of=max))),
         Metric(name="memory_utilisation_percent", title="memory in use", unit="%", panel="utilisation",
-               read=lambda gpu: gpu.utilisation().memory,
+               read=lambda gpu: gpu.utilisation().memory,  # share of the time in which it was read or written
                summaries=(Summary(name="mean_memory_utilisation_percent", of=mean),)),
         Metric(name="memory_used_gib", title="device memory", unit="GiB", panel="memory",
                read=lambda gpu: gpu.memory().used / GIB,  # of all processes, without the driver's reserve
@@ -140,7 +141,8 @@ METRICS: dict[str, tuple[Metric, ...]] = {
                summaries=(Summary(name="throttled_share", of=lambda readings: mean(
                    [any(decode_throttle_reasons(int(bits)).values()) for bits in readings])),)),
         Metric(name="other_processes", title="processes", unit=None, panel="other processes on the GPU",
-               in_report=False, number=int, read=lambda gpu: gpu.count_others(),
+               in_report=False, number=int,
+               read=lambda gpu: gpu.count_others(),  # 0 also where a container hides them
                summaries=(Summary(name="max_other_processes", of=max),)),
     ),
     "psutil": (
