@@ -25,11 +25,6 @@ PHASE_GROUPS = {
 """What tables and figures show as one; every other phase is "other"."""
 
 
-def phase_words(name: str) -> str:
-    """Return what a report calls a phase."""
-    return PHASE_WORDS.get(name, name.replace("_", " "))
-
-
 def group_phases(phases_s: Mapping[str, float]) -> dict[str, float]:
     """Return the seconds of each group of phases that occurs, in the order of a job, "other" last."""
     of_phase = {phase: group for group, phases in PHASE_GROUPS.items() for phase in phases}

@@ -16,7 +16,7 @@ from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.records.store import LoadedRun, LoadedTrial
 from harness.records.trial import TrialRecord
-from reports.document import Block, Bullets, Headline
+from reports.document import Block, Bullets, Paragraph
 from reports.events import EventWriter
 from reports.markdown import blocks
 from reports.sections.overview import reason_lines, verdict_table
@@ -156,7 +156,7 @@ def _texts(analysis: Analysis) -> dict[str, str]:
     contenders = measured_contenders(analysis)
     reasons = Bullets(items=tuple(reason_lines(analysis)))
     texts: dict[str, tuple[Block, ...]] = {
-        "report/1_result": (Headline(text=result_text(analysis)), *verdict_table(analysis), reasons),
+        "report/1_result": (Paragraph(kind="headline", text=result_text(analysis)), *verdict_table(analysis), reasons),
         "report/2_run": setting_table(analysis),
         "report/3_phases": phase_table(contenders),
         "report/4_work": work_table(contenders),

@@ -17,23 +17,22 @@ from reports.figures.roofline import draw_roofline
 from reports.figures.samples import draw_samples
 from reports.figures.speedups import draw_row_plots, draw_speedups
 from reports.sections.overview import ROW_PLOT
-from reports.sections.select import best_explained
 
 
 def draw_figures(analysis: Analysis, samples: TrialSamples) -> dict[str, Figure]:
     """Return the figures by name; one that would be empty is left out."""
-    drawings: dict[str, Callable[[], Figure | None]] = {
-        "speedup": lambda: draw_speedups(analysis),
-        "phases": lambda: draw_phases(analysis),
-        "ledger": lambda: draw_ledgers(analysis),
-        "waterfall": lambda: draw_waterfall(analysis, best_explained(analysis)),
-        "epochs": lambda: draw_epochs(analysis),
-        "wall_clock": lambda: draw_wall_clock(analysis),
-        "samples": lambda: draw_samples(samples),
-        "roofline": lambda: draw_roofline(analysis),
+    drawings: dict[str, Callable[[Analysis], Figure | None]] = {
+        "speedup": draw_speedups,
+        "phases": draw_phases,
+        "ledger": draw_ledgers,
+        "waterfall": draw_waterfall,
+        "epochs": draw_epochs,
+        "wall_clock": draw_wall_clock,
+        "samples": lambda _: draw_samples(samples),
+        "roofline": draw_roofline,
     }
     with matplotlib.rc_context(STYLE):
-        figures = {name: draw() for name, draw in drawings.items()}
+        figures = {name: draw(analysis) for name, draw in drawings.items()}
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 

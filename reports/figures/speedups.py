@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
-from reports.figures.canvas import COLOURS, GRID, INK, MUTED, SMALL, name_rows, new_figure
+from reports.figures.canvas import COLOURS, GRID, INK, MUTED, name_rows, new_figure, write_beside
 from reports.formatting import speedup
 
 VERDICT_COLOURS = {"ACCEPTED": "#009E73", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
@@ -32,8 +31,7 @@ def draw_speedups(analysis: Analysis) -> Figure | None:
     figure, (axis,) = new_figure(1.2 + 0.55 * len(shown))
     step_floor = None if analysis.noise_floor is None else analysis.noise_floor.floor
     for row, contender in enumerate(shown):
-        job_floor = None if contender.job is None else contender.job.floor
-        _band(axis, row - 0.17, job_floor)
+        _band(axis, row - 0.17, _job_floor(contender))
         _band(axis, row + 0.17, step_floor)
         _whisker(axis, row - 0.17, contender.job_speedup, COLOURS[0], "o", "job" if row == 0 else None)
         _whisker(axis, row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)" if row == 0 else None)
@@ -51,7 +49,10 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     if not shown:
         return {}
     limits = speedup_limits(shown)
-    plots = {c.name: _row_plot(c.job_speedup, _verdict_colour(c), _floor(c), limits) for c in shown}
+    plots = {
+        c.name: _row_plot(c.job_speedup, VERDICT_COLOURS.get(c.verdict or "", MUTED), _job_floor(c), limits)
+        for c in shown
+    }
     if analysis.noise_floor is None:
         return plots
     ratio = analysis.noise_floor.ratio
@@ -59,11 +60,7 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     return {analysis.baseline: _row_plot(again, MUTED, analysis.noise_floor.floor, limits), **plots}
 
 
-def _verdict_colour(contender: ContenderAnalysis) -> str:
-    return VERDICT_COLOURS.get(contender.verdict or "", MUTED)
-
-
-def _floor(contender: ContenderAnalysis) -> float | None:
+def _job_floor(contender: ContenderAnalysis) -> float | None:
     return None if contender.job is None else contender.job.floor
 
 
@@ -122,8 +119,7 @@ def _whisker(
     axis.plot([estimate.estimate], [y], marker=marker, color=colour, linestyle="none", markersize=6, label=legend)
     if annotate:
         right = max(interval_ends(estimate)[1:])
-        axis.annotate(speedup(estimate, ranges=False), (right, y), xytext=(7, 0), textcoords="offset points",
-                      va="center", fontsize=SMALL)  # fmt: skip
+        write_beside(axis, right, y, speedup(estimate, ranges=False), gap=7)
 
 
 def _log_axis(axis: Axes, low: float, high: float) -> None:
@@ -134,9 +130,8 @@ def _log_axis(axis: Axes, low: float, high: float) -> None:
     # 1 stays a tick whichever others are left out.
     start = inside.index(1.0) % every
     ticks = inside[start::every]
-    axis.xaxis.set_major_locator(FixedLocator(ticks))
-    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
+    axis.minorticks_off()
     axis.axvline(1.0, color=INK, linewidth=0.9, linestyle="--")
     axis.grid(axis="x", linewidth=0.6)
     axis.set_axisbelow(True)

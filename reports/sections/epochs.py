@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports import reference
-from reports.document import Block, Section, Table, Text, contender_name, emphasis, figure, paragraph, strong, table
+from reports.document import Picture, Section, Table, Text, contender_name, emphasis, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, decimal, duration, seconds
 from reports.sections.select import measured_contenders
 
@@ -22,7 +22,7 @@ MEASURES: tuple[tuple[Measure, str, int], ...] = (
 """Field of an epoch, its name in the table, its column in the published reference."""
 
 
-def epochs_section(analysis: Analysis) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return the per-epoch table beside the published reference."""
     contenders = measured_contenders(analysis)
     about = paragraph(f"Published reference: {reference.WHAT}. ", _comparability(analysis), _mean_note(analysis))
@@ -86,12 +86,12 @@ def _all_epochs(contenders: Sequence[ContenderAnalysis]) -> Sequence[Text]:
     return ("training, all epochs", published, *(seconds(contender.train_time_s) for contender in contenders))
 
 
-def curves_section(analysis: Analysis, drawn: Container[str]) -> Section | None:
-    """Return loss, EM and F1 as curves; None where none was drawn."""
-    blocks = tuple(_curves(drawn))
-    return Section(title="Loss, EM and F1", blocks=blocks) if blocks else None
-
-
-def _curves(drawn: Container[str]) -> Iterator[Block]:
-    yield from figure("epochs", "Training loss, EM and F1 by epoch, the published reference dashed", drawn)
-    yield from figure("wall_clock", "F1 against the time since the start of the job", drawn)
+def curves(_: Analysis) -> Section:
+    """Return loss, EM and F1 as curves."""
+    return Section(
+        title="Loss, EM and F1",
+        blocks=(
+            Picture(name="epochs", caption="Training loss, EM and F1 by epoch, the published reference dashed"),
+            Picture(name="wall_clock", caption="F1 against the time since the start of the job"),
+        ),
+    )
