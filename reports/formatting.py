@@ -40,13 +40,6 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if abs(value) >= 1 else f"{value:.6f}".rstrip("0").rstrip(".") or "0"
 
 
-def measured(value: float | None, unit: str = "", digits: int = 3) -> str:
-    """Return the number with its unit, or that it was not measured."""
-    if value is None:
-        return NOT_MEASURED
-    return f"{significant(value, digits)} {unit}".rstrip()
-
-
 def supported_digits(low: float, high: float, least: int = 0) -> int:
     """Return how many decimals an interval supports: half its width is at least one and a half units of the last one.
 

@@ -11,12 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports import reference
 from reports.figures.canvas import COLOURS, MARKERS, MUTED, SMALL, label, new_figure
-
-AFTER_TRAINING = frozenset({"training", "evaluation", "span_search", "scoring", "saving", "other"})
-"""Phases that are in the epochs' own times, or come after them."""
+from reports.phases import training_start_s
 
 
-def draw_epochs(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw the curves by epoch with the published reference dashed; None if there are no epochs."""
     shown = [contender for contender in analysis.contenders if contender.epochs]
     if not shown:
@@ -55,7 +53,7 @@ def draw_wall_clock(analysis: Analysis) -> Figure | None:
 
 def _epoch_ends_s(contender: ContenderAnalysis) -> Iterator[float]:
     """Yield when each epoch was trained and scored; ends where an epoch's time was not measured."""
-    at_s = sum(time_s for name, time_s in contender.phases_s.items() if name not in AFTER_TRAINING)
+    at_s = training_start_s(contender.phases_s)
     for epoch in contender.epochs:
         if epoch.train_time_s is None or epoch.evaluation_time_s is None:
             return

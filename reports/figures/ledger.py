@@ -21,7 +21,7 @@ CATEGORY_COLOURS: dict[Category, str] = {
 SAVED, COSTS = "#009E73", "#D55E00"
 
 
-def draw_ledgers(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw what each contender's step is spent on; None without ledgers."""
     ledgers = {c.name: c.ledger for c in analysis.contenders if c.ledger is not None}
     if not ledgers:

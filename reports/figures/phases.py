@@ -7,15 +7,13 @@ from matplotlib.figure import Figure
 from harness.analysis.model import Analysis
 from reports.figures.canvas import SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import seconds
-from reports.phases import group_phases
+from reports.phases import PHASE_GROUPS, group_phases
 
-GROUP_COLOURS = {
-    "start, imports": "#56B4E9", "data and model": "#CC79A7", "warm-up and compile": "#E69F00", "training": "#0072B2",
-    "evaluation (forward)": "#009E73", "span search and scoring": "#D55E00", "saving": "#F0E442", "other": "#999999",
-}  # fmt: skip
+GROUP_COLOURS = ("#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#F0E442", "#999999")
+"""Of the groups in their order, "other" last."""
 
 
-def draw_phases(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw the phases of all measured jobs; None if no job was measured."""
     shown = [contender for contender in analysis.contenders if contender.phases_s]
     if not shown:
@@ -23,7 +21,8 @@ def draw_phases(analysis: Analysis) -> Figure | None:
     figure, (axis,) = new_figure(1.4 + 0.34 * len(shown))
     grouped = [group_phases(contender.phases_s) for contender in shown]
     layers = (
-        (group, colour, [phases.get(group, 0.0) for phases in grouped]) for group, colour in GROUP_COLOURS.items()
+        (group, colour, [phases.get(group, 0.0) for phases in grouped])
+        for group, colour in zip((*PHASE_GROUPS, "other"), GROUP_COLOURS, strict=True)
     )
     ends_s = stack_bars(axis, layers, len(shown))
     for row, end_s in enumerate(ends_s):

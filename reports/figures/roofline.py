@@ -9,7 +9,7 @@ from reports.figures.canvas import COLOURS, GRID, SMALL, name_rows, new_figure, 
 from reports.formatting import percent, significant
 
 
-def draw_roofline(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw useful arithmetic per second below the roof of each contender's dtype; None without a roof."""
     if analysis.roofline is None:
         return None

@@ -23,7 +23,7 @@ MOST_TICKS = 8
 BAND_HEIGHT = 0.26
 
 
-def draw_speedups(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw job and step speedup of each contender with their intervals and noise floor; None if there is none."""
     shown = [c for c in analysis.contenders if not c.is_baseline and (c.job_speedup or c.step_speedup)]
     if not shown:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.analysis.model import Analysis
 from harness.analysis.trace.kernels import ProfileSummary
 from reports.document import Block, Section, Text, bullets, code, link, paragraph, table
-from reports.formatting import measured, milliseconds, one_line, percent, significant
+from reports.formatting import milliseconds, one_line, percent, significant
 
 
 def profile_blocks(analysis: Analysis) -> Iterator[Block]:
@@ -30,10 +30,10 @@ def profile_blocks(analysis: Analysis) -> Iterator[Block]:
 
 def _baseline_profile(profile: ProfileSummary) -> Iterator[Block]:
     """Yield what was profiled, what the profiler cost, and the longest kernels or operators of the profiled steps."""
-    if profile.overhead is None:
+    if profile.overhead is None or profile.unprofiled_step_time_ms is None:
         cost = "without an unprofiled step to hold against."
     else:
-        cost = f"against a median of {measured(profile.unprofiled_step_time_ms, 'ms')} unprofiled "
+        cost = f"against a median of {significant(profile.unprofiled_step_time_ms)} ms unprofiled "
         cost += "(so the difference is noise, not a cost of the profiler)." if profile.overhead < 0 else \
             f"({percent(profile.overhead)} profiler overhead, noise included)."  # fmt: skip
     of: Text = "all kernels on the device."
