@@ -54,15 +54,16 @@ def supported_digits(low: float, high: float, least: int = 0) -> int:
     return min(MOST_DIGITS, max(least, digits))
 
 
+def _decimals(value: float) -> int:
+    """Return the decimals that leave about three digits."""
+    return 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+
+
 def seconds(value_s: float | None) -> str:
     """Return seconds with as many decimals as help, so that a column of them lines up."""
     if value_s is None:
         return NOT_MEASURED
-    if value_s >= 99.95:
-        return f"{value_s:.0f} s"
-    if value_s >= 9.995:
-        return f"{value_s:.1f} s"
-    return f"{value_s:.2f} s" if value_s >= 0.005 or value_s == 0 else "<0.01 s"
+    return f"{value_s:.{_decimals(value_s)}f} s" if value_s >= 0.005 or value_s == 0 else "<0.01 s"
 
 
 def duration(value_s: float | None) -> str:
@@ -76,8 +77,7 @@ def milliseconds(value_ms: float | None, *, sign: bool = False) -> str:
     """Return milliseconds as a bare number, about three digits of it; `sign` for differences."""
     if value_ms is None:
         return NOT_MEASURED
-    size = abs(value_ms)
-    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
+    digits = _decimals(value_ms)
     return signed(value_ms, digits) if sign else decimal(value_ms, digits)
 
 

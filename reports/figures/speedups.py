@@ -33,8 +33,14 @@ def draw(analysis: Analysis) -> Figure | None:
     for row, contender in enumerate(shown):
         _band(axis, row - 0.17, _job_floor(contender))
         _band(axis, row + 0.17, step_floor)
-        _whisker(axis, row - 0.17, contender.job_speedup, COLOURS[0], "o", "job" if row == 0 else None)
-        _whisker(axis, row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)" if row == 0 else None)
+        whiskers = (
+            (row - 0.17, contender.job_speedup, COLOURS[0], "o", "job"),
+            (row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)"),
+        )
+        for y, estimate, colour, marker, words in whiskers:
+            if estimate is not None:
+                _whisker(axis, y, estimate, colour, marker, words if row == 0 else None)
+                write_beside(axis, max(interval_ends(estimate)[1:]), y, speedup(estimate, ranges=False), gap=7)
     name_rows(axis, [contender.name for contender in shown])
     low, high = speedup_limits(shown)
     _log_axis(axis, low, high * 1.12)
@@ -50,8 +56,9 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
         return {}
     limits = speedup_limits(shown)
     plots = {
-        c.name: _row_plot(c.job_speedup, VERDICT_COLOURS.get(c.verdict or "", MUTED), _job_floor(c), limits)
+        c.name: _row_plot(estimate, VERDICT_COLOURS.get(c.verdict or "", MUTED), _job_floor(c), limits)
         for c in shown
+        if (estimate := c.job_speedup) is not None
     }
     if analysis.noise_floor is None:
         return plots
@@ -64,7 +71,7 @@ def _job_floor(contender: ContenderAnalysis) -> float | None:
     return None if contender.job is None else contender.job.floor
 
 
-def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:
+def _row_plot(estimate: Estimate, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:
     figure = Figure(figsize=(1.7, 0.24))
     figure.patch.set_alpha(0.0)
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -75,7 +82,7 @@ def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limit
     if floor is not None:
         axis.axvspan(1.0 / (1.0 + floor), 1.0 + floor, color=GRID, linewidth=0)
     axis.axvline(1.0, color=MUTED, linewidth=0.8)
-    _whisker(axis, 0.0, estimate, colour, "o", None, annotate=False)
+    _whisker(axis, 0.0, estimate, colour, "o")
     return figure
 
 
@@ -102,24 +109,10 @@ def _band(axis: Axes, y: float, floor: float | None) -> None:
     axis.add_patch(Rectangle((left, y - BAND_HEIGHT / 2), right - left, BAND_HEIGHT, color=GRID, linewidth=0))
 
 
-def _whisker(
-    axis: Axes,
-    y: float,
-    estimate: Estimate | None,
-    colour: str,
-    marker: str,
-    legend: str | None,
-    *,
-    annotate: bool = True,
-) -> None:
-    if estimate is None:
-        return
+def _whisker(axis: Axes, y: float, estimate: Estimate, colour: str, marker: str, legend: str | None = None) -> None:
     if estimate.low is not None and estimate.high is not None:
         axis.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
     axis.plot([estimate.estimate], [y], marker=marker, color=colour, linestyle="none", markersize=6, label=legend)
-    if annotate:
-        right = max(interval_ends(estimate)[1:])
-        write_beside(axis, right, y, speedup(estimate, ranges=False), gap=7)
 
 
 def _log_axis(axis: Axes, low: float, high: float) -> None:
