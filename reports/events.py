@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -72,14 +72,15 @@ class EventWriter:
     def _tensor(self, tag: str, strings: list[bytes], metadata: Any) -> None:
         self._add([summary_pb2.Summary.Value(tag=tag, tensor=make_tensor_proto(strings), metadata=metadata)])
 
-    def experiment(self, parameters: Mapping[str, list[bool] | list[str]], metrics: Mapping[str, str]) -> None:
+    def experiment(self, rows: Sequence[Mapping[str, bool | str]], metrics: Mapping[str, str]) -> None:
         """Say which hyperparameters and metrics the table has; belongs in the top folder.
 
-        `parameters` maps a name to all its values, `metrics` the tag of a scalar to the name to show.
+        `rows` are the parameters of each session, all of the same names; `metrics` maps the tag of a scalar to the name
+        to show.
         """
         experiment = api_pb2.Experiment(
             time_created_secs=self._wall_time_s,
-            hparam_infos=[_parameter(name, values) for name, values in parameters.items()],
+            hparam_infos=[_parameter(name, [row[name] for row in rows]) for name in (rows[0] if rows else ())],
             metric_infos=[
                 api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=shown)
                 for tag, shown in metrics.items()
@@ -112,8 +113,8 @@ class EventWriter:
         self._add([summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)])
 
 
-def _parameter(name: str, values: list[bool] | list[str]) -> Any:
-    is_bool = all(isinstance(value, bool) for value in values)
+def _parameter(name: str, values: Sequence[bool | str]) -> Any:
+    is_bool = isinstance(values[0], bool)
     info = api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING)
-    info.domain_discrete.extend(values)
+    info.domain_discrete.extend([True, False] if is_bool else dict.fromkeys(values))
     return info

@@ -41,7 +41,7 @@ def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapp
     parameters = _parameters(measured)
     with EventWriter(folder, started_s) as writer:
         titles = {tag: title for tag, (title, _) in _results(analysis, analysis.baseline_contender).items()}
-        writer.experiment(_domains(list(parameters.values())), titles)
+        writer.experiment(list(parameters.values()), titles)
     with EventWriter(folder / "report", started_s) as writer:
         for tag, text in _texts(analysis).items():
             writer.text(tag, text)
@@ -77,14 +77,6 @@ def _parameters(measured: Sequence[ContenderAnalysis]) -> dict[str, dict[str, bo
         contender.name: {name: name in contender.parts for name in strategies}
         | {name: contender.knobs.get(name, "–") for name in differing}
         for contender in measured
-    }
-
-
-def _domains(rows: Sequence[Mapping[str, bool | str]]) -> dict[str, list[bool] | list[str]]:
-    """Return all values of each hyperparameter; every row has the same ones."""
-    return {
-        name: [True, False] if isinstance(value, bool) else list(dict.fromkeys(str(row[name]) for row in rows))
-        for name, value in (rows[0] if rows else {}).items()
     }
 
 

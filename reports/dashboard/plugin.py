@@ -17,7 +17,6 @@ from reports.dashboard import perfetto
 from reports.dashboard.runs import TRACE_SUFFIX, file_inside, find_runs
 
 STATIC_FOLDER = Path(__file__).with_name("static")
-STATIC_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 Handler = Callable[[wrappers.Request], wrappers.Response]
 
@@ -79,10 +78,10 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
 
 def serve_static(request: wrappers.Request) -> wrappers.Response:
     """Answer with one of the dashboard's own modules or style sheets."""
-    path = file_inside(STATIC_FOLDER, wildcard_part(request, "static"), tuple(STATIC_TYPES))
+    path = file_inside(STATIC_FOLDER, wildcard_part(request, "static"), tuple(perfetto.CONTENT_TYPES))
     if path is None:
         return respond_not_found(request, "There is no such file.")
-    return respond(request, path.read_bytes(), STATIC_TYPES[path.suffix])
+    return respond(request, path.read_bytes(), perfetto.CONTENT_TYPES[path.suffix])
 
 
 def serve_perfetto(request: wrappers.Request) -> wrappers.Response:
