@@ -20,7 +20,7 @@ help:
 	@echo "make faults hold strategies that cheat or break against the verdict each must get, over three seeds"
 	@echo "make gpu    check (CALL=a) and measure (CALL=b) this machine's CUDA device, without a network: OUT=folder KIT=options"
 	@echo "make gpu-wheels  fill WHEELS with what must travel there (Python 3.12, Linux, x86-64): DATA=folder MORE=names of others"
-	@echo "make gpu-report  make reports of the archives it left: FROM=folder TO=folder"
+	@echo "make gpu-report  publish the runs in the archives it left: FROM=folder TO=folder"
 	@echo "make published  build the reports of reports/published again, from the records there"
 	@echo "make clean  remove $(VENV) and what the tests left"
 

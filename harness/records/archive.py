@@ -36,8 +36,11 @@ def pack_run(run: Path, target: Path) -> None:
     archives.mkdir(parents=True)
     shutil.copyfile(run / RUN_FILE, target / RUN_FILE)
     for contender in sorted((run / TRIALS_FOLDER).iterdir()):
-        preset = 9 | lzma.PRESET_EXTREME
-        with tarfile.open(archives / f"{contender.name}{ARCHIVE_SUFFIX}", "w:xz", preset=preset) as tar:
+        archive = archives / f"{contender.name}{ARCHIVE_SUFFIX}"
+        with (
+            lzma.open(archive, "wb", preset=9 | lzma.PRESET_EXTREME) as compressed,
+            tarfile.open(fileobj=compressed, mode="w") as tar,
+        ):
             for file in sorted(contender.rglob("*")):
                 if file.is_file() and file.name not in (LOG_FILE, SPEC_FILE) and not file.name.startswith("."):
                     name, data = file.relative_to(run).as_posix(), file.read_bytes()

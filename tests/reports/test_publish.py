@@ -41,7 +41,7 @@ def test_a_run_is_published_under_its_devices_name_and_once(make_run: Any, tmp_p
     run = make_run(seeds=1)
     folder = publish(run, tmp_path / "published")
     assert {path.name for path in folder.iterdir()} == {"run.json", "records", "report.md", "figures"}
-    assert folder.name.startswith(f"{run.name}-")
+    assert folder.name == "quick-recorded-a-processor-r-3000-2-0ghz"
     assert published_runs(tmp_path / "published") == [folder]
     unpack_run(folder, tmp_path / "again")
     assert (tmp_path / "again/trials/baseline/0/trial.json").exists()
