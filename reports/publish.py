@@ -52,8 +52,10 @@ def published_runs(folder: Path = PUBLISHED) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for given in map(Path, sys.argv[1:]):
-        print(publish(given))
-    for published in published_runs() if len(sys.argv) == 1 else []:
-        rebuild(published)
-        print(published)
+    given = [Path(argument) for argument in sys.argv[1:]]
+    for run in given:
+        print(publish(run))
+    if not given:
+        for published in published_runs():
+            rebuild(published)
+            print(published)
