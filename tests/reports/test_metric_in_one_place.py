@@ -15,7 +15,7 @@ from harness.records.store import load_run
 from reports.build import baseline_samples
 from reports.dashboard.series import samples
 from reports.figures.gallery import draw_figures
-from reports.sections.sampler import sampler_section
+from reports.sections import sampler
 
 THREADS = Metric(
     name="threads_count",
@@ -59,7 +59,7 @@ def test_it_is_summed_up_drawn_and_said(watched_run: Path, analysed: Any) -> Non
     assert (values["mean_threads"], values["max_threads"]) == (pytest.approx(4.5, abs=0.03), 5.0)
     figure = draw_figures(analysis, baseline_samples(load_run(watched_run), analysis))["samples"]
     assert figure.axes[-1].get_ylabel() == "parallel work (threads)"
-    assert "4.5 threads on average" in str(sampler_section(analysis, ()))
+    assert "4.5 threads on average" in str(sampler.section(analysis))
     seen = samples(watched_run, "baseline", "0")
     assert seen["panels"][-1] == {"title": "Parallel work (threads)", "lines": {THREADS.name: "of the process"}}
     assert seen["series"][THREADS.name][:3] == [4, 5, 4]
