@@ -12,8 +12,9 @@ from rich.console import Console
 from harness.analysis.advice.advice import ADVICE_FILE, Advice, write_advice
 from harness.analysis.advice.diagnosis import find
 from harness.analysis.advice.facts import Facts, fast_dtypes, held_memory_gib, memory_gib
-from harness.analysis.explain import Finding, Ledger
+from harness.analysis.advice.findings import Finding
 from harness.analysis.trace.ledger import build_ledger
+from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.observed import observe
 from harness.cli.advice_console import print_advice
 from harness.config import ProfileConfig

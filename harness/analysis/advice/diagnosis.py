@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from harness.analysis.advice.amdahl import Removal, removed_share, speedup_bound
 from harness.analysis.advice.facts import Facts
+from harness.analysis.advice.findings import Diagnosis, Finding
 from harness.analysis.advice.predictions import predict
 from harness.analysis.advice.rule import Observation, Rule
 from harness.analysis.advice.rules_of_job import RULES_OF_JOB
 from harness.analysis.advice.rules_of_step import RULES_OF_STEP
-from harness.analysis.explain import Diagnosis, Finding
 from harness.analysis.model import ContenderAnalysis
 
 RULES: tuple[Rule, ...] = (*RULES_OF_JOB, *RULES_OF_STEP)

@@ -10,8 +10,8 @@ from harness.analysis.advice.amdahl import EVALUATION, TRAINING, Cell, Removal, 
 from harness.analysis.advice.flops import TRAINING_FACTOR, read_model_sizes
 from harness.analysis.advice.roofline import matmul_dtype
 from harness.analysis.evidence.work import Work
-from harness.analysis.explain import Category, Ledger, LedgerRow
 from harness.analysis.model import ContenderAnalysis
+from harness.analysis.trace.model import Category, Ledger, LedgerRow
 from harness.records.checks import RoofRecord
 from harness.records.store import LoadedRun
 from harness.records.trial import MemoryRecord

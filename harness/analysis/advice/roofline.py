@@ -17,11 +17,46 @@ from harness.analysis.advice.flops import (
 from harness.analysis.advice.peaks import find_dense_peak
 from harness.analysis.evidence.job import job_parts, scaled_training_s
 from harness.analysis.evidence.speed import SpeedEvidence
-from harness.analysis.explain import Roofline, RooflinePoint
 from harness.records.checks import RoofRecord
 from harness.records.trial import BASELINE, RunRecord, TrialRecord
 
 TFLOP = 1e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class RooflinePoint:
+    """One contender against the machine's measured roof."""
+
+    contender: str
+    useful_tflops: float
+    """TFLOP/s of the training steps, counted on useful tokens."""
+    mfu: float
+    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
+    dtype: str
+    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
+    mfu_dense_peak: float | None
+    """Against the vendor's dense peak, where the device is in the cited table."""
+    job_over_light: float | None = None
+    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """How far the job is from the speed of light."""
+
+    flops_per_useful_token: float
+    """Training: forward and backward, matrix products and attention, mean over the training windows."""
+    job_useful_flops: float
+    """Training and evaluation of the whole job on useful tokens."""
+    speed_of_light_s: float
+    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
+    best_dtype: str
+    matmul_tflops: dict[str, float]
+    """Measured matrix-product rate by dtype."""
+    copy_gb_per_s: float | None
+    points: tuple[RooflinePoint, ...]
+    note: str | None
+    """Why there is no dense peak, for instance."""
 
 
 @dataclass(frozen=True, kw_only=True)

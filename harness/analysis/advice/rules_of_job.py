@@ -6,7 +6,7 @@ from harness.analysis.advice.amdahl import WHOLE
 from harness.analysis.advice.facts import Facts, of_passes, of_step
 from harness.analysis.advice.rule import Observation, Rule
 from harness.analysis.evidence.job import WARM_UP_PHASES
-from harness.analysis.explain import Category
+from harness.analysis.trace.model import Category
 
 DOMINATING_SHARE = 0.2
 """Share of the job from which evaluation or start-up is called a bottleneck: without it the job is 1.25 times as fast,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from harness.analysis.advice.facts import Facts, of_passes, of_step
 from harness.analysis.advice.rule import Observation, Rule
-from harness.analysis.explain import Category, KernelLine, Ledger
+from harness.analysis.trace.model import Category, KernelLine, Ledger
 
 NOTABLE_SHARE = 0.05
 """Share of a step from which a row that could vanish is worth a finding: 5 % is what predictions may be off by."""

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.analysis.explain import CATEGORY_WORDS
 from harness.analysis.trace.host import CATEGORIES, COMPILED_PREFIX, PARTS, HostTime, assign_host_time
 from harness.analysis.trace.intervals import Windows, divide
+from harness.analysis.trace.model import CATEGORY_WORDS
 from harness.analysis.trace.read import NONE, Kind, Trace
 
 NOTABLE_SHARE = 0.05

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from math import prod
 
-from harness.analysis.explain import Category
+from harness.analysis.trace.model import Category
 from harness.analysis.trace.read import Shape
 
 _OPERATORS: dict[Category, str] = {

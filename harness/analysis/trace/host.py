@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from harness.analysis.explain import CATEGORY_WORDS, Category
 from harness.analysis.trace.classify import CASTS, SOFTMAX, AttentionShapes, classify_operator
 from harness.analysis.trace.intervals import Intervals, Windows
+from harness.analysis.trace.model import CATEGORY_WORDS, Category
 from harness.analysis.trace.read import NONE, Kind, Shape, Trace
 
 CATEGORIES: tuple[Category, ...] = tuple(CATEGORY_WORDS)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.explain import KernelLine, Ledger, LedgerRow, StepPart
 from harness.analysis.trace.attribute import ProfiledTime, divide_host_time
 from harness.analysis.trace.device import divide_device_time, has_device
 from harness.analysis.trace.host import CATEGORIES, PARTS, STEP_PREFIX
 from harness.analysis.trace.intervals import Windows
+from harness.analysis.trace.model import KernelLine, Ledger, LedgerRow, StepPart
 from harness.analysis.trace.read import Kind, Trace, read_trace
 from harness.errors import RecordError
 

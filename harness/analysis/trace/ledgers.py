@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from harness.analysis.evidence.speed import SpeedEvidence
-from harness.analysis.explain import Ledger
 from harness.analysis.model import ContenderAnalysis
 from harness.analysis.trace.ledger import build_ledger
+from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.waterfall import make_waterfall
 from harness.config import ProfileConfig
 from harness.errors import RecordError

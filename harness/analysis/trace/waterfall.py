@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.explain import Ledger, Waterfall, WaterfallBar
+from harness.analysis.trace.model import Ledger, Waterfall, WaterfallBar
 
 
 def make_waterfall(baseline: Ledger, contender: Ledger) -> Waterfall | None:

@@ -11,7 +11,7 @@ import torch
 from harness import registry
 from harness.analysis.advice.diagnosis import ONLY_ON, RULES, diagnose, find
 from harness.analysis.advice.facts import Facts, OneTimeCost, achieved_tflops, fast_dtypes, forward_dtype
-from harness.analysis.explain import CATEGORY_WORDS, KernelLine, Ledger, LedgerRow, StepPart
+from harness.analysis.trace.model import CATEGORY_WORDS, KernelLine, Ledger, LedgerRow, StepPart
 from harness.records.checks import RoofRecord
 
 SHARES = {"matmul": 0.6, "attention": 0.03, "elementwise": 0.08, "loss": 0.01, "optimizer": 0.04, "copies": 0.04}
