@@ -21,7 +21,7 @@ from harness.analysis.evidence.work import Work
 from harness.analysis.trace.kernels import ProfileSummary
 from harness.analysis.trace.model import Ledger, Waterfall
 from harness.analysis.verdict.rules import Verdict
-from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, StrategyRecord
+from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, Settings, StrategyRecord
 
 ANALYSIS_SCHEMA_VERSION = 3
 """Raised when a key of `analysis.json` changes its meaning."""
@@ -95,6 +95,7 @@ class ContenderAnalysis:
     compile_cache: str | None
     """State of the compiler's caches before the first job; None when nothing was compiled."""
     knobs: dict[str, str]
+    settings: Settings
     notes: tuple[str, ...]
     """What bears on how far to trust the numbers."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -124,10 +124,9 @@ def place_point(
     contender: Trained, baseline: Trained, roof: RoofRecord, per_token: float, light_s: float
 ) -> RooflinePoint | str:
     """Return where a contender stands, or in words why that can't be said."""
-    knobs = contender.jobs[0].knobs
-    dtype = matmul_dtype(knobs)
-    if dtype not in roof.matmul_tflops:
-        return f"no rate was measured for products in {dtype}"
+    dtype = contender.jobs[0].settings.forward_dtype
+    if dtype is None or dtype not in roof.matmul_tflops:
+        return f"no rate was measured for products in {dtype or 'an unknown type'}"
     problem = _work_problem(contender.jobs, baseline.jobs)
     if problem:
         return problem
@@ -146,14 +145,6 @@ def place_point(
         mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
         job_over_light=None if contender.job_s is None else contender.job_s / light_s,
     )
-
-
-def matmul_dtype(knobs: Mapping[str, str]) -> str:
-    """Return the dtype of a contender's matrix products: autocast's, else the weights', else TF32 or fp32."""
-    forward = knobs.get("forward dtype", "float32").split(" ")[0]
-    weights = knobs.get("weights dtype", "float32")
-    dtype = weights if forward == "float32" else forward
-    return "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype
 
 
 def training_time_s(contender: Trained, baseline: Trained) -> float | None:
