@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Category = Literal["matmul", "attention", "elementwise", "loss", "optimizer", "copies", "data", "idle", "other"]
 
@@ -19,6 +19,12 @@ CATEGORY_WORDS: dict[Category, str] = {
     "other": "other",
 }
 """Disjoint kinds of time in a step, in the order in which they are shown."""
+
+CATEGORIES: tuple[Category, ...] = tuple(CATEGORY_WORDS)
+"""A category's number is its place here."""
+
+PartName = Literal["forward", "backward", "optimizer", "data", "other"]
+PARTS: tuple[PartName, ...] = get_args(PartName)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,7 @@ class LedgerRow:
 class StepPart:
     """Forward, backward, optimizer, data, or the rest of a step, as the loop's annotations divide it."""
 
-    name: Literal["forward", "backward", "optimizer", "data", "other"]
+    name: PartName
     profiled_ms: float
     """Per step; over all parts they sum up to `Ledger.profiled_step_ms`."""
     share: float
