@@ -106,11 +106,5 @@ def extrapolate(job: LoadedTrial, data: Mapping[str, Any], planned: PlannedJob) 
 
 
 def write_advice(directory: Path, advice: Advice) -> None:
-    """Write `ledger.json`."""
-    write_json(directory / ADVICE_FILE, advice_json(advice))
-
-
-def advice_json(advice: Advice) -> dict[str, Any]:
-    """Return the advice as plain data that strict JSON can hold."""
-    data: dict[str, Any] = plain(dataclasses.asdict(advice))
-    return data
+    """Write `ledger.json`: plain data that strict JSON can hold."""
+    write_json(directory / ADVICE_FILE, plain(dataclasses.asdict(advice)))

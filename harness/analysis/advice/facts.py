@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from harness.analysis.advice.amdahl import EVALUATION, TRAINING, Cell, Removal, cut_job
 from harness.analysis.advice.flops import TRAINING_FACTOR, read_model_sizes
-from harness.analysis.evidence.work import Work
 from harness.analysis.model import ContenderAnalysis
 from harness.analysis.trace.model import Category, Ledger, LedgerRow
 from harness.records.checks import RoofRecord
@@ -100,30 +99,30 @@ def of_passes(removal: Mapping[str, float]) -> Removal:
 def facts_of_run(loaded: LoadedRun, contenders: Sequence[ContenderAnalysis], environment: Mapping[str, Any]) -> Facts:
     """Return the facts of a run's baseline, the first of the contenders. Without its job there are no phases."""
     baseline, roof = contenders[0], loaded.run.roof
-    device = device_kind(environment)
-    computed_per_step, computed_per_useful = token_ratios(baseline.work)
+    work = baseline.work
+    if work is not None and not (work.updates and work.useful_tokens):
+        work = None
+    speeds = [trial.record.speed for trial in loaded.trials if trial.record.contender == baseline.name]
+    blocks = [block for speed in speeds if speed is not None for block in speed.blocks]
+    retries = [block.conditions.allocator_retries for block in blocks]
+    counted = [number for number in retries if number is not None]
     return Facts(
         phases_s=dict(baseline.phases_s),
         ledger=baseline.ledger,
-        computed_per_useful=computed_per_useful,
+        computed_per_useful=None if work is None else work.computed_tokens / work.useful_tokens,
         settings=baseline.settings,
-        device=device,
+        device=device_kind(environment),
         fast_dtypes=fast_dtypes(environment, roof),
         matmul_tflops={} if roof is None else dict(roof.matmul_tflops),
-        achieved_tflops=achieved_tflops(baseline.ledger, loaded.run.model_sizes, computed_per_step),
+        achieved_tflops=achieved_tflops(
+            baseline.ledger, loaded.run.model_sizes, None if work is None else work.computed_tokens / work.updates
+        ),
         peak_memory_gib=held_memory_gib(baseline.memory),
         memory_gib=memory_gib(environment),
-        allocator_retries=count_allocator_retries(loaded, baseline.name),
+        allocator_retries=sum(counted) if counted else None,
         one_time_costs=tuple(filter(None, (one_time_cost(baseline, contender) for contender in contenders[1:]))),
         catalogue=loaded.run.catalogue,
     )
-
-
-def token_ratios(work: Work | None) -> tuple[float | None, float | None]:
-    """Return tokens with padding per step, and per token without; None where no work was recorded."""
-    if work is None or not work.updates or not work.useful_tokens:
-        return None, None
-    return work.computed_tokens / work.updates, work.computed_tokens / work.useful_tokens
 
 
 def device_kind(environment: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
@@ -174,18 +173,6 @@ def memory_gib(environment: Mapping[str, Any]) -> float | None:
     holder = (environment.get("gpu") or {}) if device_kind(environment) == "cuda" else environment
     value = holder.get("memory_gib")
     return None if value is None else float(value)
-
-
-def count_allocator_retries(loaded: LoadedRun, contender: str) -> int | None:
-    """Return how often the allocator had to try again in the timed blocks of `contender`; None if nobody counted."""
-    blocks = [
-        block.conditions.allocator_retries
-        for trial in loaded.trials
-        if trial.record.contender == contender and trial.record.speed is not None
-        for block in trial.record.speed.blocks
-    ]
-    counted = [retries for retries in blocks if retries is not None]
-    return sum(counted) if counted else None
 
 
 def one_time_cost(baseline: ContenderAnalysis, contender: ContenderAnalysis) -> OneTimeCost | None:

@@ -40,6 +40,9 @@ def predict(
     addressed = [(finding, takes) for finding, takes in found if set(finding.strategies) & set(contender.parts)]
     bound = speedup_bound(removed_share(cells, [takes for _, takes in addressed]))
     rules = tuple(finding.rule for finding, _ in addressed)
+    promise = "no gain was predicted: no finding is about what it changes"
+    if rules:
+        promise = f"at most {bound:.2f}× was predicted ({', '.join(rule.replace('_', ' ') for rule in rules)})"
     speedup = contender.job_speedup if contender.state == "measured" else None
     return Prediction(
         contender=contender.name,
@@ -49,7 +52,7 @@ def predict(
         measured_low=None if speedup is None else speedup.low,
         measured_high=None if speedup is None else speedup.high,
         missed=speedup is not None and _verdict(speedup, bound) in ("over", "under"),
-        sentence=f"{_promise(rules, bound)}; {_outcome(speedup, bound)}",
+        sentence=f"{promise}; {_outcome(speedup, bound)}",
     )
 
 
@@ -61,12 +64,6 @@ def _verdict(speedup: Estimate, bound: float) -> Literal["over", "under", "kept"
         return "over"
     promised = bound >= LEAST_PROMISE
     return "under" if promised and math.log(speedup.high) < UNDER_SHARE * math.log(bound) else "kept"
-
-
-def _promise(rules: Sequence[str], bound: float) -> str:
-    if not rules:
-        return "no gain was predicted: no finding is about what it changes"
-    return f"at most {bound:.2f}× was predicted ({', '.join(rule.replace('_', ' ') for rule in rules)})"
 
 
 def _outcome(speedup: Estimate | None, bound: float) -> str:
