@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from harness.analysis.advice import rules_of_job, rules_of_step  # noqa: F401  # They register their rules.
 from harness.analysis.advice.amdahl import Removal, removed_share, speedup_bound
 from harness.analysis.advice.facts import Facts
-from harness.analysis.advice.findings import Diagnosis, Finding
-from harness.analysis.advice.predictions import predict
+from harness.analysis.advice.findings import Finding
 from harness.analysis.advice.rule import RULES
-from harness.analysis.model import ContenderAnalysis
 
 
 def find(facts: Facts) -> list[tuple[Finding, Removal]]:
@@ -37,15 +33,3 @@ def find(facts: Facts) -> list[tuple[Finding, Removal]]:
         )
         found.append((finding, observation.takes))
     return sorted(found, key=lambda item: -item[0].share)
-
-
-def diagnose(facts: Facts, contenders: Sequence[ContenderAnalysis]) -> Diagnosis | None:
-    """Return findings and predictions for a baseline and the contenders beside it; None if no job was measured.
-
-    Nothing is predicted of peers: the findings are about what strategies change, and a peer changes everything.
-    """
-    if facts.job_s <= 0:
-        return None
-    found = find(facts)
-    predictions = tuple(predict(contender, found, facts.cells) for contender in contenders if not contender.is_peer)
-    return Diagnosis(findings=tuple(finding for finding, _ in found), predictions=predictions)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup_bound
-from harness.analysis.advice.findings import Finding, Prediction
+from harness.analysis.advice.diagnosis import find
+from harness.analysis.advice.facts import Facts
+from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
 from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import ContenderAnalysis
 
@@ -28,6 +30,18 @@ JUDGEMENTS = {
     "kept": "",
     "unknown": "; there is no interval to hold it against",
 }
+
+
+def diagnose(facts: Facts, contenders: Sequence[ContenderAnalysis]) -> Diagnosis | None:
+    """Return findings and predictions for a baseline and the contenders beside it; None if no job was measured.
+
+    Nothing is predicted of peers: the findings are about what strategies change, and a peer changes everything.
+    """
+    if facts.job_s <= 0:
+        return None
+    found = find(facts)
+    predictions = tuple(predict(contender, found, facts.cells) for contender in contenders if not contender.is_peer)
+    return Diagnosis(findings=tuple(finding for finding, _ in found), predictions=predictions)
 
 
 def predict(
