@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.analysis.explain import CATEGORY_WORDS, Ledger
+from harness.analysis.trace.model import CATEGORY_WORDS, Ledger
 
 if TYPE_CHECKING:
     from harness.analysis.advice.advice import Advice

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from harness import registry
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
@@ -53,6 +54,7 @@ def execute_run(
             trials=tuple(trial.folder for session in sessions for trial in session.trials),
             roof=measure_roof_of(config, preparation.model_sizes),
             model_sizes=preparation.model_sizes,
+            catalogue=registry.catalogue(),
         )
         write_json(directory / RUN_FILE, head)
     # A run that was killed has left its own: compiled code would make a first compile a warm one.

@@ -27,7 +27,6 @@ from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
     TrialClock,
-    describe_strategy,
     prepare_setup,
     variables_of_strategies,
 )
@@ -92,7 +91,7 @@ class Session:
             status="not_applicable" if refused else "done",
             reason=prepared.refusal,
             environment=describe_environment(self._device),
-            strategies=tuple(describe_strategy(strategy) for strategy in prepared.strategies),
+            strategies=tuple(registry.describe(type(strategy)) for strategy in prepared.strategies),
         )
 
     def _prepare(self, _: commands.Prepare) -> commands.Readiness:

@@ -17,7 +17,7 @@ from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of
 from harness.measurement.clocks import PhaseClock
-from harness.records.trial import BASELINE, StrategyRecord, TrialSpec
+from harness.records.trial import BASELINE, TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.tasks.question_answering.examples import Example
 from harness.training.baseline import build_baseline
@@ -130,14 +130,3 @@ def apply_strategies(setup: TrainSetup, strategies: list[Strategy]) -> tuple[Tra
     for strategy in strategies:
         setup = strategy.apply(setup)
     return setup, None
-
-
-def describe_strategy(strategy: Strategy) -> StrategyRecord:
-    """Return what the report says of a part of a contender."""
-    return StrategyRecord(
-        name=strategy.name,
-        summary=strategy.summary,
-        effect=strategy.effect.name,
-        phases=strategy.phases,
-        is_peer=strategy.is_peer,
-    )
