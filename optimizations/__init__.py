@@ -1,7 +1,7 @@
-"""The strategies, one file each. Every module of this package is imported, and so registers what it holds."""
+"""The strategies, one file each. Every module in this folder and below is imported, and so registers what it holds."""
 
 import importlib
 import pkgutil
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
