@@ -232,17 +232,21 @@ class SpeedConfig:
 class QualityConfig:
     """What counts as "quality holds", declared before the run."""
 
-    margin_em: float = 1.0
-    """Non-inferiority margin: loss of exact match, in points, that is accepted."""
-    margin_f1: float = 1.0
-    """Non-inferiority margin: loss of F1, in points, that is accepted."""
+    margin: float = 1.0
+    """Non-inferiority margin: loss of any score, in points, that is accepted."""
+    margins: dict[str, float] = field(default_factory=dict)
+    """Other margins for single metrics, by name."""
     alpha: float = 0.05
     """Chance of accepting any strategy that should not be, over all strategies of the run together (Holm)."""
 
     def __post_init__(self) -> None:
-        for name in ("margin_em", "margin_f1"):
-            _require(getattr(self, name) > 0, f"quality.{name} is {getattr(self, name)}", "give more than 0 points")
+        for name, points in {"margin": self.margin, **{f"margins.{k}": v for k, v in self.margins.items()}}.items():
+            _require(points > 0, f"quality.{name} is {points}", "give more than 0 points")
         _require(0 < self.alpha < 0.5, f"quality.alpha is {self.alpha}", "give a probability between 0 and 0.5")
+
+    def margin_of(self, metric: str) -> float:
+        """Return the margin of a metric, in points."""
+        return self.margins.get(metric, self.margin)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,8 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print B against A, what else differs, and the limits that were exceeded."""
-    table = Table("Contender", "Job A", "Job B", "Slowdown", "Training", "EM", "F1", box=box.SIMPLE_HEAD)
+    names = list(dict.fromkeys(name for contender in comparison.contenders for name in contender.scores))
+    table = Table("Contender", "Job A", "Job B", "Slowdown", "Training", *names, box=box.SIMPLE_HEAD)
     for contender in comparison.contenders:
         job = contender.job
         table.add_row(
@@ -30,8 +31,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             NOT_MEASURED if job is None else seconds(job.b),
             _slowdown(job),
             _slowdown(contender.training),
-            _points(contender.em),
-            _points(contender.f1),
+            *(_points(contender.scores.get(name)) for name in names),
         )
     console.print(table)
     console.print(

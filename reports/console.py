@@ -10,7 +10,7 @@ from rich.text import Text
 
 from harness.analysis.model import Analysis
 from reports.formatting import NONE, NOT_MEASURED, full_stop, one_line
-from reports.verdicts import HEADERS, VerdictRow, result_sentence, spread_notes, verdict_rows
+from reports.verdicts import VerdictRow, headers, result_sentence, spread_notes, verdict_rows
 
 STYLES = {
     "ACCEPTED": "green",
@@ -23,10 +23,10 @@ STYLES = {
     "not run": "dim",
 }
 
-NARROW = 120
+NARROW_COLUMNS = 120
 """Columns below which ranges are left to the report."""
 
-NARROW_HEADERS = ("Strategy", "Verdict", "Job", "Step", "EM", "F1", "Memory", "Energy")
+SHORT_HEADS = {"Job speedup": "Job", "Step speedup": "Step", "Peak memory": "Memory"}
 
 LONGEST_REASON = 600
 """Characters; the report has all of it."""
@@ -37,9 +37,11 @@ LONGEST_NAME = 32
 
 def print_table(analysis: Analysis, console: Console) -> None:
     """Print the same rows as the report's table of verdicts, with what one must know to read them."""
-    narrow = console.width < NARROW
+    narrow = console.width < NARROW_COLUMNS
     rows = verdict_rows(analysis, ranges=not narrow)
-    console.print(_make_table(rows, NARROW_HEADERS if narrow else HEADERS))
+    console.print(
+        _make_table(rows, tuple(SHORT_HEADS.get(head, head) if narrow else head for head in headers(analysis)))
+    )
     console.print(f"[bold]{escape(result_sentence(analysis, str))}[/bold]", highlight=False)
     for warning in analysis.warnings:
         console.print(f"[yellow]Careful:[/yellow] {escape(full_stop(warning))}", highlight=False)

@@ -13,6 +13,9 @@ EPOCHS = (
 )
 """Epoch, training time in seconds, training loss, validation EM and F1 in percent."""
 
+COLUMNS = {"train_time_s": 1, "train_loss": 2, "em": 3, "f1": 4}
+"""Where an epoch's values stand in a row."""
+
 TOTAL_S = 336.0
 """The whole job."""
 

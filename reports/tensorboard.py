@@ -26,14 +26,15 @@ from reports.sections.where_time_goes import phase_table
 from reports.sections.work import work_table
 from reports.verdicts import result_text
 
-METRICS = {
-    "result/job_speedup": "job speedup",
-    "result/step_speedup": "step speedup",
-    "result/em": "EM (%)",
-    "result/f1": "F1 (%)",
-    "result/peak_memory_gib": "peak memory (GiB)",
-}
-"""Scalars of a contender's first run that the hyperparameter table shows."""
+
+def session_metrics(analysis: Analysis) -> dict[str, str]:
+    """Return the scalars of a contender's first run that the hyperparameter table shows, with their titles."""
+    return {
+        "result/job_speedup": "job speedup",
+        "result/step_speedup": "step speedup",
+        **{f"result/{metric.name}": f"{metric.title} (%)" for metric in analysis.scoring.metrics},
+        "result/peak_memory_gib": "peak memory (GiB)",
+    }
 
 
 def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
@@ -55,7 +56,7 @@ def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapp
     measured = measured_contenders(analysis)
     parameters = {contender.name: session_parameters(measured, contender) for contender in measured}
     with EventWriter(folder, started_s) as writer:
-        writer.experiment(_domains(list(parameters.values())), METRICS)
+        writer.experiment(_domains(list(parameters.values())), session_metrics(analysis))
     with EventWriter(folder / "report", started_s) as writer:
         for tag, text in _texts(analysis).items():
             writer.text(tag, text)
@@ -67,7 +68,7 @@ def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapp
         for number, job in enumerate(mine):
             with EventWriter(_run_folder(folder, contender, number, job.record), started_s) as writer:
                 if number == 0:
-                    _write_session(writer, contender, parameters[contender.name])
+                    _write_session(writer, analysis, contender, parameters[contender.name])
                 _write_steps(writer, job, started_s)
                 _write_epochs(writer, job, started_s)
 
@@ -106,16 +107,20 @@ def _domains(rows: list[dict[str, bool | str]]) -> dict[str, list[bool] | list[s
     return domains
 
 
-def _write_session(writer: EventWriter, contender: ContenderAnalysis, parameters: dict[str, bool | str]) -> None:
+def _write_session(
+    writer: EventWriter, analysis: Analysis, contender: ContenderAnalysis, parameters: dict[str, bool | str]
+) -> None:
     writer.session(contender.name, parameters, succeeded=contender.state == "measured")
     values = (
         _estimate(contender.job_speedup),
         _estimate(contender.step_speedup),
-        None if contender.em is None else contender.em.contender,
-        None if contender.f1 is None else contender.f1.contender,
+        *(
+            contender.scores[metric.name].contender if metric.name in contender.scores else None
+            for metric in analysis.scoring.metrics
+        ),
         contender.peak_memory_gib,
     )
-    writer.scalars(dict(zip(METRICS, values, strict=True)), step=0)
+    writer.scalars(dict(zip(session_metrics(analysis), values, strict=True)), step=0)
 
 
 def _estimate(speedup: Estimate | None) -> float | None:
@@ -146,8 +151,7 @@ def _write_epochs(writer: EventWriter, job: LoadedTrial, started_s: float) -> No
         values = {
             "epoch/train_time_s": epoch.train_time_s,
             "epoch/train_loss": epoch.train_loss,
-            "validation/em": epoch.em,
-            "validation/f1": epoch.f1,
+            **{f"validation/{name}": value for name, value in epoch.scores.items()},
         }
         writer.scalars(values, epoch.epoch, now_s)
 

@@ -9,9 +9,6 @@ from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import Text, code, joined, spans
 from reports.formatting import NONE, energy, memory, points, quality, ratio, speedup, supported_digits
 
-HEADERS = ("Strategy", "Verdict", "Job speedup", "Step speedup", "EM", "F1", "Peak memory", "Energy")
-"""Of `VerdictRow.cells`."""
-
 STATES = {"measured": "measured", "not_applicable": "NOT_APPLICABLE", "failed": "FAILED", "not_run": "not run"}
 
 SAME_UPDATES = "same updates"
@@ -27,29 +24,39 @@ class VerdictRow:
     job_speedup: str
     step_speedup: str
     quality: str
-    em: str
-    f1: str
+    scores: tuple[str, ...]
+    """One for each metric."""
     peak_memory: str
     energy: str
 
     def cells(self) -> tuple[str, ...]:
-        """Return the values below `HEADERS`, which leave quality in words to the report: a console is narrow."""
+        """Return the values below `headers`, which leave quality in words to the report: a console is narrow."""
         return (
-            self.name, self.verdict, self.job_speedup, self.step_speedup, self.em, self.f1, self.peak_memory,
-            self.energy,
+            self.name, self.verdict, self.job_speedup, self.step_speedup, *self.scores, self.peak_memory, self.energy,
         )  # fmt: skip
+
+
+def headers(analysis: Analysis) -> tuple[str, ...]:
+    """Return the heads of the columns of `VerdictRow.cells`."""
+    return ("Strategy", "Verdict", "Job speedup", "Step speedup", *titles(analysis), "Peak memory", "Energy")
+
+
+def titles(analysis: Analysis) -> tuple[str, ...]:
+    """Return the titles of the task's metrics."""
+    return tuple(metric.title for metric in analysis.scoring.metrics)
 
 
 def verdict_rows(analysis: Analysis, *, ranges: bool = True) -> list[VerdictRow]:
     """Return a row for each contender, the baseline first; without ranges it takes less room."""
-    return [verdict_row(contender, ranges=ranges) for contender in analysis.contenders]
+    return [verdict_row(analysis, contender, ranges=ranges) for contender in analysis.contenders]
 
 
-def verdict_row(contender: ContenderAnalysis, *, ranges: bool = True) -> VerdictRow:
+def verdict_row(analysis: Analysis, contender: ContenderAnalysis, *, ranges: bool = True) -> VerdictRow:
     """Return one row; a contender without a single whole job has no numbers."""
     if not contender.seeds:
+        nothing = (NONE,) * len(titles(analysis))
         return VerdictRow(name=contender.name, verdict=verdict_words(contender), job_speedup=NONE, step_speedup=NONE,
-                          quality=NONE, em=NONE, f1=NONE, peak_memory=NONE, energy=NONE)  # fmt: skip
+                          quality=NONE, scores=nothing, peak_memory=NONE, energy=NONE)  # fmt: skip
     alone = contender.is_baseline
     return VerdictRow(
         name=contender.name,
@@ -57,8 +64,10 @@ def verdict_row(contender: ContenderAnalysis, *, ranges: bool = True) -> Verdict
         job_speedup=speedup(contender.job_speedup, ranges=ranges),
         step_speedup=speedup(contender.step_speedup, ranges=ranges),
         quality=quality_words(contender),
-        em=quality(contender.em, alone=alone, ranges=ranges),
-        f1=quality(contender.f1, alone=alone, ranges=ranges),
+        scores=tuple(
+            quality(contender.scores.get(metric.name), alone=alone, ranges=ranges)
+            for metric in analysis.scoring.metrics
+        ),
         peak_memory=memory(contender.peak_memory_gib),
         energy=energy(contender.energy_j),
     )
@@ -117,7 +126,7 @@ def result_text(analysis: Analysis) -> Text:
         return (f"Switch on nothing: {_none_of(strategies)} is accepted (", _tally(analysis), ").")
     return (
         "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{_step_words(best)}; quality holds: "
-        f"{_kept_words(best)}.",
+        f"{_kept_words(analysis, best)}.",
     )  # fmt: skip
 
 
@@ -138,14 +147,14 @@ def _step_words(contender: ContenderAnalysis) -> str:
     return "" if contender.step_speedup is None else f", its steps {speedup(contender.step_speedup, ranges=False)}"
 
 
-def _kept_words(contender: ContenderAnalysis) -> str:
+def _kept_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
     """Say how quality is known to hold."""
     if _makes_same_updates(contender):
         return "it makes the same updates"
-    f1 = contender.f1
-    if f1 is None or f1.difference is None:
-        return "EM and F1 are within the margin"
-    return f"F1 changes by {points(f1.difference, f1.low, f1.high)} points"
+    scoring, score = analysis.scoring, contender.scores.get(analysis.scoring.headline)
+    if score is None or score.difference is None:
+        return f"{scoring.titles} are within the margin"
+    return f"{scoring.headline_title} changes by {points(score.difference, score.low, score.high)} points"
 
 
 def _tally(analysis: Analysis) -> Text:
@@ -169,14 +178,14 @@ def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
         notes.append("In brackets: the difference to the baseline in points. The intervals are in the report.")
         return notes
     notes.append(
-        "In brackets after a speedup: its 95 % interval. After EM and F1: the difference to the baseline in points, "
-        f"then its 95 % interval over {sampled_over(analysis)}."
+        f"In brackets after a speedup: its 95 % interval. After {analysis.scoring.titles}: the difference to the "
+        f"baseline in points, then its 95 % interval over {sampled_over(analysis)}."
     )
     return notes + range_notes(analysis)
 
 
 def sampled_over(analysis: Analysis) -> str:
-    """Say what the intervals of EM and F1 are over."""
+    """Say what the intervals of the scores are over."""
     return "seeds and questions" if analysis.seeds > 1 else "questions; what another seed would give is not in it"
 
 

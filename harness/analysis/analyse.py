@@ -29,7 +29,7 @@ from harness.analysis.verdict.claims import Evidence
 from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.config import to_dict
 from harness.records.store import LoadedRun, LoadedTrial
-from harness.records.trial import BASELINE, MemoryRecord, TrialRecord
+from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, TrialRecord
 from harness.statistics.paired import Ratio
 
 
@@ -42,7 +42,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
     environment = (baseline[0].environment if baseline else None) or loaded.run.environment
     # How the GPU is set up is asked once a run: a job would have to wait for the answer.
     environment = {**environment, "gpu_settings": loaded.run.environment.get("gpu_settings")}
-    measured, floor, learning = gather_evidence(contenders, loaded.run.config)
+    measured, floor, learning = gather_evidence(contenders, loaded.run)
     candidates = {name: item.evidence for name, item in measured.items() if name != BASELINE}
     judgements = judge_all(candidates, alpha=loaded.run.config.quality.alpha)
     analysed = with_waterfalls(
@@ -59,6 +59,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         run=_summarise_run(loaded),
         contenders=analysed,
         seeds=len(baseline),
+        scoring=loaded.run.scoring,
         untrained=untrained,
         learning=learning,
         noise_floor=floor,
@@ -113,7 +114,6 @@ def _analyse_contender(
     usual = usual_step(trials.done, reference, None if evidence is None or is_baseline else evidence.speed)
     ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
     notes = _notes(trials) + [f"left out: {notes_about.relative(line, loaded)}" for line in [*problems, *unreadable]]
-    em, f1 = _qualities(reference, trials.done, evidence)
     beside = trials.beside
     speed = None if beside is None else beside.speed
     energy = None if speed is None else summarise_energy(speed.energy)
@@ -130,12 +130,11 @@ def _analyse_contender(
         train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
         job_speedup=_job_speedup(reference, trials, evidence),
         step_speedup=_step_speedup(reference, trials, evidence),
-        em=em,
-        f1=f1,
+        scores=_scores(loaded.run.scoring, reference, trials.done, evidence),
         speed=None if evidence is None else evidence.speed,
         job=None if evidence is None else evidence.job,
         warm_up=None if measured is None else measured.warm_up,
-        time_to_f1=None if evidence is None else evidence.time_to_f1,
+        time_to_score=None if evidence is None else evidence.time_to_score,
         quality=None if evidence is None else evidence.quality,
         equivalence=None if evidence is None else evidence.equivalence,
         footprint=None if evidence is None else evidence.footprint,
@@ -178,15 +177,19 @@ def as_estimate(ratio: Ratio) -> Estimate:
     return Estimate(estimate=ratio.estimate, low=ratio.low, high=ratio.high, kind="interval")
 
 
-def _qualities(
-    reference: Sequence[LoadedTrial], done: Sequence[LoadedTrial], evidence: Evidence | None
-) -> tuple[Difference | None, Difference | None]:
-    """Return EM and F1 beside the baseline's, with the interval of the non-inferiority test."""
-    ours, theirs = [trial.record for trial in reference], [trial.record for trial in done]
-    quality = None if evidence is None else evidence.quality
-    em = None if quality is None else (quality.em.low, quality.em.high)
-    f1 = None if quality is None else (quality.f1.low, quality.f1.high)
-    return compare_quality("em", ours, theirs, em), compare_quality("f1", ours, theirs, f1)
+def _scores(
+    scoring: ScoringRecord, reference: Sequence[LoadedTrial], done: Sequence[LoadedTrial], evidence: Evidence | None
+) -> dict[str, Difference]:
+    """Return each score beside the baseline's, with the interval of the non-inferiority test."""
+    baseline, contender = [trial.record for trial in reference], [trial.record for trial in done]
+    quality = (evidence.quality if evidence is not None else None) or {}
+    found = {}
+    for name in (metric.name for metric in scoring.metrics):
+        interval = (quality[name].low, quality[name].high) if name in quality else None
+        difference = compare_quality(name, baseline, contender, interval)
+        if difference is not None:
+            found[name] = difference
+    return found
 
 
 def _notes(trials: Trials) -> list[str]:
@@ -234,8 +237,11 @@ def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:
                 epoch=number,
                 train_time_s=mean_or_none(epoch.train_time_s for epoch in same),
                 train_loss=mean_or_none(epoch.train_loss for epoch in same),
-                em=mean_or_none(epoch.em for epoch in same),
-                f1=mean_or_none(epoch.f1 for epoch in same),
+                scores={
+                    name: mean
+                    for name in dict.fromkeys(name for epoch in same for name in epoch.scores)
+                    if (mean := mean_or_none(epoch.scores.get(name) for epoch in same)) is not None
+                },
                 evaluation_time_s=mean_or_none(epoch.evaluation_time_s for epoch in same),
             )
         )

@@ -15,7 +15,7 @@ from typing import Any
 from scipy import stats
 
 from harness.analysis.evidence.quality import paired_differences
-from harness.analysis.evidence.summary import QualityName, last_quality, mean_or_none
+from harness.analysis.evidence.summary import last_quality, mean_or_none
 from harness.analysis.evidence.trials import Trials, contender_of, find_state, sort_out
 from harness.config import to_dict
 from harness.errors import ConfigError
@@ -62,7 +62,7 @@ class Change:
     """Mean over the seeds."""
     b: float
     change: float
-    """B ÷ A of times, B − A of EM and F1."""
+    """B ÷ A of times, B − A of scores."""
     low: float | None
     """95 % interval of the change; None where there is only one seed, or nothing to pair."""
     high: float | None
@@ -77,8 +77,8 @@ class ComparedContender:
     """Seconds; the change is a slowdown: above 1 is slower."""
     training: Change | None
     """Seconds of training per epoch."""
-    em: Change | None
-    f1: Change | None
+    scores: dict[str, Change]
+    """By metric, what both runs measured."""
     failures: tuple[str, ...]
     """Limits that were exceeded, in words."""
 
@@ -171,14 +171,14 @@ def describe_changes(a: LoadedRun, b: LoadedRun) -> list[str]:
 
 def _compare_contender(ours: Trials, theirs: Trials, limits: Limits) -> ComparedContender:
     job = _compare_times([job.job_time_s for job in ours.jobs], [job.job_time_s for job in theirs.jobs])
-    f1 = _compare_quality("f1", ours, theirs)
+    names = dict.fromkeys(name for job in ours.jobs for epoch in job.epochs for name in epoch.scores)
+    scores = {name: change for name in names if (change := _compare_quality(name, ours, theirs)) is not None}
     return ComparedContender(
         name=ours.name,
         job=job,
         training=_compare_times(_epoch_times(ours.jobs), _epoch_times(theirs.jobs)),
-        em=_compare_quality("em", ours, theirs),
-        f1=f1,
-        failures=tuple(_find_failures(ours, theirs, job, f1, limits)),
+        scores=scores,
+        failures=tuple(_find_failures(ours, theirs, job, scores.get("f1"), limits)),
     )
 
 
@@ -214,7 +214,7 @@ def _welch_half_width(first: Sequence[float], second: Sequence[float]) -> float:
     return float(stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)) * math.sqrt(total)
 
 
-def _compare_quality(name: QualityName, ours: Trials, theirs: Trials) -> Change | None:
+def _compare_quality(name: str, ours: Trials, theirs: Trials) -> Change | None:
     """Return B − A, with the interval over seeds and questions where both answered the same ones."""
     first, second = (mean_or_none(last_quality(job, name) for job in trials.jobs) for trials in (ours, theirs))
     if first is None or second is None:

@@ -14,14 +14,14 @@ from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.summary import Difference, Estimate, Throughput
-from harness.analysis.evidence.time_to_quality import TimeToF1
+from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.evidence.work import Work
 from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
 from harness.analysis.trace.kernels import ProfileSummary
 from harness.analysis.verdict.rules import Verdict
-from harness.records.trial import BASELINE, MemoryRecord, QualityRecord, StrategyRecord
+from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, StrategyRecord
 
-ANALYSIS_SCHEMA_VERSION = 2
+ANALYSIS_SCHEMA_VERSION = 3
 """Raised when a key of `analysis.json` changes its meaning."""
 
 State = Literal["measured", "not_applicable", "failed", "not_run"]
@@ -35,10 +35,8 @@ class EpochRow:
     """Counted from 1."""
     train_time_s: float | None
     train_loss: float | None
-    em: float | None
-    """Percent."""
-    f1: float | None
-    """Percent."""
+    scores: dict[str, float]
+    """Percent, by metric; empty where nothing was scored."""
     evaluation_time_s: float | None
 
 
@@ -64,13 +62,13 @@ class ContenderAnalysis:
     """Of the whole job, from its parts (`job`); without timed segments of the jobs as they ran."""
     step_speedup: Estimate | None
     """Of training, from the timed segments; without them of the training time per epoch."""
-    em: Difference | None
-    f1: Difference | None
+    scores: dict[str, Difference]
+    """By metric, beside the baseline's; empty where nothing was scored."""
     speed: SpeedEvidence | None
     """The timed segments against the live baseline; of the baseline: A/A."""
     job: JobSpeed | None
     warm_up: WarmUp | None
-    time_to_f1: TimeToF1 | None
+    time_to_score: TimeToScore | None
     quality: QualityEvidence | None
     equivalence: Equivalence | None
     footprint: FootprintDifference | None
@@ -136,10 +134,11 @@ class Analysis:
     contenders: tuple[ContenderAnalysis, ...]
     seeds: int
     """Whole fine-tunings of the baseline that ended."""
-    untrained: QualityRecord | None
-    """EM and F1 of the baseline's model before training."""
+    scoring: ScoringRecord
+    untrained: dict[str, float] | None
+    """Scores of the baseline's model before training, in percent."""
     learning: Learning | None
-    """Whether the baseline has learned enough for EM and F1 to tell anything."""
+    """Whether the baseline has learned enough for scores to tell anything."""
     noise_floor: NoiseFloor | None
     """From A/A: the baseline against itself."""
     diagnosis: Diagnosis | None

@@ -63,7 +63,7 @@ def run(
         bool | None, typer.Option("--speed/--no-speed", help="Time each contender beside the live baseline.")
     ] = None,
     budget: Annotated[float | None, typer.Option(help="Seconds of timed segments per contender, at most.")] = None,
-    margin: Annotated[float | None, typer.Option(help="Points of EM and of F1 that may be lost.")] = None,
+    margin: Annotated[float | None, typer.Option(help="Points of each score that may be lost.")] = None,
     profile: Annotated[bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")] = None,
     profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
     roof: Annotated[
@@ -103,8 +103,7 @@ def run(
         "baseline": baseline,
         "speed.enabled": speed,
         "speed.budget_s": budget,
-        "quality.margin_em": margin,
-        "quality.margin_f1": margin,
+        "quality.margin": margin,
         "profile.enabled": profile,
         "profile.active_steps": profile_steps,
         "roof": roof,

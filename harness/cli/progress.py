@@ -79,7 +79,7 @@ def describe_outcome(record: TrialRecord) -> str:
     if record.job_time_s is None:
         return "trace written"
     last = record.epochs[-1] if record.epochs else None
-    scores = f", EM {last.em:.1f}, F1 {last.f1:.1f}" if last and last.em is not None and last.f1 is not None else ""
+    scores = "".join(f", {name} {value:.1f}" for name, value in (last.scores if last else {}).items())
     training_s = sum(epoch.train_time_s for epoch in record.epochs)
     return f"job {record.job_time_s:.1f} s, training {training_s:.1f} s{scores}"
 

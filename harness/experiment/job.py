@@ -132,7 +132,7 @@ def add_untrained(
     validation = Validation(setup=plain, inputs=prepared.inputs, phases=PhaseClock()).run()
     job.predictions[0] = validation.answers
     write_predictions(directory, job.predictions)
-    return replace(record, untrained=validation.quality)
+    return replace(record, untrained=validation.scores)
 
 
 def train_all_epochs(directory: Path, trainer: Trainer, validation: Validation, report: Report) -> JobResults:
@@ -164,8 +164,7 @@ def train_all_epochs(directory: Path, trainer: Trainer, validation: Validation, 
                 train_time_s=result.time_s,
                 train_loss=result.loss,
                 evaluation_time_s=scored.time_s,
-                em=scored.quality.em,
-                f1=scored.quality.f1,
+                scores=scored.scores,
             )
         )
     job.end_s = time.time()

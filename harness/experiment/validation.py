@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.experiment.inputs import Inputs
 from harness.measurement.clocks import PhaseClock
-from harness.records.trial import ExamplePrediction, QualityRecord
+from harness.records.trial import ExamplePrediction
 from harness.strategy import Logits, TrainSetup
 from harness.tasks.question_answering.examples import Example
 from harness.tasks.question_answering.metrics import score_directly
@@ -18,7 +18,8 @@ from harness.tasks.question_answering.spans import best_answers
 class Scored:
     """One evaluation."""
 
-    quality: QualityRecord
+    scores: dict[str, float]
+    """In percent, by metric."""
     answers: list[ExamplePrediction]
     logits: Logits
     """As the strategy's evaluation gave them."""
@@ -49,9 +50,9 @@ class Validation:
                 max_answer_tokens=self.inputs.max_answer_tokens,
             )
         with self.phases.measure("scoring"):
-            em, f1, rows = score(self.inputs.validation, texts, without_evaluate=self.without_evaluate)
+            scores, rows = score(self.inputs.validation, texts, without_evaluate=self.without_evaluate)
         return Scored(
-            quality=QualityRecord(em=em, f1=f1),
+            scores=scores,
             answers=rows,
             logits=(starts, ends),
             time_s=time.perf_counter() - start_s,
@@ -60,8 +61,8 @@ class Validation:
 
 def score(
     examples: list[Example], texts: list[str], *, without_evaluate: bool = False
-) -> tuple[float, float, list[ExamplePrediction]]:
-    """Return EM and F1 in percent and each example's score."""
+) -> tuple[dict[str, float], list[ExamplePrediction]]:
+    """Return the scores in percent and each example's."""
     references = [[answer.text for answer in example.answers] for example in examples]
     ids = [example.id for example in examples]
     if without_evaluate:

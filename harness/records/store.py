@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from harness.errors import ConfigError, RecordError
 from harness.records.serialise import build
 from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
+from harness.records.upgrade import OLDEST, upgrade, upgrade_prediction
 
 T = TypeVar("T")
 
@@ -74,15 +75,17 @@ def read_record(path: Path, cls: type[T]) -> T:
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
     version = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
+    if version not in range(OLDEST, SCHEMA_VERSION + 1):
         raise RecordError(
-            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}",
+            f"{path} has schema version {version}, this program reads {OLDEST} to {SCHEMA_VERSION}",
             remedy="use the speedproof version that made the run",
         )
     try:
-        return build(cls, data)
+        return build(cls, upgrade(data, cls.__name__))
     except ConfigError as error:
         raise RecordError(f"{path} is damaged: {error.message}", remedy="remove the trial and run it again") from None
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RecordError(f"{path} is damaged: {error!r}", remedy="remove the trial and run it again") from None
 
 
 def write_steps(directory: Path, steps: list[StepRecord]) -> None:
@@ -116,8 +119,11 @@ def read_predictions(directory: Path) -> dict[int, list[ExamplePrediction]]:
     path = directory / PREDICTIONS_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return {int(epoch): [build(ExamplePrediction, row) for row in rows] for epoch, rows in data.items()}
-    except (OSError, ValueError, AttributeError, ConfigError) as error:
+        return {
+            int(epoch): [build(ExamplePrediction, upgrade_prediction(row)) for row in rows]
+            for epoch, rows in data.items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError, ConfigError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
 
 

@@ -11,8 +11,9 @@ from typing import Any, Literal
 from harness.config import RunConfig
 from harness.records.checks import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
 
-SCHEMA_VERSION = 2
-"""Raised when a field of a record changes its meaning; readers refuse what they don't know."""
+SCHEMA_VERSION = 3
+"""Raised when a field of a record changes its meaning; what readers know of older ones is in
+`harness.records.upgrade`."""
 
 BASELINE = "baseline"
 """The contender without any strategy."""
@@ -107,10 +108,8 @@ class EpochRecord:
     train_loss: float
     """Mean over the epoch's steps, each weighted with its windows."""
     evaluation_time_s: float
-    em: float | None
-    """Exact match in percent; None when evaluation was switched off."""
-    f1: float | None
-    """F1 in percent."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """In percent, by the task's metrics; empty when evaluation was switched off."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,11 +191,34 @@ class ProfileRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityRecord:
-    """EM and F1 in percent."""
+class MetricRecord:
+    """One of the scores by which a task's answers are measured; more is better."""
 
-    em: float
-    f1: float
+    name: str
+    """Its key in `scores`."""
+    title: str
+    """As reports print it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringRecord:
+    """How a task's answers are scored."""
+
+    metrics: tuple[MetricRecord, ...]
+    """In the order in which they are shown."""
+    headline: str
+    """The metric by which it is told whether a model has learned, and how soon."""
+
+    @property
+    def headline_title(self) -> str:
+        """The headline metric as reports print it."""
+        return next(metric.title for metric in self.metrics if metric.name == self.headline)
+
+    @property
+    def titles(self) -> str:
+        """All metrics in words: "EM and F1"."""
+        *first, last = (metric.title for metric in self.metrics)
+        return f"{', '.join(first)} and {last}" if first else last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +246,8 @@ class TrialRecord:
     """What the worker's clock said of the whole job and its checks, minus what the parent's said."""
     compile_cache: Literal["cold", "warm"] | None = None
     """State of the compiler caches at the start; None when nothing was compiled."""
-    untrained: QualityRecord | None = None
+    untrained: dict[str, float] | None = None
+    """Scores of the model before training, in percent."""
     epochs: tuple[EpochRecord, ...] = ()
     work: WorkRecord | None = None
     memory: MemoryRecord | None = None
@@ -239,14 +262,12 @@ class TrialRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ExamplePrediction:
-    """What a model answered to one question, and how that scored."""
+    """What a model answered to one example, and how that scored."""
 
     id: str
     text: str
-    em: float
-    """0 or 1."""
-    f1: float
-    """0 to 1."""
+    scores: dict[str, float]
+    """0 to 1, by the task's metrics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +284,8 @@ class RunRecord:
     environment: dict[str, Any]
     data: dict[str, Any]
     """Counts and fingerprints of the data: questions, windows, tokens."""
+    scoring: ScoringRecord
+    """How the task's answers are scored."""
     trials: tuple[str, ...]
     """Planned trial directories, in order, relative to the run directory."""
     roof: RoofRecord | None = None

@@ -24,7 +24,7 @@ NOT_DRAWN = ("timestamp_s", "energy_j", "throttle_reasons")
 
 
 def curves(run: Path) -> dict[str, Any]:
-    """Return loss, EM and F1 of each whole fine-tuning against the seconds since its process started.
+    """Return loss and scores of each whole fine-tuning against the seconds since its process started.
 
     A trial that can't be read is left out and named in `problems`.
     """
@@ -60,7 +60,7 @@ def _curve(record: TrialRecord, steps: Sequence[StepRecord]) -> dict[str, Any]:
         "losses": thin([step.loss for step in steps]),
         "steps_per_point": bucket_size(len(steps)),
         "epochs": [
-            {"time_s": start_s + end_s, "epoch": epoch.epoch, "em": epoch.em, "f1": epoch.f1}
+            {"time_s": start_s + end_s, "epoch": epoch.epoch, "scores": epoch.scores}
             for epoch, end_s in zip(record.epochs, epoch_ends_s, strict=True)
         ],
     }

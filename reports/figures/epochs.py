@@ -1,4 +1,4 @@
-"""Training loss, EM and F1: by epoch beside the published reference, and against the time since the start."""
+"""Training loss and scores: by epoch beside the published reference, and against the time since the start."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from harness.analysis.model import Analysis, ContenderAnalysis
 from reports import reference
 from reports.figures.canvas import COLOURS, MARKERS, MUTED, SMALL, label, new_figure
 
-PANELS = (("train_loss", "training loss", 2), ("em", "EM (%)", 3), ("f1", "F1 (%)", 4))
-"""Field of an epoch, title, column of the published reference."""
-
 AFTER_TRAINING = frozenset({"training", "evaluation", "span_search", "scoring", "saving", "other"})
 """Phases that are in the epochs' own times, or come after them."""
 
@@ -24,13 +21,17 @@ def draw_epochs(analysis: Analysis) -> Figure | None:
     shown = [contender for contender in analysis.contenders if contender.epochs]
     if not shown:
         return None
-    figure, axes = new_figure(3.2, columns=3)
-    for axis, (name, title, column) in zip(axes, PANELS, strict=True):
-        numbers = [row[0] for row in reference.EPOCHS]
-        values = [row[column] for row in reference.EPOCHS]
-        axis.plot(numbers, values, color=MUTED, linestyle="--", linewidth=1.2, label="published reference")
+    panels = [("train_loss", "training loss"), *((m.name, f"{m.title} (%)") for m in analysis.scoring.metrics)]
+    figure, axes = new_figure(3.2, columns=len(panels))
+    for axis, (name, title) in zip(axes, panels, strict=True):
+        if analysis.scoring.headline in reference.COLUMNS:
+            numbers = [row[0] for row in reference.EPOCHS]
+            values = [row[reference.COLUMNS[name]] for row in reference.EPOCHS]
+            axis.plot(numbers, values, color=MUTED, linestyle="--", linewidth=1.2, label="published reference")
         for number, contender in enumerate(shown):
-            points = [(epoch.epoch, getattr(epoch, name)) for epoch in contender.epochs]
+            points = [
+                (epoch.epoch, {"train_loss": epoch.train_loss, **epoch.scores}.get(name)) for epoch in contender.epochs
+            ]
             _curve(axis, number, contender.name, [(x, y) for x, y in points if y is not None])
         _finish(axis, title, "epoch")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -39,16 +40,17 @@ def draw_epochs(analysis: Analysis) -> Figure | None:
 
 
 def draw_wall_clock(analysis: Analysis) -> Figure | None:
-    """Draw F1 against the time since the start of the job; None if no epoch was scored."""
+    """Draw the headline score against the time since the start of the job; None if no epoch was scored."""
     shown = [contender for contender in analysis.contenders if contender.epochs and contender.phases_s]
-    scored = any(epoch.f1 is not None for contender in shown for epoch in contender.epochs)
+    headline = analysis.scoring.headline
+    scored = any(headline in epoch.scores for contender in shown for epoch in contender.epochs)
     if not scored:
         return None
     figure, (axis,) = new_figure(2.8)
     for number, contender in enumerate(shown):
-        points = zip(epoch_ends_s(contender), (epoch.f1 for epoch in contender.epochs), strict=False)
+        points = zip(epoch_ends_s(contender), (epoch.scores.get(headline) for epoch in contender.epochs), strict=False)
         _curve(axis, number, contender.name, [(x, y) for x, y in points if y is not None])
-    _finish(axis, "F1 (%)", "seconds since the start of the job, as the jobs ran")
+    _finish(axis, f"{analysis.scoring.headline_title} (%)", "seconds since the start of the job, as the jobs ran")
     axis.set_xlim(left=0.0)
     _legend(figure, axis)
     return figure

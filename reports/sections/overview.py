@@ -22,7 +22,7 @@ from reports.document import (
 )
 from reports.formatting import NOT_MEASURED, decimal, full_stop, one_line, quality
 from reports.sections.select import measured_contenders
-from reports.verdicts import SPEEDUP_MEANS, noise_words, range_notes, result_text, verdict_row, verdict_words
+from reports.verdicts import SPEEDUP_MEANS, noise_words, range_notes, result_text, titles, verdict_row, verdict_words
 
 ROW_PLOT = "speedup-"
 """Beginning of the names of the small plots in the table of verdicts, one for each contender."""
@@ -79,24 +79,25 @@ def verdict_table(analysis: Analysis, drawn: Container[str] = ()) -> tuple[Table
     with_plots = any(ROW_PLOT + contender.name in drawn for contender in analysis.contenders)
     headers = ["Strategy", "Verdict", "Job speedup"]
     headers += [PLOT_HEADER] if with_plots else []
-    headers += ["Quality", "Step speedup", "EM", "F1", "Peak memory", *(["Energy"] if with_energy else [])]
+    headers += ["Quality", "Step speedup", *titles(analysis), "Peak memory", *(["Energy"] if with_energy else [])]
     rows = [
-        list(_cells(contender, drawn, with_plots=with_plots, with_energy=with_energy))
+        list(_cells(analysis, contender, drawn, with_plots=with_plots, with_energy=with_energy))
         for contender in analysis.contenders
     ]
     return table(headers, rows, "llrll" if with_plots else "llrl")
 
 
 def _cells(
-    contender: ContenderAnalysis, drawn: Container[str], *, with_plots: bool, with_energy: bool
+    analysis: Analysis, contender: ContenderAnalysis, drawn: Container[str], *, with_plots: bool, with_energy: bool
 ) -> Iterator[Text]:
-    row, job_speedup = verdict_row(contender, ranges=False), verdict_row(contender).job_speedup
+    row = verdict_row(analysis, contender, ranges=False)
+    job_speedup = verdict_row(analysis, contender).job_speedup
     verdict = strong(row.verdict) if row.verdict == "ACCEPTED" else row.verdict
     yield from (contender_name(row.name), verdict, job_speedup)
     if with_plots:
         name = ROW_PLOT + contender.name
         yield (picture(name, "A/A" if contender.is_baseline else f"job speedup {job_speedup}") if name in drawn else "")
-    yield from (row.quality, row.step_speedup, row.em, row.f1, row.peak_memory)
+    yield from (row.quality, row.step_speedup, *row.scores, row.peak_memory)
     if with_energy:
         yield row.energy
 
@@ -117,8 +118,8 @@ def _reading_notes(analysis: Analysis) -> Iterable[Text]:
     yield SPEEDUP_MEANS
     yield noise_words(analysis)
     yield (
-        "In brackets: the 95 % interval of the job speedup; of EM and F1 the difference to the baseline in points. The "
-        "other intervals stand in the evidence below."
+        f"In brackets: the 95 % interval of the job speedup; of {analysis.scoring.titles} the difference to the "
+        "baseline in points. The other intervals stand in the evidence below."
     )
     yield from range_notes(analysis)
     yield (
@@ -128,7 +129,8 @@ def _reading_notes(analysis: Analysis) -> Iterable[Text]:
     )
     yield (
         "Quality: “same updates” and “holds” are shown, the first by holding losses, gradients and updates against the "
-        "fp32 reference, the second by EM and F1 against the margin; “open” means that nothing is shown either way."
+        f"fp32 reference, the second by {analysis.scoring.titles} against the margin; “open” means that nothing is "
+        "shown either way."
     )
     yield from _memory_note(analysis.baseline_contender)
     yield energy_note(analysis)
@@ -163,12 +165,17 @@ def _has_segment_energy(analysis: Analysis) -> bool:
 
 
 def _untrained_note(analysis: Analysis) -> Iterator[str]:
-    """Say where training began, without which EM and F1 mean little."""
-    before, after = analysis.untrained, analysis.baseline_contender
-    if before is None or after.em is None or after.f1 is None:
+    """Say where training began, without which scores mean little."""
+    before, after, metrics = analysis.untrained, analysis.baseline_contender.scores, analysis.scoring.metrics
+    if before is None or len(after) < len(metrics):
         return
     yield (
-        f"Before training the model scored EM {decimal(before.em)} and F1 {decimal(before.f1)}; the baseline ended at "
-        f"EM {quality(after.em, alone=True)} and F1 {quality(after.f1, alone=True)}. That first evaluation is ours, "
-        "and no part of the job's time."
+        f"Before training the model scored {_listed(f'{m.title} {decimal(before[m.name])}' for m in metrics)}; the "
+        f"baseline ended at {_listed(f'{m.title} {quality(after[m.name], alone=True)}' for m in metrics)}. That first "
+        "evaluation is ours, and no part of the job's time."
     )
+
+
+def _listed(parts: Iterable[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last

@@ -15,7 +15,7 @@ from reports.verdicts import sampled_over
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off; with it on, the loss of one window must "
-    "scatter about as much. In a lower precision it can refute the claim, not prove it. EM and F1: contender minus "
+    "scatter about as much. In a lower precision it can refute the claim, not prove it. {}: contender minus "
     "baseline, with its 95 % interval over {}. At worst: its one-sided bound, which must stay above −margin."
 )
 CHANGES = "What runs differently from the baseline"
@@ -26,9 +26,9 @@ def quality_section(analysis: Analysis) -> Section:
     contenders = measured_contenders(analysis)
     changes = bullets(change_lines(contenders))
     blocks: list[Block] = [paragraph(learning_note(analysis))]
-    rows = quality_table(contenders)
+    rows = quality_table(analysis, contenders)
     if rows:
-        blocks += [paragraph(INTERVALS.format(sampled_over(analysis))), *rows]
+        blocks += [paragraph(INTERVALS.format(analysis.scoring.titles, sampled_over(analysis))), *rows]
     certification = certification_note(analysis)
     if certification:
         blocks.append(paragraph(certification))
@@ -38,26 +38,25 @@ def quality_section(analysis: Analysis) -> Section:
     return Section(title="The evidence on quality", blocks=tuple(blocks))
 
 
-def quality_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+def quality_table(analysis: Analysis, contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
     """Return each contender's equivalence and non-inferiority."""
-    rows = []
+    rows, metrics = [], analysis.scoring.metrics
     for contender in contenders:
         if contender.is_baseline or (contender.quality is None and contender.equivalence is None):
             continue
-        em = f1 = None
-        if contender.quality is not None:
-            em, f1 = contender.quality.em, contender.quality.f1
+        quality = contender.quality or {}
         rows.append(
             (
                 contender_name(contender.name),
                 _equivalence(contender.equivalence),
-                _non_inferiority(em),
-                _non_inferiority(f1),
-                _detectable(em, f1),
+                *(_non_inferiority(quality.get(metric.name)) for metric in metrics),
+                ", ".join(f"{m.title} {quality[m.name].detectable_loss:.1f}" for m in metrics if m.name in quality)
+                or NONE,
             )
         )
-    headers = ("Strategy", "Equivalence of updates", "EM, points", "F1, points", "Smallest loss certifiable, points")
-    return table(headers, rows, "lllll")
+    scores = (f"{metric.title}, points" for metric in metrics)
+    headers = ("Strategy", "Equivalence of updates", *scores, "Smallest loss certifiable, points")
+    return table(headers, rows, "l" * len(headers))
 
 
 def _equivalence(check: Equivalence | None) -> Text:
@@ -84,12 +83,6 @@ def _non_inferiority(value: NonInferiority | None) -> str:
     )
 
 
-def _detectable(em: NonInferiority | None, f1: NonInferiority | None) -> str:
-    if em is None or f1 is None:
-        return NONE
-    return f"EM {em.detectable_loss:.1f}, F1 {f1.detectable_loss:.1f}"
-
-
 def change_lines(contenders: Sequence[ContenderAnalysis]) -> Iterator[Text]:
     """Yield what each contender changed of what runs."""
     for contender in contenders:
@@ -100,22 +93,23 @@ def change_lines(contenders: Sequence[ContenderAnalysis]) -> Iterator[Text]:
 
 def certification_note(analysis: Analysis) -> str:
     """Say what a run of this size can certify, and what not."""
-    measured = [contender.quality for contender in analysis.contenders if contender.quality is not None]
+    scoring = analysis.scoring
+    measured = [other.quality[scoring.headline] for other in analysis.contenders if other.quality is not None]
     if not measured:
         return ""
-    em, f1 = measured[0].em, measured[0].f1
-    smallest = min(quality.f1.detectable_loss for quality in measured)
-    questions = max((quality.f1.examples_needed or 0 for quality in measured), default=0)
-    margin = f"{f1.margin:g} point{'' if f1.margin == 1 else 's'}"
-    needed = f" Certifying {margin} of F1 needs up to about {questions:,} questions with as many seeds." \
-        if questions > f1.examples else ""  # fmt: skip
-    one = " One seed says nothing of what another would give, so EM and F1 alone can accept nothing." \
+    first, title = measured[0], scoring.headline_title
+    smallest = min(score.detectable_loss for score in measured)
+    questions = max(score.examples_needed or 0 for score in measured)
+    margin = f"{first.margin:g} point{'' if first.margin == 1 else 's'}"
+    needed = f" Certifying {margin} of {title} needs up to about {questions:,} questions with as many seeds." \
+        if questions > first.examples else ""  # fmt: skip
+    one = f" One seed says nothing of what another would give, so {scoring.titles} alone can accept nothing." \
         if analysis.seeds < 2 else ""  # fmt: skip
     return (
-        f"This run has {em.examples} validation questions and {em.seeds} seed{'s' if em.seeds > 1 else ''}. With 80 % "
-        f"power it could certify a loss of F1 below {smallest:.1f} points at best, if nothing is really lost."
-        f"{needed}{one} Strategies that claim the same mathematics don't need it: they are held against the fp32 "
-        "reference, tensor by tensor."
+        f"This run has {first.examples} validation questions and {first.seeds} seed{'s' if first.seeds > 1 else ''}. "
+        f"With 80 % power it could certify a loss of {title} below {smallest:.1f} points at best, if nothing is "
+        f"really lost.{needed}{one} Strategies that claim the same mathematics don't need it: they are held against "
+        "the fp32 reference, tensor by tensor."
     )
 
 
@@ -124,11 +118,12 @@ def learning_note(analysis: Analysis) -> Text:
     learning = analysis.learning
     if learning is None:
         return "Whether the baseline learned was not measured: the untrained model was not scored."
-    trend = "" if learning.last_epoch_f1 is None else f"; the last epoch changed it by {signed(learning.last_epoch_f1)}"
-    gate: Text = (strong("vacuous"), ": EM and F1 can say nothing") if learning.vacuous else "meaningful"
+    last, scoring = learning.last_epoch_gain, analysis.scoring
+    trend = "" if last is None else f"; the last epoch changed it by {signed(last)}"
+    gate: Text = (strong("vacuous"), f": {scoring.titles} can say nothing") if learning.vacuous else "meaningful"
     return (
-        f"The baseline gained {signed(learning.gain_f1)} points of F1 over the untrained model (at least "
-        f"{signed(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
+        f"The baseline gained {signed(learning.gain)} points of {scoring.headline_title} over the untrained model (at "
+        f"least {signed(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
         gate,
         ".",
     )

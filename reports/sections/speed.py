@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
 from harness.analysis.evidence.job import WarmUp
-from harness.analysis.evidence.time_to_quality import TimeToF1
+from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.paired import Ratio
 from reports.document import Block, Section, Table, Text, code, contender_name, figure, paragraph, table
@@ -95,7 +95,7 @@ def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
             seconds(cost.warm_s) if cost.warm_s is not None else (NOT_MEASURED if cost.compiles else NONE),
             NONE if cost.saved_per_step_s is None else f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms",
             _break_even(cost),
-            _time_to_f1(contender.time_to_f1),
+            _time_to_f1(contender.time_to_score),
         )
         for contender, cost in ((contender, contender.warm_up) for contender in contenders)
         if cost is not None
@@ -157,7 +157,7 @@ def _break_even(cost: WarmUp) -> str:
     return f"{count(cost.break_even_steps)} steps ({cost.break_even_epochs:.1f} epochs){warm}"
 
 
-def _time_to_f1(time: TimeToF1 | None) -> str:
+def _time_to_f1(time: TimeToScore | None) -> str:
     if time is None:
         return NONE
     if time.contender_s is None:

@@ -17,8 +17,6 @@ from harness.records.trial import StepRecord, TrialRecord
 Pair: TypeAlias = tuple[TrialRecord, TrialRecord]
 """The baseline's job and the contender's job of one seed."""
 
-QualityName: TypeAlias = Literal["em", "f1"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -34,7 +32,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """EM or F1 of the baseline and of a contender, in percent; the difference in points."""
+    """A score of the baseline and of a contender, in percent; the difference in points."""
 
     baseline: float | None
     """Mean over the seeds."""
@@ -118,14 +116,14 @@ def _ratio(baseline_s: float | None, contender_s: float | None) -> float | None:
 
 
 def compare_quality(
-    name: QualityName,
+    name: str,
     baseline: Sequence[TrialRecord],
     contender: Sequence[TrialRecord],
     interval: tuple[float, float] | None = None,
 ) -> Difference | None:
-    """Compare the last epoch's EM or F1. With partners, means and differences are over the paired seeds only.
+    """Compare the last epoch's score. With partners, means and differences are over the paired seeds only.
 
-    `interval` is the difference's, from `harness.analysis.bootstrap`. None if the contender has no value.
+    `interval` is the difference's. None if the contender has no value.
     """
     pairs = pair_by_seed(baseline, contender)
     measured = [
@@ -153,11 +151,9 @@ def compare_quality(
     )
 
 
-def last_quality(job: TrialRecord, name: QualityName) -> float | None:
-    """Return EM or F1 after the last epoch; None if it was not measured."""
-    if not job.epochs:
-        return None
-    value: float | None = getattr(job.epochs[-1], name)
+def last_quality(job: TrialRecord, name: str) -> float | None:
+    """Return a score after the last epoch; None if it was not measured."""
+    value = job.epochs[-1].scores.get(name) if job.epochs else None
     return value if value is not None and math.isfinite(value) else None
 
 

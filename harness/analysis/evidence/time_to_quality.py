@@ -13,10 +13,10 @@ from harness.records.trial import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimeToF1:
-    """Time from the start of the job until F1 reaches a target, both put together from the job's parts.
+class TimeToScore:
+    """Time from the start of the job until the headline score reaches a target, both put together from the job's parts.
 
-    Each seed has its own target, the baseline's F1 at the end with that seed less the non-inferiority margin: a seed
+    Each seed has its own target, the baseline's score at the end with that seed less the non-inferiority margin: a seed
     may end points below the mean of all, which it then never reaches.
     """
 
@@ -31,23 +31,24 @@ class TimeToF1:
     speedup: float | None
 
 
-def time_to_f1(
+def time_to_score(
+    metric: str,
     baseline: Sequence[TrialRecord],
     contender: Sequence[TrialRecord],
     job: JobSpeed | None,
     evidence: SpeedEvidence | None,
     *,
     margin: float,
-) -> TimeToF1 | None:
-    """Return the time to the target over the seeds of both; None without the speed of the whole job, or without F1."""
+) -> TimeToScore | None:
+    """Return the time to the target over the seeds of both; None without the job's speed or its scores."""
     ours, theirs = job_parts(baseline), job_parts(contender)
-    targets = _targets(pair_by_seed(baseline, contender), margin)
+    targets = _targets(metric, pair_by_seed(baseline, contender), margin)
     if job is None or ours is None or theirs is None or not targets or evidence is None:
         return None
     if evidence.training is None or evidence.evaluation is None:
         return None
-    baseline_epochs = tuple(first_epoch(record, target) for (record, _), target in targets)
-    contender_epochs = tuple(first_epoch(record, target) for (_, record), target in targets)
+    baseline_epochs = tuple(first_epoch(metric, record, target) for (record, _), target in targets)
+    contender_epochs = tuple(first_epoch(metric, record, target) for (_, record), target in targets)
     epoch_s = (ours.training_s + ours.evaluation_s) / ours.evaluations
     start_s = job.baseline_s - ours.training_s - ours.evaluation_s
     training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
@@ -55,7 +56,7 @@ def time_to_f1(
     their_start_s = job.contender_s - training_s - evaluation_s
     baseline_s = _mean_time(baseline_epochs, start_s, epoch_s)
     contender_s = _mean_time(contender_epochs, their_start_s, their_epoch_s)
-    return TimeToF1(
+    return TimeToScore(
         target=fmean(target for _, target in targets),
         baseline_epochs=baseline_epochs,
         contender_epochs=contender_epochs,
@@ -65,15 +66,15 @@ def time_to_f1(
     )
 
 
-def _targets(pairs: Sequence[Pair], margin: float) -> list[tuple[Pair, float]]:
-    """Return what each pair of jobs must reach, where the baseline's F1 was measured."""
-    finals = ((pair, last_quality(pair[0], "f1")) for pair in pairs)
+def _targets(metric: str, pairs: Sequence[Pair], margin: float) -> list[tuple[Pair, float]]:
+    """Return what each pair of jobs must reach, where the baseline's score was measured."""
+    finals = ((pair, last_quality(pair[0], metric)) for pair in pairs)
     return [(pair, final - margin) for pair, final in finals if final is not None]
 
 
-def first_epoch(record: TrialRecord, target: float) -> int | None:
-    """Return the first epoch whose F1 reaches `target`."""
-    return next((epoch.epoch for epoch in record.epochs if epoch.f1 is not None and epoch.f1 >= target), None)
+def first_epoch(metric: str, record: TrialRecord, target: float) -> int | None:
+    """Return the first epoch whose score reaches `target`."""
+    return next((epoch.epoch for epoch in record.epochs if epoch.scores.get(metric, -1.0) >= target), None)
 
 
 def _mean_time(epochs: Sequence[int | None], start_s: float, epoch_s: float) -> float | None:

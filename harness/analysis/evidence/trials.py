@@ -17,15 +17,14 @@ from harness.analysis.evidence.sameness import (
 )
 from harness.analysis.evidence.speed import NoiseFloor, find_noise_floor, summarise_speed
 from harness.analysis.evidence.summary import pair_by_seed
-from harness.analysis.evidence.time_to_quality import time_to_f1
+from harness.analysis.evidence.time_to_quality import time_to_score
 from harness.analysis.evidence.work import NEW_SCHEDULE, LoadedPair, Work, compare_work
 from harness.analysis.model import State
 from harness.analysis.verdict.claims import LOWER_PRECISION, Evidence
 from harness.analysis.verdict.rules import Verdict
-from harness.config import RunConfig
 from harness.records.checks import FootprintRecord, SpeedRecord
 from harness.records.store import LoadedRun, LoadedTrial
-from harness.records.trial import BASELINE, StrategyRecord, TrialRecord
+from harness.records.trial import BASELINE, RunRecord, StrategyRecord, TrialRecord
 
 CLOCK_ERROR_S = 0.1
 """Difference between a worker's clock and the parent's over a job that may be the pipe's."""
@@ -109,19 +108,19 @@ def _reasons(records: Sequence[TrialRecord]) -> list[str]:
 
 
 def gather_evidence(
-    contenders: Sequence[Trials], config: RunConfig
+    contenders: Sequence[Trials], run: RunRecord
 ) -> tuple[dict[str, Measured], NoiseFloor | None, Learning | None]:
     """Return the evidence on each contender with a whole job, the noise floor, and whether the baseline learned.
 
     The first contender is the baseline; its evidence is A/A.
     """
     baseline = contenders[0]
-    learning = assess_learning(baseline.done, config.quality.alpha)
+    learning = assess_learning(run, baseline.done)
     beside = baseline.beside
     floor = find_noise_floor(None if beside is None or beside.speed is None else summarise_speed(beside.speed))
     context = _Context(
         baseline=baseline,
-        config=config,
+        run=run,
         floor=floor,
         learning=learning,
         footprint=None if beside is None else beside.footprint,
@@ -137,7 +136,7 @@ class _Context:
     """What all contenders are held against."""
 
     baseline: Trials
-    config: RunConfig
+    run: RunRecord
     floor: NoiseFloor | None
     learning: Learning | None
     footprint: FootprintRecord | None
@@ -149,7 +148,7 @@ class _Context:
 
 def _measure(trials: Trials, context: _Context) -> Measured:
     baseline, jobs, beside = context.baseline, trials.jobs, trials.beside
-    is_baseline = trials.name == BASELINE
+    is_baseline, headline = trials.name == BASELINE, context.run.scoring.headline
     pairs = pair_by_seed(baseline.jobs, jobs)
     speed = None if beside is None or beside.speed is None else summarise_speed(beside.speed)
     job = None
@@ -164,13 +163,16 @@ def _measure(trials: Trials, context: _Context) -> Measured:
         speed=speed,
         job=job,
         floor=context.floor,
-        time_to_f1=None
+        time_to_score=None
         if is_baseline
-        else time_to_f1(baseline.jobs, jobs, job, speed, margin=context.config.quality.margin_f1),
+        else time_to_score(
+            headline, baseline.jobs, jobs, job, speed, margin=context.run.config.quality.margin_of(headline)
+        ),
         equivalence=_judge_equivalence(beside, effects),
         footprint=None if is_baseline else _compare_footprints(context.footprint, footprint),
-        quality=None if is_baseline else assess_quality(baseline.done, trials.done, context.config.quality),
+        quality=None if is_baseline else assess_quality(context.run, baseline.done, trials.done),
         learning=context.learning,
+        scoring=context.run.scoring,
         seeds=len(pairs),
         baseline_dtype=context.baseline_dtype,
         unchecked=_unchecked(jobs, beside),

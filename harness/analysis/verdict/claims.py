@@ -10,8 +10,9 @@ from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS, Learning, QualityEvidence
 from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.time_to_quality import TimeToF1
+from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.evidence.work import NEW_SCHEDULE
+from harness.records.trial import ScoringRecord
 from harness.statistics.multiple import holm, intersection_union
 from harness.statistics.paired import p_not_above, p_not_below
 
@@ -36,11 +37,12 @@ class Evidence:
     speed: SpeedEvidence | None
     job: JobSpeed | None
     floor: NoiseFloor | None
-    time_to_f1: TimeToF1 | None
+    time_to_score: TimeToScore | None
     equivalence: Equivalence | None
     footprint: FootprintDifference | None
     quality: QualityEvidence | None
     learning: Learning | None
+    scoring: ScoringRecord
     seeds: int
     """Jobs that have one of the baseline's with the same seed."""
     baseline_dtype: str | None = "float32"
@@ -103,17 +105,17 @@ def settle_claims(evidence: Mapping[str, Evidence], *, alpha: float) -> dict[str
 def p_faster(item: Evidence) -> float:
     """Return the p-value of "the job is not faster than the noise floor allows"; 1 without evidence.
 
-    A new schedule must also reach the baseline's F1 sooner.
+    A new schedule must also reach the baseline's score sooner.
     """
     if item.job is None:
         return 1.0
-    if NEW_SCHEDULE in item.effects and not is_sooner(item.time_to_f1):
+    if NEW_SCHEDULE in item.effects and not is_sooner(item.time_to_score):
         return 1.0
     return p_not_above(item.job.ratio, 1.0 + item.job.floor)
 
 
-def is_sooner(time: TimeToF1 | None) -> bool:
-    """Return whether the baseline's F1 was reached sooner than by the baseline; False if that was not measured."""
+def is_sooner(time: TimeToScore | None) -> bool:
+    """Return whether the baseline's score was reached sooner than by the baseline; False if that was not measured."""
     return time is not None and time.speedup is not None and time.speedup > 1.0
 
 
@@ -123,16 +125,16 @@ def p_slower(item: Evidence) -> float:
 
 
 def p_quality_holds(item: Evidence) -> float:
-    """Return 0 if equivalence is shown, else the p-value of "EM or F1 is worse by the margin"; 1 if nobody can tell."""
+    """Return 0 if equivalence is shown, else the p-value of "a score is worse by the margin"; 1 if nobody can tell."""
     if item.shown_same:
         return 0.0
     if item.quality is None or item.learning is None or item.learning.vacuous or item.seeds < LEAST_SEEDS:
         return 1.0
-    return intersection_union([item.quality.em.p_value, item.quality.f1.p_value])
+    return intersection_union([value.p_value for value in item.quality.values()])
 
 
 def p_worse(item: Evidence) -> float:
-    """Return the p-value of "neither EM nor F1 is worse by the margin", Bonferroni over the two; 1 without evidence.
+    """Return the p-value of "no score is worse by the margin", Bonferroni over the metrics; 1 without evidence.
 
     Against a baseline that has not learned there is none. One seed is not evidence either, as another may train to some
     points more or less, unless half of what the baseline had learned is lost.
@@ -140,6 +142,7 @@ def p_worse(item: Evidence) -> float:
     if item.quality is None or (item.learning is not None and item.learning.vacuous):
         return 1.0
     if item.seeds < LEAST_SEEDS:
-        gain = math.inf if item.learning is None else item.learning.gain_f1
-        return item.quality.f1.p_inferior if item.quality.f1.high < -COLLAPSE_SHARE * gain else 1.0
-    return min(1.0, 2.0 * min(item.quality.em.p_inferior, item.quality.f1.p_inferior))
+        gain = math.inf if item.learning is None else item.learning.gain
+        headline = item.quality[item.scoring.headline]
+        return headline.p_inferior if headline.high < -COLLAPSE_SHARE * gain else 1.0
+    return min(1.0, len(item.quality) * min(value.p_inferior for value in item.quality.values()))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS
-from harness.analysis.evidence.time_to_quality import TimeToF1
+from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.evidence.work import NEW_SCHEDULE
 from harness.analysis.verdict.claims import Claims, Evidence, is_sooner, p_faster, p_quality_holds, settle_claims
 from harness.records.tolerances import FULL_PRECISION
@@ -70,8 +70,8 @@ def _rejections(item: Evidence, claims: Claims) -> tuple[str, ...]:
         found += [
             f"{name} is worse: {value.difference:+.1f} points ({value.low:+.1f} to {value.high:+.1f}), "
             f"{value.margin:g} may be lost"
-            for name, value in (("EM", item.quality.em), ("F1", item.quality.f1))
-            if value.p_inferior == min(item.quality.em.p_inferior, item.quality.f1.p_inferior)
+            for name, value in _by_title(item)
+            if value.p_inferior == min(other.p_inferior for other in item.quality.values())
         ]
     return tuple(found)
 
@@ -134,8 +134,8 @@ def _judge_speed(item: Evidence, claims: Claims) -> Judgement:
     half = math.log(job.ratio.high / job.ratio.low) / 2
     if half > math.log1p(max(WIDE, 3 * job.floor)):
         return Judgement(verdict="INCONCLUSIVE", reasons=(speed, _more_blocks(item)))
-    if NEW_SCHEDULE in item.effects and job.ratio.low > 1 + job.floor and not is_sooner(item.time_to_f1):
-        return _judge_schedule(item.time_to_f1, speed)
+    if NEW_SCHEDULE in item.effects and job.ratio.low > 1 + job.floor and not is_sooner(item.time_to_score):
+        return _judge_schedule(item.time_to_score, speed, item.scoring.headline_title)
     if max(job.ratio.low, 1 / job.ratio.high) > 1 + job.floor:
         return _open_among_many(job, speed)
     return Judgement(verdict="NO_GAIN", reasons=(f"within noise: {speed}",))
@@ -151,11 +151,13 @@ def _open_among_many(job: JobSpeed, speed: str) -> Judgement:
     )
 
 
-def _judge_schedule(time: TimeToF1 | None, speed: str) -> Judgement:
+def _judge_schedule(time: TimeToScore | None, speed: str, title: str) -> Judgement:
     """Return the verdict on a new schedule whose job is faster, but which is not as good any sooner."""
     if time is None or (time.contender_s is not None and time.speedup is None):
-        return Judgement(verdict="INCONCLUSIVE", reasons=(speed, "when it reaches the baseline's F1 was not measured"))
-    return Judgement(verdict="NO_GAIN", reasons=(speed, _too_late(time)))
+        return Judgement(
+            verdict="INCONCLUSIVE", reasons=(speed, f"when it reaches the baseline's {title} was not measured")
+        )
+    return Judgement(verdict="NO_GAIN", reasons=(speed, _too_late(time, title)))
 
 
 def _ratio_words(ratio: Ratio) -> str:
@@ -176,7 +178,7 @@ def _quality_words(item: Evidence) -> tuple[str, ...]:
         "quality holds: "
         + ", ".join(
             f"{name} {value.difference:+.1f} points, at worst {value.bound:+.1f} (margin {value.margin:g})"
-            for name, value in (("EM", item.quality.em), ("F1", item.quality.f1))
+            for name, value in _by_title(item)
         ),
         *_within_tolerance(item),
     )
@@ -185,17 +187,22 @@ def _quality_words(item: Evidence) -> tuple[str, ...]:
 def _open_quality(item: Evidence) -> tuple[str, ...]:
     """Return why quality is not shown, and what would settle it."""
     if item.quality is None:
-        return ("EM and F1 were not measured on the same questions and seeds",)
+        return (f"{item.scoring.titles} were not measured on the same questions and seeds",)
     if item.learning is None or item.learning.vacuous:
         reason = None if item.learning is None else item.learning.reason
         return (f"quality can't be judged: {reason or 'the untrained model was not scored'}",)
-    values = (("EM", item.quality.em), ("F1", item.quality.f1))
-    name, worst = max(values, key=lambda pair: pair[1].p_value)
+    name, worst = max(_by_title(item), key=lambda pair: pair[1].p_value)
     words = (
         f"quality is open: {name} {worst.difference:+.1f} points, at worst {worst.bound:+.1f}, and only "
         f"{worst.margin:g} may be lost; this size could certify {worst.detectable_loss:.1f} points at best"
     )
     return (words, *_needed_words(worst, item.seeds), *_within_tolerance(item))
+
+
+def _by_title(item: Evidence) -> list[tuple[str, NonInferiority]]:
+    """Return the evidence on each score, under its title."""
+    quality = item.quality or {}
+    return [(metric.title, quality[metric.name]) for metric in item.scoring.metrics if metric.name in quality]
 
 
 def _within_tolerance(item: Evidence) -> tuple[str, ...]:
@@ -243,7 +250,7 @@ def _break_even_hint(item: Evidence) -> tuple[str, ...]:
     return (f"its steps alone are {_ratio_words(training)}: this job is too short to earn its warm-up back",)
 
 
-def _too_late(time: TimeToF1) -> str:
+def _too_late(time: TimeToScore, title: str) -> str:
     if time.contender_s is None:
-        return "it does not reach the baseline's F1 with every seed, so its faster epochs gain nothing"
-    return f"it reaches the baseline's F1 no sooner: {time.contender_s:.1f} s"
+        return f"it does not reach the baseline's {title} with every seed, so its faster epochs gain nothing"
+    return f"it reaches the baseline's {title} no sooner: {time.contender_s:.1f} s"

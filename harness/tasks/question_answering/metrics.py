@@ -77,11 +77,12 @@ def check_answers(ids: Sequence[str], texts: Sequence[str], references: Sequence
 
 def score_directly(
     ids: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[float, float, list[ExamplePrediction]]:
+) -> tuple[dict[str, float], list[ExamplePrediction]]:
     """Return what `squad_metric.evaluate_answers` does, without `evaluate`; DataError as there."""
     check_answers(ids, texts, references)
     scores = score_answers(dict(zip(ids, texts, strict=True)), dict(zip(ids, references, strict=True)))
     rows = [
-        ExamplePrediction(id=key, text=text, em=em, f1=f1) for text, (key, em, f1) in zip(texts, scores, strict=True)
+        ExamplePrediction(id=key, text=text, scores={"em": em, "f1": f1})
+        for text, (key, em, f1) in zip(texts, scores, strict=True)
     ]
-    return mean_percent([row.em for row in rows]), mean_percent([row.f1 for row in rows]), rows
+    return {name: mean_percent([row.scores[name] for row in rows]) for name in ("em", "f1")}, rows

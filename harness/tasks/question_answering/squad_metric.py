@@ -67,8 +67,8 @@ class SquadV1(evaluate.Metric):  # type: ignore[misc]
 
 def evaluate_answers(
     ids: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[float, float, list[ExamplePrediction]]:
-    """Return exact match and F1 in percent, and each answer with its scores (0 to 1), through `SquadV1`.
+) -> tuple[dict[str, float], list[ExamplePrediction]]:
+    """Return exact match and F1 in percent by name, and each answer with its scores (0 to 1), through `SquadV1`.
 
     Raises DataError if the three differ in length, are empty, or an id comes twice, which would silently shift or
     drop scores.
@@ -83,7 +83,7 @@ def evaluate_answers(
         ],
     )
     rows = [
-        ExamplePrediction(id=key, text=text, em=em, f1=f1)
+        ExamplePrediction(id=key, text=text, scores={"em": em, "f1": f1})
         for key, text, em, f1 in zip(ids, texts, result["exact_matches"], result["f1_scores"], strict=True)
     ]
-    return result["exact_match"], result["f1"], rows
+    return {"em": result["exact_match"], "f1": result["f1"]}, rows
