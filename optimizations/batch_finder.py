@@ -29,9 +29,6 @@ MOMENTS = 2
 """Values that AdamW keeps for each parameter; they are not there yet when batches are tried."""
 
 
-LABELS = ("start_positions", "end_positions")
-
-
 def find_factor(fits: Callable[[int], bool], largest: int = LARGEST_FACTOR) -> int:
     """Return the largest power of two up to `largest` for which `fits` holds; 1 is not tried."""
     factor = 1
@@ -55,7 +52,7 @@ def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows
 
 def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
     """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients."""
-    windows = longest_windows(windows_per_update, setup.max_length, LABELS)
+    windows = longest_windows(windows_per_update, setup.max_length, setup.task.labels)
     lower_precision = setup.compute_dtype != torch.float32
     try:
         reserved = [torch.empty_like(p) for p in setup.model.parameters() for _ in range(MOMENTS)]
