@@ -22,7 +22,8 @@ from harness.training.step import autocast
 
 registry.load_all()
 NAMES = registry.names()
-FILES = sorted(path.stem for path in Path(optimizations.__file__).parent.glob("*.py") if path.stem != "__init__")
+FOLDER = Path(optimizations.__file__).parent
+FILES = sorted(p.stem for p in (*FOLDER.glob("*.py"), *FOLDER.glob("peers/*.py")) if p.stem != "__init__")
 CARD = ("What it changes:", "Why it is faster:", "When it is not:", "What it does to the numbers:", "Sources:")
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 COMPILED = {"compile", "compile_cached"}
