@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Logits, Stage, Strategy, TrainSetup, Windows, make_trimming_collate
@@ -39,15 +40,14 @@ def evaluate_by_length(
         training=replace(setup.training, eval_batch_size=batch_size),
         collate=lambda some, numbers: upload(trimmed(some, numbers), setup) if on_gpu else trimmed(some, numbers),
     )
-    start_logits, end_logits = evaluate(sorted_setup, windows.select(order))
+    logits = evaluate(sorted_setup, windows.select(order))
     back = np.argsort(order, kind="stable")
-    return start_logits[back], end_logits[back]
+    return tuple(values[back] for values in logits)
 
 
 def upload(batch: Batch, setup: TrainSetup) -> Batch:
     """Send a batch to the GPU from page-locked memory, so that nothing waits for the copy."""
-    pinned = {name: value.pin_memory() for name, value in batch.inputs.items()}
-    return replace(batch, inputs=pinned).to(setup.device, non_blocking=True)
+    return batch.map(Tensor.pin_memory).to(setup.device, non_blocking=True)
 
 
 @register

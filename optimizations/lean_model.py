@@ -36,6 +36,9 @@ from optimizations.native.layers import BlockLayers, bert_layers, distilbert_lay
 
 HEAD = "qa_outputs"
 
+AUTO_CLASS = "AutoModelForQuestionAnswering"
+"""The models of transformers that this one stands in for."""
+
 DEFAULTS: dict[str, dict[str, Any]] = {
     "distilbert": {
         "vocab_size": 30522, "max_position_embeddings": 512, "n_layers": 6, "n_heads": 12, "dim": 768,
@@ -350,7 +353,7 @@ def load_lean(files: ModelFiles, seed: int, device: torch.device) -> LeanModel |
 
     What is drawn is drawn on the host, as transformers does, so that every device begins with the same numbers.
     """
-    if refuse_config(files.config) is not None:
+    if files.head.auto_class != AUTO_CLASS or refuse_config(files.config) is not None:
         return None
     model = LeanModel(files.config)
     deviation = model.config.initializer_range
@@ -445,6 +448,8 @@ class LeanModelStrategy(Strategy):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Other architectures and variants are not written here."""
+        if setup.task.auto_class != AUTO_CLASS:
+            return f"its model has the head of question answering, the task is {setup.task.name}"
         config: Any = getattr(setup.model, "config", None)
         if isinstance(setup.model, LeanModel):
             return None

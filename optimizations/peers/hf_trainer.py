@@ -47,8 +47,6 @@ from harness.strategy import (
 from optimizations.fused_adamw import make_fused_adamw
 from optimizations.sdpa import supports_sdpa
 
-LABELS = ("start_positions", "end_positions")
-
 
 def make_trainer(**arguments: Any) -> Any:
     """Return a `transformers.Trainer` that tells a `StepRecorder` of its steps; importing it takes seconds."""
@@ -71,9 +69,9 @@ def make_trainer(**arguments: Any) -> Any:
             return loss
 
         def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-            starts, ends = (inputs.pop(name) for name in LABELS)
-            batch = replace(self.loaded.popleft(), inputs=inputs, start_positions=starts, end_positions=ends)
-            return self.forward_loss(model, batch)
+            batch = self.loaded.popleft()
+            labels = {name: inputs.pop(name) for name in batch.labels}
+            return self.forward_loss(model, replace(batch, inputs=inputs, labels=labels))
 
         def _clip_grad_norm(self, model: nn.Module) -> Any:
             self.gradient_norm = super()._clip_grad_norm(model)
@@ -155,7 +153,7 @@ class TrainerStep:
         def load(numbers: list[int]) -> dict[str, Any]:
             batch = collate(numbers)
             trainer.loaded.append(batch)
-            return {**batch.inputs, **{name: getattr(batch, name) for name in LABELS}}
+            return batch.tensors()
 
         trainer.train_dataset, trainer.data_collator = items, load
         trainer.train()
@@ -163,15 +161,15 @@ class TrainerStep:
         trainer.accelerator.free_memory = trainer.accelerator._dataloaders.clear
 
     def predict(self, items: list[int], collate: Callable[[list[int]], Batch]) -> Logits:
-        """Return start and end logits, float32 (items, longest), through Trainer's prediction loop."""
+        """Return the model's outputs, float32 (items, columns), through Trainer's prediction loop."""
         model = self.trainer.model
         was_training = model.training
         self.trainer.data_collator = lambda numbers: dict(collate(numbers).inputs)
         try:
-            starts, ends = self.trainer.predict(items).predictions[:2]
+            outputs = self.trainer.predict(items).predictions
         finally:
             model.train(was_training)
-        return starts, ends
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 class _LastStep:
@@ -243,9 +241,10 @@ class TrainerPeer:
         if step is None or step.trainer.model is not setup.model:
             step = TrainerStep(setup, self._extra, (None, None))
         order = np.argsort(windows.lengths, kind="stable") if self._sort_evaluation else np.arange(len(windows))
-        starts, ends = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
+        outputs = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
         back = np.argsort(order)
-        return starts[back], ends[back]
+        # A model may be set to give hidden states after them.
+        return tuple(values[back] for values in outputs[: len(setup.task.logits)])
 
 
 def make_optimizer(model: nn.Module, training: Any) -> Optimizer:
