@@ -29,7 +29,7 @@ from harness.analysis.verdict.claims import Evidence
 from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.config import to_dict
 from harness.records.store import LoadedRun, LoadedTrial
-from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, TrialRecord
+from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, Settings, TrialRecord
 from harness.statistics.paired import Ratio
 
 
@@ -152,6 +152,7 @@ def _analyse_contender(
         waterfall=None,
         compile_cache=next((job.compile_cache for job in jobs), None),
         knobs=dict(jobs[0].knobs) if jobs else {},
+        settings=jobs[0].settings if jobs else Settings(),
         notes=tuple(_sentence(note) for note in notes + notes_about.contender_notes(sampling, energy, energy_problem)),
     )
 

@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.analysis.advice.findings import Diagnosis
+from harness.analysis.advice.roofline import Roofline
 from harness.analysis.evidence.energy import EnergyEvidence
 from harness.analysis.evidence.job import JobSpeed, WarmUp
 from harness.analysis.evidence.quality import Learning, QualityEvidence
@@ -16,10 +18,10 @@ from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.summary import Difference, Estimate, Throughput
 from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.evidence.work import Work
-from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
 from harness.analysis.trace.kernels import ProfileSummary
+from harness.analysis.trace.model import Ledger, Waterfall
 from harness.analysis.verdict.rules import Verdict
-from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, StrategyRecord
+from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, Settings, StrategyRecord
 
 ANALYSIS_SCHEMA_VERSION = 3
 """Raised when a key of `analysis.json` changes its meaning."""
@@ -93,6 +95,7 @@ class ContenderAnalysis:
     compile_cache: str | None
     """State of the compiler's caches before the first job; None when nothing was compiled."""
     knobs: dict[str, str]
+    settings: Settings
     notes: tuple[str, ...]
     """What bears on how far to trust the numbers."""
 

@@ -29,7 +29,7 @@ from harness.records.trial import (
     TrialSpec,
 )
 from harness.strategy import Logits, TrainSetup
-from harness.training.baseline import build_baseline, describe
+from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
     Trainer,
@@ -81,7 +81,8 @@ def run_job(
         warm_up(trainer)
     compile_cache = _cache_state(prepared.cache_was_filled, is_filled(compile_cache_directory(spec)))
     knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
-    record = replace(record, knobs=knobs, compile_cache=compile_cache)
+    settings = settings_of(setup, trainer.optimizer)
+    record = replace(record, knobs=knobs, settings=settings, compile_cache=compile_cache)
     job = train_all_epochs(directory, trainer, validation, report)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)

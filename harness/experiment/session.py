@@ -25,7 +25,6 @@ from harness.experiment.trial import (
     Prepared,
     Report,
     TrialClock,
-    describe_strategy,
     prepare_setup,
     resolve_contender,
     variables_of_strategies,
@@ -95,7 +94,7 @@ class Session:
             status="not_applicable" if refused else "done",
             reason=prepared.refusal,
             environment=describe_environment(self._device),
-            strategies=tuple(describe_strategy(strategy) for strategy in prepared.strategies),
+            strategies=tuple(registry.describe(type(strategy)) for strategy in prepared.strategies),
         )
 
     def _prepare(self, _: Arguments) -> Arguments:

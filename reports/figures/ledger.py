@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.analysis.explain import CATEGORY_WORDS, Category, Ledger
 from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.trace.model import CATEGORY_WORDS, Category, Ledger
 from reports.figures.canvas import INK, MUTED, PAPER, SMALL, name_rows, new_figure
 from reports.formatting import milliseconds
 from reports.sections.ledger import changed_bars, step_scale

@@ -22,6 +22,7 @@ from harness.records.trial import (
     ExamplePrediction,
     MemoryRecord,
     SamplingRecord,
+    Settings,
     StepRecord,
     StrategyRecord,
     TrialRecord,
@@ -149,6 +150,7 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], *, 
         "saving": 0.05,
         "other": 0.3,
     }
+    dtype = "bfloat16" if name == "amp_bf16" else "float32"
     parts = () if name == "baseline" else tuple(STRATEGIES[part] for part in name.split("+"))
     return TrialRecord(
         contender=name,
@@ -157,13 +159,12 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], *, 
         status="done",
         strategies=parts,
         knobs={"forward dtype": "bfloat16 autocast" if name == "amp_bf16" else "float32", "batch size": str(BATCH)},
+        settings=Settings(forward_dtype=dtype),
         environment=head.environment(gpu=gpu),
         phases_s=phases_s,
         job_time_s=sum(phases_s.values()),
         clock_error_s=-0.0003,
-        evaluation_check=None
-        if name == "baseline"
-        else EvaluationCheckRecord(windows=64, error=1e-6, dtype="bfloat16" if name == "amp_bf16" else "float32"),
+        evaluation_check=None if name == "baseline" else EvaluationCheckRecord(windows=64, error=1e-6, dtype=dtype),
         epochs=make_epochs(name, seed, training_s / EPOCHS),
         work=work_record(seed),
         memory=MemoryRecord(allocated_gib=3.21 if gpu else None, reserved_gib=4.0 if gpu else None, rss_gib=1.47),

@@ -12,11 +12,12 @@ from typing import Any
 
 from harness.analysis.advice.diagnosis import find
 from harness.analysis.advice.facts import facts_of_run
+from harness.analysis.advice.findings import Finding
 from harness.analysis.advice.rules_of_job import EVALUATION_PHASES
 from harness.analysis.analyse import analyse
-from harness.analysis.explain import Finding, Ledger
 from harness.analysis.model import plain
 from harness.analysis.notes import load_warning
+from harness.analysis.trace.model import Ledger
 from harness.errors import HarnessError
 from harness.records.store import LoadedRun, LoadedTrial, write_json
 

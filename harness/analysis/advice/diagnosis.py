@@ -4,50 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.analysis.advice import rules_of_job, rules_of_step  # noqa: F401  # They register their rules.
 from harness.analysis.advice.amdahl import Removal, removed_share, speedup_bound
 from harness.analysis.advice.facts import Facts
+from harness.analysis.advice.findings import Diagnosis, Finding
 from harness.analysis.advice.predictions import predict
-from harness.analysis.advice.rule import Observation, Rule
-from harness.analysis.advice.rules_of_job import RULES_OF_JOB
-from harness.analysis.advice.rules_of_step import RULES_OF_STEP
-from harness.analysis.explain import Diagnosis, Finding
+from harness.analysis.advice.rule import RULES, Observation
 from harness.analysis.model import ContenderAnalysis
-
-RULES: tuple[Rule, ...] = (*RULES_OF_JOB, *RULES_OF_STEP)
-"""A new rule is a function in one of the two modules and a line in its tuple."""
-
-ONLY_ON = {
-    "amp_fp16": "cuda",
-    "batch_finder": "cuda",
-    "cuda_graphs": "cuda",
-    "foreach_clipping": "cuda",
-    "prefetch": "cuda",
-    "tf32": "cuda",
-    "fused_blocks": "cpu",
-    "split_batch": "cpu",
-}
-"""Strategies that work on one kind of device, and are not advised on the other."""
 
 
 def find(facts: Facts) -> list[tuple[Finding, Removal]]:
     """Return the findings, largest share first, each with what it would take away."""
-    found = []
-    for rule in RULES:
-        observation = rule.look(facts)
-        if observation is not None:
-            found.append((_finding(rule, observation, facts), observation.takes))
+    seen = [(name, observation) for name, look in RULES.items() if (observation := look(facts)) is not None]
+    found = [(_finding(name, observation, facts), observation.takes) for name, observation in seen]
     return sorted(found, key=lambda item: -item[0].share)
 
 
-def _finding(rule: Rule, observation: Observation, facts: Facts) -> Finding:
+def _finding(rule: str, observation: Observation, facts: Facts) -> Finding:
     share = removed_share(facts.cells, [observation.takes])
     share, bound = observation.elsewhere or (share, speedup_bound(share))
-    strategies = rule.strategies if observation.strategies is None else observation.strategies
+    strategies = [strategy for strategy in facts.catalogue if facts.device in strategy.devices and not strategy.is_peer]
     return Finding(
-        rule=rule.name,
+        rule=rule,
         sentence=observation.sentence,
         share=share,
-        strategies=tuple(name for name in strategies if ONLY_ON.get(name, facts.device) == facts.device),
+        strategies=tuple(
+            dict.fromkeys(
+                strategy.name
+                for bottleneck in observation.bottlenecks or (rule,)
+                for strategy in strategies
+                if bottleneck in strategy.addresses
+            )
+        ),
         job_speedup_bound=bound,
     )
 

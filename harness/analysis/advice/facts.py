@@ -8,13 +8,12 @@ from typing import Any, Literal
 
 from harness.analysis.advice.amdahl import EVALUATION, TRAINING, Cell, Removal, cut_job
 from harness.analysis.advice.flops import TRAINING_FACTOR, read_model_sizes
-from harness.analysis.advice.roofline import matmul_dtype
 from harness.analysis.evidence.work import Work
-from harness.analysis.explain import Category, Ledger, LedgerRow
 from harness.analysis.model import ContenderAnalysis
+from harness.analysis.trace.model import Category, Ledger, LedgerRow
 from harness.records.checks import RoofRecord
 from harness.records.store import LoadedRun
-from harness.records.trial import MemoryRecord
+from harness.records.trial import MemoryRecord, Settings, StrategyRecord
 
 TF32_CAPABILITY = (8, 0)
 """First compute capability with units for bf16 and TF32 (NVIDIA A100 white paper)."""
@@ -52,12 +51,7 @@ class Facts:
     ledger: Ledger | None
     computed_per_useful: float | None = None
     """Tokens with padding ÷ tokens without."""
-    forward_dtype: str | None = None
-    """Of the matrix products: "float32", "tf32", "bfloat16" or "float16"."""
-    attention: str | None = None
-    """"eager", "sdpa", …"""
-    fused_optimizer: bool | None = None
-    compiles: bool = False
+    settings: Settings = field(default_factory=Settings)
     device: Literal["cpu", "cuda"] = "cpu"
     fast_dtypes: tuple[str, ...] = ()
     """Types whose products are faster than fp32's on this device."""
@@ -70,6 +64,8 @@ class Facts:
     """Of the device; without one of the machine."""
     allocator_retries: int | None = None
     one_time_costs: tuple[OneTimeCost, ...] = ()
+    catalogue: tuple[StrategyRecord, ...] = ()
+    """What can be advised, in that order."""
 
     @property
     def job_s(self) -> float:
@@ -110,10 +106,7 @@ def facts_of_run(loaded: LoadedRun, contenders: Sequence[ContenderAnalysis], env
         phases_s=dict(baseline.phases_s),
         ledger=baseline.ledger,
         computed_per_useful=computed_per_useful,
-        forward_dtype=forward_dtype(baseline.knobs),
-        attention=baseline.knobs.get("attention"),
-        fused_optimizer="fused=True" in baseline.knobs["optimizer"] if "optimizer" in baseline.knobs else None,
-        compiles=baseline.knobs.get("compile", "off") != "off",
+        settings=baseline.settings,
         device=device,
         fast_dtypes=fast_dtypes(environment, roof),
         matmul_tflops={} if roof is None else dict(roof.matmul_tflops),
@@ -122,6 +115,7 @@ def facts_of_run(loaded: LoadedRun, contenders: Sequence[ContenderAnalysis], env
         memory_gib=memory_gib(environment),
         allocator_retries=count_allocator_retries(loaded, baseline.name),
         one_time_costs=tuple(filter(None, (one_time_cost(baseline, contender) for contender in contenders[1:]))),
+        catalogue=loaded.run.catalogue,
     )
 
 
@@ -135,11 +129,6 @@ def token_ratios(work: Work | None) -> tuple[float | None, float | None]:
 def device_kind(environment: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
     """Return what the environment says of the device."""
     return "cuda" if str(environment.get("device", "cpu")).startswith("cuda") else "cpu"
-
-
-def forward_dtype(knobs: Mapping[str, str]) -> str | None:
-    """Return the type in which matrices are multiplied; None if the knobs were not recorded."""
-    return matmul_dtype(knobs) if "forward dtype" in knobs else None
 
 
 def fast_dtypes(environment: Mapping[str, Any], roof: RoofRecord | None) -> tuple[str, ...]:

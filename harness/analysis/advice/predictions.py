@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup_bound
+from harness.analysis.advice.findings import Finding, Prediction
 from harness.analysis.evidence.summary import Estimate
-from harness.analysis.explain import Finding, Prediction
 from harness.analysis.model import ContenderAnalysis
 
 OVER_TOLERANCE = 0.05

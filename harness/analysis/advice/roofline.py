@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -17,11 +17,46 @@ from harness.analysis.advice.flops import (
 from harness.analysis.advice.peaks import find_dense_peak
 from harness.analysis.evidence.job import job_parts, scaled_training_s
 from harness.analysis.evidence.speed import SpeedEvidence
-from harness.analysis.explain import Roofline, RooflinePoint
 from harness.records.checks import RoofRecord
 from harness.records.trial import BASELINE, RunRecord, TrialRecord
 
 TFLOP = 1e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class RooflinePoint:
+    """One contender against the machine's measured roof."""
+
+    contender: str
+    useful_tflops: float
+    """TFLOP/s of the training steps, counted on useful tokens."""
+    mfu: float
+    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
+    dtype: str
+    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
+    mfu_dense_peak: float | None
+    """Against the vendor's dense peak, where the device is in the cited table."""
+    job_over_light: float | None = None
+    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """How far the job is from the speed of light."""
+
+    flops_per_useful_token: float
+    """Training: forward and backward, matrix products and attention, mean over the training windows."""
+    job_useful_flops: float
+    """Training and evaluation of the whole job on useful tokens."""
+    speed_of_light_s: float
+    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
+    best_dtype: str
+    matmul_tflops: dict[str, float]
+    """Measured matrix-product rate by dtype."""
+    copy_gb_per_s: float | None
+    points: tuple[RooflinePoint, ...]
+    note: str | None
+    """Why there is no dense peak, for instance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +124,9 @@ def place_point(
     contender: Trained, baseline: Trained, roof: RoofRecord, per_token: float, light_s: float
 ) -> RooflinePoint | str:
     """Return where a contender stands, or in words why that can't be said."""
-    knobs = contender.jobs[0].knobs
-    dtype = matmul_dtype(knobs)
-    if dtype not in roof.matmul_tflops:
-        return f"no rate was measured for products in {dtype}"
+    dtype = contender.jobs[0].settings.forward_dtype
+    if dtype is None or dtype not in roof.matmul_tflops:
+        return f"no rate was measured for products in {dtype or 'an unknown type'}"
     problem = _work_problem(contender.jobs, baseline.jobs)
     if problem:
         return problem
@@ -111,14 +145,6 @@ def place_point(
         mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
         job_over_light=None if contender.job_s is None else contender.job_s / light_s,
     )
-
-
-def matmul_dtype(knobs: Mapping[str, str]) -> str:
-    """Return the dtype of a contender's matrix products: autocast's, else the weights', else TF32 or fp32."""
-    forward = knobs.get("forward dtype", "float32").split(" ")[0]
-    weights = knobs.get("weights dtype", "float32")
-    dtype = weights if forward == "float32" else forward
-    return "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype
 
 
 def training_time_s(contender: Trained, baseline: Trained) -> float | None:
