@@ -9,8 +9,6 @@ Sources: PyTorch "Channels Last Memory Format" tutorial.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import nn
 
@@ -47,4 +45,4 @@ class ChannelsLast(Strategy):
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Change the layout in place."""
         count = apply_channels_last(setup.model)
-        return replace(setup, knobs={**setup.knobs, "memory format": f"channels-last ({count} weights)"})
+        return setup.with_knobs({"memory format": f"channels-last ({count} weights)"})

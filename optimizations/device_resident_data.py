@@ -144,5 +144,5 @@ class DeviceResidentData(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the loader."""
-        knobs = {**setup.knobs, "loader": f"windows kept on {setup.device.type}, gathered there"}
-        return replace(setup, load_batches=ResidentLoader(), knobs=knobs)
+        resident = replace(setup, load_batches=ResidentLoader())
+        return resident.with_knobs({"loader": f"windows kept on {setup.device.type}, gathered there"})

@@ -39,8 +39,5 @@ class DynamicPadding(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Cut the columns that are padding in every row."""
-        return replace(
-            setup,
-            collate=make_trimming_collate(setup.collate),
-            knobs={**setup.knobs, "padding": "to the batch's longest window"},
-        )
+        trimmed = replace(setup, collate=make_trimming_collate(setup.collate))
+        return trimmed.with_knobs({"padding": "to the batch's longest window"})

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -62,9 +63,5 @@ class FastEvaluation(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Sort around the evaluation that is there."""
-        evaluate = setup.evaluate
-        return replace(
-            setup,
-            evaluate=lambda final, windows: evaluate_by_length(evaluate, final, windows),
-            knobs={**setup.knobs, "evaluation": "sorted by length"},
-        )
+        by_length = replace(setup, evaluate=partial(evaluate_by_length, setup.evaluate))
+        return by_length.with_knobs({"evaluation": "sorted by length"})

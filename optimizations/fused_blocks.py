@@ -30,7 +30,7 @@ from __future__ import annotations
 import itertools
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -171,4 +171,4 @@ class FusedBlocks(Strategy):
         built = load_library().build
         when = "from the cache" if built.time_s is None else f"built in {built.time_s:.1f} s"
         knob = f"{count} fused, C++ kernels by {built.compiler}, {when}"
-        return replace(setup, knobs={**setup.knobs, "blocks": knob})
+        return setup.with_knobs({"blocks": knob})

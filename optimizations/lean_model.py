@@ -455,4 +455,4 @@ class LeanModelStrategy(Strategy):
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Take over the model, unless it was loaded so."""
         model = setup.model if isinstance(setup.model, LeanModel) else take_over(setup.model)
-        return replace(setup, model=model, knobs={**setup.knobs, "model": "DistilBERT/BERT in one file, QKV fused"})
+        return replace(setup, model=model).with_knobs({"model": "DistilBERT/BERT in one file, QKV fused"})

@@ -45,7 +45,7 @@ from harness.strategy import (
     Windows,
 )
 from optimizations.fused_adamw import make_fused_adamw
-from optimizations.sdpa import supports_sdpa
+from optimizations.sdpa import Sdpa
 
 LABELS = ("start_positions", "end_positions")
 
@@ -196,20 +196,18 @@ class TrainerPeer:
         self._step: TrainerStep | None = None
 
     def install(self, setup: TrainSetup) -> TrainSetup:
-        """Return the setup with Trainer's loops in place of the harness's."""
-        return replace(
+        """Return the setup with Trainer's loops and defaults in place of the harness's."""
+        if Sdpa().not_applicable(setup) is None:  # transformers chooses it by itself where a model has it
+            setup = Sdpa().apply(setup)
+        changed = replace(
             setup,
-            make_optimizer=make_optimizer,
+            make_optimizer=make_fused_adamw,
             make_step=self.make_step,
             run_epoch=self.run_epoch,
             evaluate=self.evaluate,
-            knobs={
-                **setup.knobs,
-                "loop": "transformers.Trainer",
-                "loader": "transformers.Trainer's",
-                "clipping": "transformers.Trainer's",
-            },
         )
+        theirs = "transformers.Trainer's"
+        return changed.with_knobs({"loop": "transformers.Trainer", "loader": theirs, "clipping": theirs})
 
     def make_step(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
         """Return a Trainer that makes single updates, and whole epochs for `run_epoch`."""
@@ -248,26 +246,6 @@ class TrainerPeer:
         return starts[back], ends[back]
 
 
-def make_optimizer(model: nn.Module, training: Any) -> Optimizer:
-    """Return Trainer's default: fused AdamW."""
-    return make_fused_adamw(
-        model.parameters(), learning_rate=training.learning_rate, weight_decay=training.weight_decay
-    )
-
-
-def use_default_attention(model: Any) -> None:
-    """Switch to the attention that transformers chooses by itself: SDPA where a model has it."""
-    if supports_sdpa(model):
-        model.set_attn_implementation("sdpa")
-
-
-def missing_accelerate() -> str | None:
-    """Return why Trainer can't run, or None."""
-    if find_spec("accelerate") is None:
-        return "transformers.Trainer needs the package accelerate: pip install 'speedproof[peers]'"
-    return None
-
-
 @register
 class HfTrainer(Strategy):
     """The example script's defaults."""
@@ -280,9 +258,10 @@ class HfTrainer(Strategy):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Trainer needs accelerate."""
-        return missing_accelerate()
+        if find_spec("accelerate") is None:
+            return "transformers.Trainer needs the package accelerate: pip install 'speedproof[peers]'"
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Put Trainer in place of the loop."""
-        use_default_attention(setup.model)
         return TrainerPeer().install(setup)

@@ -18,7 +18,6 @@ from harness.errors import StrategyError
 from harness.experiment.trial import apply_strategies
 from harness.strategy import Effect, Stage, TrainSetup, Windows
 from harness.training.loop import make_trainer, train_epoch, warm_up
-from harness.training.step import autocast
 
 registry.load_all()
 NAMES = registry.names()
@@ -113,7 +112,7 @@ def test_lower_precision_rounds_but_stays_near_the_baseline(name, source, make_s
 
 
 def first_loss(setup: TrainSetup, windows: Windows) -> float:
-    with torch.no_grad(), autocast(setup):
+    with torch.no_grad(), setup.autocast():
         return float(setup.forward_loss(setup.model, setup.collate(windows, np.arange(8))))
 
 
