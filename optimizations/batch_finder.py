@@ -28,6 +28,9 @@ MOMENTS = 2
 """Values that AdamW keeps for each parameter; they are not there yet when batches are tried."""
 
 
+LABELS = ("start_positions", "end_positions")
+
+
 def find_factor(fits: Callable[[int], bool], largest: int = LARGEST_FACTOR) -> int:
     """Return the largest power of two up to `largest` for which `fits` holds; 1 is not tried."""
     factor = 1
@@ -36,15 +39,14 @@ def find_factor(fits: Callable[[int], bool], largest: int = LARGEST_FACTOR) -> i
     return factor
 
 
-def longest_windows(count: int, length: int) -> Windows:
-    """Return made-up windows of `length` tokens (all number 1), answers at their first token."""
+def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows:
+    """Return made-up windows of `length` tokens (all number 1), every label 0."""
     tokens = count * length
     return Windows(
         input_ids=np.ones(tokens, dtype=np.int32),
         token_type_ids=np.zeros(tokens, dtype=np.int8),
         row_starts=np.arange(count + 1, dtype=np.int64) * length,
-        start_positions=np.zeros(count, dtype=np.int64),
-        end_positions=np.zeros(count, dtype=np.int64),
+        labels={name: np.zeros(count, dtype=np.int64) for name in labels},
         example_index=np.arange(count, dtype=np.int64),
         offsets=np.full((tokens, 2), -1, dtype=np.int32),
     )
@@ -52,7 +54,7 @@ def longest_windows(count: int, length: int) -> Windows:
 
 def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
     """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients."""
-    windows = longest_windows(windows_per_update, setup.max_length)
+    windows = longest_windows(windows_per_update, setup.max_length, LABELS)
     try:
         reserved = [torch.empty_like(p) for p in setup.model.parameters() for _ in range(MOMENTS)]
         batch = setup.collate(windows, np.arange(windows_per_update)).to(setup.device)

@@ -44,7 +44,6 @@ from optimizations.graphs.shapes import (
     COLUMN_STEP,
     TOKEN_STEP,
     Shape,
-    clone_batch,
     copy_batch,
     count_shapes,
     fill_bucket,
@@ -201,7 +200,8 @@ class GraphedStep:
         filled = [fill_bucket(batch, max_length=self._setup.max_length) for batch in batches]
         new = {shape_of(batch): batch for batch in filled if shape_of(batch) not in self._steps}
         # The largest first: the others find room in the memory that it leaves in the pool.
-        buffers = sorted(map(clone_batch, new.values()), key=lambda batch: -batch.inputs["input_ids"].numel())
+        buffers = [batch.map(Tensor.clone) for batch in new.values()]
+        buffers.sort(key=lambda batch: -batch.inputs["input_ids"].numel())
         buffers = buffers[: MAX_GRAPHS - len(self._steps)]
         if not buffers:
             return

@@ -50,8 +50,7 @@ class ResidentWindows:
             }
         return Batch(
             inputs=inputs,
-            start_positions=self.everything.start_positions.index_select(0, on_device),
-            end_positions=self.everything.end_positions.index_select(0, on_device),
+            labels={name: value.index_select(0, on_device) for name, value in self.everything.labels.items()},
             window_index=numbers,
             useful_tokens=int(lengths.sum()),
             computed_tokens=inputs["input_ids"].numel(),
@@ -98,14 +97,8 @@ def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
 
 def is_same_batch(one: Batch, other: Batch) -> bool:
     """Whether two batches hold the same tensors; both on one device."""
-    return one.inputs.keys() == other.inputs.keys() and all(
-        torch.equal(a, b)
-        for a, b in (
-            *((one.inputs[name], other.inputs[name]) for name in one.inputs),
-            (one.start_positions, other.start_positions),
-            (one.end_positions, other.end_positions),
-        )
-    )
+    ours, theirs = one.tensors(), other.tensors()
+    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 class ResidentLoader:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Logits, Stage, Strategy, TrainSetup, Windows, make_trimming_collate
@@ -47,8 +48,7 @@ def evaluate_by_length(
 
 def upload(batch: Batch, setup: TrainSetup) -> Batch:
     """Send a batch to the GPU from page-locked memory, so that nothing waits for the copy."""
-    pinned = {name: value.pin_memory() for name, value in batch.inputs.items()}
-    return replace(batch, inputs=pinned).to(setup.device, non_blocking=True)
+    return batch.map(Tensor.pin_memory).to(setup.device, non_blocking=True)
 
 
 @register

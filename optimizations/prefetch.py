@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup
@@ -48,7 +49,7 @@ class SideStream:
 
     def send(self, batch: Batch) -> tuple[Batch, torch.cuda.Event]:
         """Start the copy of a host batch; return the copy and the event that ends it."""
-        pinned = pin(batch)
+        pinned = batch.map(Tensor.pin_memory)
         with torch.cuda.stream(self._stream):
             copy = pinned.to(self._device, non_blocking=True)
             return copy, self._stream.record_event()
@@ -58,20 +59,10 @@ class SideStream:
         batch, done = sent
         current = torch.cuda.current_stream(self._device)
         current.wait_event(done)
-        for tensor in (*batch.inputs.values(), batch.start_positions, batch.end_positions):
+        for tensor in batch.tensors().values():
             # The memory belongs to the side stream: it must not be used again before the current one is through.
             tensor.record_stream(current)
         return batch
-
-
-def pin(batch: Batch) -> Batch:
-    """Return a host batch in page-locked memory."""
-    return replace(
-        batch,
-        inputs={name: value.pin_memory() for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.pin_memory(),
-        end_positions=batch.end_positions.pin_memory(),
-    )
 
 
 @register

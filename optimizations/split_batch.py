@@ -54,15 +54,10 @@ def share_out(costs: np.ndarray, parts: int) -> list[np.ndarray]:
 
 def select_rows(batch: Batch, rows: slice) -> Batch:
     """Return a padded batch of some of a padded batch's rows."""
-    inputs = {name: value[rows] for name, value in batch.inputs.items()}
+    part = batch.map(lambda value: value[rows])
+    mask = part.inputs["attention_mask"]
     return replace(
-        batch,
-        inputs=inputs,
-        start_positions=batch.start_positions[rows],
-        end_positions=batch.end_positions[rows],
-        window_index=batch.window_index[rows],
-        useful_tokens=int(inputs["attention_mask"].sum()),
-        computed_tokens=inputs["attention_mask"].numel(),
+        part, window_index=batch.window_index[rows], useful_tokens=int(mask.sum()), computed_tokens=mask.numel()
     )
 
 

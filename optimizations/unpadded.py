@@ -216,8 +216,8 @@ def packed_loss(model: nn.Module, batch: Batch, *, longest: int) -> Tensor:
             unpack(logits[0].float(), batch.inputs["cu_seqlens"], length=longest, fill=-torch.inf), positions
         )
         for logits, positions in (
-            (output.start_logits, batch.start_positions),
-            (output.end_logits, batch.end_positions),
+            (output.start_logits, batch.labels["start_positions"]),
+            (output.end_logits, batch.labels["end_positions"]),
         )
     ]
     return (losses[0] + losses[1]) / 2

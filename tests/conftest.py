@@ -81,8 +81,7 @@ def random_windows(count: int = 24, *, seed: int = 0, longest: int = 48) -> Wind
         input_ids=rng.integers(1000, 2000, size=starts[-1]).astype(np.int32),
         token_type_ids=np.zeros(starts[-1], dtype=np.int8),
         row_starts=starts,
-        start_positions=first.astype(np.int64),
-        end_positions=(first + 1).astype(np.int64),
+        labels={"start_positions": first.astype(np.int64), "end_positions": (first + 1).astype(np.int64)},
         example_index=np.arange(count, dtype=np.int64),
         offsets=offsets,
     )

@@ -68,13 +68,13 @@ def select_windows(batch: Batch, rows: np.ndarray) -> Batch:
     starts = batch.inputs["cu_seqlens"].numpy()
     lengths = np.diff(starts)[rows]
     tokens = torch.from_numpy(np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows]))
+    chosen = torch.from_numpy(rows)
     inputs = {name: value[:, tokens] for name, value in batch.inputs.items() if name != "cu_seqlens"}
     inputs["cu_seqlens"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     return replace(
         batch,
         inputs=inputs,
-        start_positions=batch.start_positions[torch.from_numpy(rows)],
-        end_positions=batch.end_positions[torch.from_numpy(rows)],
+        labels={name: value[chosen] for name, value in batch.labels.items()},
         window_index=batch.window_index[rows],
         useful_tokens=int(lengths.sum()),
         computed_tokens=int(lengths.sum()),

@@ -24,11 +24,14 @@ from harness.tasks.question_answering.examples import Example
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the same input gives other windows than before, so that older cache files are not used."""
 
 _IDS, _TYPES, _CHAR_STARTS, _CHAR_ENDS = range(4)
 """Rows of a token table, int32 (4, tokens)."""
+
+_LABEL = "label."
+"""In front of a label's name where all arrays stand side by side."""
 
 NO_OFFSET = -1
 """Character offset of tokens that are not of the passage."""
@@ -47,10 +50,8 @@ class Windows:
     """int8 (T,): what the tokenizer gives; 0 question, 1 passage for BERT's."""
     row_starts: np.ndarray
     """int64 (W+1,): window i has the tokens row_starts[i] to row_starts[i+1]."""
-    start_positions: np.ndarray
-    """int64 (W,): the answer's first token, counted within the window; 0 if the answer isn't wholly inside."""
-    end_positions: np.ndarray
-    """int64 (W,): the answer's last token, in the same way."""
+    labels: dict[str, np.ndarray]
+    """What the task's loss learns from, each int64 (W,), by name."""
     example_index: np.ndarray
     """int64 (W,): which example the window belongs to."""
     offsets: np.ndarray
@@ -68,6 +69,11 @@ class Windows:
         """Return where window `index` lies in the flat arrays: `windows.input_ids[windows.row(3)]`."""
         return slice(int(self.row_starts[index]), int(self.row_starts[index + 1]))
 
+    def arrays(self) -> dict[str, Any]:
+        """Return all arrays by name, flat."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "labels"}
+        return plain | {f"{_LABEL}{name}": values for name, values in self.labels.items()}
+
     def select(self, numbers: np.ndarray) -> Windows:
         """Return the windows `numbers`, int (n,), in that order, as a set of their own."""
         tokens = np.concatenate(
@@ -77,8 +83,7 @@ class Windows:
             input_ids=self.input_ids[tokens],
             token_type_ids=self.token_type_ids[tokens],
             row_starts=np.concatenate([[0], np.cumsum(self.lengths[numbers])]).astype(np.int64),
-            start_positions=self.start_positions[numbers],
-            end_positions=self.end_positions[numbers],
+            labels={name: values[numbers] for name, values in self.labels.items()},
             example_index=self.example_index[numbers],
             offsets=self.offsets[tokens],
         )
@@ -148,8 +153,7 @@ def _assemble(parts: list[np.ndarray], rows: list[_Row]) -> Windows:
         input_ids=tokens[_IDS].copy(),
         token_type_ids=tokens[_TYPES].astype(np.int8),
         row_starts=np.concatenate([[0], np.cumsum(table[:, 1])]).astype(np.int64),
-        start_positions=table[:, 2].copy(),
-        end_positions=table[:, 3].copy(),
+        labels={"start_positions": table[:, 2].copy(), "end_positions": table[:, 3].copy()},
         example_index=table[:, 0].copy(),
         offsets=np.ascontiguousarray(tokens[[_CHAR_STARTS, _CHAR_ENDS]].T),
     )
@@ -272,7 +276,7 @@ def save_windows(path: Path, windows: Windows) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{field.name: getattr(windows, field.name) for field in fields(Windows)})
+            np.savez(file, **windows.arrays())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -284,7 +288,9 @@ def load_windows(path: Path) -> Windows | None:
     """Read what `save_windows` wrote; None if the file isn't there, is damaged, or doesn't hold windows."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            windows = Windows(**{field.name: file[field.name] for field in fields(Windows)})
+            arrays = dict(file)
+        labels = {name.removeprefix(_LABEL): arrays.pop(name) for name in list(arrays) if name.startswith(_LABEL)}
+        windows = Windows(**arrays, labels=labels)
     except (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile):
         return None
     return windows if _is_consistent(windows) else None
@@ -299,11 +305,11 @@ def _is_consistent(windows: Windows) -> bool:
         "input_ids": tokens,
         "token_type_ids": tokens,
         "offsets": (*tokens, 2),
-        "start_positions": (count,),
-        "end_positions": (count,),
         "example_index": (count,),
     }
-    return all(getattr(windows, name).shape == shape for name, shape in shapes.items())
+    return all(getattr(windows, name).shape == shape for name, shape in shapes.items()) and all(
+        values.shape == (count,) for values in windows.labels.values()
+    )
 
 
 def cached_windows(

@@ -100,8 +100,7 @@ def describe_facts(tokenizer: PreTrainedTokenizerBase) -> TokenizerFacts:
 
 def without_labels(windows: Windows) -> Windows:
     """Return the windows with all labels 0: what evaluates must not see where the answers are."""
-    nothing = np.zeros_like(windows.start_positions)
-    return replace(windows, start_positions=nothing, end_positions=nothing)
+    return replace(windows, labels={name: np.zeros_like(values) for name, values in windows.labels.items()})
 
 
 def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) -> dict[str, Any]:
@@ -133,6 +132,6 @@ def length_sums(lengths: np.ndarray) -> dict[str, int]:
 def hash_windows(windows: Windows) -> str:
     """Hash tokens and labels: equal hashes mean equal training or validation data, however they were made."""
     digest = hashlib.sha256()
-    for array in (windows.input_ids, windows.row_starts, windows.start_positions, windows.end_positions):
+    for array in (windows.input_ids, windows.row_starts, *windows.labels.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

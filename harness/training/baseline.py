@@ -54,7 +54,7 @@ def window_loss(model: nn.Module, batch: Batch) -> Tensor:
     output = model(**batch.inputs)
     padding = batch.inputs["attention_mask"] == 0
     length = padding.shape[1]
-    pairs = ((output.start_logits, batch.start_positions), (output.end_logits, batch.end_positions))
+    pairs = ((output.start_logits, batch.labels["start_positions"]), (output.end_logits, batch.labels["end_positions"]))
     losses = [
         functional.cross_entropy(
             logits.float().masked_fill(padding, -torch.inf), positions.clamp(max=length), ignore_index=length
@@ -66,7 +66,7 @@ def window_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 def row_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Return the model's own loss: the same over all positions of the padded rows."""
-    output = model(**batch.inputs, start_positions=batch.start_positions, end_positions=batch.end_positions)
+    output = model(**batch.inputs, **batch.labels)
     loss: Tensor = output.loss
     return loss
 

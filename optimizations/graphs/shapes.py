@@ -17,7 +17,7 @@ TOKEN_STEP = 512
 """Packed batches have a multiple of as many tokens: 16 windows of SQuAD have about four sizes, 9 % of it wasted."""
 
 NO_LABEL = -100
-"""Position that the cross-entropy leaves out (PyTorch's `ignore_index`)."""
+"""Label that the cross-entropy leaves out (PyTorch's `ignore_index`)."""
 
 
 def fill_bucket(batch: Batch, *, max_length: int) -> Batch:
@@ -47,8 +47,7 @@ def add_dummy_window(batch: Batch, *, tokens: int) -> Batch:
     return replace(
         batch,
         inputs=inputs,
-        start_positions=functional.pad(batch.start_positions, (0, 1), value=NO_LABEL),
-        end_positions=functional.pad(batch.end_positions, (0, 1), value=NO_LABEL),
+        labels={name: functional.pad(value, (0, 1), value=NO_LABEL) for name, value in batch.labels.items()},
     )
 
 
@@ -57,26 +56,14 @@ Shape = tuple[tuple[str, torch.Size], ...]
 
 def shape_of(batch: Batch) -> Shape:
     """Return what decides which graph a batch runs in."""
-    inputs = ((name, value.shape) for name, value in sorted(batch.inputs.items()))
-    return (*inputs, ("labels", batch.start_positions.shape))
-
-
-def clone_batch(batch: Batch) -> Batch:
-    """Return a copy with memory of its own: a graph's input buffers."""
-    return replace(
-        batch,
-        inputs={name: value.clone() for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.clone(),
-        end_positions=batch.end_positions.clone(),
-    )
+    return tuple((name, value.shape) for name, value in sorted(batch.tensors().items()))
 
 
 def copy_batch(source: Batch, target: Batch) -> None:
     """Copy a batch into buffers of the same shape; nothing waits for the device."""
-    for name, buffer in target.inputs.items():
-        buffer.copy_(source.inputs[name], non_blocking=True)
-    target.start_positions.copy_(source.start_positions, non_blocking=True)
-    target.end_positions.copy_(source.end_positions, non_blocking=True)
+    tensors = source.tensors()
+    for name, buffer in target.tensors().items():
+        buffer.copy_(tensors[name], non_blocking=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,6 @@ from harness.strategy import (
 from optimizations.fused_adamw import make_fused_adamw
 from optimizations.sdpa import Sdpa
 
-LABELS = ("start_positions", "end_positions")
-
 
 def make_trainer(**arguments: Any) -> Any:
     """Return a `transformers.Trainer` that tells a `StepRecorder` of its steps; importing it takes seconds."""
@@ -71,9 +69,9 @@ def make_trainer(**arguments: Any) -> Any:
             return loss
 
         def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-            starts, ends = (inputs.pop(name) for name in LABELS)
-            batch = replace(self.loaded.popleft(), inputs=inputs, start_positions=starts, end_positions=ends)
-            return self.forward_loss(model, batch)
+            batch = self.loaded.popleft()
+            labels = {name: inputs.pop(name) for name in batch.labels}
+            return self.forward_loss(model, replace(batch, inputs=inputs, labels=labels))
 
         def _clip_grad_norm(self, model: nn.Module) -> Any:
             self.gradient_norm = super()._clip_grad_norm(model)
@@ -155,7 +153,7 @@ class TrainerStep:
         def load(numbers: list[int]) -> dict[str, Any]:
             batch = collate(numbers)
             trainer.loaded.append(batch)
-            return {**batch.inputs, **{name: getattr(batch, name) for name in LABELS}}
+            return batch.tensors()
 
         trainer.train_dataset, trainer.data_collator = items, load
         trainer.train()

@@ -86,8 +86,7 @@ def truncate(batch: Batch) -> Batch:
     return replace(
         batch,
         inputs={name: tensor[:, :length].contiguous() for name, tensor in batch.inputs.items()},
-        start_positions=within(batch.start_positions),
-        end_positions=within(batch.end_positions),
+        labels={name: within(value) for name, value in batch.labels.items()},
     )
 
 

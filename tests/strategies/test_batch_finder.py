@@ -26,7 +26,7 @@ def test_takes_the_largest_power_of_two_that_fits(limit, factor):
 def test_tries_windows_of_full_length(make_setup):
     setup = make_setup(batch_size=3)
     assert setup.max_length == 64
-    batch = setup.collate(longest_windows(3, setup.max_length), range(3))
+    batch = setup.collate(longest_windows(3, setup.max_length, ("start_positions", "end_positions")), range(3))
     assert batch.inputs["attention_mask"].sum() == 3 * 64
 
 

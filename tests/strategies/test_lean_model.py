@@ -84,8 +84,7 @@ def test_logits_loss_and_gradients_are_transformers(source, attention, make_setu
     lean.load_state_dict({name: value.clone() for name, value in lean.state_dict().items()}, assign=True)
     lean.set_attn_implementation(attention)
     batch = setup.collate(windows, np.arange(8))
-    labels = {"start_positions": batch.start_positions, "end_positions": batch.end_positions}
-    expected, given = setup.model(**batch.inputs, **labels), lean(**batch.inputs, **labels)
+    expected, given = setup.model(**batch.tensors()), lean(**batch.tensors())
     real = batch.inputs["attention_mask"].bool()
     for name in ("start_logits", "end_logits"):
         torch.testing.assert_close(getattr(given, name)[real], getattr(expected, name)[real], rtol=1e-5, atol=1e-6)

@@ -64,8 +64,7 @@ def cut(batch):
     return replace(
         batch,
         inputs={name: value[:, :16] for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.clamp(max=15),
-        end_positions=batch.end_positions.clamp(max=15),
+        labels={name: value.clamp(max=15) for name, value in batch.labels.items()},
     )
 
 
@@ -110,7 +109,7 @@ def test_a_loader_with_wrong_labels_is_seen(make_setup, windows, reference):
 
     def load(inner, windows, plan):
         for batch in setup.load_batches(inner, windows, plan):
-            yield replace(batch, start_positions=batch.end_positions, end_positions=batch.start_positions)
+            yield replace(batch, labels=dict(zip(batch.labels, reversed(batch.labels.values()), strict=True)))
 
     wrong = replace(setup, load_batches=load)
     assert not judge_equivalence(compare_updates(reference, make_updates(wrong, windows))).holds

@@ -87,8 +87,8 @@ def padding_attended_to(setup: TrainSetup) -> TrainSetup:
 def one_window_left_out(setup: TrainSetup) -> TrainSetup:
     def loss(model, batch):
         kept = {name: value[1:] for name, value in batch.inputs.items()}
-        starts, ends = batch.start_positions[1:], batch.end_positions[1:]
-        return setup.forward_loss(model, replace(batch, inputs=kept, start_positions=starts, end_positions=ends))
+        labels = {name: value[1:] for name, value in batch.labels.items()}
+        return setup.forward_loss(model, replace(batch, inputs=kept, labels=labels))
 
     return in_bf16(replace(setup, forward_loss=loss))
 

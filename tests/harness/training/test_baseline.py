@@ -45,7 +45,7 @@ def test_a_label_beyond_the_row_counts_for_nothing_as_in_transformers(batch_of):
     model, batches = batch_of
     batch = batches(4)
     batch = cut(batch, int(batch.inputs["attention_mask"].sum(dim=1).min()))  # without padding
-    assert (batch.end_positions >= batch.inputs["input_ids"].shape[1]).any()
+    assert (batch.labels["end_positions"] >= batch.inputs["input_ids"].shape[1]).any()
     torch.testing.assert_close(window_loss(model, batch), row_loss(model, batch), rtol=1e-6, atol=1e-6)
 
 

@@ -66,9 +66,7 @@ def test_a_trained_baseline_scores_far_above_the_untrained_one(setup, inputs):
 @pytest.mark.usefixtures("_all_cores")
 def test_a_trainer_with_shifted_labels_stays_near_the_untrained_one(setup, inputs):
     def forward_loss(model, batch):
-        shifted = replace(
-            batch, start_positions=batch.start_positions.roll(1), end_positions=batch.end_positions.roll(1)
-        )
+        shifted = replace(batch, labels={name: value.roll(1) for name, value in batch.labels.items()})
         return setup.forward_loss(model, shifted)
 
     untrained = f1_of(setup, inputs)
