@@ -29,8 +29,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -43,26 +42,7 @@ from optimizations.native.attention import Segment
 from optimizations.native.block import lay_side_by_side, run_block
 from optimizations.native.dropout import fuse_dropouts
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import BlockLayers, bert_layers, distilbert_layers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoder:
-    """The module that runs the blocks one after the other, and how to read a block."""
-
-    module: Any
-    layers_of: Callable[[Any], BlockLayers]
-
-
-def find_encoder(model: nn.Module) -> Encoder | None:
-    """Return the encoder of a BERT or DistilBERT, None for other models."""
-    kind = getattr(getattr(model, "config", None), "model_type", None)
-    base: Any = getattr(model, getattr(model, "base_model_prefix", ""), None)
-    if kind == "distilbert" and base is not None:
-        return Encoder(module=base.transformer, layers_of=distilbert_layers)
-    if kind == "bert" and base is not None and not model.config.is_decoder:  # type: ignore[union-attr]
-        return Encoder(module=base.encoder, layers_of=bert_layers)
-    return None
+from optimizations.native.layers import find_encoder
 
 
 def refuse_model(model: nn.Module) -> str | None:
@@ -91,28 +71,23 @@ def refuse_machine() -> str | None:
     return None
 
 
-def segments_of_rows(count: int, length: int, mask: Tensor | None) -> list[Segment]:
-    """Return the segments of a padded batch (count, length).
+def find_segments(count: int, length: int, mask: Tensor | None, cu_seqlens: Tensor | None = None) -> list[Segment]:
+    """Return the segments of a batch (count, length): the windows between `cu_seqlens` if it is packed, else its rows.
 
     `mask` is what transformers gives its blocks: (count, 1 or more, length, length), boolean or additive (0 where a key
     is attended to), the same for every query. StrategyError if it hides more than padding on the right.
     """
-    if mask is None:
-        keys = [length] * count
-    else:
+    if cu_seqlens is not None:
+        borders = itertools.pairwise(cu_seqlens.tolist())
+        return [Segment(first=first, queries=end - first, keys=end - first) for first, end in borders]
+    keys = [length] * count
+    if mask is not None:
         attended = mask if mask.dtype == torch.bool else mask == 0
-        rows = attended[:, :1, :1]
-        lengths = rows.sum(-1, keepdim=True)
+        lengths = attended[:, :1, :1].sum(-1, keepdim=True)
         if not torch.equal(attended, (torch.arange(length) < lengths).expand_as(attended)):
             raise StrategyError("fused_blocks needs windows that are padded on the right only", remedy="leave it out")
         keys = lengths.flatten().tolist()
     return [Segment(first=row * length, queries=length, keys=kept) for row, kept in enumerate(keys)]
-
-
-def segments_of_packed(cu_seqlens: Tensor) -> list[Segment]:
-    """Return the segments of a packed row: window i has the tokens cu_seqlens[i] to cu_seqlens[i + 1]."""
-    borders = cu_seqlens.tolist()
-    return [Segment(first=a, queries=b - a, keys=b - a) for a, b in itertools.pairwise(borders)]
 
 
 def fuse_blocks(model: nn.Module) -> int:
@@ -123,28 +98,18 @@ def fuse_blocks(model: nn.Module) -> int:
     run_encoder = encoder.module.forward
 
     def forward(hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
-        cu_seqlens = kwargs.get("cu_seqlens")
-        if cu_seqlens is None:
-            segments = segments_of_rows(hidden_states.shape[0], hidden_states.shape[1], attention_mask)
-        else:
-            segments = segments_of_packed(cu_seqlens)
+        count, length = hidden_states.shape[:2]
+        segments = find_segments(count, length, attention_mask, kwargs.get("cu_seqlens"))
         # The encoder hands to its blocks what it takes for the mask.
         return run_encoder(hidden_states, segments, *args, **kwargs)
 
     encoder.module.forward = forward
     fuse_dropouts(model)
     for block in encoder.module.layer:
-        _fuse_block(block, encoder.layers_of(block))
+        layers = encoder.layers_of(block)
+        lay_side_by_side((layers.query, layers.key, layers.value))
+        block.forward = partial(run_block, layers)
     return len(encoder.module.layer)
-
-
-def _fuse_block(block: nn.Module, layers: BlockLayers) -> None:
-    lay_side_by_side((layers.query, layers.key, layers.value))
-
-    def forward(hidden_states: Tensor, segments: list[Segment], *_args: Any, **_kwargs: Any) -> Tensor:
-        return run_block(layers, hidden_states, segments)
-
-    block.forward = forward
 
 
 @register
@@ -157,13 +122,12 @@ class FusedBlocks(Strategy):
     stage = Stage.MODEL
     addresses = ("small_kernels", "elementwise", "eager_attention", "slow_products")
     devices = ("cpu",)
+    elsewhere = "its kernels are written for processors, on others compile fuses the same"
     conflicts = ("bf16_weights", "compile", "compile_cached")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Only for BERT and DistilBERT in float32 on processors, and where the kernels can be built."""
-        if setup.device.type != "cpu":
-            return f"its kernels are written for processors, not for {setup.device.type}; there compile fuses the same"
-        return refuse_model(setup.model) or refuse_machine()
+        """Only for BERT and DistilBERT in float32, and where the kernels can be built."""
+        return super().not_applicable(setup) or refuse_model(setup.model) or refuse_machine()
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the forward passes of the blocks in place."""

@@ -1,7 +1,8 @@
-"""The layers of a transformer block under the same names for DistilBERT and BERT."""
+"""Where DistilBERT and BERT have their blocks, and the layers of a block under the same names for both."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,3 +64,26 @@ def bert_layers(block: Any) -> BlockLayers:
         outer_norm=block.output.LayerNorm,
         heads=attention.num_attention_heads,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """The module that runs the blocks one after the other, and how to read a block."""
+
+    module: Any
+    layers_of: Callable[[Any], BlockLayers]
+
+
+ENCODERS = {"distilbert": ("transformer", distilbert_layers), "bert": ("encoder", bert_layers)}
+"""Type of the model → what it calls its encoder, and how to read a block."""
+
+
+def find_encoder(model: Any) -> Encoder | None:
+    """Return the encoder of a BERT or DistilBERT, None for other models."""
+    config = getattr(model, "config", None)
+    kind = getattr(config, "model_type", None)
+    base = getattr(model, getattr(model, "base_model_prefix", ""), None)
+    if kind not in ENCODERS or base is None or getattr(config, "is_decoder", False):
+        return None
+    name, layers_of = ENCODERS[kind]
+    return Encoder(module=getattr(base, name), layers_of=layers_of)
