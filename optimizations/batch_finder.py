@@ -12,8 +12,6 @@ Sources: Malladi et al. 2022 (arXiv 2205.10287): square-root scaling rule; accel
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -29,14 +27,6 @@ MOMENTS = 2
 
 
 LABELS = ("start_positions", "end_positions")
-
-
-def find_factor(fits: Callable[[int], bool], largest: int = LARGEST_FACTOR) -> int:
-    """Return the largest power of two up to `largest` for which `fits` holds; 1 is not tried."""
-    factor = 1
-    while 2 * factor <= largest and fits(2 * factor):
-        factor *= 2
-    return factor
 
 
 def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows:
@@ -85,6 +75,7 @@ class BatchFinder(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Try batches and take the largest, with its learning rate."""
-        base = setup.training.batch_size
-        factor = find_factor(lambda times: training_pass_fits(setup, times * base))
+        base, factor = setup.training.batch_size, 1
+        while factor < LARGEST_FACTOR and training_pass_fits(setup, 2 * factor * base):
+            factor *= 2
         return with_larger_batches(setup, factor).with_knobs({"batch size found": f"{factor} × {base}"})

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from harness.errors import StrategyError
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows
+from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows, is_packed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class ResidentWindows:
     def gather(self, numbers: np.ndarray, on_device: Tensor) -> Batch:
         """Return the batch of these windows; `on_device` holds the same numbers."""
         lengths = self.lengths[numbers]
-        if "cu_seqlens" in self.everything.inputs:
+        if is_packed(self.everything):
             inputs = gather_packed(self.everything.inputs, on_device, tokens=int(lengths.sum()))
         else:
             columns = self.fixed_length or int(lengths.max())
@@ -84,7 +84,7 @@ def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
     resident = ResidentWindows(
         everything=everything.to(setup.device),
         lengths=windows.lengths,
-        fixed_length=None if "cu_seqlens" in everything.inputs else find_fixed_length(setup, windows),
+        fixed_length=None if is_packed(everything) else find_fixed_length(setup, windows),
     )
     sample = np.array([len(windows) - 1, int(windows.lengths.argmin())])
     given = resident.gather(sample, torch.from_numpy(sample).to(setup.device))

@@ -36,19 +36,19 @@ def evaluate_by_length(
     on_gpu = setup.device.type == "cuda"
     batch_size = setup.training.eval_batch_size * (FACTOR if on_gpu else 1)
     trimmed = make_trimming_collate(setup.collate)
+
+    def send(some: Windows, numbers: np.ndarray) -> Batch:
+        # From page-locked memory, so that nothing waits for the copy.
+        return trimmed(some, numbers).map(Tensor.pin_memory).to(setup.device, non_blocking=True)
+
     sorted_setup = replace(
         setup,
         training=replace(setup.training, eval_batch_size=batch_size),
-        collate=lambda some, numbers: upload(trimmed(some, numbers), setup) if on_gpu else trimmed(some, numbers),
+        collate=send if on_gpu else trimmed,
     )
     start_logits, end_logits = evaluate(sorted_setup, windows.select(order))
     back = np.argsort(order, kind="stable")
     return start_logits[back], end_logits[back]
-
-
-def upload(batch: Batch, setup: TrainSetup) -> Batch:
-    """Send a batch to the GPU from page-locked memory, so that nothing waits for the copy."""
-    return batch.map(Tensor.pin_memory).to(setup.device, non_blocking=True)
 
 
 @register

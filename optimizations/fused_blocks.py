@@ -42,7 +42,7 @@ from optimizations.native.attention import Segment
 from optimizations.native.block import lay_side_by_side, run_block
 from optimizations.native.dropout import fuse_dropouts
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import find_encoder
+from optimizations.native.layers import find_encoder, read_layers
 
 
 def refuse_model(model: nn.Module) -> str | None:
@@ -92,10 +92,11 @@ def find_segments(count: int, length: int, mask: Tensor | None, cu_seqlens: Tens
 
 def fuse_blocks(model: nn.Module) -> int:
     """Make every block of a BERT or DistilBERT run fused, in place, and all other dropout; return how many blocks."""
-    encoder = find_encoder(model)
-    if encoder is None:
+    found = find_encoder(model)
+    if found is None:
         raise StrategyError(f"{type(model).__name__} has no blocks that can be fused", remedy="use BERT or DistilBERT")
-    run_encoder = encoder.module.forward
+    kind, encoder = found
+    run_encoder = encoder.forward
 
     def forward(hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
         count, length = hidden_states.shape[:2]
@@ -103,13 +104,13 @@ def fuse_blocks(model: nn.Module) -> int:
         # The encoder hands to its blocks what it takes for the mask.
         return run_encoder(hidden_states, segments, *args, **kwargs)
 
-    encoder.module.forward = forward
+    encoder.forward = forward
     fuse_dropouts(model)
-    for block in encoder.module.layer:
-        layers = encoder.layers_of(block)
+    for block in encoder.layer:
+        layers = read_layers(kind, block)
         lay_side_by_side((layers.query, layers.key, layers.value))
         block.forward = partial(run_block, layers)
-    return len(encoder.module.layer)
+    return len(encoder.layer)
 
 
 @register

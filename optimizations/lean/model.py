@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from optimizations.lean.config import complete_config
-from optimizations.native.layers import ENCODERS, BlockLayers
+from optimizations.native.layers import ENCODERS, BlockLayers, read_layers
 
 NORM_EPSILON = 1e-12
 """DistilBERT's, whose configuration has no field for it."""
@@ -172,11 +172,10 @@ def make_base(config: Any) -> Group:
         LayerNorm=nn.LayerNorm(width, eps=config.layer_norm_eps if is_bert else NORM_EPSILON),
         dropout=nn.Dropout(config.hidden_dropout_prob if is_bert else config.dropout),
     )
-    encoder, layers_of = ENCODERS[kind]
     blocks = [BLOCKS[kind](config) for _ in range(config.num_hidden_layers)]
     for block in blocks:
-        block.layers = layers_of(block)
-    return Group(**{"embeddings": embeddings, encoder: Encoder(layer=nn.ModuleList(blocks))})
+        block.layers = read_layers(kind, block)
+    return Group(**{"embeddings": embeddings, ENCODERS[kind]: Encoder(layer=nn.ModuleList(blocks))})
 
 
 class LeanModel(nn.Module):
@@ -203,7 +202,7 @@ class LeanModel(nn.Module):
     def encoder(self) -> Encoder:
         """The module that runs the blocks."""
         base: Any = getattr(self, self.base_model_prefix)
-        encoder: Encoder = getattr(base, ENCODERS[self.base_model_prefix][0])
+        encoder: Encoder = getattr(base, ENCODERS[self.base_model_prefix])
         return encoder
 
     def set_attn_implementation(self, name: str) -> None:

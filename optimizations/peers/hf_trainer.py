@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -135,15 +136,16 @@ class TrainerStep:
 
     def __call__(self, batch: Batch) -> StepOutcome:
         """Train on one batch; the gradients stay, as after a step of the baseline."""
-        last = _LastStep()
+        outcomes: list[StepOutcome] = []
+        recorder: Any = SimpleNamespace(begin=lambda _: None, end=outcomes.append)
         self.trainer.gradients = []
-        self.train([0], lambda _: batch, last)
+        self.train([0], lambda _: batch, recorder)
         for parameter, gradient in zip(self.trainer.model.parameters(), self.trainer.gradients, strict=True):
             parameter.grad = gradient
         self.trainer.gradients = None
-        if last.outcome is None:
+        if not outcomes:
             raise RuntimeError("transformers.Trainer made no step")
-        return last.outcome
+        return outcomes[-1]
 
     def train(self, items: list[int], collate: Callable[[list[int]], Batch], recorder: StepRecorder) -> None:
         """Go once through `items`, in order; `collate` makes a batch of as many as the batch size says."""
@@ -170,19 +172,6 @@ class TrainerStep:
         finally:
             model.train(was_training)
         return starts, ends
-
-
-class _LastStep:
-    """Keeps the outcome of a single step."""
-
-    outcome: StepOutcome | None = None
-
-    def begin(self, batch: Batch) -> None:
-        """Nothing to note."""
-
-    def end(self, outcome: StepOutcome) -> None:
-        """Keep it."""
-        self.outcome = outcome
 
 
 class TrainerPeer:

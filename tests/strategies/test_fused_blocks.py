@@ -21,7 +21,7 @@ from harness.training.loop import make_trainer, report_trained, train_epoch
 from optimizations.fused_blocks import find_segments, refuse_machine
 from optimizations.native import build as native
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import find_encoder
+from optimizations.native.layers import find_encoder, read_layers
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 
@@ -129,8 +129,8 @@ def test_saved_weights_and_gradients_load_into_a_plain_model(fused, make_setup, 
 def test_weights_that_were_moved_apart_still_count(fused, windows):
     setup = fused(dropout=False)
     before = first_loss(setup, windows)
-    encoder = find_encoder(setup.model)
-    value = encoder.layers_of(encoder.module.layer[0]).value
+    kind, encoder = find_encoder(setup.model)
+    value = read_layers(kind, encoder.layer[0]).value
     value.weight = nn.Parameter(value.weight.detach() * 64)
     assert abs(first_loss(setup, windows) - before) > 1e-4
     value.weight.data /= 64
