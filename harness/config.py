@@ -255,6 +255,8 @@ class RunConfig:
 
     preset: str = "seed"
     """The preset this configuration began as; a label, the fields count."""
+    task: str = "question_answering"
+    """What the model learns: a folder of `harness/tasks`."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

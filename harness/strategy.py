@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harness.config import TrainingConfig
 from harness.data.batching import Batch
 from harness.data.packing import (
+    NO_LABEL,
     is_packed,
     make_packing_collate,
     make_trimming_collate,
@@ -28,8 +29,10 @@ from harness.data.packing import (
 )
 from harness.data.windows import Windows
 from harness.records.store import default_cache_directory
+from harness.tasks.task import Head, Logits, Task
 
 __all__ = [
+    "NO_LABEL",
     "Batch",
     "Effect",
     "LoadModel",
@@ -121,10 +124,6 @@ class PreparedStep(Protocol):
         """Return what has been prepared so far, as the report prints it beside the setup's knobs."""
 
 
-Logits = tuple[np.ndarray, np.ndarray]
-"""Start and end logits, float32, each (windows, longest window)."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainSetup:
     """A training, ready. Strategies return a changed copy (`dataclasses.replace`); the model itself changes in place.
@@ -132,6 +131,7 @@ class TrainSetup:
     The functions are the extension points: each has a plain default in `harness.training` or `harness.data`.
     """
 
+    task: Task[Any]
     model: nn.Module
     """On `device`, in training mode."""
     device: torch.device
@@ -187,10 +187,11 @@ class ModelFiles:
     """What its config.json says, overrides applied."""
     weights: Path | None
     """Its one safetensors file; None for random weights."""
+    head: Head
 
 
 LoadModel = Callable[[ModelFiles, int, torch.device], nn.Module | None]
-"""(files, seed, device) → the model there, its answer head (or all of it) drawn from the seed as transformers does; or
+"""(files, seed, device) → the model there, its head (or all of it) drawn from the seed as transformers does; or
 None if it is not of a kind that can be loaded so."""
 
 

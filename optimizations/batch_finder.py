@@ -26,9 +26,6 @@ MOMENTS = 2
 """Values that AdamW keeps for each parameter; they are not there yet when batches are tried."""
 
 
-LABELS = ("start_positions", "end_positions")
-
-
 def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows:
     """Return made-up windows of `length` tokens (all number 1), every label 0."""
     tokens = count * length
@@ -44,7 +41,7 @@ def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows
 
 def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
     """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients."""
-    windows = longest_windows(windows_per_update, setup.max_length, LABELS)
+    windows = longest_windows(windows_per_update, setup.max_length, setup.task.labels)
     try:
         reserved = [torch.empty_like(p) for p in setup.model.parameters() for _ in range(MOMENTS)]
         batch = setup.collate(windows, np.arange(windows_per_update)).to(setup.device)

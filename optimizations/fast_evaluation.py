@@ -46,9 +46,9 @@ def evaluate_by_length(
         training=replace(setup.training, eval_batch_size=batch_size),
         collate=send if on_gpu else trimmed,
     )
-    start_logits, end_logits = evaluate(sorted_setup, windows.select(order))
+    logits = evaluate(sorted_setup, windows.select(order))
     back = np.argsort(order, kind="stable")
-    return start_logits[back], end_logits[back]
+    return tuple(values[back] for values in logits)
 
 
 @register

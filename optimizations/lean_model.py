@@ -22,7 +22,7 @@ from typing import Any
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, StartUp, Strategy, TrainSetup
-from optimizations.lean.config import refuse_config
+from optimizations.lean.config import AUTO_CLASS, refuse_config
 from optimizations.lean.loading import load_lean, take_over
 from optimizations.lean.model import LeanModel
 
@@ -42,6 +42,8 @@ class LeanModelStrategy(Strategy):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Other architectures and variants are not written here."""
+        if setup.task.auto_class != AUTO_CLASS:
+            return f"its model has the head of question answering, the task is {setup.task.name}"
         config: Any = getattr(setup.model, "config", None)
         if isinstance(setup.model, LeanModel):
             return None

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, make_packing_collate, row_slots, unpack
+from harness.strategy import Effect, Stage, Strategy, TrainSetup, make_packing_collate, row_slots, unpack
 
 MODEL_TYPES = ("bert", "distilbert")
 """Models that hand `cu_seqlens` through to their attention and count positions from 0."""
@@ -203,21 +202,6 @@ def packed_mask(*, attention_mask: Tensor | None = None, **given: Any) -> Tensor
     return mask
 
 
-def packed_loss(model: nn.Module, batch: Batch, *, longest: int) -> Tensor:
-    """Return the mean of the start and end cross-entropies, each over the tokens of its window, `longest` at most."""
-    output = model(**batch.inputs)
-    losses = [
-        functional.cross_entropy(
-            unpack(logits[0].float(), batch.inputs["cu_seqlens"], length=longest, fill=-torch.inf), positions
-        )
-        for logits, positions in (
-            (output.start_logits, batch.labels["start_positions"]),
-            (output.end_logits, batch.labels["end_positions"]),
-        )
-    ]
-    return (losses[0] + losses[1]) / 2
-
-
 @register
 class Unpadded(Strategy):
     """Packed batches, attention inside each window."""
@@ -239,11 +223,10 @@ class Unpadded(Strategy):
         return None
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
-        """Pack batches, switch the model's attention, and take the loss over packed logits."""
+        """Pack batches and switch the model's attention; loss and logits are the task's, which reads packed rows."""
         model: Any = setup.model
         head_size = model.config.hidden_size // model.config.num_attention_heads
         name = choose_attention(setup.device, head_size)
         set_packed_attention(model, name, longest=setup.max_length)
-        loss = partial(packed_loss, longest=setup.max_length)
-        packed = replace(setup, collate=make_packing_collate(setup.collate), forward_loss=loss)
+        packed = replace(setup, collate=make_packing_collate(setup.collate))
         return packed.with_knobs({"padding": "none, one packed row"})

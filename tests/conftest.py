@@ -18,6 +18,7 @@ from harness.config import RunConfig, preset
 from harness.data.windows import Windows
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
+from harness.tasks.question_answering.task import TASK
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model
 
@@ -104,7 +105,7 @@ def make_setup() -> SetupFactory:
     ) -> TrainSetup:
         sizes = dict(TINY[source]) if dropout else TINY[source] | NO_DROPOUT[source]
         config: RunConfig = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
-        model = load_model(config.model, seed=seed, device=torch.device("cpu"))
+        model = load_model(config.model, head=TASK.head(), seed=seed, device=torch.device("cpu"))
         setup = build_baseline(config, model=model, pad_id=0, seed=seed, device=torch.device("cpu"))
         return replace(setup, training=replace(setup.training, **training))
 

@@ -8,8 +8,8 @@ The packed layout, on which everything without padding builds; n windows with T 
 - `cu_seqlens`, int32 (n + 1): window i has the tokens cu_seqlens[i] to cu_seqlens[i + 1] (name and type as the
   variable-length attention kernels want them).
 
-There is no `attention_mask`: attention has to stay inside each window by `cu_seqlens`. Logits come out as (1, T);
-`unpack` makes rows of them. Labels and window numbers are the padded batch's.
+There is no `attention_mask`: attention has to stay inside each window by `cu_seqlens`. What has a value for each token
+comes out as (1, T, …); `unpack` makes rows of it. Labels and window numbers are the padded batch's.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from torch import Tensor
 
 from harness.data.batching import Batch
 from harness.data.windows import Windows
+
+NO_LABEL = -100
+"""Label of a packed window that the loss leaves out (PyTorch's `ignore_index`)."""
 
 Collate = Callable[[Windows, np.ndarray], Batch]
 """(windows, window numbers) → one batch on the host."""

@@ -23,6 +23,7 @@ from harness.experiment.dropout import scatter
 from harness.records.checks import EquivalenceRecord, TensorError
 from harness.records.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
+from harness.tasks.task import Head
 from harness.training.baseline import build_baseline, forward_dtype
 from harness.training.loop import Trainer, count_steps, make_trainer, prepare_step, set_process_flags
 from harness.training.model import load_model
@@ -78,6 +79,7 @@ def make_checked_setup(
     strategies: list[Strategy],
     windows: Windows,
     *,
+    head: Head,
     pad_id: int,
     device: torch.device,
     dropout: bool = False,
@@ -87,7 +89,7 @@ def make_checked_setup(
     Dropout is off unless asked for. The batch size is that of the checked batches: some loops (transformers.Trainer's)
     make their batches themselves.
     """
-    model = load_model(config.model, seed=0, device=device)
+    model = load_model(config.model, head=head, seed=0, device=device)
     if not dropout:
         switch_dropout_off(model)
     setup = build_baseline(config, model=model, pad_id=pad_id, seed=0, device=device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from harness.config import ModelConfig
 from harness.errors import HarnessError
 from harness.experiment.trial import Prepared, Report, TrialClock, compile_cache_directory, is_filled
-from harness.experiment.validation import Validation
+from harness.experiment.validation import Validation, metric_of
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.measurement.sampler import Sampler
@@ -64,15 +63,15 @@ def run_job(
 ) -> tuple[TrialRecord, JobResults]:
     """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`."""
     with clock.phases.measure("imports"):
-        # The metric needs `evaluate`, which takes seconds to import; other commands go without.
-        if not prepared.start_up.score_without_evaluate:
-            importlib.import_module("harness.tasks.question_answering.squad_metric")
+        # The metric may need `evaluate`, which takes seconds to import; other commands go without.
+        metric_of(prepared.setup.task, prepared.start_up)
     setup, inputs = prepared.setup, prepared.inputs
     validation = Validation(
         setup=setup,
         inputs=inputs,
+        data=spec.config.data,
         phases=clock.phases,
-        without_evaluate=prepared.start_up.score_without_evaluate,
+        start_up=prepared.start_up,
     )
     with clock.phases.measure("warm_up"):
         report("warm-up", 0, 1)
@@ -128,12 +127,14 @@ def add_untrained(
     The setup is plain: what the configuration's baseline has changed in its model is not in this one.
     """
     device, pad_id = prepared.setup.device, prepared.inputs.tokenizer.pad_id
-    model = load_model(spec.config.model, seed=spec.seed, device=device)
+    model = load_model(spec.config.model, head=prepared.inputs.head, seed=spec.seed, device=device)
     plain = build_baseline(spec.config, model=model, pad_id=pad_id, seed=spec.seed, device=device)
-    validation = Validation(setup=plain, inputs=prepared.inputs, phases=PhaseClock()).run()
-    job.predictions[0] = validation.answers
+    untrained = Validation(
+        setup=plain, inputs=prepared.inputs, data=spec.config.data, phases=PhaseClock(), start_up=prepared.start_up
+    ).run()
+    job.predictions[0] = untrained.answers
     write_predictions(directory, job.predictions)
-    return replace(record, untrained=validation.scores)
+    return replace(record, untrained=untrained.scores)
 
 
 def train_all_epochs(directory: Path, trainer: Trainer, validation: Validation, report: Report) -> JobResults:

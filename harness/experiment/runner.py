@@ -21,7 +21,7 @@ from harness.measurement.roof import RoofSpec
 from harness.records.checks import RoofRecord
 from harness.records.store import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
 from harness.records.trial import RunRecord, TrialRecord
-from harness.tasks.question_answering import SCORING
+from harness.tasks import get_task
 
 
 class Listener(bench.Listener, Protocol):
@@ -50,7 +50,7 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
             command=command,
             environment=preparation.environment,
             data=preparation.data,
-            scoring=SCORING,
+            scoring=get_task(config.task).scoring,
             trials=tuple(trial.folder for session in sessions for trial in session.trials),
             roof=measure_roof_of(config, preparation),
             model_sizes=preparation.model_sizes,

@@ -8,16 +8,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from harness.strategy import Batch, TrainSetup, Windows, is_packed
+from harness.strategy import NO_LABEL, Batch, TrainSetup, Windows, is_packed
 
 COLUMN_STEP = 32
 """Padded batches have a multiple of as many columns: in random order, SQuAD's have then about five lengths."""
 
 TOKEN_STEP = 512
 """Packed batches have a multiple of as many tokens: 16 windows of SQuAD have about four sizes, 9 % of it wasted."""
-
-NO_LABEL = -100
-"""Label that the cross-entropy leaves out (PyTorch's `ignore_index`)."""
 
 
 def fill_bucket(batch: Batch, *, max_length: int) -> Batch:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+AUTO_CLASS = "AutoModelForQuestionAnswering"
+"""The models of transformers that this one stands in for."""
+
 DEFAULTS: dict[str, dict[str, Any]] = {
     "distilbert": {
         "vocab_size": 30522, "max_position_embeddings": 512, "n_layers": 6, "n_heads": 12, "dim": 768,

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from harness.strategy import ModelFiles
-from optimizations.lean.config import refuse_config
+from optimizations.lean.config import AUTO_CLASS, refuse_config
 from optimizations.lean.model import Embedding, LeanModel, Linear
 
 
@@ -19,7 +19,7 @@ def load_lean(files: ModelFiles, seed: int, device: torch.device) -> LeanModel |
 
     What is drawn is drawn on the host, as transformers does, so that every device begins with the same numbers.
     """
-    if refuse_config(files.config) is not None:
+    if files.head.auto_class != AUTO_CLASS or refuse_config(files.config) is not None:
         return None
     model = LeanModel(files.config)
     deviation = model.config.initializer_range

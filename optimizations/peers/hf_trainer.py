@@ -163,15 +163,15 @@ class TrainerStep:
         trainer.accelerator.free_memory = trainer.accelerator._dataloaders.clear
 
     def predict(self, items: list[int], collate: Callable[[list[int]], Batch]) -> Logits:
-        """Return start and end logits, float32 (items, longest), through Trainer's prediction loop."""
+        """Return the model's outputs, float32 (items, columns), through Trainer's prediction loop."""
         model = self.trainer.model
         was_training = model.training
         self.trainer.data_collator = lambda numbers: dict(collate(numbers).inputs)
         try:
-            starts, ends = self.trainer.predict(items).predictions[:2]
+            outputs = self.trainer.predict(items).predictions
         finally:
             model.train(was_training)
-        return starts, ends
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 class TrainerPeer:
@@ -228,9 +228,10 @@ class TrainerPeer:
         if step is None or step.trainer.model is not setup.model:
             step = TrainerStep(setup, self._extra, (None, None))
         order = np.argsort(windows.lengths, kind="stable") if self._sort_evaluation else np.arange(len(windows))
-        starts, ends = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
+        outputs = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
         back = np.argsort(order)
-        return starts[back], ends[back]
+        # A model may be set to give hidden states after them.
+        return tuple(values[back] for values in outputs[: len(setup.task.logits)])
 
 
 @register

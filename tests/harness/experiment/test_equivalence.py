@@ -23,6 +23,7 @@ from harness.experiment.equivalence import (
     save_updates,
     switch_dropout_off,
 )
+from harness.tasks.question_answering.task import TASK
 from harness.training.baseline import row_loss
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
@@ -121,7 +122,9 @@ def test_an_honest_loop_or_loader_holds(stack, windows):
         pytest.importorskip("accelerate")
     config = preset("smoke")
     reference, given = (
-        make_updates(make_checked_setup(config, parts, windows, pad_id=0, device=torch.device("cpu")), windows)
+        make_updates(
+            make_checked_setup(config, parts, windows, head=TASK.head(), pad_id=0, device=torch.device("cpu")), windows
+        )
         for parts in ([], registry.resolve(stack))
     )
     assert len(given.losses) == 3

@@ -16,6 +16,7 @@ from harness.experiment import equivalence
 from harness.experiment.equivalence import compare_updates, load_updates, make_checked_setup, make_updates, save_updates
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
+from harness.tasks.question_answering.task import TASK
 from optimizations import unpadded
 
 CPU = torch.device("cpu")
@@ -177,7 +178,7 @@ def test_rounding_that_no_dtype_shows_is_held_against_the_coarsest_if_it_is_anno
 @pytest.mark.parametrize(("stack", "holds"), [("amp_bf16", True), ("unpadded+amp_bf16", True), ("wrong", False)])
 def test_on_the_bundled_encoder(stack, holds, windows):
     config = override(preset("quick"), {"device": "cpu"})
-    make = partial(make_checked_setup, config, windows=windows, pad_id=0, device=CPU)
+    make = partial(make_checked_setup, config, windows=windows, head=TASK.head(), pad_id=0, device=CPU)
     setup = make(strategies=[] if stack == "wrong" else registry.resolve(stack))
     check = judged(
         make_updates(make(strategies=[]), windows), wrong_scale(setup) if stack == "wrong" else setup, windows

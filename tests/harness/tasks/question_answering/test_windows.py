@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
-from harness.data import windows as features
-from harness.data.windows import Windows, hash_tokenizer, load_windows, make_windows, save_windows
+from harness.config import RunConfig, preset
+from harness.data.tokens import hash_tokenizer
+from harness.data.windows import Windows, load_windows, save_windows
 from harness.errors import DataError
+from harness.experiment import inputs
+from harness.records.serialise import override
 from harness.tasks.question_answering.examples import Answer, Example
 from harness.tasks.question_answering.sources import read_squad_file
+from harness.tasks.question_answering.windows import make_windows
 
-SQUAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "squad"
+SQUAD = Path(__file__).resolve().parents[5] / "shared" / "data" / "squad"
 LONG = " ".join(f"word{i}" for i in range(90))
 """180 word pieces and more: several windows."""
 SMALL = {"max_length": 64, "doc_stride": 8}
@@ -214,12 +218,17 @@ def test_a_long_question_is_fine_as_long_as_its_passage_fits(bert):
     assert windows.lengths.tolist() == [55]
 
 
+def configured(**shape: int) -> RunConfig:
+    return override(preset("smoke"), {f"data.{name}": value for name, value in shape.items()})
+
+
 def fingerprint(examples, tokenizer, **shape):
-    return features.fingerprint(examples, hash_tokenizer(tokenizer), **shape)
+    return inputs.windows_key(configured(**shape), examples, hash_tokenizer(tokenizer))
 
 
-def cached_windows(examples, tokenizer, **arguments):
-    return features.cached_windows(examples, lambda: tokenizer, hash_tokenizer(tokenizer), **arguments)
+def cached_windows(examples, tokenizer, *, cache_directory, **shape):
+    sha256 = hash_tokenizer(tokenizer)
+    return inputs.tokenise_once(configured(**shape), examples, lambda: tokenizer, sha256, cache_directory)
 
 
 def test_no_examples_give_no_windows(bert):
@@ -250,7 +259,7 @@ def test_the_fingerprint_knows_everything_that_decides_the_windows(bert, byte_le
         fingerprint([replace(item, context="It was in 1939!")], bert, **SMALL),
         fingerprint([replace(item, answers=(Answer(text="was", start=3),))], bert, **SMALL),
     ]
-    monkeypatch.setattr(features, "FORMAT_VERSION", 999)
+    monkeypatch.setattr(inputs, "FORMAT_VERSION", 999)
     prints.append(fingerprint([item], bert, **SMALL))
     assert len(set(prints)) == len(prints)
 
@@ -311,8 +320,9 @@ def test_windows_from_the_cache_need_no_tokenizer(bert, tmp_path):
     def never():
         raise AssertionError("the tokenizer was loaded")
 
-    read, from_cache = features.cached_windows([example(LONG)], never, hash_tokenizer(bert), **arguments)
+    sha256 = hash_tokenizer(bert)
+    read, from_cache = inputs.tokenise_once(configured(**SMALL), [example(LONG)], never, sha256, tmp_path)
     assert from_cache
     assert np.array_equal(read.input_ids, made.input_ids)
     with pytest.raises(AssertionError, match="was loaded"):
-        features.cached_windows([example(LONG + " more")], never, hash_tokenizer(bert), **arguments)
+        inputs.tokenise_once(configured(**SMALL), [example(LONG + " more")], never, sha256, tmp_path)
