@@ -21,7 +21,7 @@ INTERVALS = (
 CHANGES = "What runs differently from the baseline"
 
 
-def quality_section(analysis: Analysis) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return what the judgement of quality rests on."""
     contenders = measured_contenders(analysis)
     changes = bullets(change_lines(contenders))

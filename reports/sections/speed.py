@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
 from harness.analysis.evidence.job import WarmUp
 from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.paired import Ratio
-from reports.document import Block, Section, Table, Text, code, contender_name, figure, paragraph, table
+from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table
 from reports.formatting import (
     NONE,
     NOT_MEASURED,
@@ -42,7 +42,7 @@ ENERGY = (
 )
 
 
-def speed_section(analysis: Analysis, drawn: Container[str]) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return how speed was timed and what came out."""
     contenders = measured_contenders(analysis)
     segments = segment_table(contenders)
@@ -54,7 +54,7 @@ def speed_section(analysis: Analysis, drawn: Container[str]) -> Section:
         title="The evidence on speed",
         blocks=(
             paragraph(HOW),
-            *figure("speedup", caption, drawn),
+            Picture(name="speedup", caption=caption),
             *segments,
             *warm_up_table(contenders),
             *energy_part(contenders),
