@@ -254,7 +254,10 @@ class Strategy(ABC):
     """Another program doing the whole job, to compare with: never in a stack, never recommended."""
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Return in words why the strategy can't work on `setup`, or None if it can; here: for its device."""
+        """Return in words why the strategy can't work on `setup`, or None if it can.
+
+        Here for its device alone: who has more to refuse asks `super()` too.
+        """
         kind = setup.device.type
         return None if kind in self.devices else f"{self.elsewhere}; this device is {kind}"
 

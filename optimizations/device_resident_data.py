@@ -71,22 +71,20 @@ def gather_packed(everything: dict[str, Tensor], numbers: Tensor, *, tokens: int
     return {**rows, "cu_seqlens": cu_seqlens}
 
 
-def find_fixed_length(setup: TrainSetup, windows: Windows) -> int | None:
-    """Return the length of every padded batch, or None if it goes with the windows, seen at the shortest one."""
-    shortest = int(windows.lengths.argmin())
-    columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
-    return columns if columns > int(windows.lengths[shortest]) or len(set(windows.lengths)) == 1 else None
-
-
 def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
     """Collate all windows once and copy them to the device; StrategyError if batches can't be gathered from that."""
     everything = setup.collate(windows, np.arange(len(windows)))
+    shortest = int(windows.lengths.argmin())
+    fixed_length: int | None = None
+    if not is_packed(everything):
+        columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
+        # Padded beyond the shortest window, or all are equally long.
+        if columns > windows.lengths[shortest] or len(set(windows.lengths)) == 1:
+            fixed_length = columns
     resident = ResidentWindows(
-        everything=everything.to(setup.device),
-        lengths=windows.lengths,
-        fixed_length=None if is_packed(everything) else find_fixed_length(setup, windows),
+        everything=everything.to(setup.device), lengths=windows.lengths, fixed_length=fixed_length
     )
-    sample = np.array([len(windows) - 1, int(windows.lengths.argmin())])
+    sample = np.array([len(windows) - 1, shortest])
     given = resident.gather(sample, torch.from_numpy(sample).to(setup.device))
     if not is_same_batch(given.to(torch.device("cpu")), setup.collate(windows, sample)):
         raise StrategyError(

@@ -16,6 +16,7 @@ Sources: PyTorch notes, "Autograd mechanics: multithreaded autograd" and "CPU th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,7 +42,8 @@ def split_windows(batch: Batch, parts: int) -> list[Batch]:
     if is_packed(batch):
         shares = share_out(np.diff(batch.inputs["cu_seqlens"].numpy()), parts)
         return [select_windows(batch, share) for share in shares]
-    return [select_rows(batch, slice(count * part // parts, count * (part + 1) // parts)) for part in range(parts)]
+    borders = [count * part // parts for part in range(parts + 1)]
+    return [select_rows(batch, slice(*pair)) for pair in itertools.pairwise(borders)]
 
 
 def share_out(costs: np.ndarray, parts: int) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ is not asked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,8 +34,7 @@ class Segment:
         return slice(self.first, self.first + self.queries)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attended:
+class Attended(NamedTuple):
     """What the backward pass needs of a segment."""
 
     parts: Tensor

@@ -6,6 +6,7 @@ bias+dropout+residual+norm. Dropout masks are not kept but made again from their
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,7 @@ class _Attention(torch.autograd.Function):
             normalised, bias, hidden, scale, shift, epsilon=settings.output.epsilon, dropout=settings.output.dropout
         )
         ctx.settings = settings
-        kept = [tensor for segment in attended for tensor in (segment.parts, segment.softmax)]
+        kept = itertools.chain.from_iterable(attended)
         ctx.save_for_backward(hidden, qkv_weight, weight, scale, context, normalised, inverse_deviation, *kept)
         return output
 
@@ -110,9 +111,7 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, output_gradient: Tensor) -> Gradients:
         settings: _AttentionSettings = ctx.settings
         hidden, qkv_weight, weight, scale, context, normalised, inverse_deviation, *kept = ctx.saved_tensors
-        attended = [
-            Attended(parts=parts, softmax=softmax) for parts, softmax in zip(kept[::2], kept[1::2], strict=True)
-        ]
+        attended = [Attended(*pair) for pair in zip(kept[::2], kept[1::2], strict=True)]
         hidden_gradient, projected_gradient, sums = bias_dropout_residual_norm_backward(
             normalised, inverse_deviation, scale, output_gradient.contiguous(), dropout=settings.output.dropout
         )
