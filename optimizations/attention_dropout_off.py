@@ -56,7 +56,7 @@ class AttentionDropoutOff(Strategy):
         """There must be some to switch off."""
         if not any(dropout.p > 0 for dropout in attention_dropouts(setup.model)):
             return f"{type(setup.model).__name__} has no dropout on its attention weights"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Change the model in place."""

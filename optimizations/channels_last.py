@@ -40,7 +40,7 @@ class ChannelsLast(Strategy):
         """Only 4-D weights have channels."""
         if count_4d_parameters(setup.model) == 0:
             return f"{type(setup.model).__name__} has no 4-D weights (no convolutions) to lay out channels-last"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Change the layout in place."""

@@ -61,7 +61,7 @@ class Compile(Strategy):
             return "torch.compile needs a C++ compiler (g++ or clang++), none is installed"
         if setup.device.type == "cuda" and find_spec("triton") is None:
             return "torch.compile on CUDA needs Triton, which is not installed"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Wrap the blocks; the compiler itself runs in warm-up."""

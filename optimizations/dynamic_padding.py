@@ -35,7 +35,7 @@ class DynamicPadding(Strategy):
         """The loss must not see padding."""
         if setup.training.loss_over != "window":
             return "the loss runs over padding too (training.loss_over = row), so cutting it would change the loss"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Cut the columns that are padding in every row."""

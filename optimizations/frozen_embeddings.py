@@ -46,7 +46,7 @@ class FrozenEmbeddings(Strategy):
         """There must be embeddings under a known name."""
         if embeddings_of(setup.model) is None:
             return f"{type(setup.model).__name__} has no module `embeddings` in its encoder"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Freeze them in place."""

@@ -31,7 +31,7 @@ class FrozenLowerLayers(Strategy):
         """There must be embeddings and blocks."""
         if embeddings_of(setup.model) is None or len(repeated_blocks(setup.model)) < 2:
             return f"{type(setup.model).__name__} has no embeddings and blocks under names that are known"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Freeze them in place."""

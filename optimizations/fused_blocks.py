@@ -14,13 +14,9 @@ the exact one; dropout draws other random numbers.
 Predicted: at most 1.45 times the step rate in float32, where the padded products alone take 1 / 1.45 of the step.
 Measured on one Zen 3 core (AVX2, float32, DistilBERT's sizes, 8 real windows of 153 tokens on average, dropout kept,
 alternated in one process): 1.42 over the padded baseline; 3.3 with `unpadded`, which is 1.05 over `unpadded` alone; 3.5
-with `fused_adamw` too, at 91 % of the rate of large products, on useful tokens. No gain there: attention's products
-written in place instead of copied.
-Measured in bfloat16 (two Zen 5 cores, AVX512-BF16, batch 16, steps of `unpadded+amp_bf16+fused_adamw`): 1.3 times the
-rate without it. Predicted 1.04, measured 1.035 (1.03 to 1.04, three pairs of processes): attention's heads copied once
-and not by each product, which bfloat16 products do with operands that are not dense; dropout of the embeddings by the
-kernel; no float32 copy for a bias's gradient. Of a step products take 71 %, attention 13 %, other kernels 5 %, Adam
-and clipping 4 %. Not tried: a step without autograd, whose nodes take 0.6 % of it.
+with `fused_adamw` too, at 91 % of the rate of large products, on useful tokens. In bfloat16 (two Zen 5 cores,
+AVX512-BF16, batch 16, steps of `unpadded+amp_bf16+fused_adamw`): 1.3 times the rate without it; of a step products take
+71 %, attention 13 %, other kernels 5 %, Adam and clipping 4 %.
 Sources: Dao et al. 2022 (arXiv 2205.14135): masks made again, not kept; Cephes (S. Moshier): exp; lowbias32
 (C. Wellons): the hash; PyTorch documentation, "Extending torch.autograd".
 """

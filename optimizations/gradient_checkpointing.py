@@ -30,7 +30,7 @@ class GradientCheckpointing(Strategy):
         """A model must say where its blocks begin."""
         if not getattr(setup.model, "supports_gradient_checkpointing", False):
             return f"{type(setup.model).__name__} does not support gradient checkpointing"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Have a transformers model compute its blocks again (non-reentrant), in training mode only."""

@@ -44,12 +44,12 @@ class LeanModelStrategy(Strategy):
         """Other architectures and variants are not written here."""
         if setup.task.auto_class != AUTO_CLASS:
             return f"its model has the head of question answering, the task is {setup.task.name}"
-        config: Any = getattr(setup.model, "config", None)
-        if isinstance(setup.model, LeanModel):
-            return None
-        if config is None:
-            return f"{type(setup.model).__name__} has no configuration"
-        return refuse_config(config.to_dict())
+        if not isinstance(setup.model, LeanModel):
+            config: Any = getattr(setup.model, "config", None)
+            if config is None:
+                return f"{type(setup.model).__name__} has no configuration"
+            return refuse_config(config.to_dict())
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Take over the model, unless it was loaded so."""

@@ -220,7 +220,7 @@ class Unpadded(Strategy):
             return f"packed batches are written for {' and '.join(MODEL_TYPES)} models, this one is {model_type}"
         if setup.training.loss_over != "window":
             return "the loss runs over padding too (training.loss_over = row), which would not be there"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Pack batches and switch the model's attention; loss and logits are the task's, which reads packed rows."""

@@ -193,8 +193,8 @@ class TrainerPeer:
             run_epoch=self.run_epoch,
             evaluate=self.evaluate,
         )
-        theirs = "transformers.Trainer's"
-        return changed.with_knobs({"loop": "transformers.Trainer", "loader": theirs, "clipping": theirs})
+        of_trainer = "transformers.Trainer's"
+        return changed.with_knobs({"loop": "transformers.Trainer", "loader": of_trainer, "clipping": of_trainer})
 
     def make_step(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
         """Return a Trainer that makes single updates, and whole epochs for `run_epoch`."""

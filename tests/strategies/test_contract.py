@@ -16,7 +16,7 @@ import optimizations
 from harness import registry
 from harness.errors import StrategyError
 from harness.experiment.trial import apply_strategies
-from harness.strategy import Effect, Stage, TrainSetup, Windows
+from harness.strategy import Effect, Stage, Strategy, TrainSetup, Windows
 from harness.training.loop import make_trainer, train_epoch, warm_up
 
 registry.load_all()
@@ -74,6 +74,18 @@ def test_it_is_advised_on_processors_where_it_works_there(name, make_setup):
 def test_what_is_for_processors_refuses_a_gpu(name, make_setup):
     on_gpu = replace(make_setup(), device=torch.device("cuda"))
     assert registry.get(name)().not_applicable(on_gpu) is not None
+
+
+def test_it_is_enough_to_declare_the_devices_and_why_not_elsewhere(make_setup):
+    class OnGpus(Strategy):
+        devices = ("cuda",)
+        elsewhere = "it needs tensor cores"
+
+        def apply(self, setup):
+            return setup
+
+    assert OnGpus().not_applicable(make_setup()) == "it needs tensor cores; this device is cpu"
+    assert OnGpus().not_applicable(replace(make_setup(), device=torch.device("cuda"))) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
