@@ -41,20 +41,6 @@ from optimizations.native.kernels import load_library
 from optimizations.native.layers import find_encoder, read_layers
 
 
-def refuse_model(model: nn.Module) -> str | None:
-    """Return in words why the blocks of `model` can't be fused, or None."""
-    if find_encoder(model) is None:
-        return f"{type(model).__name__} is neither a BERT nor a DistilBERT encoder"
-    config: Any = model.config
-    activation = getattr(config, "activation", None) or getattr(config, "hidden_act", None)
-    if activation != "gelu":
-        return f"its kernels compute the exact GELU, the model's activation is {activation}"
-    types = {parameter.dtype for parameter in model.parameters()}
-    if types != {torch.float32}:
-        return f"its kernels take float32 weights, the model's are {', '.join(sorted(map(str, types)))}"
-    return None
-
-
 def refuse_machine() -> str | None:
     """Return in words why the kernels can't be had on this machine, or None; builds them if need be."""
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -124,7 +110,16 @@ class FusedBlocks(Strategy):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Only for BERT and DistilBERT in float32, and where the kernels can be built."""
-        return super().not_applicable(setup) or refuse_model(setup.model) or refuse_machine()
+        model, config = setup.model, getattr(setup.model, "config", None)
+        if find_encoder(model) is None:
+            return f"{type(model).__name__} is neither a BERT nor a DistilBERT encoder"
+        activation = getattr(config, "activation", None) or getattr(config, "hidden_act", None)
+        if activation != "gelu":
+            return f"its kernels compute the exact GELU, the model's activation is {activation}"
+        types = {parameter.dtype for parameter in model.parameters()}
+        if types != {torch.float32}:
+            return f"its kernels take float32 weights, the model's are {', '.join(sorted(map(str, types)))}"
+        return super().not_applicable(setup) or refuse_machine()
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the forward passes of the blocks in place."""
