@@ -185,16 +185,17 @@ def check_losses(result: EpochResult) -> None:
 
 def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> SamplingRecord:
     """Write the samples and return what the report says of the sampler."""
-    file = "gpu.csv" if sampler.source == "nvml" else "host.csv"
+    source = sampler.source
+    file = "gpu.csv" if source.kind == "nvml" else "host.csv"
     write_samples_csv(directory / file, sampler.samples)
     return SamplingRecord(
-        source=sampler.source,
-        source_reason=sampler.source_reason,
+        source=source.kind,
+        source_reason=source.reason,
         file=file,
         ticks=sampler.ticks,
         errors=sampler.errors,
         overhead_share=sampler.overhead_share,
-        power_source=sampler.gpu.power_source if sampler.gpu is not None else None,
+        power_source=None if source.gpu is None else source.gpu.power_source,
         training_start_s=job.start_s,
         training_end_s=job.end_s,
     )

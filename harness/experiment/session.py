@@ -30,8 +30,7 @@ from harness.experiment.trial import (
 )
 from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
-from harness.measurement.memory import reset_peaks
-from harness.measurement.sampler import make_sampler
+from harness.measurement.sampler import Sampler, open_source
 from harness.records.store import TRIAL_FILE, write_json
 from harness.records.trial import TrialKind, TrialRecord, TrialSpec
 from harness.training.loop import set_process_flags
@@ -46,7 +45,7 @@ def start_device(wanted: str, clock: TrialClock) -> torch.device:
         with clock.phases.measure("cuda_start"):
             torch.zeros(1, device=device)
             torch.cuda.synchronize(device)
-    reset_peaks(device)
+        torch.cuda.reset_peak_memory_stats(device)
     return device
 
 
@@ -117,13 +116,13 @@ class Session:
     def _job(self, arguments: Arguments) -> Arguments:
         """Fine-tune, watched by the sampler, and write the records into the directory."""
         directory = Path(arguments["directory"])
-        sampler = make_sampler(
+        source = functools.partial(
+            open_source,
             device_type=self._device.type,
             gpu_uuid=gpu_uuid(self._device),
-            interval_s=self._spec.config.sampler_interval_s,
             root_pid=os.getppid(),  # the parent is the harness, which may hold a CUDA context too
         )
-        with sampler:
+        with Sampler(source, interval_s=self._spec.config.sampler_interval_s) as sampler:
             prepared = self._prepared_once()
             record = self._record("job", prepared)
             job = None

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.measurement.samples import GpuSample, HostSample, Sample, write_samples_csv
+from harness.measurement.samples import Sample, write_samples_csv
 from harness.records.checks import EvaluationCheckRecord
 from harness.records.store import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
 from harness.records.trial import (
@@ -219,28 +219,33 @@ def make_samples(*, gpu: bool) -> list[Sample]:
     times_s = [TRAINING_START_S - 10.0 + i for i in range(41)]
     if gpu:
         return [
-            GpuSample(
+            Sample(
                 timestamp_s=at,
-                gpu_utilisation_percent=90.0,
-                memory_utilisation_percent=40.0,
-                memory_used_gib=5.0,
-                power_w=400.0,
-                energy_j=1000.0 + 400.0 * i,
-                sm_clock_mhz=1980.0,
-                temperature_c=50.0,
-                throttle_reasons=0,
-                other_processes=0,
+                values={
+                    "gpu_utilisation_percent": 90.0,
+                    "memory_utilisation_percent": 40.0,
+                    "memory_used_gib": 5.0,
+                    "power_w": 400.0,
+                    "energy_j": 1000.0 + 400.0 * i,
+                    "sm_clock_mhz": 1980.0,
+                    "memory_clock_mhz": None,
+                    "temperature_c": 50.0,
+                    "throttle_reasons": 0,
+                    "other_processes": 0,
+                },
             )
             for i, at in enumerate(times_s)
         ]
     return [
-        HostSample(
+        Sample(
             timestamp_s=at,
-            process_cpu_percent=190.0,
-            rss_gib=1.0 + 0.01 * i,
-            load_average_1min=1.9,
-            system_cpu_percent=97.0,
-            swap_used_gib=0.0,
+            values={
+                "process_cpu_percent": 190.0,
+                "rss_gib": 1.0 + 0.01 * i,
+                "load_average_1min": 1.9,
+                "system_cpu_percent": 97.0,
+                "swap_used_gib": 0.0,
+            },
         )
         for i, at in enumerate(times_s)
     ]
