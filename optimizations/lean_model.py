@@ -1,8 +1,8 @@
 """DistilBERT and BERT for question answering, in one file.
 
-What it changes: the model is the one below and not transformers': the same parameters under the checkpoint's names, the
-same formulas, and query, key and value as one product. It is loaded from config.json and model.safetensors straight to
-the device, and transformers is never imported; a checkpoint that is not laid out so (shards, other names, the hub's
+What it changes: the model is that of `lean/` and not transformers': the same parameters under the checkpoint's names,
+the same formulas, and query, key and value as one product. It is loaded from config.json and model.safetensors straight
+to the device, and transformers is never imported; a checkpoint that is not laid out so (shards, other names, the hub's
 cache) is loaded by transformers and then taken over.
 Why it is faster: importing transformers' model classes takes longer than a training of seconds on a fast GPU; one
 product for three has fewer launches. Nothing in a forward pass waits for the host: transformers looks at the padding
