@@ -13,8 +13,9 @@ from rich.console import Console
 from harness import registry
 from harness.analysis.advice.advice import ADVICE_FILE, Advice, write_advice
 from harness.analysis.advice.diagnosis import find
-from harness.analysis.advice.facts import Facts, fast_dtypes, held_memory_gib, memory_gib
+from harness.analysis.advice.facts import Facts
 from harness.analysis.advice.findings import Finding
+from harness.analysis.advice.gathering import fast_dtypes, held_memory_gib, memory_gib
 from harness.analysis.trace.ledger import build_ledger
 from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.observed import observe

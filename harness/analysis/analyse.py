@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.analysis import notes as notes_about
-from harness.analysis.advice.diagnosis import diagnose
-from harness.analysis.advice.facts import facts_of_run
+from harness.analysis.advice.gathering import facts_of_run
+from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import Trained, build_roofline
 from harness.analysis.evidence.energy import summarise_energy
 from harness.analysis.evidence.sampling import summarise_sampling

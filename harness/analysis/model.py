@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from harness.analysis.evidence.work import Work
 from harness.analysis.trace.kernels import ProfileSummary
 from harness.analysis.trace.model import Ledger, Waterfall
 from harness.analysis.verdict.rules import Verdict
+from harness.records.serialise import plain
 from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, Settings, StrategyRecord
 
 ANALYSIS_SCHEMA_VERSION = 3
@@ -162,14 +162,3 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return the analysis as plain data that strict JSON can hold: what is not finite becomes None."""
     data: dict[str, Any] = plain(dataclasses.asdict(analysis))
     return data
-
-
-def plain(value: Any) -> Any:
-    """Return data of dictionaries, lists and numbers as strict JSON can hold it."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

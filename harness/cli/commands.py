@@ -39,6 +39,7 @@ def run(
     ] = None,
     preset: Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    task: Annotated[str | None, typer.Option(help="question_answering or sequence_classification.")] = None,
     model: Annotated[str | None, typer.Option(help="Hub id, directory, 'bundled', or 'bundled-distilbert'.")] = None,
     weights: Annotated[Weights | None, typer.Option()] = None,
     data: Annotated[DataSource | None, typer.Option()] = None,
@@ -83,6 +84,7 @@ def run(
 ) -> None:
     """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
     options = {
+        "task": task,
         "model.source": model,
         "model.weights": value_of(weights),
         "data.source": value_of(data),

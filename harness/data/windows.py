@@ -42,7 +42,7 @@ class Windows:
     example_index: np.ndarray
     """int64 (W,): which example the window belongs to."""
     offsets: np.ndarray
-    """int32 (T, 2): first character in the text that answers are cut from, and the one after the last; -1, -1 for all
+    """int32 (T, 2): first character in the text that spans are cut from, and the one after the last; -1, -1 for all
     other tokens."""
 
     def __len__(self) -> int:

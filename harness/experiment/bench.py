@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.config import RunConfig
-from harness.experiment.equivalence import compare_updates, load_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import load_updates
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel

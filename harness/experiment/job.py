@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import torch
 
-from harness.config import ModelConfig
 from harness.errors import HarnessError
 from harness.experiment.trial import Prepared, Report, TrialClock, compile_cache_directory, is_filled
 from harness.experiment.validation import Validation, metric_of
@@ -27,7 +26,7 @@ from harness.records.trial import (
     TrialRecord,
     TrialSpec,
 )
-from harness.strategy import Logits, TrainSetup
+from harness.strategy import Logits
 from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
@@ -78,7 +77,10 @@ def run_job(
         torch.manual_seed(spec.seed)
         trainer = make_trainer(setup, inputs.train_windows)
         warm_up(trainer)
-    compile_cache = _cache_state(prepared.cache_was_filled, is_filled(compile_cache_directory(spec)))
+    compile_cache: Literal["cold", "warm"] | None = "warm" if prepared.cache_was_filled else None
+    # A cache that was and stays empty means that nothing was compiled.
+    if not prepared.cache_was_filled and is_filled(compile_cache_directory(spec)):
+        compile_cache = "cold"
     knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
     settings = settings_of(setup, trainer.optimizer)
     record = replace(record, knobs=knobs, settings=settings, compile_cache=compile_cache)
@@ -86,7 +88,10 @@ def run_job(
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
-            save_weights(setup, spec.config.model, directory / "model")
+            # As transformers does, safetensors only.
+            model: Any = setup.model
+            model.save_pretrained(directory / "model")
+            load_tokenizer(spec.config.model).save_pretrained(directory / "model")
     job_time_s, phases_s = clock.finish()
     done = replace(
         record,
@@ -199,17 +204,3 @@ def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> Sampling
         training_start_s=job.start_s,
         training_end_s=job.end_s,
     )
-
-
-def save_weights(setup: TrainSetup, config: ModelConfig, directory: Path) -> None:
-    """Save model and tokenizer as transformers does, safetensors only."""
-    model: Any = setup.model
-    model.save_pretrained(directory)
-    load_tokenizer(config).save_pretrained(directory)
-
-
-def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:
-    """A cache that was and stays empty means that nothing was compiled."""
-    if before:
-        return "warm"
-    return "cold" if after else None

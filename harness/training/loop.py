@@ -85,7 +85,7 @@ def plan_epoch(setup: TrainSetup, windows: Windows, epoch: int) -> list[np.ndarr
 
 
 def probe_weights(model: nn.Module) -> list[Tensor]:
-    """Return views on the trainable matrices, the answer head first, large ones at evenly spread elements.
+    """Return views on the trainable matrices, the head first, large ones at evenly spread elements.
 
     Embeddings are left out: most of their rows are not in a batch, and rightly don't change.
     """

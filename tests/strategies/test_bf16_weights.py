@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from harness import registry
-from harness.experiment.equivalence import compare_updates, make_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import make_updates
 from harness.training.loop import make_trainer, report_trained, train_epoch, warm_up
 from optimizations.bf16_weights import running_on_copies
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.experiment.equivalence import CHECKED_UPDATES, compare_updates, make_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import CHECKED_UPDATES, make_updates
 from harness.training.loop import (
     account_work,
     describe_step,

@@ -74,9 +74,8 @@ class Trained:
 def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | None:
     """Return the roofline of a run; None without a roof, the model's sizes, the windows' lengths or a baseline's job.
 
-    MFU counts useful tokens, so padding lowers it, and stands against the rate
-    of the contender's own dtype. The mean over all training windows is taken for every token, also where a schedule
-    trains on some of them.
+    MFU counts useful tokens, so padding lowers it, and stands against the rate of the contender's own dtype. The mean
+    over all training windows is taken for every token, also where a schedule trains on some of them.
     """
     roof, sizes = run.roof, read_model_sizes(run.model_sizes)
     train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
@@ -89,14 +88,16 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
         return None
     best = max(roof.matmul_tflops, key=lambda dtype: roof.matmul_tflops[dtype])
     light_s = useful_flops / (roof.matmul_tflops[best] * TFLOP)
-    points, notes = [], [_peak_note(roof)]
-    for contender in trained:
-        point = place_point(contender, baseline, roof, per_token, light_s)
+    points = {contender.name: place_point(contender, baseline, roof, per_token, light_s) for contender in trained}
+    notes = []
+    if find_dense_peak(roof.device_name) is None:
+        what = f"the dense peak of {roof.device_name} is not in the table"
+        notes.append(f"{what}, so MFU stands against the measured rate alone")
+    for name, point in points.items():
         if isinstance(point, str):
-            notes.append(f"{contender.name} is left out: {point}")
-        else:
-            points.append(point)
-            notes.append(_above_roof_note(point))
+            notes.append(f"{name} is left out: {point}")
+        elif point.mfu > 1.0:
+            notes.append(f"{name} trained faster than the roof, so the machine was slower while that was measured")
     return Roofline(
         flops_per_useful_token=per_token,
         job_useful_flops=useful_flops,
@@ -104,8 +105,8 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
         best_dtype=best,
         matmul_tflops=dict(roof.matmul_tflops),
         copy_gb_per_s=roof.copy_gb_per_s,
-        points=tuple(points),
-        note="; ".join(note for note in notes if note) or None,
+        points=tuple(point for point in points.values() if not isinstance(point, str)),
+        note="; ".join(notes) or None,
     )
 
 
@@ -155,14 +156,12 @@ def training_time_s(contender: Trained, baseline: Trained) -> float | None:
     ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job moves
     neither. Without segments it is the phase of the contender's own jobs.
     """
-    ours, theirs = job_parts(baseline.jobs), job_parts(contender.jobs)
-    if ours is None or theirs is None:
+    usual, own, speed = job_parts(baseline.jobs), job_parts(contender.jobs), contender.speed
+    if usual is None or own is None:
         return None
-    if contender.name == baseline.name:
-        return ours.training_s
-    if contender.speed is None or contender.speed.training is None:
-        return theirs.training_s
-    return scaled_training_s(ours, theirs, contender.speed.training, contender.speed.same_samples)
+    if contender.name == baseline.name or speed is None or speed.training is None:
+        return own.training_s
+    return scaled_training_s(usual, own, speed.training, speed.same_samples)
 
 
 def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) -> str | None:
@@ -176,15 +175,3 @@ def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) 
     if any(work.trained_parameters not in usual for work in works):
         return "it trains other parameters than the baseline"
     return None
-
-
-def _peak_note(roof: RoofRecord) -> str:
-    if find_dense_peak(roof.device_name) is not None:
-        return ""
-    return f"the dense peak of {roof.device_name} is not in the table, so MFU stands against the measured rate alone"
-
-
-def _above_roof_note(point: RooflinePoint) -> str:
-    if point.mfu <= 1.0:
-        return ""
-    return f"{point.contender} trained faster than the roof, so the machine was slower while that was measured"

@@ -61,7 +61,7 @@ def has_device(trace: Trace) -> bool:
 def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> ProfiledTime:
     """Return whose the device's time is; `marks` are the steps as the host saw them."""
     work = _find_work(trace, marks)
-    on_host, steps = _find_steps(trace, marks, work)
+    on_host, steps = _place_steps(trace, marks, work)
     launched = (work.launched_ns >= marks.start_ns[0]) & (~work.is_known | (work.launched_ns < marks.end_ns[-1]))
     runs = (trace.end_ns[work.event] > steps.start_ns[0]) & (trace.start_ns[work.event] < steps.end_ns[-1])
     work = _Work(*(column[launched & runs] for column in work))
@@ -121,7 +121,7 @@ def _look_up(column: np.ndarray, candidates: np.ndarray, wanted: np.ndarray) -> 
     return np.where(column[ordered[place]] == wanted, ordered[place], NONE)
 
 
-def _find_steps(trace: Trace, marks: Windows, work: _Work) -> tuple[Windows, Windows]:
+def _place_steps(trace: Trace, marks: Windows, work: _Work) -> tuple[Windows, Windows]:
     """Return the steps as the host sees them, without gaps, and as the device does.
 
     The last one ends when all is done that was launched in it. On the device the first begins when that is done with

@@ -35,7 +35,7 @@ def build_ledger(
     `work_ratio`: tokens of the unprofiled step ÷ tokens of a profiled one, where batches differ in length.
     """
     events = read_trace(trace)
-    marks, main_track = _find_steps(events, trace)
+    marks, main_track = _find_marks(events, trace)
     on_device = has_device(events)
     time = (divide_device_time if on_device else divide_host_time)(events, marks, main_track)
     steps = len(marks.start_ns)
@@ -58,7 +58,7 @@ def build_ledger(
     )
 
 
-def _find_steps(trace: Trace, path: Path) -> tuple[Windows, int]:
+def _find_marks(trace: Trace, path: Path) -> tuple[Windows, int]:
     """Return the profiled steps, and the thread that they ran on."""
     is_mark = np.array([name.startswith(STEP_PREFIX) for name in trace.names], dtype=bool)
     marks = np.flatnonzero((trace.kind == Kind.ANNOTATION) & is_mark[trace.name])

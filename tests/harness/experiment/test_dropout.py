@@ -12,8 +12,9 @@ from torch import nn
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
+from harness.experiment.deviation import compare_updates
 from harness.experiment.dropout import DRAWS, draw_losses, scatter
-from harness.experiment.equivalence import compare_updates, make_checked_setup, make_updates
+from harness.experiment.equivalence import make_checked_setup, make_updates
 from harness.tasks.question_answering.task import TASK
 
 

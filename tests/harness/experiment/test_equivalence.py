@@ -13,18 +13,18 @@ from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.data.packing import make_trimming_collate
+from harness.experiment.deviation import compare_updates
 from harness.experiment.equivalence import (
     Updates,
     checked_batches,
-    compare_updates,
     load_updates,
     make_checked_setup,
     make_updates,
     save_updates,
     switch_dropout_off,
 )
+from harness.tasks.question_answering.head import row_loss
 from harness.tasks.question_answering.task import TASK
-from harness.training.baseline import row_loss
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 

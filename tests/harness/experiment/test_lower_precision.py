@@ -13,7 +13,8 @@ from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.experiment import equivalence
-from harness.experiment.equivalence import compare_updates, load_updates, make_checked_setup, make_updates, save_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import load_updates, make_checked_setup, make_updates, save_updates
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from harness.tasks.question_answering.task import TASK

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from harness import registry
-from harness.analysis.advice.diagnosis import diagnose, find
-from harness.analysis.advice.facts import Facts, OneTimeCost, achieved_tflops, fast_dtypes
+from harness.analysis.advice.diagnosis import find
+from harness.analysis.advice.facts import Facts, OneTimeCost
+from harness.analysis.advice.gathering import achieved_tflops, fast_dtypes
+from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.rule import RULES
 from harness.analysis.trace.model import CATEGORY_WORDS, KernelLine, Ledger, LedgerRow, StepPart
 from harness.records.checks import RoofRecord

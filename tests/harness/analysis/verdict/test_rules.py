@@ -21,7 +21,7 @@ from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.records.checks import TensorError
 from harness.statistics.noninferiority import assess
 from harness.statistics.paired import Ratio, ratio_of_logs
-from harness.tasks.question_answering import SCORING
+from harness.tasks.question_answering.task import TASK
 
 
 def ratio(estimate: float, deviation: float = 0.003, blocks: int = 12) -> Ratio:
@@ -66,7 +66,7 @@ def evidence(estimate: float = 1.2, effects: tuple[str, ...] = ("SAME_MATH",), *
         footprint=FootprintDifference(inert=False, aspects=("operators of training",)),
         quality=quality(),
         learning=LEARNED,
-        scoring=SCORING,
+        scoring=TASK.scoring,
         seeds=3,
     )
     return replace(made, **changes)
