@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows
+from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup
 
 T = TypeVar("T")
 
@@ -76,21 +75,14 @@ class Prefetch(Strategy):
     stage = Stage.DATA
     addresses = ("loader", "copies")
     devices = ("cuda",)
+    elsewhere = "batches are copied to CUDA devices only; elsewhere there is nothing to send ahead"
     conflicts = ("device_resident_data",)
-
-    def not_applicable(self, setup: TrainSetup) -> str | None:
-        """On a processor there is nothing to copy, and a thread that collates would take a core from the step."""
-        if setup.device.type != "cuda":
-            return f"batches are copied to CUDA devices only; on {setup.device.type} there is nothing to send ahead"
-        return None
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Wrap the loader that is there."""
-        load = setup.load_batches
-        side = SideStream(setup.device)
-
-        def load_ahead(final: TrainSetup, windows: Windows, plan: list[np.ndarray]) -> Iterator[Batch]:
-            return one_ahead(load(final, windows, plan), side.send, side.receive)
-
-        knobs = {**setup.knobs, "loader": "page-locked, one batch ahead on a stream of its own"}
-        return replace(setup, load_batches=load_ahead, knobs=knobs)
+        load, side = setup.load_batches, SideStream(setup.device)
+        changed = replace(
+            setup,
+            load_batches=lambda final, windows, plan: one_ahead(load(final, windows, plan), side.send, side.receive),
+        )
+        return changed.with_knobs({"loader": "page-locked, one batch ahead on a stream of its own"})

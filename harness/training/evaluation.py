@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from harness.data.windows import Windows
 from harness.strategy import Logits, TrainSetup
-from harness.training.step import autocast
 
 LOWEST = torch.finfo(torch.float32).min
 """Logit of columns that a window doesn't have."""
@@ -24,7 +23,7 @@ def evaluate_in_batches(setup: TrainSetup, windows: Windows) -> Logits:
     was_training = setup.model.training
     setup.model.eval()
     try:
-        with torch.inference_mode(), autocast(setup):
+        with torch.inference_mode(), setup.autocast():
             for first in range(0, len(windows), setup.training.eval_batch_size):
                 numbers = np.arange(first, min(first + setup.training.eval_batch_size, len(windows)))
                 batch = setup.collate(windows, numbers).to(setup.device)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from harness.strategy import NO_LABEL, Batch, TrainSetup, Windows
+from harness.strategy import NO_LABEL, Batch, TrainSetup, Windows, is_packed
 
 COLUMN_STEP = 32
 """Padded batches have a multiple of as many columns: in random order, SQuAD's have then about five lengths."""
@@ -20,17 +20,12 @@ TOKEN_STEP = 512
 def fill_bucket(batch: Batch, *, max_length: int) -> Batch:
     """Return the batch padded to the next bucket; its loss is the same. `max_length`: tokens that a window can have."""
     ids = batch.inputs["input_ids"]
-    if "cu_seqlens" in batch.inputs:
+    if is_packed(batch):
         step = min(TOKEN_STEP, max_length)
         # Always one token more at least: an empty window has no softmax.
         return add_dummy_window(batch, tokens=step - ids.shape[1] % step)
-    wanted = min(-(-ids.shape[1] // COLUMN_STEP) * COLUMN_STEP, max_length)
-    return add_columns(batch, columns=max(0, wanted - ids.shape[1]))
-
-
-def add_columns(batch: Batch, *, columns: int) -> Batch:
-    """Return a padded batch with more columns of padding on the right."""
-    if columns == 0:
+    columns = min(-(-ids.shape[1] // COLUMN_STEP) * COLUMN_STEP, max_length) - ids.shape[1]
+    if columns <= 0:
         return batch
     return replace(batch, inputs={name: functional.pad(rows, (0, columns)) for name, rows in batch.inputs.items()})
 

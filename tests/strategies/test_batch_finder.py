@@ -8,18 +8,21 @@ import pytest
 import torch
 
 from harness import registry
-from optimizations.batch_finder import find_factor, longest_windows, training_pass_fits
+from optimizations import batch_finder
+from optimizations.batch_finder import longest_windows, training_pass_fits
 
 
 @pytest.mark.parametrize(("limit", "factor"), [(1, 1), (3, 2), (4, 4), (7, 4), (100, 8)])
-def test_takes_the_largest_power_of_two_that_fits(limit, factor):
+def test_takes_the_largest_power_of_two_that_fits(limit, factor, make_setup, monkeypatch):
     tried = []
 
-    def fits(times):
-        tried.append(times)
-        return times <= limit
+    def fits(_setup, windows_per_update):
+        tried.append(windows_per_update // 3)
+        return windows_per_update <= 3 * limit
 
-    assert find_factor(fits) == factor
+    monkeypatch.setattr(batch_finder, "training_pass_fits", fits)
+    found = registry.get("batch_finder")().apply(make_setup(batch_size=3))
+    assert found.training.batch_size == 3 * factor
     assert tried == [times for times in (2, 4, 8) if times <= 2 * factor]
 
 

@@ -106,8 +106,8 @@ def test_tied_weights_share_one_copy():
 
 def test_refuses_emulated_bf16_and_a_loss_in_bf16(make_setup, monkeypatch):
     strategy = registry.get("bf16_weights")()
-    monkeypatch.setattr("optimizations.bf16_weights.multiplies_bf16", lambda device: False)
+    monkeypatch.setattr("optimizations.amp_bf16.multiplies_bf16", lambda device: False)
     assert "bf16 products" in strategy.not_applicable(make_setup())
-    monkeypatch.setattr("optimizations.bf16_weights.multiplies_bf16", lambda device: True)
+    monkeypatch.setattr("optimizations.amp_bf16.multiplies_bf16", lambda device: True)
     assert strategy.not_applicable(make_setup()) is None
     assert "loss_over" in strategy.not_applicable(make_setup(loss_over="row"))

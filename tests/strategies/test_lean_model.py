@@ -24,7 +24,9 @@ from harness.training.model import (
     load_model_by,
     load_model_config,
 )
-from optimizations.lean_model import DEFAULTS, LeanModel, complete_config, load_lean, refuse_config, take_over
+from optimizations.lean.config import DEFAULTS, complete_config, refuse_config
+from optimizations.lean.loading import load_lean, take_over
+from optimizations.lean.model import LeanModel
 
 CPU = torch.device("cpu")
 SOURCES = ("distilbert-base-uncased", "bert-base-uncased")
