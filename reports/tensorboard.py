@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.records.store import LoadedRun, LoadedTrial
 from harness.records.trial import TrialRecord
+from harness.statistics.estimate import Estimate
 from reports.document import Block, Bullets, Headline
 from reports.events import EventWriter
 from reports.markdown import blocks

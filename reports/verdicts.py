@@ -7,7 +7,21 @@ from dataclasses import dataclass
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import Text, code, joined, spans
-from reports.formatting import NONE, energy, memory, points, quality, ratio, speedup, supported_digits
+from reports.formatting import (
+    NONE,
+    energy,
+    full_stop,
+    memory,
+    one_line,
+    points,
+    quality,
+    ratio,
+    speedup,
+    supported_digits,
+)
+
+LONGEST_REASON = 600
+"""Characters; a reason may hold numbers, bounds and what would settle it, and `analysis.json` has all of it."""
 
 STATES = {"measured": "measured", "not_applicable": "NOT_APPLICABLE", "failed": "FAILED", "not_run": "not run"}
 
@@ -53,7 +67,7 @@ def verdict_rows(analysis: Analysis, *, ranges: bool = True) -> list[VerdictRow]
 
 def verdict_row(analysis: Analysis, contender: ContenderAnalysis, *, ranges: bool = True) -> VerdictRow:
     """Return one row; a contender without a single whole job has no numbers."""
-    if not contender.seeds:
+    if contender.evidence is None:
         nothing = (NONE,) * len(titles(analysis))
         return VerdictRow(name=contender.name, verdict=verdict_words(contender), job_speedup=NONE, step_speedup=NONE,
                           quality=NONE, scores=nothing, peak_memory=NONE, energy=NONE)  # fmt: skip
@@ -81,20 +95,20 @@ def verdict_words(contender: ContenderAnalysis) -> str:
     return f"{words} (peer)" if contender.is_peer else words
 
 
+def reasons_words(contender: ContenderAnalysis) -> str:
+    """Return the reasons of a verdict in one line."""
+    return full_stop(one_line("; ".join(reason.text for reason in contender.reasons), LONGEST_REASON))
+
+
 def quality_words(contender: ContenderAnalysis) -> str:
     """Say in a word or two whether quality is shown to hold: a part of what the verdict rests on."""
     if contender.is_baseline:
         return NONE
     if contender.verdict == "REJECTED":
         return "rejected"
-    if _makes_same_updates(contender):
+    if contender.evidence is not None and contender.evidence.shown_same:
         return SAME_UPDATES
     return "holds" if contender.verdict == "ACCEPTED" else "open"
-
-
-def _makes_same_updates(contender: ContenderAnalysis) -> bool:
-    same_math = bool(contender.strategies) and all(part.effect == "SAME_MATH" for part in contender.strategies)
-    return same_math and contender.equivalence is not None and contender.equivalence.proves
 
 
 def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
@@ -115,7 +129,7 @@ def result_sentence(analysis: Analysis, mark: Callable[[str], str] = "`{}`".form
 
 def result_text(analysis: Analysis) -> Text:
     """Say in one sentence what to switch on, and why."""
-    if not analysis.baseline_contender.seeds:
+    if analysis.baseline_contender.evidence is None:
         return "No speedups: there is no whole baseline job to compare with."
     contenders = analysis.contenders[1:]
     if not any(contender.state == "measured" for contender in contenders):
@@ -149,7 +163,7 @@ def _step_words(contender: ContenderAnalysis) -> str:
 
 def _kept_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
     """Say how quality is known to hold."""
-    if _makes_same_updates(contender):
+    if quality_words(contender) == SAME_UPDATES:
         return "it makes the same updates"
     scoring, score = analysis.scoring, contender.scores.get(analysis.scoring.headline)
     if score is None or score.difference is None:

@@ -134,7 +134,7 @@ def run(
         typer.echo(f"interrupted; the same command with --name {run_name} goes on from here", err=True)
         raise typer.Exit(130) from None
     if report:
-        ended = bool(_report(directory, show=show, as_json=as_json).baseline_contender.seeds)
+        ended = _report(directory, show=show, as_json=as_json).baseline_contender.evidence is not None
     else:
         ended = _first_baseline_ended(directory)
         typer.echo(f"run: {directory}; its reports: {shlex.join(['speedproof', 'report', str(directory)])}")

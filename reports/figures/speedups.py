@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.statistics.estimate import Estimate
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, SMALL, name_rows, new_figure
 from reports.formatting import speedup
 
@@ -32,8 +32,7 @@ def draw_speedups(analysis: Analysis) -> Figure | None:
     figure, (axis,) = new_figure(1.2 + 0.55 * len(shown))
     step_floor = None if analysis.noise_floor is None else analysis.noise_floor.floor
     for row, contender in enumerate(shown):
-        job_floor = None if contender.job is None else contender.job.floor
-        _band(axis, row - 0.17, job_floor)
+        _band(axis, row - 0.17, _floor(contender))
         _band(axis, row + 0.17, step_floor)
         _whisker(axis, row - 0.17, contender.job_speedup, COLOURS[0], "o", "job" if row == 0 else None)
         _whisker(axis, row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)" if row == 0 else None)
@@ -54,9 +53,10 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     plots = {c.name: _row_plot(c.job_speedup, _verdict_colour(c), _floor(c), limits) for c in shown}
     if analysis.noise_floor is None:
         return plots
-    ratio = analysis.noise_floor.ratio
-    again = Estimate(estimate=ratio.estimate, low=ratio.low, high=ratio.high, kind="interval")
-    return {analysis.baseline: _row_plot(again, MUTED, analysis.noise_floor.floor, limits), **plots}
+    return {
+        analysis.baseline: _row_plot(analysis.noise_floor.ratio.interval, MUTED, analysis.noise_floor.floor, limits),
+        **plots,
+    }
 
 
 def _verdict_colour(contender: ContenderAnalysis) -> str:
@@ -64,7 +64,8 @@ def _verdict_colour(contender: ContenderAnalysis) -> str:
 
 
 def _floor(contender: ContenderAnalysis) -> float | None:
-    return None if contender.job is None else contender.job.floor
+    job = None if contender.evidence is None else contender.evidence.job
+    return None if job is None else job.floor
 
 
 def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:

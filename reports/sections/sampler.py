@@ -8,7 +8,6 @@ from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.model import Analysis
 from reports.document import Section, Text, bullets, code, figure
 from reports.formatting import one_line, percent
-from reports.sections.select import measured_contenders
 
 NAMES = {"nvml": "NVML", "psutil": "psutil"}
 
@@ -28,7 +27,7 @@ READINGS = {
 
 def sampler_section(analysis: Analysis, drawn: Container[str]) -> Section:
     """Return the readings over the baseline's first job."""
-    watched = {c.name: c.sampling for c in measured_contenders(analysis) if c.sampling is not None}
+    watched = {c.name: evidence.sampling for c, evidence in analysis.ran if evidence.sampling is not None}
     first = next(iter(watched.items()), None)
     on_gpu = first is not None and first[1].source == "nvml"
     lines = bullets(_lines(watched))

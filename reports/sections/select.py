@@ -8,7 +8,7 @@ from reports.verdicts import best_accepted, job_speedup_or_0
 
 def measured_contenders(analysis: Analysis) -> list[ContenderAnalysis]:
     """Return the contenders with at least one whole job, the baseline first."""
-    return [contender for contender in analysis.contenders if contender.seeds]
+    return [contender for contender, _ in analysis.ran]
 
 
 def best_explained(analysis: Analysis) -> ContenderAnalysis | None:

@@ -88,7 +88,7 @@ def throughput_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ..
             count(speed.useful_tokens_per_s),
             count(speed.computed_tokens_per_s),
         )
-        for contender, speed in ((contender, contender.throughput) for contender in contenders)
+        for contender, speed in ((c, c.evidence.throughput) for c in contenders if c.evidence is not None)
         if speed is not None
     )
     return table(headers, rows)

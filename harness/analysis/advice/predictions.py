@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup_bound
-from harness.analysis.evidence.summary import Estimate
 from harness.analysis.explain import Finding, Prediction
 from harness.analysis.model import ContenderAnalysis
+from harness.statistics.estimate import Estimate
 
 OVER_TOLERANCE = 0.05
 """A measured speedup may lie this share beyond its bound: rules are silent about rows below 5 % of a step."""

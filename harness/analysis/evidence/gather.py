@@ -1,61 +1,75 @@
-"""The evidence on one contender, and what can be claimed from it: p-values, corrected for the number of contenders."""
+"""All the evidence on each contender of a run that ended a whole fine-tuning, the baseline's A/A included."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.quality import LEAST_SEEDS, Learning, QualityEvidence
-from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
-from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.time_to_quality import TimeToScore
-from harness.analysis.evidence.work import NEW_SCHEDULE
-from harness.records.trial import ScoringRecord
-from harness.statistics.multiple import holm, intersection_union
-from harness.statistics.paired import p_not_above, p_not_below
-
-SAME_MATH = "SAME_MATH"
-"""The effect of strategies whose updates are the baseline's up to rounding (`harness.strategy.Effect`, by name)."""
-
-LOWER_PRECISION = "LOWER_PRECISION"
-"""The effect of strategies that make the baseline's updates with fewer digits."""
-
-COLLAPSE_SHARE = 0.5
-"""Share of the baseline's gain over the untrained model whose loss even one seed shows."""
+from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
+from harness.analysis.evidence.job import JobSpeed, WarmUp, compose_job, summarise_warm_up
+from harness.analysis.evidence.parts import declared_phases
+from harness.analysis.evidence.quality import (
+    Learning,
+    QualityEvidence,
+    TimeToScore,
+    assess_learning,
+    assess_quality,
+    time_to_score,
+)
+from harness.analysis.evidence.sameness import (
+    Equivalence,
+    FootprintDifference,
+    compare_footprints,
+    judge_equivalence,
+)
+from harness.analysis.evidence.sampling import SamplingSummary, summarise_sampling
+from harness.analysis.evidence.speed import (
+    NoiseFloor,
+    SpeedEvidence,
+    Throughput,
+    find_noise_floor,
+    measure_throughput,
+    summarise_speed,
+)
+from harness.analysis.evidence.trials import LOWER_PRECISION, SAME_MATH, Trials, pair_by_seed
+from harness.analysis.evidence.work import Work, compare_work
+from harness.records.trial import MemoryRecord, RunRecord, TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that bears on the verdict of one contender that was measured."""
+    """What was found out about one contender that ran; of the baseline: about itself, A/A."""
 
+    seeds: tuple[int, ...]
+    """Of its whole fine-tunings that ended."""
+    pairs: int
+    """How many of them have one of the baseline's with the same seed."""
     effects: tuple[str, ...]
-    """Of its strategies."""
-    fraud: tuple[str, ...]
-    """What disqualifies it, in words: unequal work, scores that are not the model's, a clock that runs wrong."""
+    """Of its strategies, part by part."""
+    phases: tuple[str, ...]
+    """Outside training and evaluation: what it declares to change."""
     speed: SpeedEvidence | None
+    """The timed segments against the live baseline."""
     job: JobSpeed | None
-    floor: NoiseFloor | None
+    warm_up: WarmUp | None
     time_to_score: TimeToScore | None
     equivalence: Equivalence | None
     footprint: FootprintDifference | None
     quality: QualityEvidence | None
-    learning: Learning | None
-    scoring: ScoringRecord
-    seeds: int
-    """Jobs that have one of the baseline's with the same seed."""
-    baseline_dtype: str | None = "float32"
-    """Of the baseline's own forward pass, as in `Equivalence.dtype`; None if it was not looked at."""
-    unchecked: tuple[str, ...] = ()
-    """Checks that could not be made, in words."""
-    phases: tuple[str, ...] = ()
-    """Outside training and evaluation: what it declares to change."""
+    energy: EnergyEvidence | None
+    """Of training per epoch and token, from long segments beside the baseline."""
+    throughput: Throughput | None
+    memory: MemoryRecord | None
+    """Highest peaks of any seed."""
+    sampling: SamplingSummary | None
+    compile_cache: Literal["cold", "warm"] | None
+    """State of the compiler's caches before the first job; None when nothing was compiled."""
 
     @property
     def same_math(self) -> bool:
         """Whether every part claims to make the baseline's updates."""
-        return bool(self.effects) and all(effect == SAME_MATH for effect in self.effects)
+        return set(self.effects) == {SAME_MATH}
 
     @property
     def lowers_precision(self) -> bool:
@@ -69,80 +83,103 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claims:
-    """What is shown, corrected for the number of contenders."""
+class Reference:
+    """What all contenders of a run are held against."""
 
-    faster: bool
-    accepted: bool
-    slower: bool
-    worse: bool
+    run: RunRecord
+    baseline: Trials
+    floor: NoiseFloor | None
+    """From A/A: the baseline against itself."""
+    learning: Learning | None
+    """Whether the baseline learned."""
+    dtype: str | None
+    """Of the baseline's forward pass: it may be a stack that computes in a lower precision. None: not looked at."""
 
 
-def settle_claims(evidence: Mapping[str, Evidence], *, alpha: float) -> dict[str, Claims]:
-    """Return what is shown of each contender.
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One contender that ran, with everything that its judgement may look at."""
 
-    An acceptance claims "faster, and no worse": each part must be shown (intersection-union, Berger 1982), and
-    over all contenders together the chance of a false acceptance is at most `alpha` (Holm 1979); likewise for the
-    claims "slower" and "worse".
-    """
-    faster = holm({name: p_faster(item) for name, item in evidence.items()})
-    accepted = holm(
-        {name: intersection_union([p_faster(item), p_quality_holds(item)]) for name, item in evidence.items()}
+    trials: Trials
+    reference: Reference
+    work: Work | None
+    evidence: Evidence
+    unreadable: tuple[str, ...] = ()
+    """A line for each file that could not be read."""
+
+
+def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dict[str, Case]]:
+    """Return what the contenders are held against, and the case of each with a whole job; the first is the baseline."""
+    baseline = contenders[0]
+    beside = baseline.beside
+    reference = Reference(
+        run=run,
+        baseline=baseline,
+        floor=find_noise_floor(_speed_of(beside)),
+        learning=assess_learning(run, baseline.done),
+        dtype=None if beside is None or beside.equivalence is None else beside.equivalence.dtype,
     )
-    slower = holm({name: p_slower(item) for name, item in evidence.items()})
-    worse = holm({name: p_worse(item) for name, item in evidence.items()})
-    return {
-        name: Claims(
-            faster=faster[name] < alpha,
-            accepted=accepted[name] < alpha,
-            slower=slower[name] < alpha,
-            worse=worse[name] < alpha,
-        )
-        for name in evidence
-    }
+    everyone = [job for trials in contenders for job in trials.jobs]
+    return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
 
 
-def p_faster(item: Evidence) -> float:
-    """Return the p-value of "the job is not faster than the noise floor allows"; 1 without evidence.
+def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord]) -> Case:
+    baseline, jobs, beside = reference.baseline, trials.jobs, trials.beside
+    speed = _speed_of(beside)
+    effects = tuple(strategy.effect for strategy in trials.strategies)
+    sampling, unreadable = summarise_sampling(trials.done)
+    job = warm_up = time = footprint = quality = None
+    if not trials.is_baseline:
+        headline = reference.run.scoring.headline
+        margin = reference.run.config.quality.margin_of(headline)
+        job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
+        warm_up = summarise_warm_up(baseline.jobs, jobs, speed)
+        time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
+        footprint = _compare_footprints(baseline.beside, beside)
+        quality = assess_quality(reference.run, baseline.done, trials.done)
+    evidence = Evidence(
+        seeds=tuple(job.seed for job in jobs),
+        pairs=len(pair_by_seed(baseline.jobs, jobs)),
+        effects=effects,
+        phases=tuple(sorted(declared_phases(jobs))),
+        speed=speed,
+        job=job,
+        warm_up=warm_up,
+        time_to_score=time,
+        equivalence=_judge_equivalence(beside, effects),
+        footprint=footprint,
+        quality=quality,
+        energy=None if beside is None or beside.speed is None else summarise_energy(beside.speed.energy),
+        throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
+        memory=_peak_memory(jobs),
+        sampling=sampling,
+        compile_cache=jobs[0].compile_cache,
+    )
+    work = compare_work([] if trials.is_baseline else baseline.done, trials.done, effects)
+    return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
 
-    A new schedule must also reach the baseline's score sooner.
-    """
-    if item.job is None:
-        return 1.0
-    if NEW_SCHEDULE in item.effects and not is_sooner(item.time_to_score):
-        return 1.0
-    return p_not_above(item.job.ratio, 1.0 + item.job.floor)
+
+def _speed_of(beside: TrialRecord | None) -> SpeedEvidence | None:
+    return None if beside is None or beside.speed is None else summarise_speed(beside.speed)
 
 
-def is_sooner(time: TimeToScore | None) -> bool:
-    """Return whether the baseline's score was reached sooner than by the baseline; False if that was not measured."""
-    return time is not None and time.speedup is not None and time.speedup > 1.0
+def _judge_equivalence(beside: TrialRecord | None, effects: Sequence[str]) -> Equivalence | None:
+    if beside is None or beside.equivalence is None:
+        return None
+    return judge_equivalence(beside.equivalence, lowers_precision=LOWER_PRECISION in effects)
 
 
-def p_slower(item: Evidence) -> float:
-    """Return the p-value of "the job is not slower than the noise floor allows"; 1 without evidence."""
-    return 1.0 if item.job is None else p_not_below(item.job.ratio, 1.0 / (1.0 + item.job.floor))
+def _compare_footprints(baseline: TrialRecord | None, contender: TrialRecord | None) -> FootprintDifference | None:
+    before, after = (None if beside is None else beside.footprint for beside in (baseline, contender))
+    return None if before is None or after is None else compare_footprints(before, after)
 
 
-def p_quality_holds(item: Evidence) -> float:
-    """Return 0 if equivalence is shown, else the p-value of "a score is worse by the margin"; 1 if nobody can tell."""
-    if item.shown_same:
-        return 0.0
-    if item.quality is None or item.learning is None or item.learning.vacuous or item.seeds < LEAST_SEEDS:
-        return 1.0
-    return intersection_union([value.p_value for value in item.quality.values()])
-
-
-def p_worse(item: Evidence) -> float:
-    """Return the p-value of "no score is worse by the margin", Bonferroni over the metrics; 1 without evidence.
-
-    Against a baseline that has not learned there is none. One seed is not evidence either, as another may train to some
-    points more or less, unless half of what the baseline had learned is lost.
-    """
-    if item.quality is None or (item.learning is not None and item.learning.vacuous):
-        return 1.0
-    if item.seeds < LEAST_SEEDS:
-        gain = math.inf if item.learning is None else item.learning.gain
-        headline = item.quality[item.scoring.headline]
-        return headline.p_inferior if headline.high < -COLLAPSE_SHARE * gain else 1.0
-    return min(1.0, len(item.quality) * min(value.p_inferior for value in item.quality.values()))
+def _peak_memory(jobs: Sequence[TrialRecord]) -> MemoryRecord | None:
+    records = [job.memory for job in jobs if job.memory is not None]
+    if not records:
+        return None
+    return MemoryRecord(
+        allocated_gib=max((r.allocated_gib for r in records if r.allocated_gib is not None), default=None),
+        reserved_gib=max((r.reserved_gib for r in records if r.reserved_gib is not None), default=None),
+        rss_gib=max(record.rss_gib for record in records),
+    )

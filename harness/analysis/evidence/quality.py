@@ -1,16 +1,22 @@
-"""Does quality hold? Scores of a contender against the baseline's, and whether the baseline learned at all."""
+"""Does quality hold? Scores of a contender against the baseline's, when it reaches them, and whether that learned."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
+from harness.analysis.evidence.job import JobSpeed
+from harness.analysis.evidence.parts import job_parts, scaled_evaluation_s, scaled_training_s
+from harness.analysis.evidence.speed import SpeedEvidence
+from harness.analysis.evidence.trials import pair_by_seed
 from harness.records.store import LoadedTrial
-from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord
-from harness.statistics.noninferiority import NonInferiority, assess, paired_gain
+from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord, TrialRecord
+from harness.statistics.estimate import value_range
+from harness.statistics.noninferiority import NonInferiority, assess
 
 LEARNED_POINTS = 5.0
 """The baseline's headline score must be above the untrained model's by more than this, with its whole interval, for
@@ -25,6 +31,44 @@ LEAST_SEEDS = 2
 
 QualityEvidence = dict[str, NonInferiority]
 """Scores of a contender against the baseline, paired by seed and example, by the metric's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A score of the baseline and of a contender, in percent; the difference in points."""
+
+    baseline: float | None
+    """Mean over the seeds."""
+    contender: float | None
+    """Mean over the seeds."""
+    difference: float | None
+    """Contender minus baseline."""
+    low: float | None
+    """Lower bound of the difference's 95 % interval; None without the scores of single questions."""
+    high: float | None
+    contender_low: float | None
+    """The contender's lowest value of any seed; None with one seed."""
+    contender_high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeToScore:
+    """Time from the start of the job until the headline score reaches a target, both put together from the job's parts.
+
+    Each seed has its own target, the baseline's score at the end with that seed less the non-inferiority margin: a seed
+    may end points below the mean of all, which it then never reaches. It is the measure for strategies that train on
+    another schedule.
+    """
+
+    target: float
+    """Mean over the seeds."""
+    baseline_epochs: tuple[int | None, ...]
+    """First epoch that reaches the target, by seed; None where none does."""
+    contender_epochs: tuple[int | None, ...]
+    baseline_s: float | None
+    """Mean over the seeds; None if a seed never got there."""
+    contender_s: float | None
+    speedup: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +105,13 @@ def paired_differences(
     name: str, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]
 ) -> np.ndarray | None:
     """Return contender minus baseline in points, float64 (seeds, examples), over what both have; None if nothing."""
-    ours = {trial.record.seed: _last_scores(name, trial) for trial in baseline}
-    theirs = {trial.record.seed: _last_scores(name, trial) for trial in contender}
-    seeds = [seed for seed in sorted(ours) if seed in theirs]
+    before, after = ({trial.record.seed: _last_scores(name, trial) for trial in side} for side in (baseline, contender))
+    seeds = [seed for seed in sorted(before) if seed in after]
     if not seeds:
         return None
-    shared = set.intersection(*(set(scores[seed]) for seed in seeds for scores in (ours, theirs)))
-    ids = [example for example in ours[seeds[0]] if example in shared]
-    rows = [[theirs[seed][example] - ours[seed][example] for example in ids] for seed in seeds]
+    shared = set.intersection(*(set(scores[seed]) for seed in seeds for scores in (before, after)))
+    ids = [example for example in before[seeds[0]] if example in shared]
+    rows = [[after[seed][example] - before[seed][example] for example in ids] for seed in seeds]
     return 100.0 * np.array(rows, dtype=np.float64) if ids else None
 
 
@@ -91,19 +134,19 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     if len(ids) < 2 or any(set(ids) != set(row) for row in scores):
         return None
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
-    gain, low = paired_gain(before, after, alpha=run.config.quality.alpha)
-    vacuous = low <= LEARNED_POINTS
-    trend = last_epoch_gain(metric, trained)
+    gain = assess(after - before, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
+    vacuous = gain.bound <= LEARNED_POINTS
+    trend = _last_epoch_gain(metric, trained)
     return Learning(
-        gain=gain,
-        gain_low=low,
+        gain=gain.difference,
+        gain_low=gain.bound,
         last_epoch_gain=trend,
         vacuous=vacuous,
-        reason=_learning_words(run.scoring, gain, low, trend, vacuous=vacuous),
+        reason=_learning_words(run.scoring, gain.difference, gain.bound, trend, vacuous=vacuous),
     )
 
 
-def last_epoch_gain(metric: str, baseline: Sequence[LoadedTrial]) -> float | None:
+def _last_epoch_gain(metric: str, baseline: Sequence[LoadedTrial]) -> float | None:
     """Return the mean change of a score in the last epoch; None with fewer than two epochs."""
     changes = []
     for trial in baseline:
@@ -128,3 +171,93 @@ def _learning_words(
             "so a contender that is a little behind or ahead of it shows as a large difference"
         )
     return None
+
+
+def compare_scores(
+    scoring: ScoringRecord,
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    quality: QualityEvidence | None,
+) -> dict[str, Difference]:
+    """Return each score after the last epoch beside the baseline's, with the interval of the non-inferiority test.
+
+    With partners, means and differences are over the paired seeds only. What the contender has no value of is left out.
+    """
+    found = {}
+    for name in (metric.name for metric in scoring.metrics):
+        pairs = [(last_score(b, name), last_score(c, name)) for b, c in pair_by_seed(baseline, contender)]
+        measured = [(before, after) for before, after in pairs if before is not None and after is not None]
+        single = (last_score(job, name) for job in contender)
+        own = [after for _, after in measured] or [value for value in single if value is not None]
+        if not own:
+            continue
+        interval = quality[name] if quality is not None and measured else None
+        contender_low, contender_high = value_range(own)
+        found[name] = Difference(
+            baseline=fmean(before for before, _ in measured) if measured else None,
+            contender=fmean(own),
+            difference=fmean(after - before for before, after in measured) if measured else None,
+            low=None if interval is None else interval.low,
+            high=None if interval is None else interval.high,
+            contender_low=contender_low,
+            contender_high=contender_high,
+        )
+    return found
+
+
+def last_score(job: TrialRecord, name: str) -> float | None:
+    """Return a score after the last epoch; None if it was not measured."""
+    value = job.epochs[-1].scores.get(name) if job.epochs else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def time_to_score(
+    metric: str,
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    job: JobSpeed | None,
+    speed: SpeedEvidence | None,
+    *,
+    margin: float,
+) -> TimeToScore | None:
+    """Return the time to the target over the seeds of both; None without the job's speed or its scores."""
+    base, own = job_parts(baseline), job_parts(contender)
+    targets = [
+        (pair, final - margin)
+        for pair in pair_by_seed(baseline, contender)
+        if (final := last_score(pair[0], metric)) is not None
+    ]
+    if job is None or base is None or own is None or not targets:
+        return None
+    training_s, evaluation_s = scaled_training_s(base, own, speed), scaled_evaluation_s(base, own, speed)
+    if training_s is None or evaluation_s is None:
+        return None
+    baseline_epochs, contender_epochs = (
+        tuple(_first_epoch(metric, pair[side], target) for pair, target in targets) for side in (0, 1)
+    )
+    starts_s = (
+        job.baseline_s - base.training_s - base.evaluation_s,
+        job.contender_s - training_s - evaluation_s,
+    )
+    epochs_s = (
+        (base.training_s + base.evaluation_s) / base.evaluations,
+        (training_s + evaluation_s) / own.evaluations,
+    )
+    baseline_s, contender_s = map(_mean_time, (baseline_epochs, contender_epochs), starts_s, epochs_s)
+    return TimeToScore(
+        target=fmean(target for _, target in targets),
+        baseline_epochs=baseline_epochs,
+        contender_epochs=contender_epochs,
+        baseline_s=baseline_s,
+        contender_s=contender_s,
+        speedup=baseline_s / contender_s if baseline_s and contender_s else None,
+    )
+
+
+def _first_epoch(metric: str, record: TrialRecord, target: float) -> int | None:
+    return next((epoch.epoch for epoch in record.epochs if epoch.scores.get(metric, -1.0) >= target), None)
+
+
+def _mean_time(epochs: Sequence[int | None], start_s: float, epoch_s: float) -> float | None:
+    reached = [start_s + epoch * epoch_s for epoch in epochs if epoch is not None]
+    return fmean(reached) if reached and len(reached) == len(epochs) else None

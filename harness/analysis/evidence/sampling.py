@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
-from harness.analysis.evidence.summary import mean_or_none
 from harness.errors import RecordError
 from harness.measurement.samples import (
     GpuSample,
@@ -18,6 +17,7 @@ from harness.measurement.samples import (
     summarise_host,
 )
 from harness.records.store import LoadedTrial
+from harness.statistics.estimate import mean_or_none
 
 
 @dataclass(frozen=True, kw_only=True)
