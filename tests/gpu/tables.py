@@ -38,9 +38,14 @@ def jobs_table(folder: Path) -> list[str]:
         record = read_job(path)
         if record is not None:
             epochs = record["epochs"]
-            last = epochs[-1] if epochs else {"em": None, "f1": None}
+            last = epochs[-1] if epochs else {"scores": {}}
             training_s = sum(epoch["train_time_s"] for epoch in epochs) if epochs else None
-            cells = [number(record["job_time_s"], 2), number(training_s, 2), number(last["em"]), number(last["f1"])]
+            cells = [
+                number(record["job_time_s"], 2),
+                number(training_s, 2),
+                number(last["scores"].get("em")),
+                number(last["scores"].get("f1")),
+            ]
             lines.append(f"| {path.parent.relative_to(folder)} | {' | '.join(cells)} |")
     return lines if len(lines) > 2 else []
 

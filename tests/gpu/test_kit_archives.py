@@ -62,7 +62,7 @@ def test_an_archive_moves_onto_another_file_system_too(load, tmp_path, monkeypat
 
 def write_job(path: Path, job_time_s: float, **phases: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    epochs = [{"train_time_s": 1.5, "em": 20.0, "f1": None}] * 2
+    epochs = [{"train_time_s": 1.5, "scores": {"em": 20.0}}] * 2
     record = {"kind": "job", "status": "done", "job_time_s": job_time_s, "epochs": epochs, "phases_s": phases}
     path.write_text(json.dumps(record | {"contender": "best"}))
 

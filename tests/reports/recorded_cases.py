@@ -17,7 +17,7 @@ def record_interrupted(recorded: ModuleType, directory: Path) -> Path:
         shutil.rmtree(directory / "trials" / trial)
     for trial in ("baseline/profile", "amp_bf16/profile", "fused_adamw+sdpa/profile"):
         shutil.rmtree(directory / "trials" / trial)
-    (directory / "trials/amp_bf16/1" / TRIAL_FILE).write_text('{"schema_version": 2, "cont', encoding="utf-8")
+    (directory / "trials/amp_bf16/1" / TRIAL_FILE).write_text('{"schema_version": 3, "cont', encoding="utf-8")
     return directory
 
 

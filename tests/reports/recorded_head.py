@@ -8,6 +8,7 @@ from typing import Any
 from harness.config import PRESETS, RunConfig, SpeedConfig
 from harness.records.checks import RoofRecord
 from harness.records.trial import RunRecord
+from harness.tasks.question_answering import SCORING
 
 EPOCHS, STEPS_PER_EPOCH, BATCH = 3, 8, 16
 
@@ -53,6 +54,7 @@ def run_record(config: RunConfig, folders: tuple[str, ...], *, gpu: bool) -> Run
             "tokenizer": "of bundled",
             "windows_from_cache": True,
         },
+        scoring=SCORING,
         trials=folders,
         roof=make_roof(gpu=gpu),
         model_sizes={"hidden_size": 384, "layers": 6, "heads": 12, "intermediate_size": 1536, "parameters": 22_713_216},

@@ -21,7 +21,6 @@ from harness.records.trial import (
     EpochRecord,
     ExamplePrediction,
     MemoryRecord,
-    QualityRecord,
     SamplingRecord,
     StepRecord,
     StrategyRecord,
@@ -87,11 +86,12 @@ def record_job(directory: Path, name: str, seed: int, *, gpu: bool, untrained_f1
     write_steps(folder, steps)
     record = job_record(name, seed, factor, steps, gpu=gpu)
     if name == "baseline" and seed == 0:
-        record = replace(record, untrained=QualityRecord(em=0.0, f1=untrained_f1))
+        record = replace(record, untrained={"em": 0.0, "f1": untrained_f1})
     predictions = {epoch.epoch: make_predictions(epoch) for epoch in record.epochs}
     if record.untrained is not None:
         predictions[0] = [
-            ExamplePrediction(id=f"q{i}", text="", em=0.0, f1=untrained_f1 / 100) for i in range(QUESTIONS)
+            ExamplePrediction(id=f"q{i}", text="", scores={"em": 0.0, "f1": untrained_f1 / 100})
+            for i in range(QUESTIONS)
         ]
     write_predictions(folder, predictions)
     write_samples_csv(folder / ("gpu.csv" if gpu else "host.csv"), make_samples(gpu=gpu))
@@ -100,10 +100,12 @@ def record_job(directory: Path, name: str, seed: int, *, gpu: bool, untrained_f1
 
 def make_predictions(epoch: EpochRecord) -> list[ExamplePrediction]:
     """Return answers whose means are the epoch's EM and F1, as near as 250 questions allow."""
-    right = round(QUESTIONS * (epoch.em or 0.0) / 100)
-    partly = (QUESTIONS * (epoch.f1 or 0.0) / 100 - right) / (QUESTIONS - right)
+    right = round(QUESTIONS * epoch.scores["em"] / 100)
+    partly = (QUESTIONS * epoch.scores["f1"] / 100 - right) / (QUESTIONS - right)
     return [
-        ExamplePrediction(id=f"q{i}", text="an answer", em=float(i < right), f1=1.0 if i < right else partly)
+        ExamplePrediction(
+            id=f"q{i}", text="an answer", scores={"em": float(i < right), "f1": 1.0 if i < right else partly}
+        )
         for i in range(QUESTIONS)
     ]
 
@@ -187,8 +189,7 @@ def make_epochs(name: str, seed: int, train_time_s: float) -> tuple[EpochRecord,
             train_time_s=train_time_s,
             train_loss=3.0 / epoch + 0.01 * seed,
             evaluation_time_s=3.3,
-            em=10.0 * epoch + shift,
-            f1=15.0 * epoch + 2 * shift,
+            scores={"em": 10.0 * epoch + shift, "f1": 15.0 * epoch + 2 * shift},
         )
         for epoch in range(1, EPOCHS + 1)
     )

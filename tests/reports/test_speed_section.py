@@ -25,7 +25,7 @@ def cells(**changes):
         "break_even_epochs": 7.5,
         "break_even_steps_warm": None,
     }
-    contender = SimpleNamespace(name="compile", warm_up=WarmUp(**costs | changes), time_to_f1=None)
+    contender = SimpleNamespace(name="compile", warm_up=WarmUp(**costs | changes), time_to_score=None)
     (table,) = warm_up_table([contender])
     return [plain_text(cell) for cell in table.rows[0][1:]]
 

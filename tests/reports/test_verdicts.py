@@ -85,7 +85,7 @@ def test_the_quality_table_says_what_a_check_in_a_lower_precision_found(measured
     unmade = replace(amp.equivalence, holds=False, unmade="its gradients overflowed")
     cells = []
     for check in (amp.equivalence, broken, unmade, None):
-        (found,) = quality_table([replace(amp, equivalence=check)])
+        (found,) = quality_table(measured, [replace(amp, equivalence=check)])
         cells.append(plain_text(found.rows[0][1]))
     assert cells == [
         "not refuted: gradients off by 0.02 at most, 2e-01 allowed in bfloat16",

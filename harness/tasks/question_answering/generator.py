@@ -12,7 +12,7 @@ from random import Random
 from harness.errors import ConfigError
 from harness.tasks.question_answering.examples import Example
 from harness.tasks.question_answering.passages import Passage, StatedFact, write_passage
-from harness.tasks.question_answering.tables.schema import pick
+from harness.tasks.question_answering.tables import pick
 
 SMALLEST_MEAN_TOKENS = 40
 
@@ -60,10 +60,12 @@ def generate_examples(*, size: int, seed: int, mean_tokens: int = 180) -> list[E
     while len(examples) < size:
         passage = write_passage(rng, _passage_tokens(rng, mean_tokens))
         for fact in _choose_facts(rng, passage, most)[: size - len(examples)]:
+            name = fact.thing.full if rng.random() < 0.75 else fact.thing.short
+            asked = pick(rng, fact.kind.asks).replace("{n}", name)
             examples.append(
                 Example(
                     id=f"gen-{seed}-{len(examples)}",
-                    question=_question(rng, fact),
+                    question=asked[0].upper() + asked[1:],
                     context=passage.text,
                     answers=fact.answers,
                 )
@@ -74,11 +76,9 @@ def generate_examples(*, size: int, seed: int, mean_tokens: int = 180) -> list[E
 def _passage_tokens(rng: Random, mean_tokens: int) -> float:
     """Draws the length of a passage, from the inverse of the length distribution."""
     share = rng.random()
-    for (low_share, low), (high_share, high) in pairwise(_LENGTH_QUANTILES):
-        if share <= high_share:
-            multiple = low + (high - low) * (share - low_share) / (high_share - low_share)
-            return multiple * mean_tokens - _QUESTION_AND_SPECIAL_TOKENS
-    raise AssertionError("the last quantile is 1 and random() stays below it")
+    (low_share, low), (high_share, high) = next(ends for ends in pairwise(_LENGTH_QUANTILES) if share <= ends[1][0])
+    multiple = low + (high - low) * (share - low_share) / (high_share - low_share)
+    return multiple * mean_tokens - _QUESTION_AND_SPECIAL_TOKENS
 
 
 def _choose_facts(rng: Random, passage: Passage, most: int) -> list[StatedFact]:
@@ -91,9 +91,3 @@ def _choose_facts(rng: Random, passage: Passage, most: int) -> list[StatedFact]:
         left.remove(nearest)
         chosen.append(nearest)
     return chosen
-
-
-def _question(rng: Random, fact: StatedFact) -> str:
-    name = fact.thing.full if rng.random() < 0.75 else fact.thing.short
-    question = pick(rng, fact.kind.asks).replace("{n}", name)
-    return question[0].upper() + question[1:]

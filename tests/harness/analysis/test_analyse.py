@@ -23,7 +23,7 @@ def contender(analysis: Analysis, name: str) -> ContenderAnalysis:
 def test_contract_of_analysis_json(make_run: Any, analysed: Any) -> None:
     data = to_json(analysed(make_run()))
     json.dumps(data, allow_nan=False)
-    assert (data["schema_version"], data["baseline"]) == (2, "baseline")
+    assert (data["schema_version"], data["baseline"]) == (3, "baseline")
     assert data["noise_floor"]["floor"] >= 0.01
     assert data["noise_floor"]["ratio"]["low"] < 1.0 < data["noise_floor"]["ratio"]["high"]
     assert data["environment"]["cpu_cores"] == 2
@@ -35,8 +35,8 @@ def test_contract_of_analysis_json(make_run: Any, analysed: Any) -> None:
     assert stack["verdict"] == "ACCEPTED"
     assert stack["reasons"]
     assert set(stack["job_speedup"]) == {"estimate", "low", "high", "kind"}
-    assert {"baseline", "contender", "difference", "low", "high"} <= set(stack["em"])
-    assert set(stack["epochs"][0]) >= {"epoch", "train_time_s", "train_loss", "em", "f1"}
+    assert {"baseline", "contender", "difference", "low", "high"} <= set(stack["scores"]["em"])
+    assert set(stack["epochs"][0]) >= {"epoch", "train_time_s", "train_loss", "scores"}
     assert list(stack["phases_s"])[-1] == "other"
     assert stack["work"]["differences"] == []
     assert stack["energy_j"] is None
@@ -58,7 +58,7 @@ def test_speedups_of_a_recorded_run(make_run: Any, analysed: Any) -> None:
     amp = contender(analysis, "amp_bf16")
     assert amp.step_speedup.estimate == pytest.approx(1.6, rel=0.05)
     assert amp.job_speedup.low < amp.job_speedup.estimate < amp.job_speedup.high
-    assert (amp.em.difference, amp.f1.difference) == (pytest.approx(0.4), pytest.approx(0.8))
+    assert (amp.scores["em"].difference, amp.scores["f1"].difference) == (pytest.approx(0.4), pytest.approx(0.8))
     assert amp.seeds == (0, 1)
     assert sum(amp.phases_s.values()) == pytest.approx(amp.job_time_s)
     assert contender(analysis, "baseline").job_speedup.estimate == 1.0
@@ -67,7 +67,7 @@ def test_speedups_of_a_recorded_run(make_run: Any, analysed: Any) -> None:
 def test_one_seed_has_intervals_from_segments_but_cant_be_accepted_by_f1(make_run: Any, analysed: Any) -> None:
     amp = contender(analysed(make_run(seeds=1)), "amp_bf16")
     assert amp.job_speedup.low < amp.job_speedup.estimate < amp.job_speedup.high
-    assert amp.f1.low < amp.f1.difference < amp.f1.high
+    assert amp.scores["f1"].low < amp.scores["f1"].difference < amp.scores["f1"].high
     assert amp.verdict == "INCONCLUSIVE"
     assert any("at least 2 seeds" in reason for reason in amp.reasons)
 
@@ -126,8 +126,8 @@ def test_missing_baseline_gives_no_speedups(make_run: Any, analysed: Any) -> Non
         shutil.rmtree(run / "trials/baseline" / str(seed))
     analysis = analysed(run)
     amp = contender(analysis, "amp_bf16")
-    assert (amp.job_speedup, amp.step_speedup, amp.f1.difference, amp.work.equal) == (None, None, None, None)
-    assert amp.f1.contender > 0
+    assert (amp.job_speedup, amp.step_speedup, amp.scores["f1"].difference, amp.work.equal) == (None, None, None, None)
+    assert amp.scores["f1"].contender > 0
     assert analysis.baseline_contender.state == "not_run"
     assert "no whole baseline job" in analysis.warnings[0]
 
@@ -259,7 +259,7 @@ def test_values_that_are_not_finite_become_null(make_run: Any, analysed: Any, re
 
     def spoil(data: dict[str, Any]) -> None:
         data["epochs"][1]["train_loss"] = math.nan
-        data["epochs"][2]["f1"] = math.inf
+        data["epochs"][2]["scores"]["f1"] = math.inf
         data["phases_s"]["saving"] = math.nan
 
     recorded.edit_trial(run, "amp_bf16/0", spoil)
@@ -267,7 +267,7 @@ def test_values_that_are_not_finite_become_null(make_run: Any, analysed: Any, re
     assert to_json(analysed(run))["environment"]["memory_gib"] is None
     amp = next(c for c in to_json(analysed(run))["contenders"] if c["name"] == "amp_bf16")
     assert amp["epochs"][1]["train_loss"] is None
-    assert amp["f1"] is None
+    assert "f1" not in amp["scores"]
     assert "saving" not in amp["phases_s"]
     json.dumps(amp, allow_nan=False)
 
@@ -276,7 +276,7 @@ def test_busy_machine_and_untrained_baseline_are_warnings(make_run: Any, analyse
     run = make_run(seeds=1)
     answers = run / "trials/baseline/0/predictions.json"
     data = json.loads(answers.read_text(encoding="utf-8"))
-    data["0"] = [row | {"f1": max(0.0, row["f1"] - 0.01)} for row in data["3"]]
+    data["0"] = [row | {"scores": row["scores"] | {"f1": max(0.0, row["scores"]["f1"] - 0.01)}} for row in data["3"]]
     answers.write_text(json.dumps(data), encoding="utf-8")
     path = run / "trials/amp_bf16/0/host.csv"
     path.write_text(path.read_text(encoding="utf-8").replace(",1.9,", ",6.5,"), encoding="utf-8")

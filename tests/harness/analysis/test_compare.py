@@ -40,7 +40,7 @@ def test_a_run_against_itself_passes_any_gate(make_run: Any) -> None:
     comparison = compare_runs(run, run, STRICT)
     assert [contender.name for contender in comparison.contenders][:2] == ["baseline", "amp_bf16"]
     assert comparison.contenders[0].job.change == pytest.approx(1.0)
-    assert comparison.contenders[0].f1.change == 0.0
+    assert comparison.contenders[0].scores["f1"].change == 0.0
     assert (comparison.changed, comparison.failures) == ((), ())
 
 
@@ -62,7 +62,7 @@ def test_worse_answers_fail_the_gate_beyond_noise(make_run: Any) -> None:
     for seed in (0, 1):
         path = b / f"trials/baseline/{seed}/predictions.json"
         answers = json.loads(path.read_text(encoding="utf-8"))
-        answers["3"] = [row | {"em": 0.0, "f1": 0.0} for row in answers["3"]]
+        answers["3"] = [row | {"scores": {"em": 0.0, "f1": 0.0}} for row in answers["3"]]
         path.write_text(json.dumps(answers), encoding="utf-8")
     comparison = compare_runs(load_run(a), load_run(b), Limits(max_f1_loss=1.0))
     assert "beyond noise" in comparison.failures[0]

@@ -65,8 +65,8 @@ def check_job(trial):
     for epoch in record.epochs:
         rows = trial.predictions[epoch.epoch]
         assert len(rows) == 8
-        assert epoch.em == pytest.approx(100 * sum(row.em for row in rows) / len(rows))
-        assert epoch.f1 == pytest.approx(100 * sum(row.f1 for row in rows) / len(rows))
+        assert epoch.scores["em"] == pytest.approx(100 * sum(row.scores["em"] for row in rows) / len(rows))
+        assert epoch.scores["f1"] == pytest.approx(100 * sum(row.scores["f1"] for row in rows) / len(rows))
         assert epoch.train_time_s == pytest.approx(sum(s.time_s for s in trial.steps if s.epoch == epoch.epoch))
     assert record.sampling.source == "psutil"
     assert (trial.directory / record.sampling.file).exists()

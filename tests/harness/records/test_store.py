@@ -21,6 +21,7 @@ from harness.records.store import (
     write_text_atomic,
 )
 from harness.records.trial import ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
+from harness.tasks.question_answering import SCORING
 
 STEP = StepRecord(
     epoch=1,
@@ -47,6 +48,7 @@ def make_run(directory, trials):
             command="speedproof run",
             environment={},
             data={},
+            scoring=SCORING,
             trials=tuple(trials),
         ),
     )
@@ -79,7 +81,7 @@ def test_damaged_step_is_named_by_line(tmp_path):
 
 
 def test_predictions_come_back_by_epoch(tmp_path):
-    rows = {0: [], 2: [ExamplePrediction(id="q", text="é", em=1.0, f1=1.0)]}
+    rows = {0: [], 2: [ExamplePrediction(id="q", text="é", scores={"em": 1.0, "f1": 1.0})]}
     write_predictions(tmp_path, rows)
     assert read_predictions(tmp_path) == rows
 

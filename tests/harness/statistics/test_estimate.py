@@ -12,7 +12,7 @@ from harness.records.trial import EpochRecord, StepRecord, TrialRecord
 
 def job(seed: int, epoch_times_s: list[float], job_time_s: float | None = None, f1: float | None = 50.0) -> TrialRecord:
     epochs = tuple(
-        EpochRecord(epoch=i, train_time_s=time_s, train_loss=1.0, evaluation_time_s=1.0, em=None, f1=f1)
+        EpochRecord(epoch=i, train_time_s=time_s, train_loss=1.0, evaluation_time_s=1.0, scores={"f1": f1})
         for i, time_s in enumerate(epoch_times_s, start=1)
     )
     return TrialRecord(contender="x", kind="job", seed=seed, status="done", epochs=epochs, job_time_s=job_time_s)

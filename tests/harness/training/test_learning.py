@@ -44,7 +44,7 @@ def _all_cores():
 
 
 def f1_of(setup, inputs):
-    return Validation(setup=setup, inputs=inputs, phases=PhaseClock()).run().quality.f1
+    return Validation(setup=setup, inputs=inputs, phases=PhaseClock()).run().scores["f1"]
 
 
 def f1_after_training(setup, inputs):

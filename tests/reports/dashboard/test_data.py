@@ -63,7 +63,7 @@ def test_losses_and_scores_lie_at_the_seconds_since_the_process_started(run: Pat
     )
     assert curve["losses"] == [step.loss for step in steps]
     assert curve["epochs"][-1]["time_s"] == pytest.approx(curve["step_times_s"][-1] + 3.3)
-    assert [epoch["f1"] for epoch in curve["epochs"]] == [15.0, 30.0, 45.0]
+    assert [epoch["scores"]["f1"] for epoch in curve["epochs"]] == [15.0, 30.0, 45.0]
 
 
 def test_a_damaged_trial_is_named_and_left_out(run: Path) -> None:

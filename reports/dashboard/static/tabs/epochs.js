@@ -1,4 +1,4 @@
-// Loss, EM and F1 against the time that the user waits.
+// Loss and scores against the time that the user waits.
 
 import { getJson } from "../api.js";
 import { figure, legend } from "../charts/figure.js";
@@ -24,7 +24,7 @@ export async function render(run) {
       ),
     ),
     el("p", { class: "aside" }, explanation(curves)),
-    charts(jobs, contenders),
+    charts(jobs, contenders, metricsOf(run)),
     epochTables(run),
   );
 }
@@ -58,7 +58,12 @@ function curveOfMeans(contender) {
   };
 }
 
-function charts(jobs, contenders) {
+/** Return the task's metrics; none for an analysis of a version that did not name them. */
+function metricsOf(run) {
+  return run.analysis.scoring?.metrics ?? [];
+}
+
+function charts(jobs, contenders, metrics) {
   const range = [
     0,
     Math.max(...jobs.flatMap((job) => [...job.step_times_s, ...job.epochs.map((epoch) => epoch.time_s)])),
@@ -76,7 +81,7 @@ function charts(jobs, contenders) {
       axis: "seconds since the start of the process",
       range,
     });
-  const ofEpochs = (name) => (job) => job.epochs.map((epoch) => [epoch.time_s, epoch[name]]);
+  const ofEpochs = (name) => (job) => job.epochs.map((epoch) => [epoch.time_s, epoch.scores?.[name]]);
   const losses = (job) => job.step_times_s.map((time, i) => [time, job.losses[i]]);
   return el(
     "div",
@@ -90,16 +95,13 @@ function charts(jobs, contenders) {
         draw: draw(losses, false),
       }),
     ),
-    figure({
-      title: "Exact match (%)",
-      label: ending("EM", jobs, (job) => job.epochs.map((e) => e.em)),
-      draw: draw(ofEpochs("em"), true),
-    }),
-    figure({
-      title: "F1 (%)",
-      label: ending("F1", jobs, (job) => job.epochs.map((e) => e.f1)),
-      draw: draw(ofEpochs("f1"), true),
-    }),
+    metrics.map(({ name, title }) =>
+      figure({
+        title: `${title} (%)`,
+        label: ending(title, jobs, (job) => job.epochs.map((e) => e.scores?.[name])),
+        draw: draw(ofEpochs(name), true),
+      }),
+    ),
   );
 }
 
@@ -111,13 +113,13 @@ function ending(what, jobs, valuesOf) {
 }
 
 function epochTables(run) {
+  const metrics = metricsOf(run);
   const columns = [
     { head: "Contender, epoch" },
     { head: "Training", numeric: true },
     { head: "Evaluation", numeric: true },
     { head: "Loss", numeric: true },
-    { head: "EM (%)", numeric: true },
-    { head: "F1 (%)", numeric: true },
+    ...metrics.map(({ title }) => ({ head: `${title} (%)`, numeric: true })),
   ];
   const rows = run.analysis.contenders.flatMap((contender) =>
     (contender.epochs ?? []).map((epoch) => [
@@ -125,8 +127,7 @@ function epochTables(run) {
       seconds(epoch.train_time_s),
       seconds(epoch.evaluation_time_s),
       decimal(epoch.train_loss, 3),
-      decimal(epoch.em),
-      decimal(epoch.f1),
+      ...metrics.map(({ name }) => decimal(epoch.scores?.[name])),
     ]),
   );
   const published = run.reference.epochs.map(([epoch, time, loss, em, f1]) => [
@@ -134,8 +135,7 @@ function epochTables(run) {
     seconds(time),
     "not stated",
     decimal(loss, 3),
-    decimal(em),
-    decimal(f1),
+    ...metrics.map(({ name }) => decimal({ em, f1 }[name])),
   ]);
   return [
     table({ caption: "Each epoch, mean over the seeds", columns, rows: [...rows, ...published] }),

@@ -17,7 +17,7 @@ export function evidenceOf(contender) {
     ["Equivalence", equivalence(contender.equivalence)],
     ["Speed", speed(contender)],
     ["Warm-up", warmUp(contender.warm_up)],
-    ["Time to the baseline’s F1", timeToF1(contender.time_to_f1)],
+    ["Time to the baseline’s score", timeToScore(contender.time_to_score)],
     ["Work", work(contender.work)],
     ["Notes", contender.notes ?? []],
   ].filter(([, sentences]) => sentences.length);
@@ -64,11 +64,11 @@ function warmUp(cost) {
   ];
 }
 
-function timeToF1(time) {
+function timeToScore(time) {
   if (!known(time)) return [];
-  if (!known(time.contender_s)) return [`F1 ${decimal(time.target)} was not reached.`];
+  if (!known(time.contender_s)) return [`${decimal(time.target)} was not reached.`];
   return [
-    `F1 ${decimal(time.target)} after ${seconds(time.contender_s)}; the baseline after ${seconds(time.baseline_s)}.`,
+    `${decimal(time.target)} after ${seconds(time.contender_s)}; the baseline after ${seconds(time.baseline_s)}.`,
   ];
 }
 

@@ -50,8 +50,11 @@ function columnsOf(analysis) {
     { head: "Job and step", cell: null, side: "picture" },
     { head: "Job speedup", numeric: true, cell: (contender) => ratioCell(contender, contender.job_speedup) },
     { head: "Step speedup", numeric: true, cell: (contender) => ratioCell(contender, contender.step_speedup) },
-    { head: "EM", numeric: true, cell: (contender) => qualityCell(contender, contender.em) },
-    { head: "F1", numeric: true, cell: (contender) => qualityCell(contender, contender.f1) },
+    ...(analysis.scoring?.metrics ?? []).map(({ name, title }) => ({
+      head: title,
+      numeric: true,
+      cell: (contender) => qualityCell(contender, contender.scores?.[name]),
+    })),
     {
       head: "Peak memory",
       numeric: true,

@@ -16,6 +16,7 @@ from harness.config import preset
 from harness.records.checks import RoofRecord
 from harness.records.trial import EpochRecord, RunRecord, TrialRecord, WorkRecord
 from harness.statistics.paired import ratio_of_logs
+from harness.tasks.question_answering import SCORING
 
 SIZES = ModelSizes(hidden_size=64, layers=2, intermediate_size=256)
 TRAIN = LengthSums(tokens=4_000, squared_tokens=900_000)
@@ -40,7 +41,8 @@ def run_record(roof=ROOF, *, sizes=True, lengths=True):
         "validation_squared_tokens": VALIDATION.squared_tokens,
     }
     names = {"hidden_size": 64, "layers": 2, "heads": 2, "intermediate_size": 256, "parameters": 1}
-    return RunRecord(name="r", started="", config=preset("smoke"), command="", environment={}, trials=(), roof=roof,
+    return RunRecord(name="r", started="", config=preset("smoke"), command="", environment={}, trials=(),
+                     scoring=SCORING, roof=roof,
                      data=data if lengths else {}, model_sizes=names if sizes else {})  # fmt: skip
 
 
@@ -48,7 +50,9 @@ def make_job(*, training_s=4.0, dtype="float32", tf32="off", tokens=EPOCHS * 4_0
     counts = {"updates": 16, "updates_applied": 16, "windows": 64, "useful_tokens": tokens,
               "computed_tokens": 2 * tokens, "token_id_sum": 1, "trained_parameters": 9,
               "total_parameters": 9}  # fmt: skip
-    epoch = EpochRecord(epoch=1, train_time_s=training_s / 2, train_loss=1.0, evaluation_time_s=1.0, em=1.0, f1=1.0)
+    epoch = EpochRecord(
+        epoch=1, train_time_s=training_s / 2, train_loss=1.0, evaluation_time_s=1.0, scores={"em": 1.0, "f1": 1.0}
+    )
     return TrialRecord(
         contender="x",
         kind="job",

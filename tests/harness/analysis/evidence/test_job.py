@@ -38,7 +38,9 @@ def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64, 
         **others_s,
     }
     strategy = StrategyRecord(name="x", summary="", effect="SAME_MATH", phases=declares)
-    epoch = EpochRecord(epoch=1, train_time_s=training_s / 2, train_loss=1.0, evaluation_time_s=2.5, em=1.0, f1=1.0)
+    epoch = EpochRecord(
+        epoch=1, train_time_s=training_s / 2, train_loss=1.0, evaluation_time_s=2.5, scores={"em": 1.0, "f1": 1.0}
+    )
     work = WorkRecord(updates=16, updates_applied=16, windows=windows, useful_tokens=1, computed_tokens=1,
                       token_id_sum=1, trained_parameters=1, total_parameters=1, untrained_tensors=(),
                       order_sha256="", learning_rate_sha256="")  # fmt: skip
@@ -205,7 +207,7 @@ def test_a_single_compile_is_not_taken_for_exact():
 
 def with_epochs(*train_times_s, evaluation_times_s=(1.0, 1.0, 1.0), **changes):
     epochs = tuple(
-        EpochRecord(epoch=n, train_time_s=ours, train_loss=1.0, evaluation_time_s=theirs, em=1.0, f1=1.0)
+        EpochRecord(epoch=n, train_time_s=ours, train_loss=1.0, evaluation_time_s=theirs, scores={"em": 1.0, "f1": 1.0})
         for n, (ours, theirs) in enumerate(zip(train_times_s, evaluation_times_s, strict=True), start=1)
     )
     return replace(make_job(training_s=sum(train_times_s), **changes), epochs=epochs)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.analysis.evidence.job import compose_job
 from harness.analysis.evidence.speed import SpeedEvidence, find_noise_floor, summarise_speed
-from harness.analysis.evidence.time_to_quality import TimeToF1, time_to_f1
+from harness.analysis.evidence.time_to_quality import TimeToScore, time_to_score
 from harness.analysis.evidence.trials import sort_out
 from harness.records.store import load_run
 from harness.records.trial import BASELINE, TrialRecord
@@ -28,10 +28,10 @@ class Recorded:
         self.speed: SpeedEvidence = summarise_speed(contender.beside.speed)
         self.floor = find_noise_floor(summarise_speed(baseline.beside.speed))
 
-    def time(self, baseline: list[TrialRecord], contender: list[TrialRecord]) -> TimeToF1 | None:
+    def time(self, baseline: list[TrialRecord], contender: list[TrialRecord]) -> TimeToScore | None:
         everyone = [*baseline, *contender]
         job = compose_job(baseline, contender, self.speed, self.floor, everyone, None)
-        return time_to_f1(baseline, contender, job, self.speed, margin=MARGIN)
+        return time_to_score("f1", baseline, contender, job, self.speed, margin=MARGIN)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def jobs(make_run: Any) -> Recorded:
 
 def with_f1(job: TrialRecord, *values: float) -> TrialRecord:
     epochs = zip(job.epochs, values, strict=True)
-    return replace(job, epochs=tuple(replace(epoch, f1=f1) for epoch, f1 in epochs))
+    return replace(job, epochs=tuple(replace(epoch, scores={"f1": f1}) for epoch, f1 in epochs))
 
 
 def test_a_seed_below_the_mean_of_all_is_held_against_its_own_end(jobs: Recorded) -> None:

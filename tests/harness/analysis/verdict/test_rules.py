@@ -15,12 +15,13 @@ from harness.analysis.evidence.quality import Learning, QualityEvidence
 from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.summary import Estimate
-from harness.analysis.evidence.time_to_quality import TimeToF1
+from harness.analysis.evidence.time_to_quality import TimeToScore
 from harness.analysis.verdict.claims import Evidence
 from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.records.checks import TensorError
 from harness.statistics.noninferiority import assess
 from harness.statistics.paired import Ratio, ratio_of_logs
+from harness.tasks.question_answering import SCORING
 
 
 def ratio(estimate: float, deviation: float = 0.003, blocks: int = 12) -> Ratio:
@@ -41,7 +42,7 @@ def job(estimate: float, deviation: float = 0.003, as_run: float | None = None) 
 HOLDS = Equivalence(holds=True, dtype="float32", tolerance=1e-4, loss_error=0.0, gradient_norm_error=0.0, cosine=1.0,
                     worst=None, problem=None)  # fmt: skip
 BROKEN = replace(HOLDS, holds=False, problem="the gradient of layer.3.weight differs from the reference by 0.5")
-LEARNED = Learning(gain_f1=40.0, gain_low=35.0, last_epoch_f1=0.5, vacuous=False, reason=None)
+LEARNED = Learning(gain=40.0, gain_low=35.0, last_epoch_gain=0.5, vacuous=False, reason=None)
 VACUOUS = replace(LEARNED, gain_low=1.0, vacuous=True, reason="the baseline has hardly learned")
 
 
@@ -50,7 +51,7 @@ def quality(loss: float = 0.0, seeds: int = 3, examples: int = 4000, margin: flo
     draws = rng.random((seeds, examples))
     differences = np.where(draws < 0.02, -100.0, np.where(draws > 0.98, 100.0, 0.0)) - loss
     value = assess(differences, margin=margin, alpha=0.05)
-    return QualityEvidence(em=value, f1=value)
+    return {"em": value, "f1": value}
 
 
 def evidence(estimate: float = 1.2, effects: tuple[str, ...] = ("SAME_MATH",), **changes: Any) -> Evidence:
@@ -60,11 +61,12 @@ def evidence(estimate: float = 1.2, effects: tuple[str, ...] = ("SAME_MATH",), *
         speed=speed(estimate),
         job=job(estimate),
         floor=NoiseFloor(ratio=ratio(1.0), floor=0.01),
-        time_to_f1=None,
+        time_to_score=None,
         equivalence=HOLDS,
         footprint=FootprintDifference(inert=False, aspects=("operators of training",)),
         quality=quality(),
         learning=LEARNED,
+        scoring=SCORING,
         seeds=3,
     )
     return replace(made, **changes)
@@ -257,20 +259,21 @@ def test_one_seed_cant_be_accepted_by_em_and_f1() -> None:
     assert "at least 2 seeds" in judgement.reasons[2]
 
 
-def reached(speedup: float | None) -> TimeToF1:
-    return TimeToF1(target=44.0, baseline_epochs=(3,), contender_epochs=(3,) if speedup else (None,), baseline_s=30.0,
-                    contender_s=None if speedup is None else 30.0 / speedup, speedup=speedup)  # fmt: skip
+def reached(speedup: float | None) -> TimeToScore:
+    return TimeToScore(target=44.0, baseline_epochs=(3,), contender_epochs=(3,) if speedup else (None,),
+                       baseline_s=30.0,
+                       contender_s=None if speedup is None else 30.0 / speedup, speedup=speedup)  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("time", "verdict"), [(reached(1.3), "ACCEPTED"), (reached(None), "NO_GAIN"), (reached(0.9), "NO_GAIN")]
 )
-def test_a_new_schedule_must_reach_the_baselines_f1_sooner(time: TimeToF1, verdict: str) -> None:
-    assert judge(evidence(effects=("NEW_SCHEDULE",), time_to_f1=time)).verdict == verdict
+def test_a_new_schedule_must_reach_the_baselines_f1_sooner(time: TimeToScore, verdict: str) -> None:
+    assert judge(evidence(effects=("NEW_SCHEDULE",), time_to_score=time)).verdict == verdict
 
 
 def test_a_new_schedule_whose_f1_was_not_timed_is_open() -> None:
-    judgement = judge(evidence(effects=("NEW_SCHEDULE",), time_to_f1=None))
+    judgement = judge(evidence(effects=("NEW_SCHEDULE",), time_to_score=None))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "was not measured" in judgement.reasons[1]
 
@@ -315,7 +318,7 @@ def test_among_many_it_says_how_many_more_blocks_would_settle_it() -> None:
 
 def test_a_sooner_new_schedule_is_not_called_too_late_among_many() -> None:
     weak = evidence(1.03, effects=("NEW_SCHEDULE",), speed=speed(1.03, 0.02), job=job(1.03, 0.02),
-                    time_to_f1=reached(1.03))  # fmt: skip
+                    time_to_score=reached(1.03))  # fmt: skip
     judgement = beside_equals(weak, 40)
     assert judgement.verdict == "INCONCLUSIVE"
     assert "not yet beyond noise" in judgement.reasons[1]

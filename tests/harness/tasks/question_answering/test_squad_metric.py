@@ -48,20 +48,22 @@ def test_evaluating_gives_percent_and_each_answer_in_order():
     ids = [f"q{i}" for i in range(50)]
     texts = ["Denver" if i % 2 else "the 1976" for i in range(50)]
     references = [["Denver Broncos"] if i % 4 else ["1976", "Denver"] for i in range(50)]
-    em, f1, rows = evaluate_answers(ids, texts, references)
+    scores, rows = evaluate_answers(ids, texts, references)
     assert [row.id for row in rows] == ids
     assert [row.text for row in rows] == texts
-    assert rows[0] == ExamplePrediction(id="q0", text="the 1976", em=1.0, f1=1.0)
-    assert [row.f1 for row in rows] == [f1_score(text, refs) for text, refs in zip(texts, references, strict=True)]
-    assert em == pytest.approx(100 * sum(row.em for row in rows) / 50)
-    assert f1 == pytest.approx(100 * sum(row.f1 for row in rows) / 50)
+    assert rows[0] == ExamplePrediction(id="q0", text="the 1976", scores={"em": 1.0, "f1": 1.0})
+    assert [row.scores["f1"] for row in rows] == [
+        f1_score(text, refs) for text, refs in zip(texts, references, strict=True)
+    ]
+    assert scores["em"] == pytest.approx(100 * sum(row.scores["em"] for row in rows) / 50)
+    assert scores["f1"] == pytest.approx(100 * sum(row.scores["f1"] for row in rows) / 50)
 
 
 @pytest.mark.parametrize("text", ["", "狐 🦊 \u200b", "a\x00b", "x" * 10_000])
 def test_unusual_texts_are_scored_and_kept(text):
-    _, _, (row,) = evaluate_answers(["q"], [text], [[text or "x"]])
+    _, (row,) = evaluate_answers(["q"], [text], [[text or "x"]])
     assert row.text == text
-    assert row.em == float(bool(text))
+    assert row.scores["em"] == float(bool(text))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_scores_that_would_shift_or_vanish_are_an_error(ids, texts, references):
 
 def test_nothing_is_written_to_the_users_directories_and_no_hub_is_asked(tmp_path):
     module = "harness.tasks.question_answering.squad_metric"
-    code = f"from {module} import evaluate_answers\nprint(evaluate_answers(['q'], ['x'], [['x']])[:2])"
+    code = f"from {module} import evaluate_answers\nprint(evaluate_answers(['q'], ['x'], [['x']])[0])"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
     environment = {
         **kept,
@@ -86,5 +88,5 @@ def test_nothing_is_written_to_the_users_directories_and_no_hub_is_asked(tmp_pat
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
     )
-    assert done.stdout.strip() == "(100.0, 100.0)", done.stderr
+    assert done.stdout.strip() == "{'em': 100.0, 'f1': 100.0}", done.stderr
     assert list(tmp_path.rglob("*")) == []
