@@ -12,7 +12,7 @@ FROM ?= $(OUT)
 TO ?= reports/published
 KIT ?=
 
-.PHONY: demo test faults gpu gpu-wheels gpu-report lint install clean help
+.PHONY: demo test faults published gpu gpu-wheels gpu-report lint install clean help
 
 help:
 	@echo "make demo   install into $(VENV), run the quick preset, print the table and the report's path"
@@ -20,7 +20,8 @@ help:
 	@echo "make faults hold strategies that cheat or break against the verdict each must get, over three seeds"
 	@echo "make gpu    check (CALL=a) and measure (CALL=b) this machine's CUDA device, without a network: OUT=folder KIT=options"
 	@echo "make gpu-wheels  fill WHEELS with what must travel there (Python 3.12, Linux, x86-64): DATA=folder MORE=names of others"
-	@echo "make gpu-report  make reports of the archives it left: FROM=folder TO=folder"
+	@echo "make gpu-report  publish the runs in the archives it left: FROM=folder TO=folder"
+	@echo "make published  build the reports of reports/published again, from the records there"
 	@echo "make clean  remove $(VENV) and what the tests left"
 
 demo: $(INSTALLED)
@@ -41,6 +42,9 @@ gpu-wheels: $(INSTALLED)
 
 gpu-report: $(INSTALLED)
 	$(BIN)/python tests/gpu/publish.py $(FROM) --to $(TO)
+
+published: $(INSTALLED)
+	$(BIN)/python -m reports.publish
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

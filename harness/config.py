@@ -324,7 +324,7 @@ PRESETS: dict[str, RunConfig] = {
         roof=False,
     ),
 }
-"""What `--preset` accepts. DESIGN: seed is the reference experiment, quick the default, smoke for tests. seed-offline
+"""What `--preset` accepts: seed is the reference experiment, quick the default, smoke for tests. seed-offline
 is seed on the widened bundled encoder, with files that the user names: the command line asks for them."""
 
 

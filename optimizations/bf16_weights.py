@@ -9,7 +9,8 @@ softmax and residuals, which autocast computes in fp32, so that they move half t
 1.0 to 1.3 times amp_bf16's step rate on a GPU. Measured on an H100 in one process, one after the other, both
 unpadded and as CUDA graphs (bundled-distilbert, 16 windows): 5.41 ms a step against 6.25, 0.14 ms of them casts of
 activations against 0.70, and 0.32 for casting all weights and gradients together. On two Zen 5 cores
-(AVX512-BF16, DistilBERT's sizes, batch 4, padded): 2.39 times the baseline's steps (2.34 to 2.45), amp_bf16 2.09.
+(AVX512-BF16, DistilBERT's sizes, batch 4, padded): 2.39 times the baseline's steps (2.34 to 2.45), amp_bf16 2.09
+(as published at commit 82104e8).
 When it is not: where bf16 products are emulated (it does not apply there); where products fill the step. Copies and
 their gradients take 4 bytes a parameter for the time of a step.
 What it does to the numbers: bf16 everywhere in the blocks, so residuals and norms keep 8 bits of mantissa, 24 under

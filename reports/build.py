@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from harness.analysis.analyse import analyse
 from harness.analysis.evidence.sampling import TrialSamples, read_trial_samples
 from harness.analysis.model import Analysis, to_json
 from harness.errors import RecordError
-from harness.records.store import ANALYSIS_FILE, LoadedRun, load_run, write_text_atomic
+from harness.records.store import ANALYSIS_FILE, LoadedRun, load_run, write_json, write_text_atomic
 from reports.figures.canvas import to_png, to_svg
 from reports.figures.gallery import draw_figures, draw_table_plots
 from reports.html import to_html
@@ -29,7 +28,7 @@ def build_reports(run_directory: Path) -> Analysis:
     """
     loaded = load_run(run_directory)
     analysis = analyse(loaded)
-    write_text_atomic(run_directory / ANALYSIS_FILE, analysis_text(analysis))
+    write_json(run_directory / ANALYSIS_FILE, to_json(analysis))
     figures = draw_figures(analysis, baseline_samples(loaded, analysis))
     svgs = {name: to_svg(figure) for name, figure in (figures | draw_table_plots(analysis)).items()}
     write_figures(run_directory / FIGURE_FOLDER, {f"{name}.svg": svg for name, svg in svgs.items()})
@@ -39,11 +38,6 @@ def build_reports(run_directory: Path) -> Analysis:
     images = {name: to_png(figure) for name, figure in figures.items()}
     write_tensorboard(run_directory / TENSORBOARD_FOLDER, analysis, loaded, images)
     return analysis
-
-
-def analysis_text(analysis: Analysis) -> str:
-    """Return `analysis.json`: strict JSON, the same text for the same records."""
-    return json.dumps(to_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_figures(folder: Path, figures: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
@@ -81,25 +81,9 @@ def contender_name(name: str) -> Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Paragraph:
-    """One paragraph."""
+    """One paragraph; a headline is the result in one sentence, and "warn" makes the headline doubtful."""
 
-    kind: ClassVar[str] = "paragraph"
-    text: Text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Headline:
-    """The result in one sentence."""
-
-    kind: ClassVar[str] = "headline"
-    text: Text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Warn:
-    """Something that makes the headline doubtful."""
-
-    kind: ClassVar[str] = "warn"
+    kind: Literal["paragraph", "headline", "warn"] = "paragraph"
     text: Text
 
 
@@ -136,7 +120,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure with what it shows in words."""
+    """A figure with what it shows in words; the report leaves it out where it was not drawn."""
 
     kind: ClassVar[str] = "picture"
     name: str
@@ -163,7 +147,7 @@ class Section:
     """Details that few readers need: a format that can fold them away does."""
 
 
-Block: TypeAlias = "Headline | Paragraph | Warn | Bullets | Table | Picture | Listing | Section"
+Block: TypeAlias = "Paragraph | Bullets | Table | Picture | Listing | Section"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,8 +175,3 @@ def table(headers: Iterable[Text], rows: Iterable[Iterable[Text]], align: str = 
     """Return a table, or nothing if it has no rows."""
     body = tuple(tuple(row) for row in rows)
     return (Table(headers=tuple(headers), rows=body, align=align),) if body else ()
-
-
-def figure(name: str, caption: str, drawn: Container[str]) -> tuple[Picture, ...]:
-    """Return a figure, or nothing if it was not drawn."""
-    return (Picture(name=name, caption=caption),) if name in drawn else ()

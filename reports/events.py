@@ -6,17 +6,19 @@ The same records give the same bytes: file names and times come from the run, ne
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 
 FILE_NAME = "events.out.tfevents.0000000000.speedproof"
 """TensorBoard looks for "tfevents" in the name."""
@@ -61,24 +63,24 @@ class EventWriter:
         metadata = text_metadata.create_summary_metadata(display_name="", description="")
         self._tensor(tag, [markdown.encode("utf-8")], metadata)
 
-    def image(self, tag: str, png: bytes, width: int, height: int) -> None:
-        """Add an image."""
+    def image(self, tag: str, png: bytes) -> None:
+        """Add an image, whose width and height stand in the first chunk of a PNG."""
+        width, height = struct.unpack(">II", png[16:24])
         metadata = image_metadata.create_summary_metadata(display_name="", description="", converted_to_tensor=False)
         self._tensor(tag, [str(width).encode(), str(height).encode(), png], metadata)
 
     def _tensor(self, tag: str, strings: list[bytes], metadata: Any) -> None:
-        shape = tensor_shape_pb2.TensorShapeProto(dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=len(strings))])
-        tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, tensor_shape=shape, string_val=strings)
-        self._add([summary_pb2.Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
+        self._add([summary_pb2.Summary.Value(tag=tag, tensor=make_tensor_proto(strings), metadata=metadata)])
 
-    def experiment(self, parameters: Mapping[str, list[bool] | list[str]], metrics: Mapping[str, str]) -> None:
+    def experiment(self, rows: Sequence[Mapping[str, bool | str]], metrics: Mapping[str, str]) -> None:
         """Say which hyperparameters and metrics the table has; belongs in the top folder.
 
-        `parameters` maps a name to all its values, `metrics` the tag of a scalar to the name to show.
+        `rows` are the parameters of each session, all of the same names; `metrics` maps the tag of a scalar to the name
+        to show.
         """
         experiment = api_pb2.Experiment(
             time_created_secs=self._wall_time_s,
-            hparam_infos=[_parameter(name, values) for name, values in parameters.items()],
+            hparam_infos=[_parameter(name, [row[name] for row in rows]) for name in (rows[0] if rows else ())],
             metric_infos=[
                 api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=shown)
                 for tag, shown in metrics.items()
@@ -111,15 +113,8 @@ class EventWriter:
         self._add([summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)])
 
 
-def _parameter(name: str, values: list[bool] | list[str]) -> Any:
-    info = api_pb2.HParamInfo(name=name)
-    is_bool = all(isinstance(value, bool) for value in values)
-    info.type = api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING
-    domain = info.domain_discrete
-    for value in values:
-        entry = domain.values.add()
-        if isinstance(value, bool):
-            entry.bool_value = value
-        else:
-            entry.string_value = value
+def _parameter(name: str, values: Sequence[bool | str]) -> Any:
+    is_bool = isinstance(values[0], bool)
+    info = api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING)
+    info.domain_discrete.extend([True, False] if is_bool else dict.fromkeys(values))
     return info

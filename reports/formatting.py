@@ -41,13 +41,6 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.0f}" if abs(value) >= 1 else f"{value:.6f}".rstrip("0").rstrip(".") or "0"
 
 
-def measured(value: float | None, unit: str = "", digits: int = 3) -> str:
-    """Return the number with its unit, or that it was not measured."""
-    if value is None:
-        return NOT_MEASURED
-    return f"{significant(value, digits)} {unit}".rstrip()
-
-
 def supported_digits(low: float, high: float, least: int = 0) -> int:
     """Return how many decimals an interval supports: half its width is at least one and a half units of the last one.
 
@@ -62,15 +55,16 @@ def supported_digits(low: float, high: float, least: int = 0) -> int:
     return min(MOST_DIGITS, max(least, digits))
 
 
+def _decimals(value: float) -> int:
+    """Return the decimals that leave about three digits."""
+    return 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+
+
 def seconds(value_s: float | None) -> str:
     """Return seconds with as many decimals as help, so that a column of them lines up."""
     if value_s is None:
         return NOT_MEASURED
-    if value_s >= 99.95:
-        return f"{value_s:.0f} s"
-    if value_s >= 9.995:
-        return f"{value_s:.1f} s"
-    return f"{value_s:.2f} s" if value_s >= 0.005 or value_s == 0 else "<0.01 s"
+    return f"{value_s:.{_decimals(value_s)}f} s" if value_s >= 0.005 or value_s == 0 else "<0.01 s"
 
 
 def duration(value_s: float | None) -> str:
@@ -84,8 +78,7 @@ def milliseconds(value_ms: float | None, *, sign: bool = False) -> str:
     """Return milliseconds as a bare number, about three digits of it; `sign` for differences."""
     if value_ms is None:
         return NOT_MEASURED
-    size = abs(value_ms)
-    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2
+    digits = _decimals(value_ms)
     return signed(value_ms, digits) if sign else decimal(value_ms, digits)
 
 

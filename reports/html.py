@@ -6,13 +6,15 @@ colours.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
+from functools import partial
 
 import jinja2
 from markupsafe import Markup, escape
 
-from reports.document import Document, Section, Text, plain_text, spans
+from reports.document import Document, Section, plain_text, spans
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, PAPER
 
 TEMPLATE = "report.html.j2"
@@ -42,25 +44,19 @@ def to_html(document: Document, svgs: Mapping[str, str]) -> str:
         keep_trailing_newline=True,
         autoescape=True,
     )
-    environment.filters |= {"spans": spans, "plain_text": plain_text, "anchor": anchor, "unbroken": unbroken}
+    unbroken = partial(_RANGE.sub, "\u00a0")
+    environment.filters |= {"spans": spans, "plain_text": plain_text, "anchor": _anchor, "unbroken": unbroken}
     # A small plot may stand in more than one place, so each place counts.
-    places = iter(range(len(svgs) * 100))
-    environment.globals["figure"] = lambda name, what: inline_svg(svgs.get(name, ""), f"f{next(places)}-", what)
+    places = itertools.count()
+    environment.globals["figure"] = lambda name, what: _inline_svg(svgs.get(name, ""), f"f{next(places)}-", what)
     return environment.get_template(TEMPLATE).render(document=document)
 
 
-def anchor(section: Section | Text) -> str:
-    """Return a section's id on the page."""
-    title = section.title if isinstance(section, Section) else section
-    return re.sub(r"[^a-z0-9]+", "-", plain_text(title).lower()).strip("-")
+def _anchor(section: Section) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", plain_text(section.title).lower()).strip("-")
 
 
-def unbroken(text: str) -> str:
-    """Return a cell's text with no line break inside a number, its unit or a range."""
-    return _RANGE.sub("\u00a0", text)
-
-
-def inline_svg(svg: str, prefix: str, what: str) -> Markup:
+def _inline_svg(svg: str, prefix: str, what: str) -> Markup:
     """Return a figure for use inside a page: ids that no other figure has, the page's colours, what it shows."""
     start = svg.find("<svg")
     if start < 0:

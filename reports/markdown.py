@@ -7,21 +7,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from reports.document import (
-    Block,
-    Bullets,
-    Document,
-    Headline,
-    Listing,
-    Paragraph,
-    Picture,
-    Section,
-    Span,
-    Table,
-    Text,
-    Warn,
-    spans,
-)
+from reports.document import Block, Bullets, Document, Paragraph, Picture, Section, Span, Table, Text, picture, spans
 
 FIGURE_FOLDER = "figures"
 
@@ -29,7 +15,8 @@ _MARKUP = re.compile(r"[\\*`\[\]~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
 _WHITE = re.compile(r"[^\S\u00a0]+")
 """Anything that ends a line or a word; spaces that don't break stay."""
 
-_URL_CHARACTERS = "/:+#?=&"
+_SPANS = {"strong": "**{}**", "emphasis": "*{}*", "link": "[{}]({})", "picture": "![{}]({})"}
+"""By the kind of span; every other one is plain."""
 
 
 def to_markdown(document: Document) -> str:
@@ -45,21 +32,19 @@ def blocks(content: Iterable[Block], depth: int = 2) -> str:
 
 def _block(block: Block, depth: int) -> str:
     if isinstance(block, Section):
-        body = blocks(block.blocks, depth + 1)
-        return f"{'#' * depth} {inline(block.title)}\n\n{body}"
-    if isinstance(block, Headline):
-        return f"**{inline(block.text)}**"
+        return f"{'#' * depth} {inline(block.title)}\n\n{blocks(block.blocks, depth + 1)}"
     if isinstance(block, Paragraph):
-        return _line_start(inline(block.text))
-    if isinstance(block, Warn):
-        return f"> **Careful:** {inline(block.text)}"
+        text = inline(block.text)
+        return {"headline": f"**{text}**", "warn": f"> **Careful:** {text}", "paragraph": _line_start(text)}[block.kind]
     if isinstance(block, Bullets):
         return "\n".join(f"- {_line_start(inline(item))}" for item in block.items)
     if isinstance(block, Table):
         return _table(block)
     if isinstance(block, Picture):
-        return f"![{inline(block.caption)}]({figure_path(block.name)})"
-    return fenced(block)
+        return inline(picture(block.name, block.caption))
+    # A fence longer than any run of backticks inside: the text can't break out of it.
+    fence = "`" * (1 + max((2, *(len(run) for run in re.findall(r"`+", block.text)))))
+    return f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"
 
 
 def inline(text: Text) -> str:
@@ -69,30 +54,17 @@ def inline(text: Text) -> str:
 
 def _span(span: Span) -> str:
     flat = _WHITE.sub(" ", span.text)
-    if not flat:
-        return ""
-    if span.kind == "code":
-        return _code(flat)
-    if span.kind == "strong":
-        return f"**{escape(flat)}**"
-    if span.kind == "emphasis":
-        return f"*{escape(flat)}*"
-    if span.kind == "link":
-        return f"[{escape(flat)}]({quote(span.target, safe=_URL_CHARACTERS)})"
-    if span.kind == "picture":
-        return f"![{escape(flat)}]({figure_path(span.target)})"
-    return escape(flat)
+    # A bar would end a table cell and a backtick the code: such text stays plain.
+    if span.kind == "code" and flat and not {"|", "`"} & set(flat):
+        return f"`{flat}`"
+    target = f"{FIGURE_FOLDER}/{span.target}.svg" if span.kind == "picture" else span.target
+    return _SPANS.get(span.kind, "{}").format(_escape(flat), quote(target, safe="/:+#?=&")) if flat else ""
 
 
-def escape(text: str) -> str:
+def _escape(text: str) -> str:
     """Return foreign characters so that none of them is markup."""
     escaped = html.escape(text, quote=False)
     return _MARKUP.sub(lambda match: "\\" + match.group(), escaped).replace("|", "&#124;")
-
-
-def _code(text: str) -> str:
-    """A bar would end a table cell and a backtick the code: such text stays plain."""
-    return escape(text) if "|" in text or "`" in text else f"`{text}`"
 
 
 def _line_start(text: str) -> str:
@@ -100,20 +72,7 @@ def _line_start(text: str) -> str:
     return f"\\{text}" if re.match(r"[#>+\-=]", text) else re.sub(r"^(\d+)([.)])", r"\1\\\2", text)
 
 
-def figure_path(name: str) -> str:
-    """Return where a figure's file lies, relative to the report, as the target of a link."""
-    return quote(f"{FIGURE_FOLDER}/{name}.svg", safe=_URL_CHARACTERS)
-
-
 def _table(block: Table) -> str:
-    rule = [":---" if side == "l" else "---:" for side in block.sides]
     lines = [[inline(cell) for cell in row] for row in (block.headers, *block.rows)]
-    lines.insert(1, rule)
+    lines.insert(1, [":---" if side == "l" else "---:" for side in block.sides])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def fenced(block: Listing) -> str:
-    """Return a block of code that its text can't break out of."""
-    longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 PHASE_WORDS = {
-    "process_start": "process start", "imports": "imports", "cuda_start": "CUDA start",
-    "load_data": "load data", "tokenise": "tokenise",
-    "load_model": "load model", "apply_strategies": "apply strategies", "warm_up": "warm-up and compile",
-    "training": "training", "evaluation": "evaluation (forward)", "span_search": "span search",
-    "scoring": "scoring (EM, F1)", "saving": "saving", "other": "other",
-}  # fmt: skip
-"""In the order of a job."""
+    "cuda_start": "CUDA start",
+    "warm_up": "warm-up and compile",
+    "evaluation": "evaluation (forward)",
+    "scoring": "scoring (EM, F1)",
+}
+"""Where the name alone does not say it."""
 
 PHASE_GROUPS = {
     "start, imports": ("process_start", "imports", "cuda_start"),
@@ -25,9 +25,9 @@ PHASE_GROUPS = {
 """What tables and figures show as one; every other phase is "other"."""
 
 
-def phase_words(name: str) -> str:
-    """Return what a report calls a phase."""
-    return PHASE_WORDS.get(name, name.replace("_", " "))
+def training_start_s(phases_s: Mapping[str, float]) -> float:
+    """Return when training begins, in seconds since the start of the process."""
+    return sum(phases_s[name] for name in takewhile(lambda name: name != "training", phases_s))
 
 
 def group_phases(phases_s: Mapping[str, float]) -> dict[str, float]:

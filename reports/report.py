@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from dataclasses import replace
 
 from harness.analysis.model import Analysis
-from reports.document import Document
-from reports.sections.bottleneck import bottleneck_section
-from reports.sections.epochs import curves_section, epochs_section
+from reports.document import Document, Picture, Section
+from reports.sections import bottleneck, epochs, quality, roof, sampler, setup, speed, where_time_goes, work
 from reports.sections.overview import overview
-from reports.sections.quality import quality_section
-from reports.sections.roof import roof_section
-from reports.sections.sampler import sampler_section
-from reports.sections.setup import environment_section, reproduce_section, trust_section
-from reports.sections.speed import speed_section
-from reports.sections.where_time_goes import time_section
-from reports.sections.work import work_section
+
+SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
+    speed.section,
+    quality.section,
+    epochs.section,
+    bottleneck.section,
+    where_time_goes.section,
+    epochs.curves,
+    sampler.section,
+    roof.section,
+    work.section,
+    setup.trust,
+    setup.what_was_run,
+    setup.reproduce,
+)
+"""In the order of the report. A new one is a function in a module of `sections`, and a line here."""
 
 
 def compose_report(analysis: Analysis, drawn: Container[str] = ()) -> Document:
     """Return the report; `drawn` holds the names of the figures that there are."""
-    sections = (
-        speed_section(analysis, drawn),
-        quality_section(analysis),
-        epochs_section(analysis),
-        bottleneck_section(analysis),
-        time_section(analysis, drawn),
-        curves_section(analysis, drawn),
-        sampler_section(analysis, drawn),
-        roof_section(analysis, drawn),
-        work_section(analysis),
-        trust_section(analysis),
-        environment_section(analysis),
-        reproduce_section(analysis),
-    )
+    sections = (_with_figures(section(analysis), drawn) for section in SECTIONS)
     return Document(
         title=f"speedproof report: {analysis.run.name}",
         blocks=overview(analysis, drawn),
-        sections=tuple(section for section in sections if section is not None),
+        sections=tuple(section for section in sections if section.blocks),
     )
+
+
+def _with_figures(section: Section, drawn: Container[str]) -> Section:
+    """Leave out what was not drawn."""
+    blocks = (
+        _with_figures(block, drawn) if isinstance(block, Section) else block
+        for block in section.blocks
+        if not isinstance(block, Picture) or block.name in drawn
+    )
+    return replace(section, blocks=tuple(blocks))

@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import shutil
-import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.records.store import LoadedRun, LoadedTrial
-from harness.records.trial import TrialRecord
 from harness.statistics.estimate import Estimate
-from reports.document import Block, Bullets, Headline
+from reports.document import Block, Bullets, Paragraph
 from reports.events import EventWriter
 from reports.markdown import blocks
 from reports.sections.overview import reason_lines, verdict_table
@@ -27,55 +25,40 @@ from reports.sections.work import work_table
 from reports.verdicts import result_text
 
 
-def session_metrics(analysis: Analysis) -> dict[str, str]:
-    """Return the scalars of a contender's first run that the hyperparameter table shows, with their titles."""
-    return {
-        "result/job_speedup": "job speedup",
-        "result/step_speedup": "step speedup",
-        **{f"result/{metric.name}": f"{metric.title} (%)" for metric in analysis.scoring.metrics},
-        "result/peak_memory_gib": "peak memory (GiB)",
-    }
-
-
 def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
     """Write all event files to `folder`; what was there before is replaced, so no event is there twice."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        fresh.chmod(0o755)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        fresh = Path(temporary) / folder.name
         _write_all(fresh, analysis, loaded, images)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
 
 
 def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
     started_s = _epoch_seconds(analysis.run.started)
     measured = measured_contenders(analysis)
-    parameters = {contender.name: session_parameters(measured, contender) for contender in measured}
+    parameters = _parameters(measured)
     with EventWriter(folder, started_s) as writer:
-        writer.experiment(_domains(list(parameters.values())), session_metrics(analysis))
+        titles = {tag: title for tag, (title, _) in _results(analysis, analysis.baseline_contender).items()}
+        writer.experiment(list(parameters.values()), titles)
     with EventWriter(folder / "report", started_s) as writer:
         for tag, text in _texts(analysis).items():
             writer.text(tag, text)
         for name, png in images.items():
-            writer.image(f"figures/{name}", png, *_png_size(png))
+            writer.image(f"figures/{name}", png)
     jobs = [trial for trial in loaded.trials if trial.record.kind == "job" and trial.record.status == "done"]
     for contender in measured:
         mine = sorted((job for job in jobs if job.record.contender == contender.name), key=lambda job: job.record.seed)
         for number, job in enumerate(mine):
-            with EventWriter(_run_folder(folder, contender, number, job.record), started_s) as writer:
+            base = folder / contender.name
+            with EventWriter(base / f"seed{job.record.seed}" if number else base, started_s) as writer:
                 if number == 0:
-                    _write_session(writer, analysis, contender, parameters[contender.name])
-                _write_steps(writer, job, started_s)
-                _write_epochs(writer, job, started_s)
-
-
-def _run_folder(folder: Path, contender: ContenderAnalysis, number: int, job: TrialRecord) -> Path:
-    base = folder / contender.name
-    return base if number == 0 else base / f"seed{job.seed}"
+                    done = contender.state == "measured"
+                    writer.session(contender.name, parameters[contender.name], succeeded=done)
+                    results = {tag: value for tag, (_, value) in _results(analysis, contender).items()}
+                    writer.scalars(results, step=0)
+                _write_curves(writer, job, started_s)
 
 
 def _epoch_seconds(text: str) -> float:
@@ -85,52 +68,43 @@ def _epoch_seconds(text: str) -> float:
         return 0.0
 
 
-def session_parameters(measured: list[ContenderAnalysis], contender: ContenderAnalysis) -> dict[str, bool | str]:
-    """Return a contender's row of the hyperparameter table: its strategies, and the knobs that differ."""
-    strategies = list(dict.fromkeys(part for other in measured for part in other.parts))
-    knobs = list(dict.fromkeys(name for other in measured for name in other.knobs))
-    row: dict[str, bool | str] = {name: name in contender.parts for name in strategies}
-    for name in knobs:
-        if len({other.knobs.get(name) for other in measured}) > 1:
-            row[name] = contender.knobs.get(name, "–")
-    return row
+def _parameters(measured: Sequence[ContenderAnalysis]) -> dict[str, dict[str, bool | str]]:
+    """Return each contender's row of the hyperparameter table: its strategies, and the knobs that differ."""
+    strategies = dict.fromkeys(part for contender in measured for part in contender.parts)
+    knobs = dict.fromkeys(name for contender in measured for name in contender.knobs)
+    differing = [name for name in knobs if len({contender.knobs.get(name) for contender in measured}) > 1]
+    return {
+        contender.name: {name: name in contender.parts for name in strategies}
+        | {name: contender.knobs.get(name, "–") for name in differing}
+        for contender in measured
+    }
 
 
-def _domains(rows: list[dict[str, bool | str]]) -> dict[str, list[bool] | list[str]]:
-    domains: dict[str, list[bool] | list[str]] = {}
-    for name, value in (item for row in rows for item in row.items()):
-        if isinstance(value, bool):
-            domains[name] = [True, False]
-        else:
-            texts = [str(row[name]) for row in rows if name in row]
-            domains[name] = list(dict.fromkeys(texts))
-    return domains
-
-
-def _write_session(
-    writer: EventWriter, analysis: Analysis, contender: ContenderAnalysis, parameters: dict[str, bool | str]
-) -> None:
-    writer.session(contender.name, parameters, succeeded=contender.state == "measured")
-    values = (
-        _estimate(contender.job_speedup),
-        _estimate(contender.step_speedup),
-        *(
-            contender.scores[metric.name].contender if metric.name in contender.scores else None
+def _results(analysis: Analysis, contender: ContenderAnalysis) -> dict[str, tuple[str, float | None]]:
+    """Return what the hyperparameter table shows of a contender, by the scalar's tag: title and value."""
+    scores = contender.scores
+    return {
+        "result/job_speedup": ("job speedup", _estimate(contender.job_speedup)),
+        "result/step_speedup": ("step speedup", _estimate(contender.step_speedup)),
+        **{
+            f"result/{metric.name}": (
+                f"{metric.title} (%)", scores[metric.name].contender if metric.name in scores else None
+            )
             for metric in analysis.scoring.metrics
-        ),
-        contender.peak_memory_gib,
-    )
-    writer.scalars(dict(zip(session_metrics(analysis), values, strict=True)), step=0)
+        },
+        "result/peak_memory_gib": ("peak memory (GiB)", contender.peak_memory_gib),
+    }  # fmt: skip
 
 
 def _estimate(speedup: Estimate | None) -> float | None:
     return None if speedup is None else speedup.estimate
 
 
-def _write_steps(writer: EventWriter, job: LoadedTrial, started_s: float) -> None:
+def _write_curves(writer: EventWriter, job: LoadedTrial, started_s: float) -> None:
     """Points carry the time at which they were, so that TensorBoard's relative axis shows training time."""
     sampling = job.record.sampling
-    now_s = started_s if sampling is None else sampling.training_start_s
+    training_start_s = started_s if sampling is None else sampling.training_start_s
+    now_s = training_start_s
     for step in job.steps:
         now_s += step.time_s
         values = {
@@ -141,18 +115,11 @@ def _write_steps(writer: EventWriter, job: LoadedTrial, started_s: float) -> Non
             "train/windows_per_s": step.windows / step.time_s if step.time_s > 0 else None,
         }
         writer.scalars(values, step.step, now_s)
-
-
-def _write_epochs(writer: EventWriter, job: LoadedTrial, started_s: float) -> None:
-    sampling = job.record.sampling
-    now_s = started_s if sampling is None else sampling.training_start_s
+    now_s = training_start_s
     for epoch in job.record.epochs:
         now_s += epoch.train_time_s + epoch.evaluation_time_s
-        values = {
-            "epoch/train_time_s": epoch.train_time_s,
-            "epoch/train_loss": epoch.train_loss,
-            **{f"validation/{name}": value for name, value in epoch.scores.items()},
-        }
+        values = {"epoch/train_time_s": epoch.train_time_s, "epoch/train_loss": epoch.train_loss}
+        values |= {f"validation/{name}": value for name, value in epoch.scores.items()}
         writer.scalars(values, epoch.epoch, now_s)
 
 
@@ -160,15 +127,9 @@ def _texts(analysis: Analysis) -> dict[str, str]:
     contenders = measured_contenders(analysis)
     reasons = Bullets(items=tuple(reason_lines(analysis)))
     texts: dict[str, tuple[Block, ...]] = {
-        "report/1_result": (Headline(text=result_text(analysis)), *verdict_table(analysis), reasons),
+        "report/1_result": (Paragraph(kind="headline", text=result_text(analysis)), *verdict_table(analysis), reasons),
         "report/2_run": setting_table(analysis),
         "report/3_phases": phase_table(contenders),
         "report/4_work": work_table(contenders),
     }
     return {tag: blocks(content) for tag, content in texts.items() if content}
-
-
-def _png_size(png: bytes) -> tuple[int, int]:
-    """Width and height stand in the first chunk of a PNG."""
-    width, height = struct.unpack(">II", png[16:24])
-    return int(width), int(height)

@@ -252,7 +252,13 @@ def _root(
 
 
 def _find_run(run: Path, runs_dir: Path) -> Path:
-    return runs_dir / run if not run.exists() and (runs_dir / run).exists() else run
+    from harness.records.archive import is_packed, unpack_run
+
+    found = runs_dir / run if not run.exists() and (runs_dir / run).exists() else run
+    if is_packed(found):
+        unpack_run(found, runs_dir / found.name)
+        return runs_dir / found.name
+    return found
 
 
 def _report(directory: Path, *, show: bool, as_json: bool) -> Analysis:

@@ -1,6 +1,6 @@
 """The run directory: where each file lies, and atomic writing and reading of the records.
 
-Layout (DESIGN §8): `run.json`, `trials/<contender>/<k>/…`, `analysis.json`, `report.md`, `figures/`, `tensorboard/`.
+Layout: `run.json`, `trials/<contender>/<k>/…`, `analysis.json`, `report.md`, `figures/`, `tensorboard/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The baseline: every knob pinned and printed, never a library's default (DESIGN §2)."""
+"""The baseline: every knob pinned and printed, never a library's default."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ CONTENT_TYPES = {
     ".wasm": "application/wasm",
     ".woff2": "font/woff2",
 }
-"""Of the files that the UI loads; others are not served."""
+"""Of the files that a page loads, ours and the UI's; others are not served."""
 
 _INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc\s*=)[^>]*>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 

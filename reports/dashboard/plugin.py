@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from reports.dashboard import perfetto
 from reports.dashboard.runs import TRACE_SUFFIX, file_inside, find_runs
 
 STATIC_FOLDER = Path(__file__).with_name("static")
-STATIC_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 Handler = Callable[[wrappers.Request], wrappers.Response]
 
@@ -34,11 +34,9 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
         handlers: dict[str, Handler] = {
             "/static/*": serve_static,
             "/perfetto/*": serve_perfetto,
-            "/runs": self._serve_runs,
-            "/overview": self._serve_overview,
-            "/curves": self._serve_curves,
-            "/samples": self._serve_samples,
+            "/runs": lambda request: respond_json(request, {"runs": list(self._runs())}),
             "/trace": self._serve_trace,
+            **{f"/{name}": partial(self._serve_data, name) for name in ("overview", "curves", "samples")},
         }
         return {route: wrappers.Request.application(handler) for route, handler in handlers.items()}
 
@@ -55,35 +53,17 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
     def _runs(self) -> dict[str, Path]:
         return {} if self._logdir is None else find_runs(self._logdir)
 
-    def _serve_runs(self, request: wrappers.Request) -> wrappers.Response:
-        return respond_json(request, {"runs": list(self._runs())})
+    def _serve_data(self, name: str, request: wrappers.Request) -> wrappers.Response:
+        """Answer a question about a run, or say why that can't be done."""
+        # The analysis imports scipy. TensorBoard loads every installed plugin for anybody's logs, so what it has to
+        # wait for comes with the first question about a run.
+        from reports.dashboard.data import ANSWERS
 
-    # The analysis imports scipy. TensorBoard loads every installed plugin for anybody's logs, so what
-    # it has to wait for comes with the first question about a run.
-
-    def _serve_overview(self, request: wrappers.Request) -> wrappers.Response:
-        from reports.dashboard.data import overview
-
-        return self._serve_data(request, overview)
-
-    def _serve_curves(self, request: wrappers.Request) -> wrappers.Response:
-        from reports.dashboard.series import curves
-
-        return self._serve_data(request, curves)
-
-    def _serve_samples(self, request: wrappers.Request) -> wrappers.Response:
-        from reports.dashboard.series import samples
-
-        contender, number = request.args.get("contender", ""), request.args.get("number", "")
-        return self._serve_data(request, lambda run: samples(run, contender, number))
-
-    def _serve_data(self, request: wrappers.Request, make: Callable[[Path], dict[str, Any]]) -> wrappers.Response:
-        """Answer with what `make` says of the run that was asked for, or with the reason why it can't."""
         run = self._runs().get(request.args.get("run", ""))
         if run is None:
             return respond_not_found(request, "There is no run of this name here.")
         try:
-            return respond_json(request, make(run))
+            return respond_json(request, ANSWERS[name](run, request.args))
         except RecordError as error:
             return respond_not_found(request, str(error))
 
@@ -98,10 +78,10 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
 
 def serve_static(request: wrappers.Request) -> wrappers.Response:
     """Answer with one of the dashboard's own modules or style sheets."""
-    path = file_inside(STATIC_FOLDER, wildcard_part(request, "static"), tuple(STATIC_TYPES))
+    path = file_inside(STATIC_FOLDER, wildcard_part(request, "static"), tuple(perfetto.CONTENT_TYPES))
     if path is None:
         return respond_not_found(request, "There is no such file.")
-    return respond(request, path.read_bytes(), STATIC_TYPES[path.suffix])
+    return respond(request, path.read_bytes(), perfetto.CONTENT_TYPES[path.suffix])
 
 
 def serve_perfetto(request: wrappers.Request) -> wrappers.Response:

@@ -48,11 +48,6 @@ def file_inside(root: Path, relative: str, suffixes: tuple[str, ...]) -> Path | 
     return None
 
 
-def find_traces(run: Path) -> list[Path]:
-    """Return the traces of a run's profiled trials."""
-    return sorted(run.glob(f"trials/*/*/trace/*{TRACE_SUFFIX}"))
-
-
 def find_jobs(run: Path) -> list[Path]:
     """Return the folders of a run's whole fine-tunings, finished or not: `trials/<contender>/<number>`."""
     return sorted(folder for folder in run.glob("trials/*/*") if folder.name.isdigit() and folder.is_dir())

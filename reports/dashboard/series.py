@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.measurement.samples import Sample, read_samples_csv, throttle_reaso
 from harness.records.store import TRIAL_FILE, read_record, read_steps
 from harness.records.trial import StepRecord, TrialRecord
 from reports.dashboard.runs import file_inside, find_jobs
+from reports.phases import training_start_s
 
 MOST_POINTS = 1000
 """Points of a line; more than a chart has pixels help nobody."""
@@ -43,8 +44,7 @@ def curves(run: Path) -> dict[str, Any]:
 
 def _curve(record: TrialRecord, steps: Sequence[StepRecord]) -> dict[str, Any]:
     """Steps and evaluations take turns: an epoch's evaluation passes before the next epoch's first step."""
-    before_training = takewhile(lambda name: name != "training", record.phases_s)
-    start_s = sum(record.phases_s[name] for name in before_training)
+    start_s = training_start_s(record.phases_s)
     evaluation_s = [0.0, *accumulate(epoch.evaluation_time_s for epoch in record.epochs)]
     trained_s = accumulate(step.time_s for step in steps)
     step_ends_s = [

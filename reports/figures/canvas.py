@@ -7,6 +7,7 @@ Ink, grid and paper have colours of their own, which no data has, so that a page
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib
@@ -66,6 +67,22 @@ def name_rows(axis: Axes, names: list[str]) -> None:
     axis.set_yticks(range(len(names)), [label(name) for name in names])
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def stack_bars(axis: Axes, layers: Iterable[tuple[str, str, Sequence[float]]], count: int) -> list[float]:
+    """Draw rows of bars, layer by layer (label, colour, width in each row); return where the rows end."""
+    ends = [0.0] * count
+    for words, colour, widths in layers:
+        if any(widths):
+            axis.barh(range(count), widths, left=ends, color=colour, label=words, height=0.72, edgecolor=PAPER,
+                      linewidth=0.5)  # fmt: skip
+        ends = [end + width for end, width in zip(ends, widths, strict=True)]
+    return ends
+
+
+def write_beside(axis: Axes, x: float, row: float, text: str, gap: int = 5) -> None:
+    """Write what a mark stands for to its right, so many points away."""
+    axis.annotate(text, (x, row), xytext=(gap, 0), textcoords="offset points", va="center", fontsize=SMALL)
 
 
 def to_svg(figure: Figure) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.analysis.explain import CATEGORY_WORDS, Category, Ledger
-from harness.analysis.model import Analysis, ContenderAnalysis
-from reports.figures.canvas import INK, MUTED, PAPER, SMALL, name_rows, new_figure
+from harness.analysis.explain import CATEGORY_WORDS, Category
+from harness.analysis.model import Analysis
+from reports.figures.canvas import INK, MUTED, SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import milliseconds
-from reports.sections.ledger import changed_bars, step_scale
+from reports.sections.ledger import changed_bars, scaled_steps
+from reports.sections.select import best_explained
 
 CATEGORY_COLOURS: dict[Category, str] = {
     "matmul": "#0072B2", "attention": "#56B4E9", "elementwise": "#009E73", "loss": "#F0E442", "optimizer": "#E69F00",
@@ -18,81 +21,61 @@ CATEGORY_COLOURS: dict[Category, str] = {
 SAVED, COSTS = "#009E73", "#D55E00"
 
 
-def draw_ledgers(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw what each contender's step is spent on; None without ledgers."""
     ledgers = {c.name: c.ledger for c in analysis.contenders if c.ledger is not None}
     if not ledgers:
         return None
-    windows = next(iter(ledgers.values())).windows_per_step
-    scales = [step_scale(ledger, windows) for ledger in ledgers.values()]
-    figure, (axis,) = new_figure(1.5 + 0.34 * len(ledgers))
-    left = [0.0] * len(ledgers)
-    for category, colour in CATEGORY_COLOURS.items():
-        widths = [_time_ms(ledger, category) * scale for ledger, scale in zip(ledgers.values(), scales, strict=True)]
-        if any(widths):
-            axis.barh(range(len(ledgers)), widths, left=left, color=colour, label=CATEGORY_WORDS[category],
-                      height=0.72, edgecolor=PAPER, linewidth=0.5)  # fmt: skip
-        left = [start + width for start, width in zip(left, widths, strict=True)]
-    for row, (ledger, scale) in enumerate(zip(ledgers.values(), scales, strict=True)):
-        left[row] = max(left[row], _draw_step(axis, row, ledger, scale, left[row]))
-    name_rows(axis, list(ledgers))
-    axis.set_xlim(0.0, max(left) * 1.1)
-    per = f"{windows:.0f} windows" if windows and any(scale != 1.0 for scale in scales) else "step"
+    per, steps = scaled_steps(ledgers)
+    figure, (axis,) = new_figure(1.5 + 0.34 * len(steps))
+    layers = (
+        (CATEGORY_WORDS[name], colour, [step.rows_ms.get(name, 0.0) for step in steps.values()])
+        for name, colour in CATEGORY_COLOURS.items()
+    )
+    ends_ms = stack_bars(axis, layers, len(steps))
+    furthest_ms = max(
+        _draw_step(axis, row, step.step_ms, end_ms)
+        for row, (step, end_ms) in enumerate(zip(steps.values(), ends_ms, strict=True))
+    )
+    name_rows(axis, list(steps))
+    axis.set_xlim(0.0, furthest_ms * 1.1)
     axis.set_xlabel(f"ms per {per} (hatched: residual; line: the step without the profiler)")
     figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=SMALL)
     return figure
 
 
-def _time_ms(ledger: Ledger, category: Category) -> float:
-    return sum(row.time_ms for row in ledger.rows if row.category == category)
-
-
-def _draw_step(axis: Axes, row: int, ledger: Ledger, scale: float, end_ms: float) -> float:
+def _draw_step(axis: Axes, row: int, step_ms: float | None, end_ms: float) -> float:
     """Draw the residual and the unprofiled step; return how far right the row now goes."""
-    if ledger.unprofiled_step_ms is None:
+    if step_ms is None:
         return end_ms
-    step_ms = ledger.unprofiled_step_ms * scale
     axis.barh([row], [step_ms - end_ms], left=[end_ms], color="none", edgecolor=MUTED, hatch="////", height=0.72,
               linewidth=0.5)  # fmt: skip
     axis.plot([step_ms, step_ms], [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
-    right = max(step_ms, end_ms)
-    axis.annotate(f"{milliseconds(step_ms)} ms", (right, row), xytext=(5, 0), textcoords="offset points", va="center",
-                  fontsize=SMALL)  # fmt: skip
-    return right
+    right_ms = max(step_ms, end_ms)
+    write_beside(axis, right_ms, row, f"{milliseconds(step_ms)} ms")
+    return right_ms
 
 
-def draw_waterfall(analysis: Analysis, shown: ContenderAnalysis | None) -> Figure | None:
-    """Draw the way from the baseline's step to that of `shown`; None without a waterfall."""
+def draw_waterfall(analysis: Analysis) -> Figure | None:
+    """Draw the way from the baseline's step to the best contender's; None without a waterfall."""
+    shown = best_explained(analysis)
     if shown is None or shown.waterfall is None:
         return None
     waterfall = shown.waterfall
-    steps = [(CATEGORY_WORDS[bar.category], bar.difference_ms) for bar in changed_bars(waterfall)]
-    steps.append(("residual", waterfall.residual_ms))
-    figure, (axis,) = new_figure(1.0 + 0.28 * (len(steps) + 2))
+    changes_ms = [(CATEGORY_WORDS[bar.category], bar.difference_ms) for bar in changed_bars(waterfall)]
+    changes_ms.append(("residual", waterfall.residual_ms))
+    ends_ms = list(accumulate((change_ms for _, change_ms in changes_ms), initial=waterfall.baseline_ms))
+    last = len(ends_ms)
+    figure, (axis,) = new_figure(1.0 + 0.28 * (last + 1))
     axis.barh([0], [waterfall.baseline_ms], color=MUTED, height=0.7)
-    at_ms = waterfall.baseline_ms
-    for row, (_, difference_ms) in enumerate(steps, start=1):
-        axis.barh([row], [difference_ms], left=[at_ms], color=SAVED if difference_ms <= 0 else COSTS, height=0.7)
-        axis.plot([at_ms, at_ms], [row - 1.35, row + 0.35], color=MUTED, linewidth=0.7)
-        at_ms += difference_ms
-        _beside(axis, max(at_ms, at_ms - difference_ms), row, milliseconds(difference_ms, sign=True))
-    axis.barh([len(steps) + 1], [waterfall.contender_ms], color="#0072B2", height=0.7)
-    _beside(axis, waterfall.baseline_ms, 0, milliseconds(waterfall.baseline_ms))
-    _beside(axis, waterfall.contender_ms, len(steps) + 1, milliseconds(waterfall.contender_ms))
-    name_rows(axis, [analysis.baseline, *(words for words, _ in steps), shown.name])
-    axis.set_xlim(0.0, _furthest(waterfall.baseline_ms, [difference for _, difference in steps]) * 1.1)
+    for row, ((_, change_ms), start_ms, end_ms) in enumerate(zip(changes_ms, ends_ms, ends_ms[1:], strict=False), 1):
+        axis.barh([row], [change_ms], left=[start_ms], color=SAVED if change_ms <= 0 else COSTS, height=0.7)
+        axis.plot([start_ms, start_ms], [row - 1.35, row + 0.35], color=MUTED, linewidth=0.7)
+        write_beside(axis, max(start_ms, end_ms), row, milliseconds(change_ms, sign=True))
+    axis.barh([last], [waterfall.contender_ms], color="#0072B2", height=0.7)
+    write_beside(axis, waterfall.baseline_ms, 0, milliseconds(waterfall.baseline_ms))
+    write_beside(axis, waterfall.contender_ms, last, milliseconds(waterfall.contender_ms))
+    name_rows(axis, [analysis.baseline, *(words for words, _ in changes_ms), shown.name])
+    axis.set_xlim(0.0, max(ends_ms) * 1.1)
     axis.set_xlabel("ms, for as many windows as the baseline's step has (green: saved, red: costs more)")
     return figure
-
-
-def _beside(axis: Axes, x: float, row: int, text: str) -> None:
-    axis.annotate(text, (x, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=SMALL)
-
-
-def _furthest(start_ms: float, differences_ms: list[float]) -> float:
-    """Return how far right the waterfall goes."""
-    at_ms = furthest_ms = start_ms
-    for difference_ms in differences_ms:
-        at_ms += difference_ms
-        furthest_ms = max(furthest_ms, at_ms)
-    return furthest_ms

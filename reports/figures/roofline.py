@@ -5,11 +5,11 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from harness.analysis.model import Analysis
-from reports.figures.canvas import COLOURS, GRID, SMALL, name_rows, new_figure
+from reports.figures.canvas import COLOURS, GRID, SMALL, name_rows, new_figure, write_beside
 from reports.formatting import percent, significant
 
 
-def draw_roofline(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw useful arithmetic per second below the roof of each contender's dtype; None without a roof."""
     if analysis.roofline is None:
         return None
@@ -24,7 +24,7 @@ def draw_roofline(analysis: Analysis) -> Figure | None:
     axis.barh(rows, useful, color=COLOURS[0], height=0.4, label="useful arithmetic of its steps")
     for row, (point, roof) in enumerate(zip(points, roofs, strict=True)):
         text = f"{percent(point.mfu)} of {significant(roof)} ({point.dtype})"
-        axis.annotate(text, (roof, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=SMALL)
+        write_beside(axis, roof, row, text)
     name_rows(axis, [point.contender for point in points])
     axis.set_xlim(0.0, max(roofs) * 1.25)
     axis.set_xlabel("TFLOP/s")

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.estimate import Estimate
-from reports.figures.canvas import COLOURS, GRID, INK, MUTED, SMALL, name_rows, new_figure
+from reports.figures.canvas import COLOURS, GRID, INK, MUTED, name_rows, new_figure, write_beside
 from reports.formatting import speedup
 
 VERDICT_COLOURS = {"ACCEPTED": "#009E73", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
@@ -24,7 +23,7 @@ MOST_TICKS = 8
 BAND_HEIGHT = 0.26
 
 
-def draw_speedups(analysis: Analysis) -> Figure | None:
+def draw(analysis: Analysis) -> Figure | None:
     """Draw job and step speedup of each contender with their intervals and noise floor; None if there is none."""
     shown = [c for c in analysis.contenders if not c.is_baseline and (c.job_speedup or c.step_speedup)]
     if not shown:
@@ -32,10 +31,16 @@ def draw_speedups(analysis: Analysis) -> Figure | None:
     figure, (axis,) = new_figure(1.2 + 0.55 * len(shown))
     step_floor = None if analysis.noise_floor is None else analysis.noise_floor.floor
     for row, contender in enumerate(shown):
-        _band(axis, row - 0.17, _floor(contender))
+        _band(axis, row - 0.17, _job_floor(contender))
         _band(axis, row + 0.17, step_floor)
-        _whisker(axis, row - 0.17, contender.job_speedup, COLOURS[0], "o", "job" if row == 0 else None)
-        _whisker(axis, row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)" if row == 0 else None)
+        whiskers = (
+            (row - 0.17, contender.job_speedup, COLOURS[0], "o", "job"),
+            (row + 0.17, contender.step_speedup, COLOURS[1], "s", "step (training)"),
+        )
+        for y, estimate, colour, marker, words in whiskers:
+            if estimate is not None:
+                _whisker(axis, y, estimate, colour, marker, words if row == 0 else None)
+                write_beside(axis, max(interval_ends(estimate)[1:]), y, speedup(estimate, ranges=False), gap=7)
     name_rows(axis, [contender.name for contender in shown])
     low, high = speedup_limits(shown)
     _log_axis(axis, low, high * 1.12)
@@ -50,7 +55,11 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     if not shown:
         return {}
     limits = speedup_limits(shown)
-    plots = {c.name: _row_plot(c.job_speedup, _verdict_colour(c), _floor(c), limits) for c in shown}
+    plots = {
+        c.name: _row_plot(estimate, VERDICT_COLOURS.get(c.verdict or "", MUTED), _job_floor(c), limits)
+        for c in shown
+        if (estimate := c.job_speedup) is not None
+    }
     if analysis.noise_floor is None:
         return plots
     return {
@@ -59,16 +68,12 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     }
 
 
-def _verdict_colour(contender: ContenderAnalysis) -> str:
-    return VERDICT_COLOURS.get(contender.verdict or "", MUTED)
-
-
-def _floor(contender: ContenderAnalysis) -> float | None:
+def _job_floor(contender: ContenderAnalysis) -> float | None:
     job = None if contender.evidence is None else contender.evidence.job
     return None if job is None else job.floor
 
 
-def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:
+def _row_plot(estimate: Estimate, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:
     figure = Figure(figsize=(1.7, 0.24))
     figure.patch.set_alpha(0.0)
     axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -79,7 +84,7 @@ def _row_plot(estimate: Estimate | None, colour: str, floor: float | None, limit
     if floor is not None:
         axis.axvspan(1.0 / (1.0 + floor), 1.0 + floor, color=GRID, linewidth=0)
     axis.axvline(1.0, color=MUTED, linewidth=0.8)
-    _whisker(axis, 0.0, estimate, colour, "o", None, annotate=False)
+    _whisker(axis, 0.0, estimate, colour, "o")
     return figure
 
 
@@ -106,25 +111,10 @@ def _band(axis: Axes, y: float, floor: float | None) -> None:
     axis.add_patch(Rectangle((left, y - BAND_HEIGHT / 2), right - left, BAND_HEIGHT, color=GRID, linewidth=0))
 
 
-def _whisker(
-    axis: Axes,
-    y: float,
-    estimate: Estimate | None,
-    colour: str,
-    marker: str,
-    legend: str | None,
-    *,
-    annotate: bool = True,
-) -> None:
-    if estimate is None:
-        return
+def _whisker(axis: Axes, y: float, estimate: Estimate, colour: str, marker: str, legend: str | None = None) -> None:
     if estimate.low is not None and estimate.high is not None:
         axis.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
     axis.plot([estimate.estimate], [y], marker=marker, color=colour, linestyle="none", markersize=6, label=legend)
-    if annotate:
-        right = max(interval_ends(estimate)[1:])
-        axis.annotate(speedup(estimate, ranges=False), (right, y), xytext=(7, 0), textcoords="offset points",
-                      va="center", fontsize=SMALL)  # fmt: skip
 
 
 def _log_axis(axis: Axes, low: float, high: float) -> None:
@@ -135,9 +125,8 @@ def _log_axis(axis: Axes, low: float, high: float) -> None:
     # 1 stays a tick whichever others are left out.
     start = inside.index(1.0) % every
     ticks = inside[start::every]
-    axis.xaxis.set_major_locator(FixedLocator(ticks))
-    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(ticks, [f"{tick:g}×" for tick in ticks])
+    axis.minorticks_off()
     axis.axvline(1.0, color=INK, linewidth=0.9, linestyle="--")
     axis.grid(axis="x", linewidth=0.6)
     axis.set_axisbelow(True)

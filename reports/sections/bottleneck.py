@@ -22,7 +22,6 @@ from reports.document import (
 )
 from reports.formatting import NONE, NOT_MEASURED, full_stop, percent, ratio, times
 
-TITLE = "What holds the baseline back"
 MISSING = "There is no diagnosis: it needs a whole job of the baseline and its profiled steps."
 NO_FINDING = "No rule of the diagnosis found anything that stands out in the baseline."
 BOUND = (
@@ -31,51 +30,48 @@ BOUND = (
 )
 
 
-def bottleneck_section(analysis: Analysis) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return the diagnosis."""
+    return Section(title="What holds the baseline back", blocks=tuple(_blocks(analysis)))
+
+
+def _blocks(analysis: Analysis) -> Iterator[Block]:
     diagnosis = analysis.diagnosis
     if diagnosis is None:
-        return Section(title=TITLE, blocks=(paragraph(MISSING),))
-    blocks: list[Block] = [*bullets(finding_lines(diagnosis.findings))] or [paragraph(NO_FINDING)]
-    predictions = prediction_table(diagnosis.predictions)
-    if predictions:
-        blocks += [paragraph(BOUND), *predictions]
-    return Section(title=TITLE, blocks=tuple(blocks))
+        yield paragraph(MISSING)
+        return
+    yield from bullets(map(_finding_line, diagnosis.findings)) or (paragraph(NO_FINDING),)
+    if diagnosis.predictions:
+        yield paragraph(BOUND)
+        yield from _prediction_table(diagnosis.predictions)
 
 
-def finding_lines(findings: Sequence[Finding]) -> Iterator[Text]:
-    """Yield each finding with the share of the job that would go away at best, and the bound that follows."""
-    for finding in findings:
-        addressed: Text = "no registered strategy addresses it"
-        if finding.strategies:
-            addressed = ("addressed by ", joined(code(name) for name in finding.strategies))
-        yield (
-            strong(finding.rule.replace("_", " ")),
-            f": {full_stop(finding.sentence)} {_bound_words(finding)}; ",
-            addressed,
-            ".",
-        )
-
-
-def _bound_words(finding: Finding) -> str:
+def _finding_line(finding: Finding) -> Text:
+    """Return a finding with the share of the job that would go away at best, and the bound that follows."""
     share, bound = percent(finding.share), times(finding.job_speedup_bound)
     # Other findings are about a contender's job, which may be longer than the baseline's.
     about_baseline = math.isclose(finding.job_speedup_bound * (1.0 - finding.share), 1.0, rel_tol=0.01)
     if about_baseline:
-        return f"Without it {share} of the job would go away at best ({bound} as fast)"
-    return (
-        f"Without it {share} of that job would go away at best, which would then be {bound} as fast as the baseline's"
-    )
+        without = f"Without it {share} of the job would go away at best ({bound} as fast)"
+    else:
+        without = f"Without it {share} of that job would go away at best, which would then be {bound} as fast as the " \
+            "baseline's"  # fmt: skip
+    addressed: Text = "no registered strategy addresses it"
+    if finding.strategies:
+        addressed = ("addressed by ", joined(code(name) for name in finding.strategies))
+    return (strong(finding.rule.replace("_", " ")), f": {full_stop(finding.sentence)} {without}; ", addressed, ".")
 
 
-def prediction_table(predictions: Sequence[Prediction]) -> tuple[Table, ...]:
+def _prediction_table(predictions: Sequence[Prediction]) -> tuple[Table, ...]:
     """Return predictions beside measurements; the outcome is spelled out where they don't agree."""
     rows = (
         (
             contender_name(prediction.contender),
             joined(rule.replace("_", " ") for rule in prediction.rules) if prediction.rules else NONE,
             times(prediction.job_speedup_bound) if prediction.rules else "no gain",
-            _measured(prediction),
+            NOT_MEASURED
+            if prediction.measured is None
+            else ratio(prediction.measured, prediction.measured_low, prediction.measured_high),
             _outcome(prediction),
         )
         for prediction in predictions
@@ -88,9 +84,3 @@ def _outcome(prediction: Prediction) -> Text:
     if prediction.missed:
         return (strong("missed"), f": {prediction.sentence}")
     return NONE if prediction.measured is None else "agrees"
-
-
-def _measured(prediction: Prediction) -> str:
-    if prediction.measured is None:
-        return NOT_MEASURED
-    return ratio(prediction.measured, prediction.measured_low, prediction.measured_high)

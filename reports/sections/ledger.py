@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from harness.analysis.explain import CATEGORY_WORDS, Category, Ledger, Waterfall, WaterfallBar
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import (
     Block,
-    Section,
+    Picture,
     Table,
     Text,
     bullets,
     code,
     contender_name,
     emphasis,
-    figure,
     paragraph,
     strong,
     table,
@@ -36,68 +36,69 @@ LEAST_MS = 0.005
 """Differences below are printed as 0.00."""
 
 
-def ledger_section(analysis: Analysis, drawn: Container[str]) -> Section:
-    """Return what a step of each contender is spent on."""
-    return Section(title="One step: the ledger", blocks=tuple(_ledger_blocks(analysis, drawn)))
+@dataclass(frozen=True, kw_only=True)
+class ScaledStep:
+    """A contender's ledger in milliseconds for as many windows as the first contender's step has."""
+
+    rows_ms: Mapping[Category, float]
+    """Of the categories that occurred."""
+    residual_ms: float | None
+    step_ms: float | None
+    """Without the profiler."""
 
 
-def waterfall_section(analysis: Analysis, drawn: Container[str]) -> Section:
-    """Return where the best contender's saving comes from."""
-    return Section(title="Where the saving comes from", blocks=tuple(_waterfall_blocks(analysis, drawn)))
+def scaled_steps(ledgers: Mapping[str, Ledger]) -> tuple[str, dict[str, ScaledStep]]:
+    """Return what the milliseconds are per, and the contenders' steps so that they can be compared."""
+    windows = next(iter(ledgers.values())).windows_per_step
+    scales = {
+        name: windows / ledger.windows_per_step if windows and ledger.windows_per_step else 1.0
+        for name, ledger in ledgers.items()
+    }
+    scaled = windows and any(scale != 1.0 for scale in scales.values())
+    steps = {name: _scaled_step(ledger, scales[name]) for name, ledger in ledgers.items()}
+    return (f"{windows:.0f} windows" if scaled else "step"), steps
 
 
-def _ledger_blocks(analysis: Analysis, drawn: Container[str]) -> Iterator[Block]:
+def _scaled_step(ledger: Ledger, scale: float) -> ScaledStep:
+    return ScaledStep(
+        # Gaps have time without any event.
+        rows_ms={row.category: row.time_ms * scale for row in ledger.rows if row.events or row.time_ms},
+        residual_ms=None if ledger.residual_ms is None else ledger.residual_ms * scale,
+        step_ms=None if ledger.unprofiled_step_ms is None else ledger.unprofiled_step_ms * scale,
+    )
+
+
+def ledger_blocks(analysis: Analysis) -> Iterator[Block]:
+    """Yield what a step of each contender is spent on."""
     ledgers = {c.name: c.ledger for c in analysis.contenders if c.ledger is not None}
     if not ledgers:
         yield paragraph(NO_LEDGER)
         return
     yield paragraph(LEDGER_HOW)
     yield from ledger_table(ledgers)
-    yield from figure("ledger", "One step of each contender by what it was spent on", drawn)
+    yield Picture(name="ledger", caption="One step of each contender by what it was spent on")
     baseline = analysis.baseline_contender.ledger
     if baseline is not None:
-        yield paragraph(parts_sentence(baseline))
+        yield paragraph(_parts_sentence(baseline))
     notes = {note: None for ledger in ledgers.values() for note in ledger.notes}
     yield from bullets(one_line(note) for note in notes)
 
 
-def ledger_table(ledgers: dict[str, Ledger]) -> tuple[Table, ...]:
+def ledger_table(ledgers: Mapping[str, Ledger]) -> tuple[Table, ...]:
     """Return one column per contender, in milliseconds; other batch sizes are scaled to the first one's windows."""
-    windows = next(iter(ledgers.values())).windows_per_step
-    scales = {name: step_scale(ledger, windows) for name, ledger in ledgers.items()}
-    scaled = any(scale != 1.0 for scale in scales.values())
-    unit = f"ms per {windows:.0f} windows" if scaled and windows else "ms per step"
+    per, steps = scaled_steps(ledgers)
+    columns = steps.values()
     rows: list[Sequence[Text]] = [
-        (words, *(_category_cell(ledger, category, scales[name]) for name, ledger in ledgers.items()))
-        for category, words in CATEGORY_WORDS.items()
+        (words, *(milliseconds(step.rows_ms[name]) if name in step.rows_ms else NONE for step in columns))
+        for name, words in CATEGORY_WORDS.items()
     ]
-    rows.append(
-        (emphasis("residual"), *(_scaled(ledger.residual_ms, scales[n], sign=True) for n, ledger in ledgers.items()))
-    )
-    step = (strong(_scaled(ledger.unprofiled_step_ms, scales[name])) for name, ledger in ledgers.items())
-    rows.append((strong("step without the profiler"), *step))
-    return table((unit, *(contender_name(name) for name in ledgers)), rows)
+    rows.append((emphasis("residual"), *(milliseconds(step.residual_ms, sign=True) for step in columns)))
+    rows.append((strong("step without the profiler"), *(strong(milliseconds(step.step_ms)) for step in columns)))
+    return table((f"ms per {per}", *map(contender_name, steps)), rows)
 
 
-def step_scale(ledger: Ledger, windows: float | None) -> float:
-    """Return the factor that makes a step comparable with one of so many windows."""
-    return windows / ledger.windows_per_step if windows and ledger.windows_per_step else 1.0
-
-
-def _category_cell(ledger: Ledger, category: Category, scale: float) -> str:
-    row = next((row for row in ledger.rows if row.category == category), None)
-    # Gaps have time without any event.
-    if row is None or (row.events == 0 and row.time_ms == 0.0):
-        return NONE
-    return milliseconds(row.time_ms * scale)
-
-
-def _scaled(value_ms: float | None, scale: float, *, sign: bool = False) -> str:
-    return milliseconds(None if value_ms is None else value_ms * scale, sign=sign)
-
-
-def parts_sentence(ledger: Ledger) -> str:
-    """Say how the baseline's profiled step divides into its parts."""
+def _parts_sentence(ledger: Ledger) -> str:
+    """Say how a profiled step divides into its parts."""
     parts = ", ".join(f"{part.name} {percent(part.share)}" for part in ledger.parts)
     whose = "kernels on the device" if ledger.time_kind == "device" else "operators on the processor"
     host = "" if ledger.host_ms is None else \
@@ -105,18 +106,34 @@ def parts_sentence(ledger: Ledger) -> str:
     return f"The baseline's {ledger.steps} profiled steps ({whose}): {parts}.{host}"
 
 
-def _waterfall_blocks(analysis: Analysis, drawn: Container[str]) -> Iterator[Block]:
+def waterfall_blocks(analysis: Analysis) -> Iterator[Block]:
+    """Yield where the best contender's saving comes from."""
     shown = best_explained(analysis)
     if shown is None or shown.waterfall is None:
         yield paragraph(NO_WATERFALL)
         return
-    yield paragraph(code(shown.name), waterfall_choice(analysis, shown), _waterfall_words(shown.waterfall))
-    yield from figure("waterfall", f"From the baseline's step to that of {shown.name}", drawn)
-    yield from waterfall_table(shown.waterfall)
+    waterfall = shown.waterfall
+    saved_ms = waterfall.baseline_ms - waterfall.contender_ms
+    yield paragraph(
+        code(shown.name),
+        _why_shown(analysis, shown),
+        f"a step of {milliseconds(waterfall.baseline_ms)} ms becomes {milliseconds(waterfall.contender_ms)} ms, which "
+        f"{'saves' if saved_ms >= 0 else 'costs'} {milliseconds(abs(saved_ms))} ms, by what it was spent on:",
+    )
+    yield Picture(name="waterfall", caption=f"From the baseline's step to that of {shown.name}")
+    changes = [(CATEGORY_WORDS[b.category], milliseconds(b.difference_ms, sign=True)) for b in changed_bars(waterfall)]
+    yield from table(
+        ("", "ms"),
+        (
+            ("baseline", milliseconds(waterfall.baseline_ms)),
+            *changes,
+            (emphasis("residual"), milliseconds(waterfall.residual_ms, sign=True)),
+            (strong("contender"), strong(milliseconds(waterfall.contender_ms))),
+        ),
+    )
 
 
-def waterfall_choice(analysis: Analysis, shown: ContenderAnalysis) -> str:
-    """Say why this contender is the one that is shown."""
+def _why_shown(analysis: Analysis, shown: ContenderAnalysis) -> str:
     best = best_accepted(analysis)
     if best is None:
         return " is shown, the fastest contender with a ledger, as none is accepted: "
@@ -125,24 +142,6 @@ def waterfall_choice(analysis: Analysis, shown: ContenderAnalysis) -> str:
     return ", the best accepted contender: "
 
 
-def _waterfall_words(waterfall: Waterfall) -> str:
-    saved_ms = waterfall.baseline_ms - waterfall.contender_ms
-    verb = "saves" if saved_ms >= 0 else "costs"
-    return (
-        f"a step of {milliseconds(waterfall.baseline_ms)} ms becomes {milliseconds(waterfall.contender_ms)} ms, which "
-        f"{verb} {milliseconds(abs(saved_ms))} ms, by what it was spent on:"
-    )
-
-
 def changed_bars(waterfall: Waterfall) -> list[WaterfallBar]:
     """Return the categories that differ by more than rounds to 0: the others would only lengthen the list."""
     return [bar for bar in waterfall.bars if abs(bar.difference_ms) >= LEAST_MS]
-
-
-def waterfall_table(waterfall: Waterfall) -> tuple[Table, ...]:
-    """Return the differences from the baseline's step to the contender's."""
-    rows: list[Sequence[Text]] = [("baseline", milliseconds(waterfall.baseline_ms))]
-    rows += [(CATEGORY_WORDS[b.category], milliseconds(b.difference_ms, sign=True)) for b in changed_bars(waterfall)]
-    rows.append((emphasis("residual"), milliseconds(waterfall.residual_ms, sign=True)))
-    rows.append((strong("contender"), strong(milliseconds(waterfall.contender_ms))))
-    return table(("", "ms"), rows)

@@ -8,11 +8,10 @@ from harness.analysis.evidence.gather import Evidence
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import (
     Block,
-    Headline,
+    Paragraph,
     Section,
     Table,
     Text,
-    Warn,
     bullets,
     code,
     contender_name,
@@ -44,11 +43,12 @@ PLOT_HEADER = "95\u00a0%\u00a0interval"
 def overview(analysis: Analysis, drawn: Container[str]) -> tuple[Block, ...]:
     """Return everything above the first section."""
     warnings = (
-        Warn(text=full_stop(one_line(text, LONGEST_REASON))) for text in (*_incomplete(analysis), *analysis.warnings)
+        Paragraph(kind="warn", text=full_stop(one_line(text, LONGEST_REASON)))
+        for text in (*_incomplete(analysis), *analysis.warnings)
     )
     reasons = bullets(reason_lines(analysis))
     return (
-        Headline(text=result_text(analysis)),
+        Paragraph(kind="headline", text=result_text(analysis)),
         *warnings,
         paragraph(run_line(analysis)),
         *verdict_table(analysis, drawn),

@@ -4,63 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.model import Analysis, ContenderAnalysis
-from reports.document import Block, Section, Table, Text, bullets, code, link, paragraph, table
-from reports.formatting import measured, milliseconds, one_line, percent, significant
+from harness.analysis.model import Analysis
+from harness.analysis.trace.kernels import ProfileSummary
+from reports.document import Block, Section, Text, bullets, code, link, paragraph, table
+from reports.formatting import milliseconds, one_line, percent, significant
 
 
 def profile_blocks(analysis: Analysis) -> Iterator[Block]:
     """Yield the profile of the baseline, and all traces."""
-    baseline = analysis.baseline_contender
-    if baseline.profile is None:
+    profile = analysis.baseline_contender.profile
+    if profile is None:
         yield paragraph("The baseline was not profiled, so there is no table of kernels or operators.")
     else:
-        what = "kernel" if baseline.profile.time_kind == "device" else "operator"
-        blocks: tuple[Block, ...] = (paragraph(profile_note(baseline)), *kernel_table(baseline))
-        yield Section(title=f"The baseline by {what}", blocks=blocks, folded=True)
-    traces = bullets(_trace_lines(analysis))
+        what = "kernel" if profile.time_kind == "device" else "operator"
+        yield Section(title=f"The baseline by {what}", blocks=tuple(_baseline_profile(profile)), folded=True)
+    traces = {c.name: c.profile.trace_file for c in analysis.contenders if c.profile is not None}
     if traces:
         perfetto = link("ui.perfetto.dev", "https://ui.perfetto.dev")
-        yield Section(
-            title="Traces and curves", blocks=(paragraph("Traces open in ", perfetto, ":"), *traces), folded=True
-        )
-
-
-def _trace_lines(analysis: Analysis) -> Iterator[Text]:
-    for contender in analysis.contenders:
-        if contender.profile is not None:
-            path = contender.profile.trace_file
-            yield code(contender.name), ": ", link(path, path)
-    if any(contender.profile is not None for contender in analysis.contenders):
         command = code("tensorboard --logdir tensorboard")
-        yield "Scalars, hyperparameters and figures: ", command, " in this folder"
+        lines: list[Text] = [(code(name), ": ", link(path, path)) for name, path in traces.items()]
+        lines.append(("Scalars, hyperparameters and figures: ", command, " in this folder"))
+        how = paragraph("Traces open in ", perfetto, ":")
+        yield Section(title="Traces and curves", blocks=(how, *bullets(lines)), folded=True)
 
 
-def profile_note(contender: ContenderAnalysis) -> Text:
-    """Say what was profiled and what the profiler cost."""
-    profile = contender.profile
-    if profile is None:
-        return ""
-    steps = f"{profile.active_steps} steps under the profiler, after all that is timed: " \
-        f"{milliseconds(profile.profiled_step_time_ms)} ms a step"  # fmt: skip
-    if profile.overhead is None:
-        cost = ", without an unprofiled step to hold against."
+def _baseline_profile(profile: ProfileSummary) -> Iterator[Block]:
+    """Yield what was profiled, what the profiler cost, and the longest kernels or operators of the profiled steps."""
+    if profile.overhead is None or profile.unprofiled_step_time_ms is None:
+        cost = "without an unprofiled step to hold against."
     else:
-        cost = f", against a median of {measured(profile.unprofiled_step_time_ms, 'ms')} unprofiled "
+        cost = f"against a median of {significant(profile.unprofiled_step_time_ms)} ms unprofiled "
         cost += "(so the difference is noise, not a cost of the profiler)." if profile.overhead < 0 else \
             f"({percent(profile.overhead)} profiler overhead, noise included)."  # fmt: skip
     of: Text = "all kernels on the device."
     if profile.time_kind != "device":
         of = ("all operators on the CPU; ", code("ProfilerStep*"), " is Python between them.")
-    return (steps, cost, " Speedups come from unprofiled steps. The share is of the self time of ", of)
-
-
-def kernel_table(contender: ContenderAnalysis) -> tuple[Table, ...]:
-    """Return the longest kernels or operators of the profiled steps."""
-    profile = contender.profile
-    if profile is None:
-        return ()
-    what = "Kernel" if profile.time_kind == "device" else "Operator"
+    yield paragraph(
+        f"{profile.active_steps} steps under the profiler, after all that is timed: "
+        f"{milliseconds(profile.profiled_step_time_ms)} ms a step, {cost} Speedups come from unprofiled steps. The "
+        "share is of the self time of ",
+        of,
+    )
     rows: list[Sequence[Text]] = [
         (code(one_line(row.name, 90)), percent(row.share), significant(row.calls_per_step),
          f"{milliseconds(row.time_ms_per_step)} ms")
@@ -68,4 +52,5 @@ def kernel_table(contender: ContenderAnalysis) -> tuple[Table, ...]:
     ]  # fmt: skip
     if profile.other_rows:
         rows.append((f"{profile.other_rows} others", percent(profile.other_share), "", ""))
-    return table((what, "Share", "Calls per step", "Self time per step"), rows)
+    what = "Kernel" if profile.time_kind == "device" else "Operator"
+    yield from table((what, "Share", "Calls per step", "Self time per step"), rows)

@@ -20,7 +20,7 @@ INTERVALS = (
 CHANGES = "What runs differently from the baseline"
 
 
-def quality_section(analysis: Analysis) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return what the judgement of quality rests on."""
     changes = bullets(change_lines(analysis))
     blocks: list[Block] = [paragraph(learning_note(analysis))]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 from harness.analysis.explain import Roofline
 from harness.analysis.model import Analysis
-from reports.document import Block, Section, Text, code, contender_name, figure, paragraph, strong, table
+from reports.document import Block, Paragraph, Picture, Section, code, contender_name, joined, paragraph, strong, table
 from reports.formatting import NONE, amount, count, duration, full_stop, milliseconds, one_line, percent, significant
 
-TITLE = "Distance to the roof"
 MISSING = "The machine's roof (its best rate of matrix products) was not measured in this run."
 MFU_HOW = (
     "MFU: rate of useful arithmetic of the training steps (matrix products and attention on tokens that are not "
@@ -17,19 +16,20 @@ MFU_HOW = (
 )
 
 
-def roof_section(analysis: Analysis, drawn: Container[str]) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return the roof, the speed of light of the job, and how near each contender comes."""
+    return Section(title="Distance to the roof", blocks=tuple(_blocks(analysis)))
+
+
+def _blocks(analysis: Analysis) -> Iterator[Block]:
     roofline = analysis.roofline
     if roofline is None:
-        return Section(title=TITLE, blocks=(paragraph(MISSING),))
-    return Section(title=TITLE, blocks=tuple(_blocks(roofline, analysis.baseline_contender.job_time_s, drawn)))
-
-
-def _blocks(roofline: Roofline, job_time_s: float | None, drawn: Container[str]) -> Iterator[Block]:
-    yield paragraph(*speed_of_light(roofline, job_time_s))
-    yield paragraph(*_rates(roofline))
+        yield paragraph(MISSING)
+        return
+    yield _speed_of_light(roofline, analysis.baseline_contender.job_time_s)
+    yield _rates(roofline)
     yield paragraph(MFU_HOW)
-    yield from figure("roofline", "Useful arithmetic of each contender's steps against the measured roof", drawn)
+    yield Picture(name="roofline", caption="Useful arithmetic of each contender's steps against the measured roof")
     rows = (
         (
             contender_name(point.contender),
@@ -48,32 +48,34 @@ def _blocks(roofline: Roofline, job_time_s: float | None, drawn: Container[str])
         yield paragraph(full_stop(note[:1].upper() + note[1:]))
 
 
-def speed_of_light(roofline: Roofline, job_time_s: float | None) -> Iterator[Text]:
+def _speed_of_light(roofline: Roofline, job_time_s: float | None) -> Paragraph:
     """Say how short the job could be at best, and how long it is."""
-    yield "Speed of light: the whole job needs "
-    yield amount(roofline.job_useful_flops, "FLOP")
-    yield f" of useful arithmetic ({amount(roofline.flops_per_useful_token, 'FLOP')} per useful token of training), so "
-    yield "no job here can be shorter than "
     light_s = roofline.speed_of_light_s
-    yield strong(f"{milliseconds(1000 * light_s)} ms" if light_s < 1.0 else duration(light_s))
-    yield ", at the best measured rate ("
-    yield code(roofline.best_dtype)
-    yield ")."
+    job = ""
     if job_time_s and light_s > 0:
-        yield f" The baseline's job took {duration(job_time_s)}, {_multiple(job_time_s / light_s)} times that."
+        job = f" The baseline's job took {duration(job_time_s)}, {_multiple(job_time_s / light_s)} times that."
+    return paragraph(
+        f"Speed of light: the whole job needs {amount(roofline.job_useful_flops, 'FLOP')} of useful arithmetic "
+        f"({amount(roofline.flops_per_useful_token, 'FLOP')} per useful token of training), so no job here can be "
+        "shorter than ",
+        strong(f"{milliseconds(1000 * light_s)} ms" if light_s < 1.0 else duration(light_s)),
+        ", at the best measured rate (",
+        code(roofline.best_dtype),
+        f").{job}",
+    )
 
 
 def _multiple(value: float) -> str:
     return count(value) if value >= 100 else significant(value, 2)
 
 
-def _rates(roofline: Roofline) -> Iterator[Text]:
-    yield "Measured at the start of the run: "
-    for number, (dtype, tflops) in enumerate(roofline.matmul_tflops.items()):
-        yield ", " if number else ""
-        yield code(dtype)
-        yield f" products {significant(tflops)} TFLOP/s"
+def _rates(roofline: Roofline) -> Paragraph:
     copy = roofline.copy_gb_per_s
-    yield (
-        "; the rate of large copies was not measured." if copy is None else f"; large copies {significant(copy)} GB/s."
+    return paragraph(
+        "Measured at the start of the run: ",
+        joined(
+            (code(dtype), f" products {significant(tflops)} TFLOP/s")
+            for dtype, tflops in roofline.matmul_tflops.items()
+        ),
+        "; the rate of large copies was not measured." if copy is None else f"; large copies {significant(copy)} GB/s.",
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.model import Analysis
-from reports.document import Section, Text, bullets, code, figure
+from reports.document import Picture, Section, Text, bullets, code
 from reports.formatting import one_line, percent
 
 NAMES = {"nvml": "NVML", "psutil": "psutil"}
@@ -25,7 +25,7 @@ READINGS = {
 """What is said of each reading that there is."""
 
 
-def sampler_section(analysis: Analysis, drawn: Container[str]) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return the readings over the baseline's first job."""
     watched = {c.name: evidence.sampling for c, evidence in analysis.ran if evidence.sampling is not None}
     first = next(iter(watched.items()), None)
@@ -33,7 +33,7 @@ def sampler_section(analysis: Analysis, drawn: Container[str]) -> Section:
     lines = bullets(_lines(watched))
     caption = "Samples over the baseline's first job; shaded: training and evaluation"
     title = "The GPU over time" if on_gpu else "The machine over time"
-    return Section(title=title, blocks=(*figure("samples", caption, drawn), *lines))
+    return Section(title=title, blocks=(Picture(name="samples", caption=caption), *lines))
 
 
 def _lines(watched: dict[str, SamplingSummary]) -> Iterator[Text]:

@@ -14,21 +14,27 @@ from reports.toml import to_toml
 NOT_RECORDED = "not recorded"
 NOTHING_ODD = "Nothing was missing, damaged or out of the ordinary."
 
+GPU_SETTINGS = {
+    "power_limit_w": "power limit {:.0f} W",
+    "max_sm_clock_mhz": "SM clock up to {:.0f} MHz",
+    "ecc": "ECC {}",
+    "is_slice": "a slice of a divided GPU (MIG)",
+    "mig": "MIG {}",
+    "compute_mode": "compute mode {}",
+    "driver_version": "driver {}",
+}
+"""What the driver says of limits and modes."""
 
-def trust_section(analysis: Analysis) -> Section:
+
+def trust(analysis: Analysis) -> Section:
     """Return everything that bears on how far to trust the numbers."""
-    return Section(title="How far to trust this", blocks=bullets(_validity(analysis)) or bullets([NOTHING_ODD]))
-
-
-def _validity(analysis: Analysis) -> Iterator[Text]:
-    for note in (*analysis.warnings, *analysis.notes):
-        yield full_stop(one_line(note))
+    lines: list[Text] = [full_stop(one_line(note)) for note in (*analysis.warnings, *analysis.notes)]
     for contender in analysis.contenders:
-        for note in contender.notes:
-            yield code(contender.name), f": {full_stop(one_line(note))}"
+        lines += [(code(contender.name), f": {full_stop(one_line(note))}") for note in contender.notes]
+    return Section(title="How far to trust this", blocks=bullets(lines or [NOTHING_ODD]))
 
 
-def environment_section(analysis: Analysis) -> Section:
+def what_was_run(analysis: Analysis) -> Section:
     """Return what was run on what."""
     cards = card_table(analysis)
     strategies = (Section(title="The strategies", blocks=cards),) if cards else ()
@@ -58,44 +64,28 @@ def setting_table(analysis: Analysis) -> tuple[Table, ...]:
 
 
 def _machine(env: dict[str, Any]) -> Iterator[tuple[Text, Text]]:
-    packages = env.get("packages") or {}
-    threads = env.get("torch_threads")
-    device = str(env.get("device_name") or env.get("device") or NOT_RECORDED)
-    versions = [
-        f"Python {env.get('python', '?')}",
-        *(f"{name} {version}" for name, version in packages.items() if version),
-    ]
-    yield "Device", (device, " (", code(str(env.get("device", NOT_RECORDED))), ")")
-    settings = list(_gpu_settings(env.get("gpu_settings") or {}))
+    device, name = (str(env.get(key) or NOT_RECORDED) for key in ("device", "device_name"))
+    yield "Device", (name if env.get("device_name") else device, " (", code(device), ")")
+    settings = ", ".join(_gpu_settings(env.get("gpu_settings") or {}))
     if settings:
-        yield "GPU settings", ", ".join(settings)
+        yield "GPU settings", settings
+    threads = env.get("torch_threads")
     yield (
         "Host",
-        (
-            f"{env.get('cpu', NOT_RECORDED)}, {env.get('cpu_cores', '?')} usable cores, "
-            f"{threads if threads is not None else '?'} PyTorch threads, {env.get('memory_gib', '?')} GiB memory"
-        ),
+        f"{env.get('cpu', NOT_RECORDED)}, {env.get('cpu_cores', '?')} usable cores, "
+        f"{'?' if threads is None else threads} PyTorch threads, {env.get('memory_gib', '?')} GiB memory",
     )
-    yield "Versions", ", ".join(versions)
+    packages = (f"{name} {version}" for name, version in (env.get("packages") or {}).items() if version)
+    yield "Versions", ", ".join((f"Python {env.get('python', '?')}", *packages))
 
 
 def _gpu_settings(settings: dict[str, Any]) -> Iterator[str]:
-    """Yield what the driver says of limits and modes."""
-    limit_w, clock_mhz, mode = (settings.get(name) for name in ("power_limit_w", "max_sm_clock_mhz", "compute_mode"))
-    if limit_w is not None:
-        yield f"power limit {limit_w:.0f} W"
-    if clock_mhz is not None:
-        yield f"SM clock up to {clock_mhz:.0f} MHz"
-    if settings.get("ecc") is not None:
-        yield f"ECC {'on' if settings['ecc'] else 'off'}"
-    if settings.get("is_slice"):
-        yield "a slice of a divided GPU (MIG)"
-    elif settings.get("mig") is not None:
-        yield f"MIG {'on' if settings['mig'] else 'off'}"
-    if mode is not None:
-        yield f"compute mode {mode}"
-    if settings.get("driver_version") is not None:
-        yield f"driver {settings['driver_version']}"
+    known = {name: value for name, value in settings.items() if value is not None}
+    known.pop("mig" if known.get("is_slice") else "is_slice", None)
+    for name, words in GPU_SETTINGS.items():
+        if name in known:
+            value = known[name]
+            yield words.format({True: "on", False: "off"}[value] if isinstance(value, bool) else value)
 
 
 def _windows(data: dict[str, Any], config: dict[str, Any]) -> str:
@@ -124,20 +114,17 @@ def card_table(analysis: Analysis) -> tuple[Table, ...]:
     return table(("Strategy", "What it does", "Effect on the numbers"), rows, "lll")
 
 
-def reproduce_section(analysis: Analysis) -> Section:
+def reproduce(analysis: Analysis) -> Section:
     """Return the exact commands and the whole configuration."""
     run = analysis.run
     variables = analysis.environment.get("variables") or {}
     names = joined(code(f"{name}={value}") for name, value in variables.items())
     environment: Text = (" With ", names, " in the environment.") if variables else ""
-    config = (paragraph("Save it as a file for ", code("speedproof run --config FILE"), ":"), _listing(run.config))
+    config = Listing(text=to_toml(run.config), language="toml")
+    how = paragraph("Save it as a file for ", code("speedproof run --config FILE"), ":")
     blocks: tuple[Block, ...] = (
         Listing(text=run.command, language="sh"),
         paragraph(f"Started {run.started}.", environment),
-        Section(title="The whole configuration", blocks=config, folded=True),
+        Section(title="The whole configuration", blocks=(how, config), folded=True),
     )
     return Section(title="How to reproduce", blocks=blocks)
-
-
-def _listing(config: dict[str, Any]) -> Listing:
-    return Listing(text=to_toml(config), language="toml")

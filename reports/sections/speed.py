@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
 from harness.analysis.evidence.job import WarmUp
 from harness.analysis.evidence.quality import TimeToScore
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.paired import Ratio
-from reports.document import Block, Section, Table, Text, code, contender_name, figure, paragraph, table
+from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table
 from reports.formatting import (
     NONE,
     NOT_MEASURED,
@@ -41,7 +39,7 @@ ENERGY = (
 )
 
 
-def speed_section(analysis: Analysis, drawn: Container[str]) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return how speed was timed and what came out."""
     segments = segment_table(analysis)
     if not segments:
@@ -52,7 +50,7 @@ def speed_section(analysis: Analysis, drawn: Container[str]) -> Section:
         title="The evidence on speed",
         blocks=(
             paragraph(HOW),
-            *figure("speedup", caption, drawn),
+            Picture(name="speedup", caption=caption),
             *segments,
             *warm_up_table(analysis),
             *energy_part(analysis),

@@ -18,7 +18,7 @@ HOW = (
 )
 
 
-def work_section(analysis: Analysis) -> Section:
+def section(analysis: Analysis) -> Section:
     """Return the accounting of the work."""
     rows = work_table(measured_contenders(analysis))
     return Section(title="Was it the same work?", blocks=(*rows, paragraph(HOW)))

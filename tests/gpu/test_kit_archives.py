@@ -10,6 +10,7 @@ import pytest
 
 from harness.cli.progress import SilentListener
 from harness.config import preset
+from harness.errors import ConfigError, RecordError
 from harness.experiment.runner import execute_run
 from harness.records.serialise import override
 
@@ -90,11 +91,10 @@ def test_archives_become_a_published_report_with_the_gpus_name(load, smoke_run_a
     folder = tmp_path / "published" / "smoke-nvidia-h100-80gb-hbm3"
     assert capsys.readouterr().out.strip() == str(folder)
     names = {path.name for path in folder.iterdir()}
-    assert {"analysis.json", "report.md", "report.html", "figures", "tensorboard", "cold-and-warm.md"} <= names
-    assert "run.json" not in names
+    assert names == {"run.json", "records", "report.md", "figures", "cold-and-warm.md"}
     assert "best: the same job" in (folder / "cold-and-warm.md").read_text()
     assert (tmp_path / "work" / "smoke" / "run.json").exists()
-    with pytest.raises(SystemExit, match="exists"):
+    with pytest.raises(ConfigError, match="exists"):
         publish.main([str(archive), "--to", str(tmp_path / "published"), "--work", str(tmp_path / "work")])
 
 
@@ -102,7 +102,7 @@ def test_an_archive_can_not_write_outside_its_folder(load, tmp_path, write_files
     write_files(tmp_path, "file")
     with tarfile.open(tmp_path / "bad.tar.gz", "w:gz") as tar:
         tar.add(tmp_path / "file", arcname="../escaped")
-    with pytest.raises(SystemExit, match="outside"):
+    with pytest.raises(RecordError, match="outside"):
         load("publish").unpack(tmp_path / "bad.tar.gz", tmp_path / "work")
     assert not (tmp_path / "escaped").exists()
 

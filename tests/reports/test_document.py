@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from markdown_it import MarkdownIt
 
@@ -54,4 +56,13 @@ def test_a_table_whose_cells_do_not_fit_is_an_error(rows: tuple[tuple[str, ...],
 def test_nothing_becomes_no_block() -> None:
     assert document.table(("x",), []) == ()
     assert document.bullets([]) == ()
-    assert document.figure("x", "what", {"y"}) == ()
+
+
+def test_figures_that_were_not_drawn_are_left_out_and_sections_of_nothing_else_too(
+    make_run: Any, analysed: Any, render: Any
+) -> None:
+    analysis = analysed(make_run(seeds=1))
+    text = render(analysis, {"epochs"})
+    assert "![Training loss" in text
+    assert "F1 against the time" not in text
+    assert "## Loss, EM and F1" not in render(analysis)

@@ -111,8 +111,7 @@ def test_figures_are_drawn_where_there_is_something(analysis: Analysis, explaine
 
 
 def test_the_waterfall_ends_at_the_contender(analysis: Analysis) -> None:
-    shown = best_explained(analysis)
-    figure = draw_waterfall(analysis, shown)
+    figure = draw_waterfall(analysis)
     bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in figure.axes[0].patches]
     assert bars[0][1] == pytest.approx(520.0)
     assert bars[-2][1] == pytest.approx(bars[-1][1])

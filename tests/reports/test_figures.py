@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from harness.analysis.analyse import analyse
+from harness.analysis.evidence.sampling import TrialSamples
 from harness.records.store import load_run
+from harness.records.trial import MetricRecord, ScoringRecord
 from reports.build import baseline_samples
+from reports.document import Picture, Section
 from reports.figures.canvas import SMALL, to_png, to_svg
 from reports.figures.gallery import draw_figures, draw_table_plots
+from reports.report import SECTIONS
 
 ALL = {"speedup", "phases", "ledger", "waterfall", "epochs", "wall_clock", "samples", "roofline"}
 
@@ -43,6 +49,30 @@ def test_figures_are_deterministic(built_run: Path, figures: dict[str, Figure]) 
         assert "fill: #ffffff" in svg
         assert "<text" not in svg
     assert dict(matplotlib.rcParams) == before
+
+
+def pictures(section: Section) -> Iterator[str]:
+    for block in section.blocks:
+        if isinstance(block, Section):
+            yield from pictures(block)
+        elif isinstance(block, Picture):
+            yield block.name
+
+
+def test_every_figure_stands_in_one_section(built_run: Path, analysed: Any) -> None:
+    analysis = analysed(built_run)
+    shown = [name for section in SECTIONS for name in pictures(section(analysis))]
+    assert sorted(shown) == sorted(ALL)
+
+
+def test_the_published_reference_stands_beside_the_same_metrics_only(built_run: Path, analysed: Any) -> None:
+    analysis = analysed(built_run)
+    other = ScoringRecord(metrics=(MetricRecord(name="accuracy", title="accuracy"),
+                                   MetricRecord(name="f1", title="F1")), headline="f1")  # fmt: skip
+    for scoring, published in ((analysis.scoring, 1), (other, 0)):
+        figure = draw_figures(replace(analysis, scoring=scoring), TrialSamples(everything=[], training=[]))["epochs"]
+        for axis in figure.axes:
+            assert sum(line.get_label() == "published reference" for line in axis.lines) == published
 
 
 def test_nothing_is_written_too_small(figures: dict[str, Figure]) -> None:

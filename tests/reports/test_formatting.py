@@ -63,7 +63,6 @@ def test_numbers(text: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        formatting.measured(None, "GiB"),
         formatting.milliseconds(None),
         formatting.memory(None),
         formatting.seconds(None),

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -250,3 +251,11 @@ def test_report_of_nothing_is_an_error(tmp_path):
     done = speedproof("report", "none", cwd=tmp_path)
     assert done.returncode == 2
     assert "none/run.json is missing" in done.stderr
+
+
+def test_a_packed_run_is_unpacked_and_reported(tmp_path):
+    packed = Path(__file__).parents[1] / "records" / "schema2"
+    done = speedproof("report", str(packed), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "unpadded+fused_adamw" in (tmp_path / "runs/schema2/report.md").read_text()
+    assert not (packed / "report.md").exists()

@@ -29,6 +29,8 @@ export async function render(run) {
   );
 }
 
+const metricsOf = (run) => run.analysis.scoring?.metrics ?? [];
+
 function explanation(curves) {
   if (!curves.length) return "The records of the single jobs are not here: each point is the mean over the seeds.";
   const size = Math.max(...curves.map((curve) => curve.steps_per_point));
@@ -58,11 +60,6 @@ function curveOfMeans(contender) {
   };
 }
 
-/** Return the task's metrics; none for an analysis of a version that did not name them. */
-function metricsOf(run) {
-  return run.analysis.scoring?.metrics ?? [];
-}
-
 function charts(jobs, contenders, metrics) {
   const range = [
     0,
@@ -81,7 +78,6 @@ function charts(jobs, contenders, metrics) {
       axis: "seconds since the start of the process",
       range,
     });
-  const ofEpochs = (name) => (job) => job.epochs.map((epoch) => [epoch.time_s, epoch.scores?.[name]]);
   const losses = (job) => job.step_times_s.map((time, i) => [time, job.losses[i]]);
   return el(
     "div",
@@ -98,8 +94,8 @@ function charts(jobs, contenders, metrics) {
     metrics.map(({ name, title }) =>
       figure({
         title: `${title} (%)`,
-        label: ending(title, jobs, (job) => job.epochs.map((e) => e.scores?.[name])),
-        draw: draw(ofEpochs(name), true),
+        label: ending(title, jobs, (job) => job.epochs.map((epoch) => epoch.scores?.[name])),
+        draw: draw((job) => job.epochs.map((epoch) => [epoch.time_s, epoch.scores?.[name]]), true),
       }),
     ),
   );
@@ -130,12 +126,12 @@ function epochTables(run) {
       ...metrics.map(({ name }) => decimal(epoch.scores?.[name])),
     ]),
   );
-  const published = run.reference.epochs.map(([epoch, time, loss, em, f1]) => [
-    `published reference, ${epoch}`,
-    seconds(time),
+  const published = run.reference.epochs.map((epoch, i) => [
+    `published reference, ${i + 1}`,
+    seconds(epoch.train_time_s),
     "not stated",
-    decimal(loss, 3),
-    ...metrics.map(({ name }) => decimal({ em, f1 }[name])),
+    decimal(epoch.train_loss, 3),
+    ...metrics.map(({ name }) => decimal(epoch[name])),
   ]);
   return [
     table({ caption: "Each epoch, mean over the seeds", columns, rows: [...rows, ...published] }),

@@ -3,8 +3,8 @@
 import { el, prose } from "../dom.js";
 import { count, decimal, known, milliseconds, seconds, times } from "../format.js";
 
-/** Return a contender's reasons and evidence as a list of terms and sentences. */
-export function evidenceOf(contender) {
+/** Return a contender's reasons and evidence as a list of terms and sentences; `headline` is the score that counts. */
+export function evidenceOf(contender, headline) {
   const evidence = contender.evidence ?? {};
   const entries = [
     // An analysis of an earlier version holds sentences alone.
@@ -19,7 +19,7 @@ export function evidenceOf(contender) {
     ["Equivalence", equivalence(evidence.equivalence)],
     ["Speed", speed(evidence)],
     ["Warm-up", warmUp(evidence.warm_up)],
-    ["Time to the baseline’s score", timeToScore(evidence.time_to_score)],
+    [`Time to the baseline’s ${headline}`, timeToScore(evidence.time_to_score, headline)],
     ["Work", work(contender.work)],
     ["Notes", contender.notes ?? []],
   ].filter(([, sentences]) => sentences.length);
@@ -65,11 +65,11 @@ function warmUp(cost) {
   ];
 }
 
-function timeToScore(time) {
+function timeToScore(time, headline) {
   if (!known(time)) return [];
-  if (!known(time.contender_s)) return [`${decimal(time.target)} was not reached.`];
+  if (!known(time.contender_s)) return [`${headline} ${decimal(time.target)} was not reached.`];
   return [
-    `${decimal(time.target)} after ${seconds(time.contender_s)}; the baseline after ${seconds(time.baseline_s)}.`,
+    `${headline} ${decimal(time.target)} after ${seconds(time.contender_s)}; the baseline after ${seconds(time.baseline_s)}.`,
   ];
 }
 

@@ -79,6 +79,7 @@ function verdictTable(analysis) {
   const scale = sharedScale(
     analysis.contenders.flatMap((contender) => [contender.job_speedup, contender.step_speedup]),
   );
+  const headline = analysis.scoring?.metrics.find(({ name }) => name === analysis.scoring.headline).title;
   const chart = columns.find((column) => column.cell === null);
   chart.cell = (contender) => chartCell(contender, scale, analysis.noise_floor?.floor);
   const heads = columns.map((column) => el("th", { scope: "col", class: side(column) }, column.head));
@@ -90,7 +91,7 @@ function verdictTable(analysis) {
       { class: "verdicts" },
       el("caption", {}, "Every contender against the baseline"),
       el("thead", {}, el("tr", {}, heads)),
-      analysis.contenders.map((contender) => contenderRows(contender, columns)),
+      analysis.contenders.map((contender) => contenderRows(contender, columns, headline)),
       el(
         "tfoot",
         {},
@@ -105,12 +106,12 @@ function verdictTable(analysis) {
 }
 
 /** Return a contender's row, and below it the row that its button opens. */
-function contenderRows(contender, columns) {
+function contenderRows(contender, columns, headline) {
   const id = uniqueId("reasons");
   const more = el(
     "tr",
     { id, class: "more", hidden: "" },
-    el("td", { colspan: columns.length }, evidenceOf(contender)),
+    el("td", { colspan: columns.length }, evidenceOf(contender, headline)),
   );
   const button = el(
     "button",
@@ -174,7 +175,7 @@ function legendSentence(analysis) {
     el("span", { class: "picture" }, `Dot: job. Square: step. Lines: their spread.${band} `),
     "Below a speedup stands its 95 % interval",
     ranges ? ", or, without timed segments, the range that was seen. " : ". ",
-    "Below EM and F1: the difference to the baseline in points, and its 95 % interval. ",
+    "Below a score: the difference to the baseline in points, and its 95 % interval. ",
     known(floor?.floor)
       ? `Noise floor: the baseline against itself came out at ${decimal(floor.ratio.estimate, 3)}×, and no step speedup within ` +
         `±${percent(floor.floor)} is claimed.`
