@@ -137,15 +137,13 @@ def result_text(analysis: Analysis) -> Text:
     best = best_accepted(analysis)
     if best is None:
         strategies = sum(not contender.is_peer for contender in contenders)
-        return (f"Switch on nothing: {_none_of(strategies)} is accepted (", _tally(analysis), ").")
+        none = f"none of {strategies} contenders" if strategies != 1 else "no contender"
+        return (f"Switch on nothing: {none} is accepted (", _tally(analysis), ").")
+    steps = "" if best.step_speedup is None else f", its steps {speedup(best.step_speedup, ranges=False)}"
     return (
-        "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{_step_words(best)}; quality holds: "
+        "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{steps}; quality holds: "
         f"{_kept_words(analysis, best)}.",
     )  # fmt: skip
-
-
-def _none_of(count: int) -> str:
-    return f"none of {count} contenders" if count != 1 else "no contender"
 
 
 def _job_words(contender: ContenderAnalysis) -> str:
@@ -155,10 +153,6 @@ def _job_words(contender: ContenderAnalysis) -> str:
         return fast
     digits = supported_digits(estimate.low, estimate.high, least=1)
     return f"{fast} (95 % interval {estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-
-
-def _step_words(contender: ContenderAnalysis) -> str:
-    return "" if contender.step_speedup is None else f", its steps {speedup(contender.step_speedup, ranges=False)}"
 
 
 def _kept_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
@@ -205,7 +199,8 @@ def sampled_over(analysis: Analysis) -> str:
 
 def range_notes(analysis: Analysis) -> list[str]:
     """Say where a speedup's brackets hold something else than an interval."""
-    if not any(_is_range(contender) for contender in analysis.contenders):
+    speedups = (value for c in analysis.contenders for value in (c.job_speedup, c.step_speedup) if value is not None)
+    if not any(value.low is not None and value.kind == "range" for value in speedups):
         return []
     return [
         "Without timed segments a speedup's brackets hold the lowest and highest value seen instead: a range over "
@@ -223,8 +218,3 @@ def noise_words(analysis: Analysis) -> str:
         f"Noise floor: the baseline against itself (A/A) came out at {ratio(aa.estimate, aa.low, aa.high)}; no step "
         f"speedup within ±{100 * floor.floor:.1f} % is claimed."
     )
-
-
-def _is_range(contender: ContenderAnalysis) -> bool:
-    estimates = (contender.job_speedup, contender.step_speedup)
-    return any(value is not None and value.low is not None and value.kind == "range" for value in estimates)

@@ -127,6 +127,7 @@ def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord])
     baseline, jobs, beside = reference.baseline, trials.jobs, trials.beside
     speed = _speed_of(beside)
     effects = tuple(strategy.effect for strategy in trials.strategies)
+    check = None if beside is None else beside.equivalence
     sampling, unreadable = summarise_sampling(trials.done)
     job = warm_up = time = footprint = quality = None
     if not trials.is_baseline:
@@ -135,7 +136,8 @@ def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord])
         job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
         warm_up = summarise_warm_up(baseline.jobs, jobs, speed)
         time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
-        footprint = _compare_footprints(baseline.beside, beside)
+        before, after = (None if b is None else b.footprint for b in (baseline.beside, beside))
+        footprint = None if before is None or after is None else compare_footprints(before, after)
         quality = assess_quality(reference.run, baseline.done, trials.done)
     evidence = Evidence(
         seeds=tuple(job.seed for job in jobs),
@@ -146,7 +148,7 @@ def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord])
         job=job,
         warm_up=warm_up,
         time_to_score=time,
-        equivalence=_judge_equivalence(beside, effects),
+        equivalence=None if check is None else judge_equivalence(check, lowers_precision=LOWER_PRECISION in effects),
         footprint=footprint,
         quality=quality,
         energy=None if beside is None or beside.speed is None else summarise_energy(beside.speed.energy),
@@ -161,17 +163,6 @@ def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord])
 
 def _speed_of(beside: TrialRecord | None) -> SpeedEvidence | None:
     return None if beside is None or beside.speed is None else summarise_speed(beside.speed)
-
-
-def _judge_equivalence(beside: TrialRecord | None, effects: Sequence[str]) -> Equivalence | None:
-    if beside is None or beside.equivalence is None:
-        return None
-    return judge_equivalence(beside.equivalence, lowers_precision=LOWER_PRECISION in effects)
-
-
-def _compare_footprints(baseline: TrialRecord | None, contender: TrialRecord | None) -> FootprintDifference | None:
-    before, after = (None if beside is None else beside.footprint for beside in (baseline, contender))
-    return None if before is None or after is None else compare_footprints(before, after)
 
 
 def _peak_memory(jobs: Sequence[TrialRecord]) -> MemoryRecord | None:

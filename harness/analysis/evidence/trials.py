@@ -63,19 +63,17 @@ class Trials:
 def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
     """Return the trials of each contender by its name, in the order of the plan, the baseline first."""
     # `trials/<contender>/<k>` is where a trial lies.
-    names = dict.fromkeys([BASELINE, *(folder.split("/")[1] for folder in loaded.run.trials)])
-    return {name: _trials_of(loaded, name) for name in names}
-
-
-def _trials_of(loaded: LoadedRun, name: str) -> Trials:
-    trials = [trial for trial in loaded.trials if trial.record.contender == name]
-    done = [trial for trial in trials if trial.record.kind == "job" and trial.record.status == "done"]
-    return Trials(
-        name=name,
-        planned=[folder for folder in loaded.run.trials if folder.split("/")[1] == name],
-        everything=trials,
-        done=sorted(done, key=lambda trial: trial.record.seed),
-    )
+    found = {}
+    for name in dict.fromkeys([BASELINE, *(folder.split("/")[1] for folder in loaded.run.trials)]):
+        trials = [trial for trial in loaded.trials if trial.record.contender == name]
+        done = [trial for trial in trials if trial.record.kind == "job" and trial.record.status == "done"]
+        found[name] = Trials(
+            name=name,
+            planned=[folder for folder in loaded.run.trials if folder.split("/")[1] == name],
+            everything=trials,
+            done=sorted(done, key=lambda trial: trial.record.seed),
+        )
+    return found
 
 
 def pair_by_seed(baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord]) -> list[Pair]:

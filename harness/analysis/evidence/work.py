@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -87,10 +87,8 @@ def _differences(baseline: LoadedTrial, contender: LoadedTrial) -> Iterator[tupl
     before, after = baseline.record.work, contender.record.work
     if before is None or after is None:
         return
-    for text in (
-        *_amount_differences(before, after),
-        *_schedule_differences(before, after, baseline.steps, contender.steps),
-    ):
+    steps = zip(baseline.steps, contender.steps, strict=False)
+    for text in (*_amount_differences(before, after), *_schedule_differences(before, after, steps)):
         yield text, {NEW_SCHEDULE}
     for text in _parameter_differences(before, after):
         yield text, {NEW_MODEL}
@@ -100,57 +98,47 @@ def _differences(baseline: LoadedTrial, contender: LoadedTrial) -> Iterator[tupl
         yield words, {NEW_SCHEDULE, NEW_MODEL}
 
 
-def _amount_differences(baseline: WorkRecord, contender: WorkRecord) -> list[str]:
-    found = []
+def _amount_differences(baseline: WorkRecord, contender: WorkRecord) -> Iterator[str]:
     if contender.windows != baseline.windows:
-        found.append(f"trained on {contender.windows:,} windows, the baseline on {baseline.windows:,}")
+        yield f"trained on {contender.windows:,} windows, the baseline on {baseline.windows:,}"
     if contender.useful_tokens != baseline.useful_tokens:
-        tokens = f"{contender.useful_tokens:,} useful tokens, the baseline on {baseline.useful_tokens:,}"
-        found.append(f"trained on {tokens}")
+        yield f"trained on {contender.useful_tokens:,} useful tokens, the baseline on {baseline.useful_tokens:,}"
     elif contender.token_id_sum != baseline.token_id_sum:
-        found.append("trained on other text than the baseline: the sums of the token numbers differ")
+        yield "trained on other text than the baseline: the sums of the token numbers differ"
     lost, lost_by_baseline = (work.updates - work.updates_applied for work in (contender, baseline))
     if lost != lost_by_baseline:
-        found.append(
+        yield (
             f"{contender.updates_applied} of {contender.updates} updates changed the parameters, "
             f"of the baseline's {baseline.updates_applied} of {baseline.updates}"
         )
-    return found
 
 
 def _schedule_differences(
-    baseline: WorkRecord,
-    contender: WorkRecord,
-    baseline_steps: Sequence[StepRecord],
-    contender_steps: Sequence[StepRecord],
-) -> list[str]:
-    found = []
+    baseline: WorkRecord, contender: WorkRecord, steps: Iterable[tuple[StepRecord, StepRecord]]
+) -> Iterator[str]:
     if contender.updates != baseline.updates:
-        found.append(f"{contender.updates} updates, the baseline made {baseline.updates}")
+        yield f"{contender.updates} updates, the baseline made {baseline.updates}"
     if contender.order_sha256 != baseline.order_sha256:
-        found.append("saw the windows in another order")
+        yield "saw the windows in another order"
     if contender.learning_rate_sha256 != baseline.learning_rate_sha256:
-        steps = zip(baseline_steps, contender_steps, strict=False)
         others = (
             f"other learning rates: {second.learning_rate:.3g} at step {second.step}, "
             f"the baseline's was {first.learning_rate:.3g}"
             for first, second in steps
             if not math.isclose(first.learning_rate, second.learning_rate, rel_tol=1e-9, abs_tol=0.0)
         )
-        found.append(next(others, "other learning rates"))
-    return found
+        yield next(others, "other learning rates")
 
 
-def _parameter_differences(baseline: WorkRecord, contender: WorkRecord) -> list[str]:
+def _parameter_differences(baseline: WorkRecord, contender: WorkRecord) -> Iterator[str]:
     before, after = (work.trained_parameters / max(1, work.total_parameters) for work in (baseline, contender))
-    if after >= before and contender.total_parameters == baseline.total_parameters:
-        return []
-    names = [name for name in contender.untrained_tensors if name not in baseline.untrained_tensors]
-    example = f" ({names[0]} and {len(names) - 1} more tensors did not change)" if len(names) > 1 else ""
-    return [
-        f"trained {contender.trained_parameters:,} of {contender.total_parameters:,} parameters, the baseline "
-        f"{baseline.trained_parameters:,} of {baseline.total_parameters:,}{example}"
-    ]
+    if after < before or contender.total_parameters != baseline.total_parameters:
+        names = [name for name in contender.untrained_tensors if name not in baseline.untrained_tensors]
+        example = f" ({names[0]} and {len(names) - 1} more tensors did not change)" if len(names) > 1 else ""
+        yield (
+            f"trained {contender.trained_parameters:,} of {contender.total_parameters:,} parameters, the baseline "
+            f"{baseline.trained_parameters:,} of {baseline.total_parameters:,}{example}"
+        )
 
 
 def _gradient_norm_ratio(pairs: Sequence[tuple[LoadedTrial, LoadedTrial]]) -> float | None:

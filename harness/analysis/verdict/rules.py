@@ -80,18 +80,9 @@ def _if(holds: Callable[[Case], bool], text: str) -> Look:
     return lambda case, _: [Words(text)] if holds(case) else []
 
 
-def _unequal_work(case: Case, _: Claims) -> Said:
-    return [Words(f"unequal work: {text}") for text in (() if case.work is None else case.work.differences)]
-
-
-def _wrong_scores(case: Case, _: Claims) -> Said:
-    checks = (job.evaluation_check for job in case.trials.jobs)
-    problems = (None if check is None else evaluation_problem(check) for check in checks)
-    return [Words(problem) for problem in problems if problem is not None]
-
-
-def _wrong_clock(case: Case, _: Claims) -> Said:
-    return [Words(problem) for problem in map(clock_problem, case.trials.jobs) if problem is not None]
+def _each(find: Callable[[Case], Iterable[str | None]], before: str = "") -> Look:
+    """Return the look that says every problem that is found."""
+    return lambda case, _: [Words(before + problem) for problem in find(case) if problem is not None]
 
 
 def _unequal_segments(case: Case, _: Claims) -> Said:
@@ -162,7 +153,7 @@ def _contradiction(case: Case, _: Claims) -> Said:
             yield Words(text, {"segments": segments, "as_run": as_run})
 
 
-def _of_measured(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
+def _timed(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
     """Return a look at a job whose speed was measured; rules before it see to that."""
     return lambda case, claims: [] if claims.noise is None else look(case, claims, claims.noise)
 
@@ -200,20 +191,19 @@ def _untimed_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
     time = case.evidence.time_to_score
     if _is_no_sooner(case, noise) and (time is None or (time.contender_s is not None and time.speedup is None)):
         title = case.reference.run.scoring.headline_title
-        return [speed_words(noise), Words(f"when it reaches the baseline's {title} was not measured")]
-    return []
+        yield speed_words(noise)
+        yield Words(f"when it reaches the baseline's {title} was not measured")
 
 
 def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
     time, title = case.evidence.time_to_score, case.reference.run.scoring.headline_title
-    if time is None or not _is_no_sooner(case, noise):
-        return
-    yield speed_words(noise)
-    if time.contender_s is None:
-        yield Words(f"it does not reach the baseline's {title} with every seed, so its faster epochs gain nothing")
-    else:
-        text = f"it reaches the baseline's {title} no sooner: {time.contender_s:.1f} s"
-        yield Words(text, {"contender_s": time.contender_s})
+    if time is not None and _is_no_sooner(case, noise):
+        yield speed_words(noise)
+        if time.contender_s is None:
+            yield Words(f"it does not reach the baseline's {title} with every seed, so its faster epochs gain nothing")
+        else:
+            late = f"it reaches the baseline's {title} no sooner: {time.contender_s:.1f} s"
+            yield Words(late, {"contender_s": time.contender_s})
 
 
 def _is_no_sooner(case: Case, noise: BeyondNoise) -> bool:
@@ -232,14 +222,20 @@ def _among_many(noise: BeyondNoise) -> Said:
     yield Words(f"not yet beyond noise with so many contenders: {more.text}", more.numbers)
 
 
-def _within_noise(_: Case, __: Claims, noise: BeyondNoise) -> Said:
-    yield speed_words(noise, "within noise: ")
-
-
 RULES = (
-    Rule("unequal_work", "REJECTED", _unequal_work),
-    Rule("wrong_scores", "REJECTED", _wrong_scores),
-    Rule("wrong_clock", "REJECTED", _wrong_clock),
+    Rule(
+        "unequal_work",
+        "REJECTED",
+        _each(lambda case: () if case.work is None else case.work.differences, "unequal work: "),
+    ),
+    Rule(
+        "wrong_scores",
+        "REJECTED",
+        _each(
+            lambda case: (evaluation_problem(job.evaluation_check) for job in case.trials.jobs if job.evaluation_check)
+        ),
+    ),
+    Rule("wrong_clock", "REJECTED", _each(lambda case: map(clock_problem, case.trials.jobs))),
     Rule("unequal_segments", "REJECTED", _unequal_segments),
     Rule("other_mathematics", "REJECTED", _other_mathematics),
     Rule("worse_quality", "REJECTED", _worse_quality),
@@ -278,15 +274,15 @@ RULES = (
     Rule("spoilt_segments", "INCONCLUSIVE", _spoilt_segments),
     Rule("no_job", "INCONCLUSIVE", _if(lambda case: case.evidence.job is None, "its whole job was not measured")),
     Rule("contradiction", "INCONCLUSIVE", _contradiction),
-    Rule("faster", "ACCEPTED", _of_measured(_faster)),
-    Rule("faster_among_many", "INCONCLUSIVE", _of_measured(_faster_alone)),
-    Rule("open_quality", "INCONCLUSIVE", _of_measured(_open_quality)),
-    Rule("slower", "SLOWER", _of_measured(_slower)),
-    Rule("wide_interval", "INCONCLUSIVE", _of_measured(_wide_interval)),
-    Rule("untimed_schedule", "INCONCLUSIVE", _of_measured(_untimed_schedule)),
-    Rule("late_schedule", "NO_GAIN", _of_measured(_late_schedule)),
-    Rule("clear_among_many", "INCONCLUSIVE", _of_measured(_clear_alone)),
-    Rule("within_noise", "NO_GAIN", _of_measured(_within_noise)),
+    Rule("faster", "ACCEPTED", _timed(_faster)),
+    Rule("faster_among_many", "INCONCLUSIVE", _timed(_faster_alone)),
+    Rule("open_quality", "INCONCLUSIVE", _timed(_open_quality)),
+    Rule("slower", "SLOWER", _timed(_slower)),
+    Rule("wide_interval", "INCONCLUSIVE", _timed(_wide_interval)),
+    Rule("untimed_schedule", "INCONCLUSIVE", _timed(_untimed_schedule)),
+    Rule("late_schedule", "NO_GAIN", _timed(_late_schedule)),
+    Rule("clear_among_many", "INCONCLUSIVE", _timed(_clear_alone)),
+    Rule("within_noise", "NO_GAIN", _timed(lambda _, __, noise: [speed_words(noise, "within noise: ")])),
 )
 """In the order of judgement: what disqualifies comes first, then whether it does anything, then how well that is known.
 A new rule is a function and a line here; it may look at the evidence and at the records themselves."""
