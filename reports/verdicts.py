@@ -216,5 +216,5 @@ def noise_words(analysis: Analysis) -> str:
     aa = floor.ratio
     return (
         f"Noise floor: the baseline against itself (A/A) came out at {ratio(aa.estimate, aa.low, aa.high)}; no step "
-        f"speedup within ±{100 * floor.floor:.1f} % is claimed."
+        f"speedup within ±{100 * floor.share:.1f} % is claimed."
     )

@@ -15,8 +15,8 @@ from harness.analysis.evidence.trials import Trials, find_state, pair_by_seed, s
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
 from harness.analysis.trace.kernels import ProfileSummary, summarise_profile
 from harness.analysis.trace.ledgers import read_ledger, usual_step, with_waterfalls
+from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
-from harness.analysis.verdict.words import Reason, Verdict
 from harness.config import to_dict
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE, TrialRecord

@@ -14,7 +14,7 @@ from harness.analysis.evidence.trials import State
 from harness.analysis.evidence.work import Work
 from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
 from harness.analysis.trace.kernels import ProfileSummary
-from harness.analysis.verdict.words import Reason, Verdict
+from harness.analysis.verdict.reason import Reason, Verdict
 from harness.records.trial import BASELINE, ScoringRecord, StrategyRecord
 from harness.statistics.estimate import Estimate
 

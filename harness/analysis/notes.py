@@ -119,10 +119,10 @@ def run_warnings(
 
 def floor_note(floor: NoiseFloor | None) -> str | None:
     """Return a line if only large speedups could be told from noise."""
-    if floor is None or floor.floor <= HIGH_FLOOR:
+    if floor is None or floor.share <= HIGH_FLOOR:
         return None
     return (
-        f"the noise floor is high: a step speedup under {100 * floor.floor:.0f} % could not have been shown here. On a "
+        f"the noise floor is high: a step speedup under {100 * floor.share:.0f} % could not have been shown here. On a "
         "quieter machine or with a longer --budget it can"
     )
 

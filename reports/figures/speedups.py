@@ -29,7 +29,7 @@ def draw(analysis: Analysis) -> Figure | None:
     if not shown:
         return None
     figure, (axis,) = new_figure(1.2 + 0.55 * len(shown))
-    step_floor = None if analysis.noise_floor is None else analysis.noise_floor.floor
+    step_floor = None if analysis.noise_floor is None else analysis.noise_floor.share
     for row, contender in enumerate(shown):
         _band(axis, row - 0.17, _job_floor(contender))
         _band(axis, row + 0.17, step_floor)
@@ -63,7 +63,7 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     if analysis.noise_floor is None:
         return plots
     return {
-        analysis.baseline: _row_plot(analysis.noise_floor.ratio.interval, MUTED, analysis.noise_floor.floor, limits),
+        analysis.baseline: _row_plot(analysis.noise_floor.ratio.interval, MUTED, analysis.noise_floor.share, limits),
         **plots,
     }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
-from harness.analysis.evidence.job import WarmUp
-from harness.analysis.evidence.quality import TimeToScore
+from harness.analysis.evidence.job import TimeToScore, WarmUp
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.paired import Ratio
 from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table

@@ -15,7 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.analysis.model import Analysis
-from harness.analysis.verdict.words import Reason
+from harness.analysis.verdict.reason import Reason
 from reports.document import Document
 from reports.figures.canvas import GRID, INK, PAPER, to_svg
 from reports.figures.gallery import draw_table_plots

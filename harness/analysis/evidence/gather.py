@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
-from harness.analysis.evidence.job import JobSpeed, WarmUp, compose_job, summarise_warm_up
+from harness.analysis.evidence.job import JobSpeed, TimeToScore, WarmUp, compose_job, summarise_warm_up, time_to_score
 from harness.analysis.evidence.parts import declared_phases
 from harness.analysis.evidence.quality import (
     Learning,
     QualityEvidence,
-    TimeToScore,
     assess_learning,
     assess_quality,
-    time_to_score,
 )
 from harness.analysis.evidence.sameness import (
     Equivalence,

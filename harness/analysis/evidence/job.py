@@ -1,4 +1,4 @@
-"""The speed of the whole job, put together from its phases and the ratios of the timed segments."""
+"""How fast the whole job is, and when as good: put together from its phases and the ratios of the timed segments."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from harness.analysis.evidence.parts import (
     scaled_training_s,
     warm_up_s,
 )
+from harness.analysis.evidence.quality import last_score
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.trials import Pair, pair_by_seed
 from harness.records.trial import TrialRecord
@@ -78,6 +79,26 @@ class JobSpeed:
     """Contender − baseline of the phases that count with the contender's own time; "moved" are all others."""
     as_run: Estimate | None
     """Ratio of the jobs' wall-clock as they ran, one after the other: mean and range over the seeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeToScore:
+    """Time from the start of the job until the headline score reaches a target, both put together from the job's parts.
+
+    Each seed has its own target, the baseline's score at the end with that seed less the non-inferiority margin: a seed
+    may end points below the mean of all, which it then never reaches. It is the measure for strategies that train on
+    another schedule.
+    """
+
+    target: float
+    """Mean over the seeds."""
+    baseline_epochs: tuple[int | None, ...]
+    """First epoch that reaches the target, by seed; None where none does."""
+    contender_epochs: tuple[int | None, ...]
+    baseline_s: float | None
+    """Mean over the seeds; None if a seed never got there."""
+    contender_s: float | None
+    speedup: float | None
 
 
 def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord]) -> tuple[float, float]:
@@ -203,3 +224,55 @@ def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
     if extra_s <= 0:
         return 0.0
     return extra_s / saved_per_step_s if saved_per_step_s > 0 else None
+
+
+def time_to_score(
+    metric: str,
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    job: JobSpeed | None,
+    speed: SpeedEvidence | None,
+    *,
+    margin: float,
+) -> TimeToScore | None:
+    """Return the time to the target over the seeds of both; None without the job's speed or its scores."""
+    base, own = job_parts(baseline), job_parts(contender)
+    targets = [
+        (pair, final - margin)
+        for pair in pair_by_seed(baseline, contender)
+        if (final := last_score(pair[0], metric)) is not None
+    ]
+    if job is None or base is None or own is None or not targets:
+        return None
+    training_s, evaluation_s = scaled_training_s(base, own, speed), scaled_evaluation_s(base, own, speed)
+    if training_s is None or evaluation_s is None:
+        return None
+    baseline_epochs, contender_epochs = (
+        tuple(_first_epoch(metric, pair[side], target) for pair, target in targets) for side in (0, 1)
+    )
+    starts_s = (
+        job.baseline_s - base.training_s - base.evaluation_s,
+        job.contender_s - training_s - evaluation_s,
+    )
+    epochs_s = (
+        (base.training_s + base.evaluation_s) / base.evaluations,
+        (training_s + evaluation_s) / own.evaluations,
+    )
+    baseline_s, contender_s = map(_mean_time, (baseline_epochs, contender_epochs), starts_s, epochs_s)
+    return TimeToScore(
+        target=fmean(target for _, target in targets),
+        baseline_epochs=baseline_epochs,
+        contender_epochs=contender_epochs,
+        baseline_s=baseline_s,
+        contender_s=contender_s,
+        speedup=baseline_s / contender_s if baseline_s and contender_s else None,
+    )
+
+
+def _first_epoch(metric: str, record: TrialRecord, target: float) -> int | None:
+    return next((epoch.epoch for epoch in record.epochs if epoch.scores.get(metric, -1.0) >= target), None)
+
+
+def _mean_time(epochs: Sequence[int | None], start_s: float, epoch_s: float) -> float | None:
+    reached = [start_s + epoch * epoch_s for epoch in epochs if epoch is not None]
+    return fmean(reached) if reached and len(reached) == len(epochs) else None

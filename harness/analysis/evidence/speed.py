@@ -43,12 +43,12 @@ class NoiseFloor:
 
     ratio: Ratio
     """Of its training segments; 1 in truth."""
-    floor: float
-    """Share beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
+    share: float
+    """Beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
 
     def of_job(self, timed_share: float) -> float:
         """Return the floor of a job of which the segments stand for this share; no less than `LEAST_FLOOR`."""
-        return max(LEAST_FLOOR, math.expm1(math.log1p(self.floor) * timed_share))
+        return max(LEAST_FLOOR, math.expm1(math.log1p(self.share) * timed_share))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:
         return None
     ratio = evidence.training
     far = max(abs(math.log(ratio.low)), abs(math.log(ratio.high)))
-    return NoiseFloor(ratio=ratio, floor=max(LEAST_FLOOR, math.expm1(far)))
+    return NoiseFloor(ratio=ratio, share=max(LEAST_FLOOR, math.expm1(far)))
 
 
 def measure_throughput(steps: Sequence[StepRecord]) -> Throughput | None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.quality import LEAST_SEEDS, TimeToScore
+from harness.analysis.evidence.job import JobSpeed, TimeToScore
+from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.analysis.evidence.trials import NEW_SCHEDULE
 from harness.statistics.multiple import holm, intersection_union
 from harness.statistics.paired import Ratio, blocks_needed, p_not_above, p_not_below

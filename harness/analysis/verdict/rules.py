@@ -11,10 +11,8 @@ from harness.analysis.evidence.speed import segment_difference
 from harness.analysis.evidence.trials import NEW_SCHEDULE
 from harness.analysis.evidence.work import clock_problem
 from harness.analysis.verdict.claims import WIDE, BeyondNoise, Claims, is_sooner, settle_claims
+from harness.analysis.verdict.reason import Reason, Verdict, Words
 from harness.analysis.verdict.words import (
-    Reason,
-    Verdict,
-    Words,
     blocks_words,
     open_quality_words,
     quality_words,

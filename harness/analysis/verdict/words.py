@@ -1,39 +1,16 @@
-"""What rules say: a text for people, and the numbers in it for programs."""
+"""What rules say, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.analysis.verdict.claims import BeyondNoise
+from harness.analysis.verdict.reason import Words
 from harness.records.trial import MetricRecord
 from harness.statistics.noninferiority import NonInferiority
 from harness.statistics.paired import Ratio
-
-Verdict = Literal[
-    "ACCEPTED", "REJECTED", "NO_GAIN", "SLOWER", "INERT", "INCONCLUSIVE", "NOT_APPLICABLE", "FAILED"
-]  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reason:
-    """Why a verdict is what it is."""
-
-    rule: str
-    """Which rule decided, or the state of what was not judged."""
-    text: str
-    numbers: dict[str, float]
-    """Those in the text, by name."""
-
-
-class Words(NamedTuple):
-    """What a rule says."""
-
-    text: str
-    numbers: Mapping[str, float] = {}
 
 
 def ratio_words(ratio: Ratio) -> str:

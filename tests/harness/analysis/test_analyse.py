@@ -28,7 +28,7 @@ def test_contract_of_analysis_json(make_run: Any, analysed: Any) -> None:
     data = to_json(analysed(make_run()))
     json.dumps(data, allow_nan=False)
     assert (data["schema_version"], data["baseline"]) == (3, "baseline")
-    assert data["noise_floor"]["floor"] >= 0.01
+    assert data["noise_floor"]["share"] >= 0.01
     assert data["noise_floor"]["ratio"]["low"] < 1.0 < data["noise_floor"]["ratio"]["high"]
     assert data["environment"]["cpu_cores"] == 2
     assert [found["name"] for found in data["contenders"]] == [

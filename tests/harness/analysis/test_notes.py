@@ -10,7 +10,7 @@ from harness.statistics.paired import ratio_of_logs
 
 
 def noise_floor(floor: float) -> NoiseFloor:
-    return NoiseFloor(ratio=ratio_of_logs(np.zeros(5)), floor=floor)
+    return NoiseFloor(ratio=ratio_of_logs(np.zeros(5)), share=floor)
 
 
 def test_a_high_noise_floor_is_told_with_what_helps():

@@ -59,7 +59,7 @@ def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64, 
 
 
 def noise_floor(floor):
-    return NoiseFloor(ratio=ratio_of_logs(NOISE), floor=floor)
+    return NoiseFloor(ratio=ratio_of_logs(NOISE), share=floor)
 
 
 def compose(contender, found, everyone=(), floor=0.01, baseline=None):

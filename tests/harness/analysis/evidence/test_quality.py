@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.job import compose_job
-from harness.analysis.evidence.quality import Difference, TimeToScore, compare_scores, time_to_score
+from harness.analysis.evidence.job import TimeToScore, compose_job, time_to_score
+from harness.analysis.evidence.quality import Difference, compare_scores
 from harness.analysis.evidence.speed import SpeedEvidence, find_noise_floor, summarise_speed
 from harness.analysis.evidence.trials import sort_out
 from harness.records.store import load_run

@@ -32,8 +32,8 @@ def evidence(training=1.0, noise=NOISE):
 
 def test_the_floor_is_the_far_end_of_a_against_a_and_never_below_one_percent():
     assert find_noise_floor(None) is None
-    assert find_noise_floor(evidence(noise=NOISE / 100)).floor == LEAST_FLOOR
-    assert find_noise_floor(evidence(training=1.03)).floor > 0.03
+    assert find_noise_floor(evidence(noise=NOISE / 100)).share == LEAST_FLOOR
+    assert find_noise_floor(evidence(training=1.03)).share > 0.03
 
 
 def test_reasons_that_differ_in_numbers_only_are_said_once():

@@ -79,8 +79,8 @@ def test_a_new_schedule_that_freezes_parameters_is_unequal() -> None:
 
 
 def test_the_first_learning_rate_that_differs_is_told() -> None:
-    theirs = replace(SAME, learning_rate_sha256="c" * 64)
-    pair = loaded("baseline", SAME, [step(1e-3)]), loaded("x", theirs, [step(5e-4)])
+    other = replace(SAME, learning_rate_sha256="c" * 64)
+    pair = loaded("baseline", SAME, [step(1e-3)]), loaded("x", other, [step(5e-4)])
     work = compare_work([pair[0]], [pair[1]], ("SAME_MATH",))
     assert work.differences == ("other learning rates: 0.0005 at step 1, the baseline's was 0.001",)
 

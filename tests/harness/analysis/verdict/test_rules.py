@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.gather import Case, Evidence, Reference
-from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.quality import Learning, QualityEvidence, TimeToScore
+from harness.analysis.evidence.job import JobSpeed, TimeToScore
+from harness.analysis.evidence.quality import Learning, QualityEvidence
 from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.trials import Trials
@@ -87,7 +87,7 @@ def case(estimate: float = 1.2, effects: tuple[str, ...] = ("SAME_MATH",), **cha
         sampling=None,
         compile_cache=None,
     )
-    floor = NoiseFloor(ratio=ratio(1.0), floor=0.01)
+    floor = NoiseFloor(ratio=ratio(1.0), share=0.01)
     reference = Reference(run=RUN, baseline=NOTHING, floor=floor, learning=LEARNED, dtype="float32")
     return change(Case(trials=NOTHING, reference=reference, work=SAME_WORK, evidence=found), **changes)
 
