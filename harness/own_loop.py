@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from harness import registry
 from harness.analysis.advice.advice import ADVICE_FILE, Advice, write_advice
 from harness.analysis.advice.diagnosis import find
-from harness.analysis.advice.facts import Facts, fast_dtypes, held_memory_gib, memory_gib
-from harness.analysis.explain import Finding, Ledger
+from harness.analysis.advice.facts import Facts
+from harness.analysis.advice.findings import Finding
+from harness.analysis.advice.gathering import fast_dtypes, held_memory_gib, memory_gib
 from harness.analysis.trace.ledger import build_ledger
+from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.observed import observe
 from harness.cli.advice_console import print_advice
 from harness.config import ProfileConfig
@@ -83,20 +87,22 @@ def facts_of_loop(trace: Path, ledger: Ledger, allocator_retries: int | None) ->
     """Return what can be known of a foreign loop: its job is one step, its settings are what the operators show."""
     device = choose_device("auto" if ledger.time_kind == "device" else "cpu")
     environment = describe_environment(device)
-    observed = observe(trace)
+    peaks = read_peaks(device)
+    registry.load_all()  # What it imports must not count in the peaks.
+    settings = observe(trace)
     step_ms = ledger.profiled_step_ms if ledger.unprofiled_step_ms is None else ledger.unprofiled_step_ms
-    dtype = observed.forward_dtype
+    if settings.forward_dtype == "float32" and device.type == "cuda" and multiplies_in_tf32():
+        settings = replace(settings, forward_dtype="tf32")
     return Facts(
         phases_s={"training": step_ms / 1000.0},
         ledger=ledger,
-        forward_dtype="tf32" if dtype == "float32" and device.type == "cuda" and multiplies_in_tf32() else dtype,
-        attention=observed.attention,
-        fused_optimizer=observed.fused_optimizer,
+        settings=settings,
         device="cuda" if device.type == "cuda" else "cpu",
         fast_dtypes=fast_dtypes(environment, None),
-        peak_memory_gib=held_memory_gib(read_peaks(device)),
+        peak_memory_gib=held_memory_gib(peaks),
         memory_gib=memory_gib(environment),
         allocator_retries=allocator_retries,
+        catalogue=registry.catalogue(),
     )
 
 

@@ -11,14 +11,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import StrategyError
-from harness.records.trial import BASELINE, HARNESS_PHASES
-from harness.strategy import Strategy
+from harness.records.trial import BASELINE, BOTTLENECKS, DEVICES, HARNESS_PHASES, StrategyRecord
+from harness.strategy import Effect, Strategy
 
 BUILTIN_PACKAGE = "optimizations"
 """Imported by name: it depends on this module, not the other way round."""
 
 ENTRY_POINT_GROUP = "speedproof.strategies"
 """An installed distribution that names modules here has them imported, and so its strategies registered."""
+
+DECLARATIONS = (
+    ("phase", "phases", HARNESS_PHASES),
+    ("bottleneck", "addresses", BOTTLENECKS),
+    ("device", "devices", DEVICES),
+)
+"""(what, class attribute, what there is of it)."""
 
 S = TypeVar("S", bound=type[Strategy])
 
@@ -36,11 +43,12 @@ def register(strategy: S) -> S:
     name = strategy.name
     if not name.isidentifier() or name == BASELINE:
         raise StrategyError(f"strategy name {name!r} can't be used", remedy="use a lower-case identifier")
-    unknown = sorted(set(strategy.phases) - set(HARNESS_PHASES))
-    if unknown:
-        raise StrategyError(
-            f"strategy {name} declares the phase {unknown[0]!r}", remedy=f"use some of {', '.join(HARNESS_PHASES)}"
-        )
+    for what, attribute, known_ones in DECLARATIONS:
+        unknown = sorted(set(getattr(strategy, attribute)) - set(known_ones))
+        if unknown:
+            raise StrategyError(
+                f"strategy {name} declares the {what} {unknown[0]!r}", remedy=f"use some of {', '.join(known_ones)}"
+            )
     known = _strategies.get(name)
     if known is not None and (known.__module__, known.__qualname__) != (strategy.__module__, strategy.__qualname__):
         raise StrategyError(
@@ -85,6 +93,31 @@ def names() -> list[str]:
     return sorted(_strategies)
 
 
+def describe(strategy: type[Strategy]) -> StrategyRecord:
+    """Return what a strategy says of itself."""
+    return StrategyRecord(
+        name=strategy.name,
+        summary=strategy.summary,
+        effect=strategy.effect.name,
+        phases=strategy.phases,
+        is_peer=strategy.is_peer,
+        addresses=strategy.addresses,
+        devices=strategy.devices,
+    )
+
+
+def catalogue() -> tuple[StrategyRecord, ...]:
+    """Return what all strategies say of themselves: those first that change least, then in order of application."""
+    effects = tuple(Effect)
+    ordered = sorted(_strategies.values(), key=lambda one: (effects.index(one.effect), one.stage, one.name))
+    return tuple(describe(strategy) for strategy in ordered)
+
+
+def exclude_each_other(one: type[Strategy] | Strategy, other: type[Strategy] | Strategy) -> bool:
+    """Whether two strategies can't be in one stack: either says so."""
+    return one.name in other.conflicts or other.name in one.conflicts
+
+
 def get(name: str) -> type[Strategy]:
     """Return the strategy class `name`; StrategyError with a suggestion if there is none."""
     if name in _strategies:
@@ -111,7 +144,7 @@ def resolve(contender: str) -> list[Strategy]:
                 f"stack {contender!r}: {strategy.name} is a peer, which brings everything itself",
                 remedy="name it alone",
             )
-        clashing = sorted(set(strategy.conflicts) & set(parts))
+        clashing = sorted(other.name for other in strategies if exclude_each_other(strategy, other))
         if clashing:
             raise StrategyError(
                 f"stack {contender!r}: {strategy.name} can't be combined with {clashing[0]}",

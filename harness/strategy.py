@@ -136,6 +136,8 @@ class TrainSetup:
     max_length: int
     """Tokens of the longest window that there can be."""
     seed: int
+    compiles: bool = False
+    """Whether `torch.compile` works in warm-up."""
     compute_dtype: torch.dtype = torch.float32
     """Other than float32: forward passes run under autocast to it."""
     gradient_scaling: bool = False
@@ -221,8 +223,12 @@ class Strategy(ABC):
     """One line for tables."""
     effect: ClassVar[Effect]
     stage: ClassVar[Stage]
+    addresses: ClassVar[tuple[str, ...]] = ()
+    """Bottlenecks (`harness.records.trial.BOTTLENECKS`) for which it is advised, whether it was run or not."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    """Kinds of device on which it is advised; `not_applicable` refuses the others."""
     conflicts: ClassVar[tuple[str, ...]] = ()
-    """Strategies that can't be in one stack with this one."""
+    """Strategies that can't be in one stack with this one; it is enough that one of two names the other."""
     phases: ClassVar[tuple[str, ...]] = ()
     """Phases of `harness.records.trial.HARNESS_PHASES` that it changes: they count with its own time, as does what grew
     elsewhere; all others with the baseline's."""

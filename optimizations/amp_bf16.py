@@ -37,7 +37,7 @@ class AmpBf16(Strategy):
     summary = "Forward passes under bf16 autocast, fp32 weights"
     effect = Effect.LOWER_PRECISION
     stage = Stage.PRECISION
-    conflicts = ("amp_fp16", "bf16_weights")
+    addresses = ("fp32_products:bfloat16", "fp32_traffic:bfloat16")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """GPUs before Ampere and processors without AVX-512 only emulate bf16."""

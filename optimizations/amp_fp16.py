@@ -26,7 +26,9 @@ class AmpFp16(Strategy):
     summary = "Forward passes under fp16 autocast, scaled loss"
     effect = Effect.LOWER_PRECISION
     stage = Stage.PRECISION
-    conflicts = ("amp_bf16", "bf16_weights", "cuda_graphs")
+    addresses = ("fp32_products:float16", "fp32_traffic:float16")
+    devices = ("cuda",)
+    conflicts = ("amp_bf16",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Processors have no fast fp16 products in PyTorch."""

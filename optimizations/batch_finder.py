@@ -81,7 +81,8 @@ class BatchFinder(Strategy):
     summary = f"Up to {LARGEST_FACTOR}× batch size as memory allows, learning rate × its square root"
     effect = Effect.NEW_SCHEDULE
     stage = Stage.GRAPH
-    conflicts = ("larger_batches",)
+    addresses = ("slow_products", "launch_bound", "optimizer", "spare_memory")
+    devices = ("cuda",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Only a GPU says when its memory is full."""

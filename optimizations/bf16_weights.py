@@ -107,7 +107,8 @@ class Bf16Weights(Strategy):
     summary = "Training in bf16 throughout, on copies of fp32 weights made together"
     effect = Effect.LOWER_PRECISION
     stage = Stage.PRECISION
-    conflicts = ("amp_bf16", "amp_fp16", "fused_blocks", "gradient_checkpointing", "split_batch")
+    addresses = ("fp32_products:bfloat16", "fp32_traffic:bfloat16", "copies", "optimizer")
+    conflicts = ("amp_bf16", "amp_fp16")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """As amp_bf16; and the loss must take its logits as fp32."""

@@ -54,7 +54,7 @@ class Compile(Strategy):
     summary = "Transformer blocks compiled by Inductor, one graph for all"
     effect = Effect.SAME_MATH
     stage = Stage.COMPILE
-    conflicts = ("compile_cached", "fused_blocks", "split_batch")
+    addresses = ("small_kernels", "elementwise")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Inductor needs a C++ compiler for processors and Triton for GPUs."""
@@ -71,4 +71,4 @@ class Compile(Strategy):
         for block in blocks:
             compile_training_forward(block)
         what = f"{len(blocks)} × {type(blocks[0]).__name__}, training only"
-        return replace(setup, knobs={**setup.knobs, "compile": f"Inductor, {what}"})
+        return replace(setup, compiles=True, knobs={**setup.knobs, "compile": f"Inductor, {what}"})

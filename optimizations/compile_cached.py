@@ -70,7 +70,8 @@ class CompileCached(Strategy):
     summary = "Transformer blocks compiled by Inductor, its cache kept between runs"
     effect = Effect.SAME_MATH
     stage = Stage.COMPILE
-    conflicts = ("compile", "fused_blocks", "split_batch")
+    addresses = ("small_kernels", "elementwise", "warm_up")
+    conflicts = ("compile",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """As compile."""

@@ -260,7 +260,9 @@ class CudaGraphs(Strategy):
     summary = "The whole step replayed as one CUDA graph for each batch shape, fused AdamW"
     effect = Effect.SAME_MATH
     stage = Stage.GRAPH
-    conflicts = ("amp_fp16", "gradient_checkpointing")
+    addresses = ("small_kernels",)
+    devices = ("cuda",)
+    conflicts = ("amp_fp16",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """CUDA only; and padding to a bucket must not change the loss."""

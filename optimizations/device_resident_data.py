@@ -140,7 +140,7 @@ class DeviceResidentData(Strategy):
     summary = "Training windows kept on the device, batches gathered there"
     effect = Effect.SAME_MATH
     stage = Stage.DATA
-    conflicts = ("prefetch",)
+    addresses = ("loader", "copies")
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the loader."""

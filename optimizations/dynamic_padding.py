@@ -29,7 +29,7 @@ class DynamicPadding(Strategy):
     summary = "Padding to the batch's longest window, not to max_length"
     effect = Effect.SAME_MATH
     stage = Stage.DATA
-    conflicts = ("length_bucketing", "unpadded")
+    addresses = ("padding_waste",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """The loss must not see padding."""

@@ -58,6 +58,7 @@ class FastEvaluation(Strategy):
     summary = "Evaluation sorted by length, without needless padding"
     effect = Effect.SAME_MATH
     stage = Stage.DATA
+    addresses = ("evaluation",)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Sort around the evaluation that is there."""

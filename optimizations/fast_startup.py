@@ -71,6 +71,7 @@ class FastStartup(Strategy):
     summary = "Questions read while the model loads; no evaluate, tokenizer or compiler imported; CUDA started early"
     effect = Effect.SAME_MATH
     stage = Stage.START
+    addresses = ("start_up",)
     phases = ("imports", "cuda_start", "load_data", "tokenise", "load_model", "scoring")
     start_up = StartUp(
         read_data_beside_model=True,

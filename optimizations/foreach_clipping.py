@@ -35,6 +35,8 @@ class ForeachClipping(Strategy):
     summary = "Gradients clipped by multi-tensor kernels, not one by one"
     effect = Effect.SAME_MATH
     stage = Stage.OPTIMIZER
+    addresses = ("unfused_optimizer",)
+    devices = ("cuda",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """On a processor there are no launches to save."""

@@ -41,7 +41,6 @@ class FrozenEmbeddings(Strategy):
     summary = "Embeddings are not trained"
     effect = Effect.NEW_MODEL
     stage = Stage.MODEL
-    conflicts = ("frozen_lower_layers",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """There must be embeddings under a known name."""

@@ -36,6 +36,7 @@ class FusedAdamW(Strategy):
     summary = "One fused kernel per optimizer step"
     effect = Effect.SAME_MATH
     stage = Stage.OPTIMIZER
+    addresses = ("unfused_optimizer",)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the optimizer's factory."""

@@ -155,7 +155,9 @@ class FusedBlocks(Strategy):
     summary = "One QKV product; softmax, GELU, norm and dropout fused in C++ kernels"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-    conflicts = ("bf16_weights", "compile", "compile_cached", "sdpa")
+    addresses = ("small_kernels", "elementwise", "eager_attention", "slow_products")
+    devices = ("cpu",)
+    conflicts = ("bf16_weights", "compile", "compile_cached")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Only for BERT and DistilBERT in float32 on processors, and where the kernels can be built."""

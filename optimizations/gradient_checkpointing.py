@@ -30,7 +30,8 @@ class GradientCheckpointing(Strategy):
     summary = "Blocks are computed again in backward: memory for time"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-    conflicts = ("bf16_weights", "cuda_graphs", "lean_model")
+    addresses = ("allocator_retries",)
+    conflicts = ("bf16_weights", "cuda_graphs")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """A model must say where its blocks begin."""

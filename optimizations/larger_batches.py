@@ -29,6 +29,7 @@ class LargerBatches(Strategy):
     summary = f"{FACTOR}× batch size, {math.sqrt(FACTOR):g}× learning rate, same epochs"
     effect = Effect.NEW_SCHEDULE
     stage = Stage.DATA
+    addresses = ("slow_products", "launch_bound", "optimizer", "spare_memory")
     conflicts = ("batch_finder",)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:

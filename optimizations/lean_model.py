@@ -438,6 +438,7 @@ class LeanModelStrategy(Strategy):
     summary = "DistilBERT or BERT in one file: no import of transformers, one QKV product"
     effect = Effect.SAME_MATH
     stage = Stage.START
+    addresses = ("start_up",)
     conflicts = ("gradient_checkpointing",)
     phases = ("imports", "load_model")
     start_up = StartUp(loaders=(load_lean,))

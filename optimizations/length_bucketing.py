@@ -51,7 +51,8 @@ class LengthBucketing(Strategy):
     summary = "Batches of similar length, padded to their longest window"
     effect = Effect.NEW_SCHEDULE
     stage = Stage.DATA
-    conflicts = ("dynamic_padding", "unpadded")
+    addresses = ("padding_waste",)
+    conflicts = ("dynamic_padding",)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Plan by length and cut the columns that are padding in every row."""

@@ -83,6 +83,8 @@ class Prefetch(Strategy):
     summary = "Batches copied to the GPU one step ahead, from page-locked memory"
     effect = Effect.SAME_MATH
     stage = Stage.DATA
+    addresses = ("loader", "copies")
+    devices = ("cuda",)
     conflicts = ("device_resident_data",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:

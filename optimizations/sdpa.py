@@ -33,7 +33,8 @@ class Sdpa(Strategy):
     summary = "Attention in one scaled_dot_product_attention call"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-    conflicts = ("fused_blocks", "unpadded")
+    addresses = ("eager_attention",)
+    conflicts = ("fused_blocks",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Models must be written for it."""

@@ -147,6 +147,8 @@ class SplitBatch(Strategy):
     summary = "Forward and backward of half the batch in each of two threads"
     effect = Effect.SAME_MATH
     stage = Stage.GRAPH
+    addresses = ("slow_products", "launch_bound")
+    devices = ("cpu",)
     conflicts = ("bf16_weights", "compile", "compile_cached")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:

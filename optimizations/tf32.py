@@ -25,6 +25,8 @@ class Tf32(Strategy):
     summary = "fp32 matrix products in TF32"
     effect = Effect.LOWER_PRECISION
     stage = Stage.PRECISION
+    addresses = ("fp32_products:tf32",)
+    devices = ("cuda",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """TF32 came with Ampere."""

@@ -231,7 +231,8 @@ class Unpadded(Strategy):
     summary = "Each batch one row of tokens without padding"
     effect = Effect.SAME_MATH
     stage = Stage.MODEL
-    conflicts = ("sdpa", "dynamic_padding", "length_bucketing")
+    addresses = ("padding_waste", "eager_attention", "copies")
+    conflicts = ("dynamic_padding", "length_bucketing", "sdpa")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Models must hand `cu_seqlens` to their attention and take position numbers; the loss must not see padding."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.analysis import notes as notes_about
-from harness.analysis.advice.diagnosis import diagnose
-from harness.analysis.advice.facts import facts_of_run
+from harness.analysis.advice.gathering import facts_of_run
+from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import Trained, build_roofline
 from harness.analysis.evidence.gather import Case, gather
 from harness.analysis.evidence.job import jobs_as_run, training_as_run
@@ -19,7 +19,7 @@ from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.config import to_dict
 from harness.records.store import LoadedRun
-from harness.records.trial import BASELINE, TrialRecord
+from harness.records.trial import BASELINE, Settings, TrialRecord
 from harness.statistics.estimate import Estimate, mean_or_none
 
 VERDICT_OF: dict[str, Verdict] = {"failed": "FAILED", "not_applicable": "NOT_APPLICABLE"}
@@ -115,6 +115,7 @@ def _analyse_contender(
         phases_s=_mean_phases(jobs),
         epochs=tuple(_mean_epochs(jobs)),
         knobs=dict(jobs[0].knobs) if jobs else {},
+        settings=jobs[0].settings if jobs else Settings(),
         evidence=evidence,
         profile=_profile(trials, case),
         ledger=ledger,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any
 
+from harness.analysis.advice.findings import Diagnosis
+from harness.analysis.advice.roofline import Roofline
 from harness.analysis.evidence.gather import Evidence
 from harness.analysis.evidence.quality import Difference, Learning
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import State
 from harness.analysis.evidence.work import Work
-from harness.analysis.explain import Diagnosis, Ledger, Roofline, Waterfall
 from harness.analysis.trace.kernels import ProfileSummary
+from harness.analysis.trace.model import Ledger, Waterfall
 from harness.analysis.verdict.reason import Reason, Verdict
-from harness.records.trial import BASELINE, ScoringRecord, StrategyRecord
+from harness.records.serialise import plain
+from harness.records.trial import BASELINE, ScoringRecord, Settings, StrategyRecord
 from harness.statistics.estimate import Estimate
 
 ANALYSIS_SCHEMA_VERSION = 3
@@ -67,6 +69,7 @@ class ContenderAnalysis:
     """Mean over the seeds."""
     epochs: tuple[EpochRow, ...]
     knobs: dict[str, str]
+    settings: Settings
     evidence: Evidence | None
     """Whole, of what ended a fine-tuning, even if another seed failed; None of what did not."""
     profile: ProfileSummary | None
@@ -145,14 +148,3 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
     """Return the analysis as plain data that strict JSON can hold: what is not finite becomes None."""
     data: dict[str, Any] = plain(dataclasses.asdict(analysis))
     return data
-
-
-def plain(value: Any) -> Any:
-    """Return data of dictionaries, lists and numbers as strict JSON can hold it."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.analysis.advice.advice import Advice
-from harness.analysis.explain import CATEGORY_WORDS, Finding, Ledger
+from harness.analysis.advice.findings import Finding
+from harness.analysis.trace.model import CATEGORY_WORDS, Ledger
 
 NOT_MEASURED = "not measured"
 

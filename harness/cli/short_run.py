@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.advice.advice import Advice, PlannedJob, advise, write_advice
+from harness.analysis.advice.advice import Advice, write_advice
+from harness.analysis.advice.short_run import PlannedJob, advise
 from harness.config import RunConfig
 from harness.experiment.inputs import load_inputs
 from harness.experiment.runner import Listener, execute_run

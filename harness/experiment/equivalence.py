@@ -23,8 +23,7 @@ from harness.experiment.dropout import scatter
 from harness.records.checks import EquivalenceRecord, TensorError
 from harness.records.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
-from harness.training.baseline import build_baseline
-from harness.training.evaluation_check import forward_dtype
+from harness.training.baseline import build_baseline, forward_dtype
 from harness.training.loop import Trainer, count_steps, make_trainer, prepare_step, set_process_flags
 from harness.training.model import load_model
 

@@ -29,7 +29,7 @@ from harness.records.trial import (
     TrialSpec,
 )
 from harness.strategy import Logits, TrainSetup
-from harness.training.baseline import build_baseline, describe
+from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
     Trainer,
@@ -81,7 +81,8 @@ def run_job(
         warm_up(trainer)
     compile_cache = _cache_state(prepared.cache_was_filled, is_filled(compile_cache_directory(spec)))
     knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
-    record = replace(record, knobs=knobs, compile_cache=compile_cache)
+    settings = settings_of(setup, trainer.optimizer)
+    record = replace(record, knobs=knobs, settings=settings, compile_cache=compile_cache)
     job = train_all_epochs(directory, trainer, validation, report)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
@@ -183,16 +184,17 @@ def check_losses(result: EpochResult) -> None:
 
 def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> SamplingRecord:
     """Write the samples and return what the report says of the sampler."""
-    file = "gpu.csv" if sampler.source == "nvml" else "host.csv"
+    source = sampler.source
+    file = "gpu.csv" if source.kind == "nvml" else "host.csv"
     write_samples_csv(directory / file, sampler.samples)
     return SamplingRecord(
-        source=sampler.source,
-        source_reason=sampler.source_reason,
+        source=source.kind,
+        source_reason=source.reason,
         file=file,
         ticks=sampler.ticks,
         errors=sampler.errors,
         overhead_share=sampler.overhead_share,
-        power_source=sampler.gpu.power_source if sampler.gpu is not None else None,
+        power_source=None if source.gpu is None else source.gpu.power_source,
         training_start_s=job.start_s,
         training_end_s=job.end_s,
     )

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness import registry
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.experiment import bench
@@ -53,6 +54,7 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
             trials=tuple(trial.folder for session in sessions for trial in session.trials),
             roof=measure_roof_of(config, preparation),
             model_sizes=preparation.model_sizes,
+            catalogue=registry.catalogue(),
         )
         write_json(directory / RUN_FILE, head)
     # A run that was killed has left its own: compiled code would make a first compile a warm one.

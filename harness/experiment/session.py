@@ -25,14 +25,12 @@ from harness.experiment.trial import (
     Prepared,
     Report,
     TrialClock,
-    describe_strategy,
     prepare_setup,
     resolve_contender,
     variables_of_strategies,
 )
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
-from harness.measurement.memory import reset_peaks
-from harness.measurement.sampler import make_sampler
+from harness.measurement.sampler import Sampler, open_source
 from harness.records.store import TRIAL_FILE, write_json
 from harness.records.trial import TrialKind, TrialRecord, TrialSpec
 from harness.training.loop import set_process_flags
@@ -47,7 +45,7 @@ def start_device(wanted: str, clock: TrialClock) -> torch.device:
         with clock.phases.measure("cuda_start"):
             torch.zeros(1, device=device)
             torch.cuda.synchronize(device)
-    reset_peaks(device)
+        torch.cuda.reset_peak_memory_stats(device)
     return device
 
 
@@ -95,7 +93,7 @@ class Session:
             status="not_applicable" if refused else "done",
             reason=prepared.refusal,
             environment=describe_environment(self._device),
-            strategies=tuple(describe_strategy(strategy) for strategy in prepared.strategies),
+            strategies=tuple(registry.describe(type(strategy)) for strategy in prepared.strategies),
         )
 
     def _prepare(self, _: Arguments) -> Arguments:
@@ -119,13 +117,13 @@ class Session:
     def _job(self, arguments: Arguments) -> Arguments:
         """Fine-tune, watched by the sampler, and write the records into the directory."""
         directory = Path(arguments["directory"])
-        sampler = make_sampler(
+        source = functools.partial(
+            open_source,
             device_type=self._device.type,
             gpu_uuid=gpu_uuid(self._device),
-            interval_s=self._spec.config.sampler_interval_s,
             root_pid=os.getppid(),  # the parent is the harness, which may hold a CUDA context too
         )
-        with sampler:
+        with Sampler(source, interval_s=self._spec.config.sampler_interval_s) as sampler:
             prepared = self._prepared_once()
             record = self._record("job", prepared)
             job = None

@@ -16,7 +16,7 @@ from harness import registry
 from harness.config import RunConfig
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.measurement.clocks import PhaseClock
-from harness.records.trial import BASELINE, StrategyRecord, TrialSpec
+from harness.records.trial import BASELINE, TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.tasks.question_answering.examples import Example
 from harness.training.baseline import build_baseline
@@ -142,14 +142,3 @@ def apply_strategies(setup: TrainSetup, strategies: list[Strategy]) -> tuple[Tra
     for strategy in strategies:
         setup = strategy.apply(setup)
     return setup, None
-
-
-def describe_strategy(strategy: Strategy) -> StrategyRecord:
-    """Return what the report says of a part of a contender."""
-    return StrategyRecord(
-        name=strategy.name,
-        summary=strategy.summary,
-        effect=strategy.effect.name,
-        phases=strategy.phases,
-        is_peer=strategy.is_peer,
-    )

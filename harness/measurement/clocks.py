@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 
@@ -35,45 +35,30 @@ class PhaseClock:
         self.phases_s[phase] = self.phases_s.get(phase, 0.0) + seconds
 
 
-class StepClock(ABC):
-    """Times consecutive steps: `start`, then `mark` after each step, then `read` once."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Begin the first step."""
-
-    @abstractmethod
-    def mark(self) -> None:
-        """End the present step and begin the next."""
-
-    @abstractmethod
-    def read(self) -> list[float]:
-        """Return the seconds of each step; waits for the device."""
-
-
-class HostStepClock(StepClock):
-    """Steps on a processor, by the monotonic clock."""
+class StepClock:
+    """Times consecutive steps by the monotonic clock: `start`, then `mark` after each step, then `read` once."""
 
     def __init__(self) -> None:
-        self._marks: list[float] = []
+        self._marks_s: list[float] = []
 
     def start(self) -> None:
         """Begin the first step."""
-        self._marks = [time.perf_counter()]
+        self._marks_s = [time.perf_counter()]
 
     def mark(self) -> None:
-        """End the present step."""
-        self._marks.append(time.perf_counter())
+        """End the present step and begin the next."""
+        self._marks_s.append(time.perf_counter())
 
     def read(self) -> list[float]:
-        """Return the seconds between the marks."""
-        return [end - begin for begin, end in zip(self._marks, self._marks[1:], strict=False)]
+        """Return the seconds of each step; waits for the device."""
+        return [end_s - begin_s for begin_s, end_s in pairwise(self._marks_s)]
 
 
 class CudaStepClock(StepClock):
     """Steps on a GPU: events in the stream, read after one synchronisation."""
 
     def __init__(self, device: torch.device) -> None:
+        super().__init__()
         self._device = device
         self._events: list[torch.cuda.Event] = []
 
@@ -92,10 +77,9 @@ class CudaStepClock(StepClock):
     def read(self) -> list[float]:
         """Synchronise once and return the seconds between the events."""
         torch.cuda.synchronize(self._device)
-        pairs = zip(self._events, self._events[1:], strict=False)
-        return [begin.elapsed_time(end) / 1000.0 for begin, end in pairs]
+        return [begin.elapsed_time(end) / 1000.0 for begin, end in pairwise(self._events)]
 
 
 def make_step_clock(device: torch.device) -> StepClock:
     """Return the clock that fits `device`."""
-    return CudaStepClock(device) if device.type == "cuda" else HostStepClock()
+    return CudaStepClock(device) if device.type == "cuda" else StepClock()

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 import psutil
 
+from harness.measurement.host import split_cpu_times, usable_cpus
+from harness.measurement.metrics import GIB, NOT_THROTTLING, REASON_NAMES
 from harness.measurement.readings import read_during
-from harness.measurement.samples import NOT_THROTTLING, REASON_NAMES
 from harness.records.checks import Conditions
 
 if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu
-
-GIB = 2.0**30
 
 FOREIGN_SHARE = 0.05
 """Processor time of others, as a share of the usable cores' time, above which a block is spoilt, if the machine has no
@@ -51,88 +49,76 @@ POWER_CAP = "sw_power_cap"
 then follows each worker's own draw, as a part of its speed: neither the cap nor that difference spoils a block."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Counters:
-    """Running totals of the host."""
-
-    wall_s: float
-    busy_s: float
-    total_s: float
-    steal_s: float
-    own_s: float
-    swapped_gib: float
-
-
-@dataclass(kw_only=True)
-class GpuReadings:
-    """What NVML said during one block."""
-
-    clocks_mhz: dict[str, list[float]] = field(default_factory=dict)
-    """Median SM clock of each segment, by whose it was."""
-    reasons: int = 0
-    others: int = 0
-
-
 class ConditionsWatch:
     """Watches one block: made at its start, beside each segment on a GPU, asked at its end."""
 
     def __init__(self, pids: Sequence[int], gpu: NvmlGpu | None = None) -> None:
         self._pids = [os.getpid(), *pids]
         self._gpu = gpu
-        self._readings = GpuReadings()
+        self._clocks_mhz: dict[str, list[float]] = {}
+        """Median SM clock of each segment, by whose it was."""
+        self._reasons = 0
+        self._others = 0
         self._start = self._count()
 
     @contextmanager
     def during(self, who: str) -> Iterator[None]:
         """Watch the GPU's clock while a segment of `who` runs: right after it an idle GPU would be read."""
-        if self._gpu is None:
+        gpu = self._gpu
+        if gpu is None:
             yield
             return
-        with read_during(self._gpu.read_clock, first_s=FIRST_READING_S, every_s=READINGS_EVERY_S) as readings:
+        with read_during(
+            lambda: (gpu.sm_clock_mhz(), gpu.throttle_reasons()), first_s=FIRST_READING_S, every_s=READINGS_EVERY_S
+        ) as readings:
             yield
-        clocks_mhz = [reading.sm_clock_mhz for reading in readings if reading.sm_clock_mhz is not None]
+        clocks_mhz = [clock_mhz for clock_mhz, _ in readings if clock_mhz is not None]
         if clocks_mhz:
-            self._readings.clocks_mhz.setdefault(who, []).append(median(clocks_mhz))
-        for reading in readings:
-            self._readings.reasons |= reading.throttle_reasons or 0
+            self._clocks_mhz.setdefault(who, []).append(median(clocks_mhz))
+        for _, reasons in readings:
+            self._reasons |= reasons or 0
         self.note_others()
 
     def note_others(self) -> None:
         """Count the other processes on the GPU."""
         if self._gpu is not None:
-            self._readings.others = max(self._readings.others, self._gpu.count_others() or 0)
+            self._others = max(self._others, self._gpu.count_others() or 0)
 
     def finish(self, *, allocator_retries: int | None) -> tuple[Conditions, tuple[str, ...]]:
         """Return the block's conditions, and in words why it does not count."""
-        end, start = self._count(), self._start
-        wall_s = max(end.wall_s - start.wall_s, 1e-9)
-        total_s = max(end.total_s - start.total_s, 1e-9)
-        busy_s = end.busy_s - start.busy_s
-        foreign_cores = max(0.0, busy_s - (end.own_s - start.own_s)) / wall_s
+        passed = {name: end - self._start[name] for name, end in self._count().items()}
+        wall_s, total_s = max(passed["wall_s"], 1e-9), max(passed["total_s"], 1e-9)
+        clocks_mhz = {who: fmean(each) for who, each in self._clocks_mhz.items()}
+        both = {"baseline", "contender"} <= clocks_mhz.keys()
         conditions = Conditions(
-            foreign_cpu_cores=round(foreign_cores, 4),
-            steal_share=round(max(0.0, end.steal_s - start.steal_s) / total_s, 4),
-            swapped_gib=round(end.swapped_gib - start.swapped_gib, 4),
+            foreign_cpu_cores=round(max(0.0, passed["busy_s"] - passed["own_s"]) / wall_s, 4),
+            steal_share=round(max(0.0, passed["steal_s"]) / total_s, 4),
+            swapped_gib=round(passed["swapped_gib"], 4),
             load_average_1min=psutil.getloadavg()[0],
             allocator_retries=allocator_retries,
-            throttle_reasons=throttle_names(self._readings.reasons),
-            sm_clock_ratio=clock_ratio(self._readings.clocks_mhz),
-            other_gpu_processes=None if self._gpu is None else self._readings.others,
+            throttle_reasons=tuple(
+                name for bit, name in REASON_NAMES.items() if self._reasons & bit and name not in NOT_THROTTLING
+            ),
+            sm_clock_ratio=clocks_mhz["contender"] / clocks_mhz["baseline"] if both else None,
+            other_gpu_processes=None if self._gpu is None else self._others,
         )
-        idle_cores = max(0.0, total_s - busy_s) / wall_s
+        idle_cores = max(0.0, total_s - passed["busy_s"]) / wall_s
         return conditions, find_contamination(conditions, cores=total_s / wall_s, idle_cores=idle_cores)
 
-    def _count(self) -> _Counters:
-        times = _usable_times()
-        swap = psutil.swap_memory()
-        return _Counters(
-            wall_s=time.monotonic(),
-            busy_s=sum(sum(t) - t.idle - getattr(t, "iowait", 0.0) - _stolen_and_guests(t) for t in times),
-            total_s=sum(sum(t) - _guests(t) for t in times),
-            steal_s=sum(getattr(t, "steal", 0.0) for t in times),
-            own_s=sum(_process_tree_s(pid) for pid in self._pids),
-            swapped_gib=(swap.sin + swap.sout) / GIB,
-        )
+    def _count(self) -> dict[str, float]:
+        """Return running totals. Processors that this process may not run on don't matter: nor does work there."""
+        every, swap = psutil.cpu_times(percpu=True), psutil.swap_memory()
+        usable = [every[number] for number in usable_cpus() if number < len(every)]
+        split = [split_cpu_times(times) for times in usable]
+        steal_s = sum(float(getattr(times, "steal", 0.0)) for times in usable)
+        return {
+            "wall_s": time.monotonic(),
+            "busy_s": sum(busy_s for busy_s, _ in split) - steal_s,
+            "total_s": sum(total_s for _, total_s in split),
+            "steal_s": steal_s,
+            "own_s": sum(_process_tree_s(pid) for pid in self._pids),
+            "swapped_gib": (swap.sin + swap.sout) / GIB,
+        }
 
 
 def find_contamination(conditions: Conditions, *, cores: float, idle_cores: float) -> tuple[str, ...]:
@@ -159,49 +145,13 @@ def find_contamination(conditions: Conditions, *, cores: float, idle_cores: floa
     return tuple(found)
 
 
-def throttle_names(bits: int) -> tuple[str, ...]:
-    """Return the names of NVML's reasons, but for those that say nothing against a measurement."""
-    return tuple(name for bit, name in REASON_NAMES.items() if bits & bit and name not in NOT_THROTTLING)
-
-
-def clock_ratio(clocks_mhz: dict[str, list[float]]) -> float | None:
-    """Return the contender's mean clock ÷ the baseline's; None unless both are known."""
-    ours, theirs = clocks_mhz.get("baseline"), clocks_mhz.get("contender")
-    if not ours or not theirs:
-        return None
-    return (sum(theirs) / len(theirs)) / (sum(ours) / len(ours))
-
-
-def _usable_times() -> list[Any]:
-    """Return the times of the processors this process may run on: what others do elsewhere doesn't matter."""
-    every = psutil.cpu_times(percpu=True)
-    if not hasattr(os, "sched_getaffinity"):
-        return list(every)
-    return [every[number] for number in os.sched_getaffinity(0) if number < len(every)]
-
-
-def _guests(times: Any) -> float:
-    """A guest's time is in its host's user time already (Linux)."""
-    return float(getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0))
-
-
-def _stolen_and_guests(times: Any) -> float:
-    return float(getattr(times, "steal", 0.0)) + _guests(times)
-
-
 def _process_tree_s(pid: int) -> float:
     """Return the processor time of a process and, without this one's, of its children."""
-    try:
+    total_s = 0.0
+    with suppress(psutil.Error):
         process = psutil.Process(pid)
-        family = [process] if pid == os.getpid() else [process, *process.children(recursive=True)]
-        return sum(_process_s(member) for member in family)
-    except psutil.Error:
-        return 0.0
-
-
-def _process_s(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-        return float(times.user + times.system)
-    except psutil.Error:
-        return 0.0
+        for member in [process] if pid == os.getpid() else [process, *process.children(recursive=True)]:
+            with suppress(psutil.Error):
+                times = member.cpu_times()
+                total_s += times.user + times.system
+    return total_s

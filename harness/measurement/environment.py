@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import psutil
 import torch
 
 from harness.errors import ConfigError
+from harness.measurement.host import usable_cpus
+from harness.measurement.metrics import GIB
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "tensorboard", "nvidia-ml-py", "numpy")
 """What the harness needs."""
@@ -63,32 +65,32 @@ def choose_device(wanted: str) -> torch.device:
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Return hardware, versions and settings as plain data."""
+    gpu: dict[str, Any] | None = None
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        gpu = {
+            "name": properties.name,
+            "uuid": str(properties.uuid),
+            "memory_gib": round(properties.total_memory / GIB, 1),
+            "compute_capability": f"{properties.major}.{properties.minor}",
+            "multiprocessors": properties.multi_processor_count,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        }
+    versions = {name: [found.version for found in distributions(name=name)] for name in (*PACKAGES, *OTHER_PACKAGES)}
     return {
         "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
-        "gpu": _describe_gpu(device) if device.type == "cuda" else None,
+        "device_name": cpu_name() if gpu is None else gpu["name"],
+        "gpu": gpu,
         "cpu": cpu_name(),
-        "cpu_cores": usable_cores(),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "cpu_cores": len(usable_cpus()),
+        "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
         "torch_threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in (*PACKAGES, *OTHER_PACKAGES)},
+        "packages": {name: next(iter(found), None) for name, found in versions.items()},
         "variables": {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
-    }
-
-
-def _describe_gpu(device: torch.device) -> dict[str, Any]:
-    properties = torch.cuda.get_device_properties(device)
-    return {
-        "name": properties.name,
-        "uuid": str(properties.uuid),
-        "memory_gib": round(properties.total_memory / 2**30, 1),
-        "compute_capability": f"{properties.major}.{properties.minor}",
-        "multiprocessors": properties.multi_processor_count,
-        "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
     }
 
 
@@ -115,13 +117,6 @@ def gpu_uuid(device: torch.device) -> str | None:
     return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
 
 
-def usable_cores() -> int:
-    """Return how many processors this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def cpu_name() -> str:
     """Return the processor's name as the system gives it."""
     path = Path("/proc/cpuinfo")
@@ -130,11 +125,3 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def package_version(name: str) -> str | None:
-    """Return the installed version, or None."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

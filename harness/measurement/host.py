@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any
 
 import psutil
 
-from harness.measurement.samples import HostSample
-
-GIB = 2.0**30
+from harness.measurement.samples import Sample, take_sample
 
 SHORTEST_WINDOW_S = 0.05
 """The kernel counts the system's processor time in ticks of 10 ms: a shorter window says nothing."""
 
-T = TypeVar("T")
+REFUSALS = (psutil.Error, OSError)
 
 
 class HostReader:
     """Reads this process and its host; processor loads are those since the reading before, hence None in the first."""
 
     def __init__(self) -> None:
-        self._process = psutil.Process()
+        self.process = psutil.Process()
+        self.process_cpu_percent: float | None = None
+        self.system_cpu_percent: float | None = None
         self._before: tuple[float, float, tuple[float, float] | None] | None = None
 
-    def read(self) -> HostSample:
+    def read(self) -> Sample:
         """Return what can be read now; a value that can't be is None (psutil's and the system's errors)."""
-        process_cpu_percent, system_cpu_percent = self._read_loads()
-        rss = _try(self._process.memory_info)
-        load = _try(psutil.getloadavg)
-        swap = _try(psutil.swap_memory)
-        return HostSample(
-            timestamp_s=time.time(),
-            process_cpu_percent=process_cpu_percent,
-            rss_gib=None if rss is None else rss.rss / GIB,
-            load_average_1min=None if load is None else load[0],
-            system_cpu_percent=system_cpu_percent,
-            swap_used_gib=None if swap is None else swap.used / GIB,
-        )
-
-    def _read_loads(self) -> tuple[float | None, float | None]:
         # psutil.cpu_percent() keeps its last reading in a module variable that other callers share; process_time()
         # resolves nanoseconds, where /proc/<pid>/stat has ticks of 10 ms.
         wall_s, process_s = time.perf_counter(), time.process_time()
-        if self._before is not None and wall_s - self._before[0] < SHORTEST_WINDOW_S:
-            return None, None
-        times = _try(psutil.cpu_times)
-        system = None if times is None else split_cpu_times(times)
-        before, self._before = self._before, (wall_s, process_s, system)
-        if before is None:
-            return None, None
-        return 100.0 * (process_s - before[1]) / (wall_s - before[0]), busy_percent(before[2], system)
+        self.process_cpu_percent = self.system_cpu_percent = None
+        if self._before is None or wall_s - self._before[0] >= SHORTEST_WINDOW_S:
+            system = None
+            with suppress(*REFUSALS):
+                system = split_cpu_times(psutil.cpu_times())
+            before, self._before = self._before, (wall_s, process_s, system)
+            if before is not None:
+                self.process_cpu_percent = 100.0 * (process_s - before[1]) / (wall_s - before[0])
+                self.system_cpu_percent = busy_percent(before[2], system)
+        return take_sample("psutil", self, REFUSALS)
+
+
+def usable_cpus() -> list[int]:
+    """Return the numbers of the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def split_cpu_times(times: Any) -> tuple[float, float]:
@@ -69,10 +65,3 @@ def busy_percent(before: tuple[float, float] | None, after: tuple[float, float] 
         return None
     share = (after[0] - before[0]) / (after[1] - before[1])
     return 100.0 * min(1.0, max(0.0, share))  # the kernel's idle and iowait counters may step back a little
-
-
-def _try(read: Callable[[], T]) -> T | None:
-    try:
-        return read()
-    except (psutil.Error, OSError):
-        return None

@@ -6,42 +6,19 @@ import contextlib
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch.profiler import ProfilerAction, ProfilerActivity, profile
+from torch.profiler import ProfilerAction, profile
 
 from harness.config import ProfileConfig
 from harness.errors import RecordError
-from harness.measurement.profiling import wait_for_device
+from harness.measurement.profiling import make_profiler, wait_for_device
 
 Seen = Literal["block", "first step", "steps"]
 """What a trace holds: all of a loop that never called `step`, only its first step, or the steps that were asked for."""
-
-
-def make_schedule(config: ProfileConfig) -> Callable[[int], ProfilerAction]:
-    """Return a schedule by step number, from 0: the first step, then wait, profiler warm-up, and active steps once.
-
-    The first step is recorded because a loop that never says where a step ends has no other.
-    """
-    active_from = first_active(config)
-
-    def action(step: int) -> ProfilerAction:
-        last = active_from + config.active_steps - 1
-        if step in (0, last):
-            return ProfilerAction.RECORD_AND_SAVE
-        if active_from <= step < last:
-            return ProfilerAction.RECORD
-        return ProfilerAction.WARMUP if active_from - config.warmup_steps <= step < active_from else ProfilerAction.NONE
-
-    return action
-
-
-def first_active(config: ProfileConfig) -> int:
-    """Return the number of the first active step, from 0."""
-    return 1 + config.wait_steps + config.warmup_steps
 
 
 class LoopRecorder:
@@ -56,13 +33,10 @@ class LoopRecorder:
         self._unprofiled_start_s = 0.0
         self.unprofiled_step_ms: float | None = None
         """Mean of the steps between the first one and the profiler's warm-up; None if there are none."""
-        activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
-        self.profiler = profile(
-            activities=activities,
-            schedule=make_schedule(config),
-            on_trace_ready=self._save,
-            record_shapes=config.record_shapes,
-            acc_events=True,  # otherwise each cycle warns that it throws events away
+        self._first_active = 1 + config.wait_steps + config.warmup_steps
+        """Number of the first active step, from 0."""
+        self.profiler = make_profiler(
+            config, with_cuda=torch.cuda.is_available(), schedule=self._schedule, on_trace_ready=self._save
         )
 
     @contextlib.contextmanager
@@ -78,7 +52,7 @@ class LoopRecorder:
         wait = self._config.wait_steps
         if wait > 0 and self._steps == 1 + wait:
             self.unprofiled_step_ms = (_now_s() - self._unprofiled_start_s) / wait * 1000.0
-        if self._steps == first_active(self._config):
+        if self._steps == self._first_active:
             wait_for_device()
         self.profiler.step()
         if wait > 0 and self._steps == 1:
@@ -91,6 +65,19 @@ class LoopRecorder:
             raise RecordError(f"{self._trace} was not written: {why}", remedy="profile more steps") from self._failure
         return self._saved
 
+    def _schedule(self, step: int) -> ProfilerAction:
+        """Return what to do in a step, numbered from 0: record the first, then wait, warm up, and the active ones once.
+
+        The first step is recorded because a loop that never says where a step ends has no other.
+        """
+        last = self._first_active + self._config.active_steps - 1
+        if step in (0, last):
+            return ProfilerAction.RECORD_AND_SAVE
+        if self._first_active <= step < last:
+            return ProfilerAction.RECORD
+        warms_up = self._first_active - self._config.warmup_steps <= step < self._first_active
+        return ProfilerAction.WARMUP if warms_up else ProfilerAction.NONE
+
     def _save(self, profiler: profile) -> None:
         """Write the trace that has just ended. Errors wait for `finish`: here they would hide the loop's own."""
         try:
@@ -98,7 +85,7 @@ class LoopRecorder:
                 self._export(profiler)
                 self._saved = "block" if self._steps == 0 else "first step"
                 return
-            whole_steps = self._steps - first_active(self._config)
+            whole_steps = self._steps - self._first_active
             if whole_steps > 0:
                 self._export(profiler)
                 self._saved = "steps"

@@ -7,15 +7,8 @@ import sys
 
 import torch
 
+from harness.measurement.metrics import GIB
 from harness.records.trial import MemoryRecord
-
-GIB = 2.0**30
-
-
-def reset_peaks(device: torch.device) -> None:
-    """Forget the device's earlier peaks; the process's resident peak can't be reset."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
 
 
 def read_peaks(device: torch.device) -> MemoryRecord:

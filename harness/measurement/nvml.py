@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -15,9 +16,8 @@ import psutil
 import pynvml
 
 from harness.errors import HarnessError
-from harness.measurement.samples import GpuSample
-
-GIB = 2.0**30
+from harness.measurement.metrics import GIB
+from harness.measurement.samples import Sample, take_sample
 
 NVML_SUCCESS = 0
 
@@ -56,14 +56,6 @@ COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclu
 """By NVML's number (`nvmlComputeMode_t`)."""
 
 
-class ClockReading(NamedTuple):
-    """What is read of a GPU while a segment runs."""
-
-    sm_clock_mhz: float | None
-    throttle_reasons: int | None
-    """Bits of `samples.REASON_NAMES`."""
-
-
 class EnergyReading(NamedTuple):
     """What is read of a GPU while its energy is measured."""
 
@@ -78,54 +70,86 @@ class NvmlGpu:
     """One GPU; made by `open_gpu`, to be closed once."""
 
     def __init__(self, handle: Any, *, root_pid: int) -> None:
-        self._handle = handle
-        self._family = ProcessFamily(root_pid)
-        self.info = read_info(handle)
+        self.handle = handle
+        self.nvml = pynvml
+        uuid = _try(lambda: str(pynvml.nvmlDeviceGetUUID(handle)))
+        self.info = GpuInfo(
+            name=_try(lambda: str(pynvml.nvmlDeviceGetName(handle))),
+            uuid=uuid,
+            driver_version=_try(lambda: str(pynvml.nvmlSystemGetDriverVersion())),
+            memory_total_gib=_try(lambda: float(self.memory().total / GIB)),
+            power_limit_w=_try(lambda: float(pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000.0)),
+            max_sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))),
+            ecc=_try(lambda: bool(pynvml.nvmlDeviceGetEccMode(handle)[0])),
+            mig=_try(lambda: bool(pynvml.nvmlDeviceGetMigMode(handle)[0])),
+            is_slice=None if uuid is None else uuid.startswith("MIG-"),
+            compute_mode=_try(lambda: COMPUTE_MODES.get(pynvml.nvmlDeviceGetComputeMode(handle))),
+        )
         self.power_source: Literal["instant", "average"] | None = None
         """Where the last power came from; the driver's average runs over about 1 s on most GPUs since Ampere."""
+        self._family = ProcessFamily(root_pid)
+        self._utilisation: Any = None
 
-    def read(self) -> GpuSample:
+    def read(self) -> Sample:
         """Return what the driver says now; a metric that it refuses is None and does not take the others with it."""
-        handle = self._handle
-        utilisation = _try(lambda: pynvml.nvmlDeviceGetUtilizationRates(handle))
-        memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
-        clock = self.read_clock()
-        return GpuSample(
-            timestamp_s=time.time(),
-            gpu_utilisation_percent=None if utilisation is None else float(utilisation.gpu),
-            memory_utilisation_percent=None if utilisation is None else float(utilisation.memory),
-            memory_used_gib=None if memory is None else memory.used / GIB,
-            power_w=self._read_power_w(),
-            energy_j=read_energy_j(handle),
-            sm_clock_mhz=clock.sm_clock_mhz,
-            memory_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM))),
-            temperature_c=read_temperature_c(handle),
-            throttle_reasons=clock.throttle_reasons,
-            other_processes=self.count_others(),
+        self._utilisation = None
+        return take_sample("nvml", self, _MISSING)
+
+    def utilisation(self) -> Any:
+        """Return the rates of the driver's last 1/6 to 1 s, of which two metrics are read: asked once a reading."""
+        if self._utilisation is None:
+            self._utilisation = pynvml.nvmlDeviceGetUtilizationRates(self.handle)
+        return self._utilisation
+
+    def memory(self) -> Any:
+        """Return the device's memory: its total and what all processes use."""
+        return pynvml.nvmlDeviceGetMemoryInfo(self.handle, version=pynvml.nvmlMemory_v2)
+
+    def power_w(self) -> float | None:
+        """Return the instant power, else the driver's average, else None."""
+        fields = _try(lambda: pynvml.nvmlDeviceGetFieldValues(self.handle, [pynvml.NVML_FI_DEV_POWER_INSTANT]))
+        if fields is not None and fields[0].nvmlReturn == NVML_SUCCESS:
+            self.power_source = "instant"
+            return float(fields[0].value.uiVal / 1000.0)
+        average_mw = _try(lambda: pynvml.nvmlDeviceGetPowerUsage(self.handle))
+        self.power_source = None if average_mw is None else "average"
+        return None if average_mw is None else average_mw / 1000.0
+
+    def energy_j(self) -> float | None:
+        """Return the energy counter."""
+        return _try(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(self.handle) / 1000.0)
+
+    def sm_clock_mhz(self) -> float | None:
+        """Return the clock of the multiprocessors."""
+        return _try(lambda: float(pynvml.nvmlDeviceGetClockInfo(self.handle, pynvml.NVML_CLOCK_SM)))
+
+    def throttle_reasons(self) -> int | None:
+        """Return the bits of the reasons; drivers before 535 know them under the older name."""
+        return _try(
+            lambda: int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(self.handle)),
+            lambda: int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.handle)),
         )
 
-    def read_clock(self) -> ClockReading:
-        """Return clock and throttle reasons alone: cheap enough to be read while a segment is timed."""
-        clock_mhz = _try(lambda: float(pynvml.nvmlDeviceGetClockInfo(self._handle, pynvml.NVML_CLOCK_SM)))
-        return ClockReading(clock_mhz, read_throttle_reasons(self._handle))
+    def temperature_c(self) -> float | None:
+        """Return the GPU's temperature; drivers before CUDA 13 know only the call without a version."""
+        return _try(
+            lambda: float(pynvml.nvmlDeviceGetTemperatureV(self.handle, pynvml.NVML_TEMPERATURE_GPU)),
+            lambda: float(pynvml.nvmlDeviceGetTemperature(self.handle, pynvml.NVML_TEMPERATURE_GPU)),
+        )
 
     def read_energy(self) -> EnergyReading:
         """Return the energy counter and the power alone."""
-        counter_j = read_energy_j(self._handle)
-        return EnergyReading(time.monotonic(), counter_j, self._read_power_w())
+        counter_j = self.energy_j()
+        return EnergyReading(time.monotonic(), counter_j, self.power_w())
 
     def count_others(self) -> int | None:
         """Return how many processes on the GPU are not of our family; None if that can't be known."""
-        processes = _try(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self._handle))
+        processes = _try(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses_v3(self.handle))
         return None if processes is None else self._family.count_others({int(process.pid) for process in processes})
 
     def close(self) -> None:
         """Give NVML back; an error of the driver at the end is of no use to anybody."""
         _try(lambda: pynvml.nvmlShutdown())
-
-    def _read_power_w(self) -> float | None:
-        self.power_source, power_w = read_power_w(self._handle)
-        return power_w
 
 
 class ProcessFamily:
@@ -191,57 +215,9 @@ def find_by_uuid(uuid: str) -> Any:
         return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")  # a slice of a GPU is a CUDA device of its own
 
 
-def read_info(handle: Any) -> GpuInfo:
-    """Return what the driver says of the device."""
-    memory = _try(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2))
-    limit_mw = _try(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(handle))
-    uuid = _try(lambda: str(pynvml.nvmlDeviceGetUUID(handle)))
-    return GpuInfo(
-        name=_try(lambda: str(pynvml.nvmlDeviceGetName(handle))),
-        uuid=uuid,
-        driver_version=_try(lambda: str(pynvml.nvmlSystemGetDriverVersion())),
-        memory_total_gib=None if memory is None else memory.total / GIB,
-        power_limit_w=None if limit_mw is None else limit_mw / 1000.0,
-        max_sm_clock_mhz=_try(lambda: float(pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM))),
-        ecc=_try(lambda: bool(pynvml.nvmlDeviceGetEccMode(handle)[0])),
-        mig=_try(lambda: bool(pynvml.nvmlDeviceGetMigMode(handle)[0])),
-        is_slice=None if uuid is None else uuid.startswith("MIG-"),
-        compute_mode=_try(lambda: COMPUTE_MODES.get(pynvml.nvmlDeviceGetComputeMode(handle))),
-    )
-
-
-def read_energy_j(handle: Any) -> float | None:
-    """Return the energy counter in joules."""
-    counter_mj = _try(lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-    return None if counter_mj is None else counter_mj / 1000.0
-
-
-def read_power_w(handle: Any) -> tuple[Literal["instant", "average"] | None, float | None]:
-    """Return the power and where it came from: the instant one, else the driver's average, else None."""
-    fields = _try(lambda: pynvml.nvmlDeviceGetFieldValues(handle, [pynvml.NVML_FI_DEV_POWER_INSTANT]))
-    if fields is not None and fields[0].nvmlReturn == NVML_SUCCESS:
-        return "instant", fields[0].value.uiVal / 1000.0
-    average_mw = _try(lambda: pynvml.nvmlDeviceGetPowerUsage(handle))
-    return (None, None) if average_mw is None else ("average", average_mw / 1000.0)
-
-
-def read_temperature_c(handle: Any) -> float | None:
-    """Return the GPU's temperature; drivers before CUDA 13 know only the call without a version."""
-    celsius = _try(lambda: pynvml.nvmlDeviceGetTemperatureV(handle, pynvml.NVML_TEMPERATURE_GPU))
-    if celsius is None:
-        celsius = _try(lambda: pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
-    return None if celsius is None else float(celsius)
-
-
-def read_throttle_reasons(handle: Any) -> int | None:
-    """Return the bits of the reasons; drivers before 535 know them under the older name."""
-    bits = _try(lambda: int(pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)))
-    return bits if bits is not None else _try(lambda: int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
-
-
-def _try(read: Callable[[], T]) -> T | None:
-    """Return what `read` returns; None where the driver refuses, or nvidia-ml-py has no such function or number."""
-    try:
-        return read()
-    except _MISSING:
-        return None
+def _try(*calls: Callable[[], T]) -> T | None:
+    """Return what the first call returns that the driver does not refuse, and nvidia-ml-py has a name for."""
+    for call in calls:
+        with suppress(*_MISSING):
+            return call()
+    return None

@@ -66,19 +66,22 @@ def wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
+def make_profiler(config: ProfileConfig, *, with_cuda: bool, **options: Any) -> profile:
+    """Return a profiler of host and device that follows `options`, among them its schedule."""
+    return profile(
+        activities=[ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if with_cuda else []),
+        record_shapes=config.record_shapes,
+        with_stack=config.with_stack,
+        acc_events=True,  # a new cycle throws the events away otherwise that key_averages() needs, and warns of it
+        **options,
+    )
+
+
 @contextmanager
 def profile_session(config: ProfileConfig, device: torch.device, metadata: dict[str, str]) -> Iterator[ProfileSession]:
     """Profile the steps inside; `metadata` lands in the trace's top level."""
-    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
     steps = schedule(wait=config.wait_steps, warmup=config.warmup_steps, active=config.active_steps, repeat=1)
-    # Without acc_events a new cycle throws the events away that key_averages() needs.
-    session = profile(
-        activities=activities,
-        schedule=steps,
-        record_shapes=config.record_shapes,
-        with_stack=config.with_stack,
-        acc_events=True,
-    )
+    session = make_profiler(config, with_cuda=device.type == "cuda", schedule=steps)
     wait_for_device()
     with session as profiler:
         running = ProfileSession(config=config, profiler=profiler, metadata=metadata)
@@ -95,24 +98,22 @@ def save_profile(session: ProfileSession, directory: Path, contender: str) -> Pr
     if session.active_time_s is None:
         check_schedule(session.config, session.steps_done)
         raise ConfigError("the profiler's schedule did not finish", remedy="run more steps")
-    folder = directory / TRACE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{contender}.pt.trace.json.gz"
+    path = directory / TRACE_FOLDER / f"{contender}.pt.trace.json.gz"
+    path.parent.mkdir(parents=True, exist_ok=True)
     session.profiler.export_chrome_trace(str(path))
-    rows = [_kernel_row(event) for event in session.profiler.key_averages()]
+    on_cuda = torch.cuda.is_available()
+    rows = [
+        KernelRow(
+            name=event.key,
+            calls=event.count,
+            self_device_time_s=event.self_device_time_total / 1e6 if on_cuda else None,
+            self_cpu_time_s=event.self_cpu_time_total / 1e6,
+        )
+        for event in session.profiler.key_averages()
+    ]
     return ProfileRecord(
         active_steps=session.config.active_steps,
         trace_file=str(path.relative_to(directory)),
         active_time_s=session.active_time_s,
         kernels=tuple(sorted(rows, key=lambda row: (row.self_device_time_s or 0.0, row.self_cpu_time_s), reverse=True)),
-    )
-
-
-def _kernel_row(event: Any) -> KernelRow:
-    has_device = torch.cuda.is_available()
-    return KernelRow(
-        name=event.key,
-        calls=event.count,
-        self_device_time_s=event.self_device_time_total / 1e6 if has_device else None,
-        self_cpu_time_s=event.self_cpu_time_total / 1e6,
     )

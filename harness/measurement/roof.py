@@ -31,13 +31,6 @@ LEAST_REPEATS, MOST_REPEATS = 3, 1000
 COPY_SHARE = 0.2
 """Of the time, for the copy bandwidth."""
 
-TORCH_DTYPES = {
-    "float32": torch.float32,
-    "tf32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class RoofSpec:
@@ -134,7 +127,7 @@ def matmul_precision(dtype: str) -> Iterator[None]:
 
 def _product_tflops(product: Product, dtype: str, device: torch.device, budget_s: float) -> float:
     """Return the rate of `x @ weight.T`, as a linear layer computes it, into memory that is there already."""
-    kind = TORCH_DTYPES[dtype]
+    kind: torch.dtype = torch.float32 if dtype == "tf32" else getattr(torch, dtype)
     x = torch.randn(product.rows, product.inner, device=device).to(kind)
     weight = torch.randn(product.columns, product.inner, device=device).to(kind)
     out = torch.empty(product.rows, product.columns, device=device, dtype=kind)

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from harness.measurement.host import HostReader
 from harness.measurement.samples import Sample
 
 if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu
+
+T = TypeVar("T")
 
 MOST_SHARE = 0.01
 """Of a processor that readings may take: after a dear one the next waits. A reading of all metrics takes 0.07 ms on
@@ -60,52 +62,31 @@ class Sampler:
     ) -> None:
         if interval_s <= 0:
             raise ValueError(f"interval_s is {interval_s}, must be more than 0")
+        self.source = host_source("no source of samples has been opened so far")
+        """Known for sure at the end."""
         self.samples: list[Sample] = []
         self.ticks = 0
         self.errors = 0
         self.error_texts: list[str] = []
         self.busy_s = 0.0
         """Processor time of the sampling thread: what it takes from the work beside it, opening the source included."""
-        self.reading_s = 0.0
-        """Wall-clock time inside `read`, with the waiting for the driver, the processor and the interpreter lock."""
+        self.elapsed_s = 0.0
+        """From the start to the end; 0 before that."""
         self._open_source = open_source
-        self._source: Source | None = None
         self._interval_s = interval_s
         self._stop_timeout_s = stop_timeout_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._start_s: float | None = None
-        self._end_s: float | None = None
-
-    @property
-    def source(self) -> Literal["nvml", "psutil"]:
-        """Where the samples come from; known for sure at the end."""
-        return "psutil" if self._source is None else self._source.kind
-
-    @property
-    def source_reason(self) -> str | None:
-        """Why it is not NVML, or what to know about how NVML was found; known for sure at the end."""
-        return "no source of samples has been opened so far" if self._source is None else self._source.reason
-
-    @property
-    def gpu(self) -> NvmlGpu | None:
-        """The GPU that is watched; known for sure at the end."""
-        return None if self._source is None else self._source.gpu
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the start, up to the end."""
-        if self._start_s is None:
-            return 0.0
-        return (time.monotonic() if self._end_s is None else self._end_s) - self._start_s
+        self._start_s = 0.0
 
     @property
     def overhead_share(self) -> float:
-        """The thread's processor time over elapsed time; 0 before the start."""
+        """The thread's processor time over elapsed time; 0 before the end."""
         return self.busy_s / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def __enter__(self) -> Sampler:
         """Start the thread; RuntimeError when the sampler was used before."""
+        self._start_s = time.monotonic()
         self._thread.start()
         return self
 
@@ -115,20 +96,22 @@ class Sampler:
         """Take the last sample and close the GPU; a reading that hangs is left behind and counted as an error."""
         self._stop.set()
         self._thread.join(self._stop_timeout_s)
-        self._end_s = time.monotonic()
+        self.elapsed_s = time.monotonic() - self._start_s
         if self._thread.is_alive():
             self._count_error(f"the last reading did not return within {self._stop_timeout_s:g} s")
-        elif self.gpu is not None:
-            self.gpu.close()
+        elif self.source.gpu is not None:
+            self.source.gpu.close()
 
     def _run(self) -> None:
-        self._start_s = start_s = time.monotonic()
-        start_busy_s = time.thread_time()
-        self._source = source = self._open()
+        start_s, start_busy_s = self._start_s, time.thread_time()
+        opened = self._guard(self._open_source)
+        self.source = opened or host_source(f"opening the source failed: {self.error_texts[-1]}")
         tick, stopping = 0, False
         while True:
             before_s = time.thread_time()
-            self._take(source.read)
+            sample = self._guard(self.source.read)
+            self.samples += [] if sample is None else [sample]
+            self.ticks += 1
             after_s = time.thread_time()
             self.busy_s = after_s - start_busy_s
             if stopping:
@@ -137,34 +120,18 @@ class Sampler:
             tick = next_tick(tick, rested_s, self._interval_s)
             stopping = self._stop.wait(max(0.0, start_s + tick * self._interval_s - time.monotonic()))
 
-    def _open(self) -> Source:
+    def _guard(self, call: Callable[[], T]) -> T | None:
+        """Return None after an error: whatever goes wrong here must not end the trial that is being watched."""
         try:
-            return self._open_source()
-        except Exception as error:  # as for a reading
-            text = f"{type(error).__name__}: {error}"
-            self._count_error(text)
-            return host_source(f"opening the source failed: {text}")
-
-    def _take(self, read: Callable[[], Sample]) -> None:
-        start_s = time.perf_counter()
-        try:
-            self.samples.append(read())
-        except Exception as error:  # whatever goes wrong in a reading must not end the trial that is being watched
+            return call()
+        except Exception as error:
             self._count_error(f"{type(error).__name__}: {error}")
-        self.reading_s += time.perf_counter() - start_s
-        self.ticks += 1
+            return None
 
     def _count_error(self, text: str) -> None:
         self.errors += 1
         if text not in self.error_texts and len(self.error_texts) < MOST_ERROR_TEXTS:
             self.error_texts.append(text)
-
-
-def make_sampler(*, device_type: str, gpu_uuid: str | None, interval_s: float, root_pid: int | None = None) -> Sampler:
-    """Return a sampler of what `open_source` finds; at its end `source_reason` says why it is that."""
-    return Sampler(
-        lambda: open_source(device_type=device_type, gpu_uuid=gpu_uuid, root_pid=root_pid), interval_s=interval_s
-    )
 
 
 def open_source(*, device_type: str, gpu_uuid: str | None, root_pid: int | None = None) -> Source:

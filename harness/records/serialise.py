@@ -1,9 +1,10 @@
-"""Dataclasses from plain JSON or TOML data, checked field by field."""
+"""Dataclasses from plain JSON or TOML data, checked field by field; and data as strict JSON can hold it."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import types
 import typing
 from collections.abc import Hashable
@@ -90,3 +91,14 @@ def override(config: T, changes: dict[str, Any]) -> T:
             raise ConfigError(f"unknown setting {dotted!r}", remedy="see harness/config.py for the names")
         target[leaf] = value
     return build(type(config), data)
+
+
+def plain(value: Any) -> Any:
+    """Return data of dictionaries, lists and numbers as strict JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

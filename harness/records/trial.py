@@ -23,6 +23,18 @@ HARNESS_PHASES = (
 )  # fmt: skip
 """Phases of a job that are the harness's own code, the same for every contender unless a strategy declares them."""
 
+BOTTLENECKS = (
+    "evaluation", "start_up", "warm_up", "padding_waste", "spare_memory", "allocator_retries",
+    "fp32_products:bfloat16", "fp32_products:float16", "fp32_products:tf32",
+    "fp32_traffic:bfloat16", "fp32_traffic:float16",
+    "slow_products", "eager_attention", "elementwise", "optimizer", "unfused_optimizer",
+    "loader", "launch_bound", "copies", "small_kernels",
+)  # fmt: skip
+"""What the diagnosis can find and a strategy can address: a rule's name, after a colon the type that would be faster.
+An "unfused_optimizer" launches kernels for each parameter; an "optimizer" takes time even when it is fused."""
+
+DEVICES = ("cpu", "cuda")
+
 Status = Literal["done", "failed", "not_applicable"]
 
 TrialKind = Literal["job", "speed", "profile"]
@@ -63,7 +75,7 @@ class TrialSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyRecord:
-    """One part of a contender, as the report shows it."""
+    """A strategy, as it describes itself (`harness.strategy.Strategy`)."""
 
     name: str
     summary: str
@@ -72,6 +84,23 @@ class StrategyRecord:
     """Of `HARNESS_PHASES`: what it says it changes."""
     is_peer: bool = False
     """Another program to compare with, not a strategy."""
+    addresses: tuple[str, ...] = ()
+    """Of `BOTTLENECKS`: what it is advised for."""
+    devices: tuple[str, ...] = DEVICES
+    """Where it is advised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the analysis needs to know of a setup; None is "not known"."""
+
+    forward_dtype: str | None = None
+    """In which matrices are multiplied: "float32", "tf32", "bfloat16" or "float16"."""
+    attention: str | None = None
+    """"eager", "sdpa", or another that transformers knows."""
+    fused_optimizer: bool | None = None
+    compiles: bool = False
+    """Whether `torch.compile` works in warm-up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +263,9 @@ class TrialRecord:
     """Why it is not applicable, or the error in one line."""
     strategies: tuple[StrategyRecord, ...] = ()
     knobs: dict[str, str] = field(default_factory=dict)
-    """Every pinned setting after the strategies were applied."""
+    """Every pinned setting after the strategies were applied, to be shown."""
+    settings: Settings = field(default_factory=Settings)
+    """Those that the analysis needs."""
     environment: dict[str, Any] = field(default_factory=dict)
     phases_s: dict[str, float] = field(default_factory=dict)
     """Disjoint parts of the job, in order; "other" is what no phase covers."""
@@ -292,3 +323,5 @@ class RunRecord:
     """None where it was not measured (runs of an earlier version, or `--no-roof`)."""
     model_sizes: dict[str, int] = field(default_factory=dict)
     """"hidden_size", "layers", "heads", "intermediate_size", "parameters"; empty where they can't be told."""
+    catalogue: tuple[StrategyRecord, ...] = ()
+    """All strategies that there were, plug-ins included, in the order in which they are advised."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 OLDEST = 2
@@ -9,6 +11,10 @@ OLDEST = 2
 
 SCORING_2 = {"metrics": [{"name": "em", "title": "EM"}, {"name": "f1", "title": "F1"}], "headline": "f1"}
 """Schema 2 knew question answering alone."""
+
+CATALOGUE_2 = Path(__file__).with_name("catalogue_2.json")
+"""Strategies of the program that wrote schema 2, as they would have described themselves, in the order in which it
+advised them."""
 
 
 def upgrade(data: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -35,11 +41,25 @@ def _run(data: dict[str, Any]) -> dict[str, Any]:
     em, f1 = quality.pop("margin_em"), quality.pop("margin_f1")
     margins = {"margin": f1} if em == f1 else {"margins": {"em": em, "f1": f1}}
     config = config | {"quality": quality | margins}
-    return data | {"schema_version": 3, "config": config, "scoring": SCORING_2}
+    catalogue = json.loads(CATALOGUE_2.read_text(encoding="utf-8"))
+    return data | {"schema_version": 3, "config": config, "scoring": SCORING_2, "catalogue": catalogue}
 
 
 def _trial(data: dict[str, Any]) -> dict[str, Any]:
-    return data | {"schema_version": 3, "epochs": [_with_scores(epoch) for epoch in data.get("epochs", ())]}
+    epochs = [_with_scores(epoch) for epoch in data.get("epochs", ())]
+    return data | {"schema_version": 3, "epochs": epochs, "settings": _settings(data.get("knobs", {}))}
+
+
+def _settings(knobs: dict[str, str]) -> dict[str, Any]:
+    """Return what schema 2 told the analysis in words: autocast's type, else the weights', else TF32 or fp32."""
+    forward = knobs.get("forward dtype", "").split(" ")[0] or None
+    dtype = knobs.get("weights dtype", forward) if forward == "float32" else forward
+    return {
+        "forward_dtype": "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype,
+        "attention": knobs.get("attention"),
+        "fused_optimizer": "fused=True" in knobs["optimizer"] if "optimizer" in knobs else None,
+        "compiles": knobs.get("compile", "off") != "off",
+    }
 
 
 UPGRADES_2 = {"RunRecord": _run, "TrialRecord": _trial}

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from harness.config import RunConfig, TrainingConfig
 from harness.data.batching import Batch, load_in_process, make_padding_collate, plan_shuffled_batches
+from harness.records.trial import Settings
 from harness.strategy import TrainSetup
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import run_steps
@@ -124,3 +125,21 @@ def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:
         "compile": "off",
         **setup.knobs,
     }
+
+
+def forward_dtype(setup: TrainSetup) -> str:
+    """Return the precision of the forward pass: "float32", "tf32", "bfloat16" or "float16"."""
+    weights = next(setup.model.parameters()).dtype
+    name = str(setup.compute_dtype if weights == torch.float32 else weights).removeprefix("torch.")
+    return "tf32" if name == "float32" and setup.fp32_matmul == "tf32" and setup.device.type == "cuda" else name
+
+
+def settings_of(setup: TrainSetup, optimizer: Optimizer) -> Settings:
+    """Return what the analysis needs to know."""
+    config: Any = getattr(setup.model, "config", None)
+    return Settings(
+        forward_dtype=forward_dtype(setup),
+        attention=getattr(config, "_attn_implementation", None),
+        fused_optimizer=optimizer.defaults.get("fused") is True,
+        compiles=setup.compiles,
+    )

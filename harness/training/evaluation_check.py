@@ -14,7 +14,7 @@ from harness.config import RunConfig
 from harness.data.windows import Windows
 from harness.records.checks import EvaluationCheckRecord
 from harness.strategy import Logits, TrainSetup
-from harness.training.baseline import build_baseline
+from harness.training.baseline import build_baseline, forward_dtype
 from harness.training.evaluation import evaluate_in_batches
 
 CHECKED_WINDOWS = 64
@@ -58,13 +58,6 @@ def without_autocast_wrapper(model: nn.Module) -> Iterator[None]:
     finally:
         if wrapper is not None:
             own["forward"] = wrapper
-
-
-def forward_dtype(setup: TrainSetup) -> str:
-    """Return the precision of the forward pass: "float32", "tf32", "bfloat16" or "float16"."""
-    weights = next(setup.model.parameters()).dtype
-    name = str(setup.compute_dtype if weights == torch.float32 else weights).removeprefix("torch.")
-    return "tf32" if name == "float32" and setup.fp32_matmul == "tf32" and setup.device.type == "cuda" else name
 
 
 def logits_error(windows: Windows, reference: Logits, claimed: Logits) -> float:

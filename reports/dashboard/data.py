@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.explain import CATEGORY_WORDS
 from harness.analysis.model import Analysis
+from harness.analysis.trace.model import CATEGORY_WORDS
 from harness.errors import ConfigError, RecordError
 from harness.records.serialise import build
 from harness.records.store import ANALYSIS_FILE

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.evidence.sampling import is_gpu
 from harness.errors import RecordError
-from harness.measurement.samples import Sample, read_samples_csv, throttle_reason_shares
+from harness.measurement.metrics import arrange_panels
+from harness.measurement.samples import measured_metrics, read_samples_csv, throttle_reason_shares
 from harness.records.store import TRIAL_FILE, read_record, read_steps
 from harness.records.trial import StepRecord, TrialRecord
 from reports.dashboard.runs import file_inside, find_jobs
@@ -19,9 +18,6 @@ from reports.phases import training_start_s
 
 MOST_POINTS = 1000
 """Points of a line; more than a chart has pixels help nobody."""
-
-NOT_DRAWN = ("timestamp_s", "energy_j", "throttle_reasons")
-"""Columns of the samples that are no line: the time itself, a counter, and bits."""
 
 
 def curves(run: Path) -> dict[str, Any]:
@@ -77,11 +73,12 @@ def samples(run: Path, contender: str, number: str) -> dict[str, Any]:
     record = read_record(folder / TRIAL_FILE, TrialRecord)
     sampling = record.sampling
     if sampling is None:
-        return {"source": None, "times_s": [], "series": {}}
+        return {"source": None, "times_s": [], "panels": [], "series": {}}
     path = file_inside(folder, sampling.file, (".csv",))
     if path is None:
         raise RecordError(f"the samples of {contender}/{number} are missing", remedy="run the trial again")
-    rows: Sequence[Sample] = read_samples_csv(path)
+    rows = read_samples_csv(path)
+    panels = arrange_panels(measured_metrics(rows))
     start_s = rows[0].timestamp_s if rows else sampling.training_start_s
     return {
         "source": sampling.source,
@@ -89,16 +86,10 @@ def samples(run: Path, contender: str, number: str) -> dict[str, Any]:
         "times_s": thin([row.timestamp_s - start_s for row in rows]),
         "samples_per_point": bucket_size(len(rows)),
         "training_s": [sampling.training_start_s - start_s, sampling.training_end_s - start_s],
-        "series": _series(rows),
-        "throttle_reasons": throttle_reason_shares(rows) if is_gpu(rows) else None,
+        "panels": [{"title": panel.title[:1].upper() + panel.title[1:], "lines": panel.lines} for panel in panels],
+        "series": {name: thin([row[name] for row in rows]) for panel in panels for name in panel.lines},
+        "throttle_reasons": throttle_reason_shares(rows),
     }
-
-
-def _series(rows: Sequence[Sample]) -> dict[str, list[float | None]]:
-    """Return each column that was measured at all."""
-    names = [field.name for field in dataclasses.fields(rows[0]) if field.name not in NOT_DRAWN] if rows else []
-    columns = {name: [getattr(row, name) for row in rows] for name in names}
-    return {name: thin(column) for name, column in columns.items() if any(value is not None for value in column)}
 
 
 def bucket_size(count: int, most: int = MOST_POINTS) -> int:

@@ -7,8 +7,8 @@ from itertools import accumulate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.analysis.explain import CATEGORY_WORDS, Category
 from harness.analysis.model import Analysis
+from harness.analysis.trace.model import CATEGORY_WORDS, Category
 from reports.figures.canvas import INK, MUTED, SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import milliseconds
 from reports.sections.ledger import changed_bars, scaled_steps

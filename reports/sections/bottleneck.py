@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from harness.analysis.explain import Finding, Prediction
+from harness.analysis.advice.findings import Finding, Prediction
 from harness.analysis.model import Analysis
 from reports.document import (
     Block,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.analysis.explain import CATEGORY_WORDS, Category, Ledger, Waterfall, WaterfallBar
 from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.trace.model import CATEGORY_WORDS, Category, Ledger, Waterfall, WaterfallBar
 from reports.document import (
     Block,
     Picture,

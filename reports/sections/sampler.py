@@ -6,23 +6,11 @@ from collections.abc import Iterator
 
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.model import Analysis
+from harness.measurement.metrics import METRICS, in_display_order
 from reports.document import Picture, Section, Text, bullets, code
 from reports.formatting import one_line, percent
 
 NAMES = {"nvml": "NVML", "psutil": "psutil"}
-
-READINGS = {
-    "mean_gpu_utilisation_percent": "GPU utilisation {:.0f} % on average (share of time in which any kernel ran; not "
-                                    "efficiency)",
-    "mean_power_w": "{:.0f} W on average",
-    "max_memory_used_gib": "{:.1f} GiB of device memory at most",
-    "min_sm_clock_mhz": "SM clock {:.0f} MHz at least",
-    "max_temperature_c": "{:.0f} °C at most",
-    "mean_process_cpu_percent": "process CPU {:.0f} % of one core on average",
-    "max_rss_gib": "{:.2f} GiB of resident memory at most",
-    "max_load_average_1min": "load average {:.1f} at most",
-}  # fmt: skip
-"""What is said of each reading that there is."""
 
 
 def section(analysis: Analysis) -> Section:
@@ -41,7 +29,9 @@ def _lines(watched: dict[str, SamplingSummary]) -> Iterator[Text]:
         yield "No sampler watched the jobs."
         return
     name, sampling = next(iter(watched.items()))
-    seen = [words.format(sampling.values[key]) for key, words in READINGS.items() if _has(sampling, key)]
+    metrics = in_display_order(METRICS.get(sampling.source, ()))
+    known = [(summary.says, sampling.values.get(summary.name)) for metric in metrics for summary in metric.summaries]
+    seen = [words.format(value) for words, value in known if words is not None and value is not None]
     if seen:
         yield "While ", code(name), f" trained and evaluated: {', '.join(seen)}."
     why = sampling.source_reason
@@ -50,7 +40,3 @@ def _lines(watched: dict[str, SamplingSummary]) -> Iterator[Text]:
     overhead = max(other.overhead_share for other in watched.values())
     source = NAMES.get(sampling.source, sampling.source)
     yield f"Sampler: {source}{reason}. Its readings took {percent(overhead)} of the elapsed time at most."
-
-
-def _has(sampling: SamplingSummary, key: str) -> bool:
-    return sampling.values.get(key) is not None

@@ -17,7 +17,8 @@ from harness.measurement.nvml import open_gpu
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.readings import read_during
 from harness.measurement.roof import RoofSpec, measure_roof
-from harness.measurement.sampler import make_sampler
+from harness.measurement.sampler import Sampler, open_source
+from harness.measurement.samples import known_values
 
 
 def busy(cuda: torch.device, seconds: float) -> None:
@@ -31,14 +32,14 @@ def busy(cuda: torch.device, seconds: float) -> None:
 
 
 def test_sampler_reads_power_memory_and_clocks_of_this_very_gpu(cuda):
-    with make_sampler(device_type="cuda", gpu_uuid=gpu_uuid(cuda), interval_s=0.1, root_pid=None) as sampler:
+    with Sampler(lambda: open_source(device_type="cuda", gpu_uuid=gpu_uuid(cuda)), interval_s=0.1) as sampler:
         busy(cuda, 2.5)
-    assert sampler.source == "nvml", sampler.source_reason
+    assert sampler.source.kind == "nvml", sampler.source.reason
     samples = sampler.samples
     assert len(samples) >= 4, "readings that are dear come less often"
-    assert max(sample.power_w or 0.0 for sample in samples) > 50.0
-    assert max(sample.gpu_utilisation_percent or 0.0 for sample in samples) > 50.0
-    assert max(sample.sm_clock_mhz or 0.0 for sample in samples) > 500.0
+    assert max(known_values(samples, "power_w")) > 50.0
+    assert max(known_values(samples, "gpu_utilisation_percent")) > 50.0
+    assert max(known_values(samples, "sm_clock_mhz")) > 500.0
     assert sampler.overhead_share < 0.05
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import harness
+from harness import registry
 from harness.errors import ConfigError
 
 WAIT, WARMUP, ACTIVE = 2, 1, 3
@@ -76,6 +77,9 @@ def test_any_loop_gets_ledger_findings_and_trace(tmp_path, capsys):
     saved = read_ledger(directory)
     assert saved["ledger"]["steps"] == ACTIVE
     assert [finding["rule"] for finding in saved["findings"]] == [finding.rule for finding in profiled.findings]
+    known = {record.name for record in registry.catalogue()}
+    assert profiled.findings
+    assert all(set(finding.strategies) & known for finding in profiled.findings)
     assert saved["trace_file"] == "trace/loop.pt.trace.json.gz"
     rows = {row.category: row for row in profiled.ledger.rows}
     assert rows["matmul"].events > 0

@@ -6,7 +6,6 @@ import pytest
 
 from harness import registry
 from harness.errors import StrategyError
-from harness.experiment.trial import describe_strategy
 from harness.strategy import Effect, Stage, Strategy
 
 
@@ -69,7 +68,39 @@ def test_only_phases_that_a_job_has_can_be_declared():
     with pytest.raises(StrategyError, match="declares the phase 'training'"):
         registry.register(sample)
     sample.phases = ("imports",)
-    assert describe_strategy(registry.register(sample)()).phases == ("imports",)
+    assert registry.describe(registry.register(sample)).phases == ("imports",)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "words"),
+    [("addresses", ("optimiser",), "bottleneck 'optimiser'"), ("devices", ("gpu",), "device 'gpu'")],
+)
+def test_what_the_diagnosis_does_not_know_cant_be_declared(attribute, value, words):
+    sample = make_strategy("sample")
+    setattr(sample, attribute, value)
+    with pytest.raises(StrategyError, match=words):
+        registry.register(sample)
+
+
+@pytest.mark.usefixtures("_own_registry")
+def test_it_is_enough_that_one_of_two_names_the_conflict():
+    sample = make_strategy("sample")
+    sample.conflicts = ("sdpa",)
+    registry.register(sample)
+    for stack in ("sample+sdpa", "sdpa+fused_adamw+sample"):
+        with pytest.raises(StrategyError, match="can't be combined with"):
+            registry.resolve(stack)
+    assert len(registry.resolve("sample+fused_adamw")) == 2
+
+
+@pytest.mark.usefixtures("_own_registry")
+def test_the_catalogue_has_plugins_too_and_those_first_that_change_least():
+    registry.register(make_strategy("sample"))
+    records = registry.catalogue()
+    assert {record.name for record in records} == set(registry.names())
+    effects = list(dict.fromkeys(record.effect for record in records))
+    assert effects == [effect.name for effect in Effect if effect.name in effects]
+    assert next(record for record in records if record.name == "sample").addresses == ()
 
 
 @pytest.mark.usefixtures("_own_registry")

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.analysis.explain import (
-    CATEGORY_WORDS,
-    Diagnosis,
-    Finding,
-    Ledger,
-    LedgerRow,
-    Prediction,
-    Roofline,
-    RooflinePoint,
-    StepPart,
-    Waterfall,
-    WaterfallBar,
-)
+from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
+from harness.analysis.advice.roofline import Roofline, RooflinePoint
 from harness.analysis.model import Analysis
+from harness.analysis.trace.model import CATEGORY_WORDS, Ledger, LedgerRow, StepPart, Waterfall, WaterfallBar
 
 BASELINE_MS = {"matmul": 200.0, "attention": 60.0, "elementwise": 90.0, "loss": 2.5, "optimizer": 60.0,
                "copies": 12.0, "data": 4.0, "idle": 70.0, "other": 6.0}  # fmt: skip

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.measurement.samples import GpuSample, HostSample, Sample, write_samples_csv
+from harness.measurement.samples import Sample, write_samples_csv
 from harness.records.checks import EvaluationCheckRecord
 from harness.records.store import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
 from harness.records.trial import (
@@ -22,6 +22,7 @@ from harness.records.trial import (
     ExamplePrediction,
     MemoryRecord,
     SamplingRecord,
+    Settings,
     StepRecord,
     StrategyRecord,
     TrialRecord,
@@ -149,6 +150,7 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], *, 
         "saving": 0.05,
         "other": 0.3,
     }
+    dtype = "bfloat16" if name == "amp_bf16" else "float32"
     parts = () if name == "baseline" else tuple(STRATEGIES[part] for part in name.split("+"))
     return TrialRecord(
         contender=name,
@@ -157,13 +159,12 @@ def job_record(name: str, seed: int, factor: float, steps: list[StepRecord], *, 
         status="done",
         strategies=parts,
         knobs={"forward dtype": "bfloat16 autocast" if name == "amp_bf16" else "float32", "batch size": str(BATCH)},
+        settings=Settings(forward_dtype=dtype),
         environment=head.environment(gpu=gpu),
         phases_s=phases_s,
         job_time_s=sum(phases_s.values()),
         clock_error_s=-0.0003,
-        evaluation_check=None
-        if name == "baseline"
-        else EvaluationCheckRecord(windows=64, error=1e-6, dtype="bfloat16" if name == "amp_bf16" else "float32"),
+        evaluation_check=None if name == "baseline" else EvaluationCheckRecord(windows=64, error=1e-6, dtype=dtype),
         epochs=make_epochs(name, seed, training_s / EPOCHS),
         work=work_record(seed),
         memory=MemoryRecord(allocated_gib=3.21 if gpu else None, reserved_gib=4.0 if gpu else None, rss_gib=1.47),
@@ -218,28 +219,33 @@ def make_samples(*, gpu: bool) -> list[Sample]:
     times_s = [TRAINING_START_S - 10.0 + i for i in range(41)]
     if gpu:
         return [
-            GpuSample(
+            Sample(
                 timestamp_s=at,
-                gpu_utilisation_percent=90.0,
-                memory_utilisation_percent=40.0,
-                memory_used_gib=5.0,
-                power_w=400.0,
-                energy_j=1000.0 + 400.0 * i,
-                sm_clock_mhz=1980.0,
-                temperature_c=50.0,
-                throttle_reasons=0,
-                other_processes=0,
+                values={
+                    "gpu_utilisation_percent": 90.0,
+                    "memory_utilisation_percent": 40.0,
+                    "memory_used_gib": 5.0,
+                    "power_w": 400.0,
+                    "energy_j": 1000.0 + 400.0 * i,
+                    "sm_clock_mhz": 1980.0,
+                    "memory_clock_mhz": None,
+                    "temperature_c": 50.0,
+                    "throttle_reasons": 0,
+                    "other_processes": 0,
+                },
             )
             for i, at in enumerate(times_s)
         ]
     return [
-        HostSample(
+        Sample(
             timestamp_s=at,
-            process_cpu_percent=190.0,
-            rss_gib=1.0 + 0.01 * i,
-            load_average_1min=1.9,
-            system_cpu_percent=97.0,
-            swap_used_gib=0.0,
+            values={
+                "process_cpu_percent": 190.0,
+                "rss_gib": 1.0 + 0.01 * i,
+                "load_average_1min": 1.9,
+                "system_cpu_percent": 97.0,
+                "swap_used_gib": 0.0,
+            },
         )
         for i, at in enumerate(times_s)
     ]

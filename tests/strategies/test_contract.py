@@ -22,10 +22,17 @@ from harness.training.step import autocast
 
 registry.load_all()
 NAMES = registry.names()
-FILES = sorted(path.stem for path in Path(optimizations.__file__).parent.glob("*.py") if path.stem != "__init__")
+FILES = sorted(
+    path.stem
+    for folder in (".", "peers")
+    for path in Path(optimizations.__file__).parent.joinpath(folder).glob("*.py")
+    if path.stem != "__init__"
+)
 CARD = ("What it changes:", "Why it is faster:", "When it is not:", "What it does to the numbers:", "Sources:")
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 COMPILED = {"compile", "compile_cached"}
+ASK_THE_MACHINE = {"amp_bf16", "bf16_weights"}
+"""They ask which instructions it has, and not only what kind of device it is."""
 
 
 def applied(name: str, setup: TrainSetup) -> TrainSetup:
@@ -53,7 +60,21 @@ def test_class_attributes_are_of_the_contract(name):
     assert isinstance(strategy.stage, Stage)
     assert strategy.summary
     assert all(other in NAMES for other in strategy.conflicts)
-    assert all(name in registry.get(other).conflicts for other in strategy.conflicts), "conflicts go both ways"
+    assert all(name not in registry.get(other).conflicts for other in strategy.conflicts), "one of two is enough"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ASK_THE_MACHINE])
+def test_it_is_advised_on_processors_where_it_works_there(name, make_setup):
+    torch.set_num_threads(2)  # split_batch asks for two
+    strategy = registry.get(name)
+    if strategy.addresses:
+        assert (strategy().not_applicable(make_setup()) is None) == ("cpu" in strategy.devices)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "cuda" not in registry.get(name).devices])
+def test_what_is_for_processors_refuses_a_gpu(name, make_setup):
+    on_gpu = replace(make_setup(), device=torch.device("cuda"))
+    assert registry.get(name)().not_applicable(on_gpu) is not None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +119,7 @@ def first_loss(setup: TrainSetup, windows: Windows) -> float:
 
 def compatible_pairs() -> list[str]:
     pairs = itertools.combinations([name for name in NAMES if not registry.get(name).is_peer], 2)
-    return [f"{a}+{b}" for a, b in pairs if b not in registry.get(a).conflicts and a not in registry.get(b).conflicts]
+    return [f"{a}+{b}" for a, b in pairs if not registry.exclude_each_other(registry.get(a), registry.get(b))]
 
 
 @pytest.mark.parametrize("stack", compatible_pairs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from harness.analysis.explain import Category, Ledger
+from harness.analysis.trace.model import Category, Ledger
 
 Cell = tuple[str, str]
 """(phase, category of the ledger); the category is `WHOLE` where a phase is not divided."""

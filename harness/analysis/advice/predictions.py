@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup_bound
-from harness.analysis.explain import Finding, Prediction
+from harness.analysis.advice.diagnosis import find
+from harness.analysis.advice.facts import Facts
+from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
 from harness.analysis.model import ContenderAnalysis
 from harness.statistics.estimate import Estimate
 
@@ -30,6 +32,18 @@ JUDGEMENTS = {
 }
 
 
+def diagnose(facts: Facts, contenders: Sequence[ContenderAnalysis]) -> Diagnosis | None:
+    """Return findings and predictions for a baseline and the contenders beside it; None if no job was measured.
+
+    Nothing is predicted of peers: the findings are about what strategies change, and a peer changes everything.
+    """
+    if facts.job_s <= 0:
+        return None
+    found = find(facts)
+    predictions = tuple(predict(contender, found, facts.cells) for contender in contenders if not contender.is_peer)
+    return Diagnosis(findings=tuple(finding for finding, _ in found), predictions=predictions)
+
+
 def predict(
     contender: ContenderAnalysis, found: Sequence[tuple[Finding, Removal]], cells: Mapping[Cell, float]
 ) -> Prediction:
@@ -40,6 +54,9 @@ def predict(
     addressed = [(finding, takes) for finding, takes in found if set(finding.strategies) & set(contender.parts)]
     bound = speedup_bound(removed_share(cells, [takes for _, takes in addressed]))
     rules = tuple(finding.rule for finding, _ in addressed)
+    promise = "no gain was predicted: no finding is about what it changes"
+    if rules:
+        promise = f"at most {bound:.2f}× was predicted ({', '.join(rule.replace('_', ' ') for rule in rules)})"
     speedup = contender.job_speedup if contender.state == "measured" else None
     return Prediction(
         contender=contender.name,
@@ -49,7 +66,7 @@ def predict(
         measured_low=None if speedup is None else speedup.low,
         measured_high=None if speedup is None else speedup.high,
         missed=speedup is not None and _verdict(speedup, bound) in ("over", "under"),
-        sentence=f"{_promise(rules, bound)}; {_outcome(speedup, bound)}",
+        sentence=f"{promise}; {_outcome(speedup, bound)}",
     )
 
 
@@ -61,12 +78,6 @@ def _verdict(speedup: Estimate, bound: float) -> Literal["over", "under", "kept"
         return "over"
     promised = bound >= LEAST_PROMISE
     return "under" if promised and math.log(speedup.high) < UNDER_SHARE * math.log(bound) else "kept"
-
-
-def _promise(rules: Sequence[str], bound: float) -> str:
-    if not rules:
-        return "no gain was predicted: no finding is about what it changes"
-    return f"at most {bound:.2f}× was predicted ({', '.join(rule.replace('_', ' ') for rule in rules)})"
 
 
 def _outcome(speedup: Estimate | None, bound: float) -> str:

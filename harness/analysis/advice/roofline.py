@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -17,11 +17,46 @@ from harness.analysis.advice.flops import (
 from harness.analysis.advice.peaks import find_dense_peak
 from harness.analysis.evidence.parts import job_parts, scaled_training_s
 from harness.analysis.evidence.speed import SpeedEvidence
-from harness.analysis.explain import Roofline, RooflinePoint
 from harness.records.checks import RoofRecord
 from harness.records.trial import BASELINE, RunRecord, TrialRecord
 
 TFLOP = 1e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class RooflinePoint:
+    """One contender against the machine's measured roof."""
+
+    contender: str
+    useful_tflops: float
+    """TFLOP/s of the training steps, counted on useful tokens."""
+    mfu: float
+    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
+    dtype: str
+    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
+    mfu_dense_peak: float | None
+    """Against the vendor's dense peak, where the device is in the cited table."""
+    job_over_light: float | None = None
+    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """How far the job is from the speed of light."""
+
+    flops_per_useful_token: float
+    """Training: forward and backward, matrix products and attention, mean over the training windows."""
+    job_useful_flops: float
+    """Training and evaluation of the whole job on useful tokens."""
+    speed_of_light_s: float
+    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
+    best_dtype: str
+    matmul_tflops: dict[str, float]
+    """Measured matrix-product rate by dtype."""
+    copy_gb_per_s: float | None
+    points: tuple[RooflinePoint, ...]
+    note: str | None
+    """Why there is no dense peak, for instance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +74,8 @@ class Trained:
 def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | None:
     """Return the roofline of a run; None without a roof, the model's sizes, the windows' lengths or a baseline's job.
 
-    MFU counts useful tokens, so padding lowers it, and stands against the rate
-    of the contender's own dtype. The mean over all training windows is taken for every token, also where a schedule
-    trains on some of them.
+    MFU counts useful tokens, so padding lowers it, and stands against the rate of the contender's own dtype. The mean
+    over all training windows is taken for every token, also where a schedule trains on some of them.
     """
     roof, sizes = run.roof, read_model_sizes(run.model_sizes)
     train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
@@ -54,14 +88,16 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
         return None
     best = max(roof.matmul_tflops, key=lambda dtype: roof.matmul_tflops[dtype])
     light_s = useful_flops / (roof.matmul_tflops[best] * TFLOP)
-    points, notes = [], [_peak_note(roof)]
-    for contender in trained:
-        point = place_point(contender, baseline, roof, per_token, light_s)
+    points = {contender.name: place_point(contender, baseline, roof, per_token, light_s) for contender in trained}
+    notes = []
+    if find_dense_peak(roof.device_name) is None:
+        what = f"the dense peak of {roof.device_name} is not in the table"
+        notes.append(f"{what}, so MFU stands against the measured rate alone")
+    for name, point in points.items():
         if isinstance(point, str):
-            notes.append(f"{contender.name} is left out: {point}")
-        else:
-            points.append(point)
-            notes.append(_above_roof_note(point))
+            notes.append(f"{name} is left out: {point}")
+        elif point.mfu > 1.0:
+            notes.append(f"{name} trained faster than the roof, so the machine was slower while that was measured")
     return Roofline(
         flops_per_useful_token=per_token,
         job_useful_flops=useful_flops,
@@ -69,8 +105,8 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
         best_dtype=best,
         matmul_tflops=dict(roof.matmul_tflops),
         copy_gb_per_s=roof.copy_gb_per_s,
-        points=tuple(points),
-        note="; ".join(note for note in notes if note) or None,
+        points=tuple(point for point in points.values() if not isinstance(point, str)),
+        note="; ".join(notes) or None,
     )
 
 
@@ -89,10 +125,9 @@ def place_point(
     contender: Trained, baseline: Trained, roof: RoofRecord, per_token: float, light_s: float
 ) -> RooflinePoint | str:
     """Return where a contender stands, or in words why that can't be said."""
-    knobs = contender.jobs[0].knobs
-    dtype = matmul_dtype(knobs)
-    if dtype not in roof.matmul_tflops:
-        return f"no rate was measured for products in {dtype}"
+    dtype = contender.jobs[0].settings.forward_dtype
+    if dtype is None or dtype not in roof.matmul_tflops:
+        return f"no rate was measured for products in {dtype or 'an unknown type'}"
     problem = _work_problem(contender.jobs, baseline.jobs)
     if problem:
         return problem
@@ -111,14 +146,6 @@ def place_point(
         mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
         job_over_light=None if contender.job_s is None else contender.job_s / light_s,
     )
-
-
-def matmul_dtype(knobs: Mapping[str, str]) -> str:
-    """Return the dtype of a contender's matrix products: autocast's, else the weights', else TF32 or fp32."""
-    forward = knobs.get("forward dtype", "float32").split(" ")[0]
-    weights = knobs.get("weights dtype", "float32")
-    dtype = weights if forward == "float32" else forward
-    return "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype
 
 
 def training_time_s(contender: Trained, baseline: Trained) -> float | None:
@@ -147,15 +174,3 @@ def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) 
     if any(work.trained_parameters not in usual for work in works):
         return "it trains other parameters than the baseline"
     return None
-
-
-def _peak_note(roof: RoofRecord) -> str:
-    if find_dense_peak(roof.device_name) is not None:
-        return ""
-    return f"the dense peak of {roof.device_name} is not in the table, so MFU stands against the measured rate alone"
-
-
-def _above_roof_note(point: RooflinePoint) -> str:
-    if point.mfu <= 1.0:
-        return ""
-    return f"{point.contender} trained faster than the roof, so the machine was slower while that was measured"

@@ -17,17 +17,21 @@ class Observation:
     """With its numbers, and what they mean; begins in lower case, without a full stop."""
     takes: Removal = field(default_factory=dict)
     """Share of each cell of the job that would be gone if it cost nothing any more."""
-    strategies: tuple[str, ...] | None = None
-    """Those of the rule's strategies that can help here; None: all of them."""
+    bottlenecks: tuple[str, ...] = ()
+    """Of `harness.records.trial.BOTTLENECKS`, the most direct first: what a strategy must address to help here. None
+    given: the rule's own name."""
     elsewhere: tuple[float, float] | None = None
     """(share, speedup bound) where it concerns another job than the diagnosed one: a contender's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rule:
-    """One pattern to look for in the facts of a configuration."""
+Look = Callable[[Facts], Observation | None]
+"""One pattern to look for in the facts of a configuration."""
 
-    name: str
-    strategies: tuple[str, ...]
-    """Registered strategies that may address it."""
-    look: Callable[[Facts], Observation | None]
+RULES: dict[str, Look] = {}
+"""By name, in the order in which they are looked at."""
+
+
+def rule(look: Look) -> Look:
+    """Decorator that makes a function a rule of its name."""
+    RULES[look.__name__] = look
+    return look

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.analysis.advice.amdahl import WHOLE
 from harness.analysis.advice.facts import Facts, of_passes, of_step
-from harness.analysis.advice.rule import Observation, Rule
+from harness.analysis.advice.rule import Observation, rule
 from harness.analysis.evidence.parts import WARM_UP_PHASES
-from harness.analysis.explain import Category
+from harness.analysis.trace.model import Category
 
 DOMINATING_SHARE = 0.2
 """Share of the job from which evaluation or start-up is called a bottleneck: without it the job is 1.25 times as fast,
@@ -31,7 +31,8 @@ PROPORTIONAL = ("matmul", "elementwise", "loss", "copies", "other", WHOLE)
 """Categories whose time grows with the tokens of a batch; what is not known may, and a bound must allow for it."""
 
 
-def look_at_evaluation(facts: Facts) -> Observation | None:
+@rule
+def evaluation(facts: Facts) -> Observation | None:
     """Evaluation dominates."""
     time_s = facts.phases(EVALUATION_PHASES)
     if facts.job_s <= 0 or time_s < DOMINATING_SHARE * facts.job_s:
@@ -45,7 +46,8 @@ def look_at_evaluation(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes={cell: 1.0 for cell in facts.cells if cell[0] in EVALUATION_PHASES})
 
 
-def look_at_start_up(facts: Facts) -> Observation | None:
+@rule
+def start_up(facts: Facts) -> Observation | None:
     """Start-up dominates."""
     time_s = facts.phases(START_UP_PHASES)
     if facts.job_s <= 0 or time_s < DOMINATING_SHARE * facts.job_s:
@@ -58,10 +60,11 @@ def look_at_start_up(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes={(name, WHOLE): 1.0 for name in START_UP_PHASES})
 
 
-def look_at_warm_up(facts: Facts) -> Observation | None:
+@rule
+def warm_up(facts: Facts) -> Observation | None:
     """The configuration itself compiles, and that takes a large part of its job."""
     time_s = facts.phases(WARM_UP_PHASES)
-    if not facts.compiles or facts.job_s <= 0 or time_s < WARM_UP_SHARE * facts.job_s:
+    if not facts.settings.compiles or facts.job_s <= 0 or time_s < WARM_UP_SHARE * facts.job_s:
         return None
     sentence = (
         f"compile warm-up takes {time_s:.1f} s of the {facts.job_s:.1f} s job ({time_s / facts.job_s:.0%}): caches "
@@ -70,7 +73,8 @@ def look_at_warm_up(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes={(name, WHOLE): 1.0 for name in WARM_UP_PHASES})
 
 
-def look_at_compile(facts: Facts) -> Observation | None:
+@rule
+def compile_not_amortised(facts: Facts) -> Observation | None:
     """A contender's compiler costs more than the job gives it time to earn back."""
     unpaid = [
         cost
@@ -88,11 +92,13 @@ def look_at_compile(facts: Facts) -> Observation | None:
     share = min(1.0, worst.extra_s / worst.contender_s)
     return Observation(
         sentence=f"{worst.contender} costs {worst.extra_s:.1f} s of compile warm-up{saved}: {outcome}",
+        bottlenecks=("warm_up",),
         elsewhere=(share, worst.baseline_s / max(worst.contender_s - worst.extra_s, 1e-9)),
     )
 
 
-def look_at_padding(facts: Facts) -> Observation | None:
+@rule
+def padding_waste(facts: Facts) -> Observation | None:
     """Much of what is computed is padding.
 
     With r computed per useful token, what grows with the tokens shrinks to 1/r without padding. Attention grows with
@@ -110,7 +116,8 @@ def look_at_padding(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes=of_passes(takes))
 
 
-def look_at_memory(facts: Facts) -> Observation | None:
+@rule
+def spare_memory(facts: Facts) -> Observation | None:
     """Memory is far from full, and a part of the step would be paid less often with larger batches."""
     held, capacity = facts.peak_memory_gib, facts.memory_gib
     per_step: tuple[Category, ...] = ("optimizer", "idle")
@@ -125,7 +132,8 @@ def look_at_memory(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes=of_step({row.category: 1.0 for row in fixed}))
 
 
-def look_at_allocator(facts: Facts) -> Observation | None:
+@rule
+def allocator_retries(facts: Facts) -> Observation | None:
     """The device's memory is so short that its allocator empties the cache and tries again."""
     if not facts.allocator_retries:
         return None
@@ -134,14 +142,3 @@ def look_at_allocator(facts: Facts) -> Observation | None:
         "each time the device stands still"
     )
     return Observation(sentence=sentence, takes=of_step({"idle": 1.0}))
-
-
-RULES_OF_JOB = (
-    Rule(name="evaluation", strategies=("fast_evaluation",), look=look_at_evaluation),
-    Rule(name="start_up", strategies=("fast_startup", "lean_model"), look=look_at_start_up),
-    Rule(name="warm_up", strategies=("compile_cached",), look=look_at_warm_up),
-    Rule(name="compile_not_amortised", strategies=("compile_cached",), look=look_at_compile),
-    Rule(name="padding_waste", strategies=("dynamic_padding", "length_bucketing", "unpadded"), look=look_at_padding),
-    Rule(name="spare_memory", strategies=("larger_batches", "batch_finder"), look=look_at_memory),
-    Rule(name="allocator_retries", strategies=("gradient_checkpointing",), look=look_at_allocator),
-)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from harness.analysis.advice.facts import Facts, of_passes, of_step
-from harness.analysis.advice.rule import Observation, Rule
-from harness.analysis.explain import Category, KernelLine, Ledger
+from harness.analysis.advice.rule import Observation, rule
+from harness.analysis.trace.model import Category, KernelLine, Ledger
 
 NOTABLE_SHARE = 0.05
 """Share of a step from which a row that could vanish is worth a finding: 5 % is what predictions may be off by."""
@@ -23,33 +23,13 @@ SMALL_KERNEL_MS = 0.01
 HALF_THE_BYTES = 0.5
 """What 16-bit activations save of work that is bound by memory traffic."""
 
-FOR_DTYPE = {
-    "bfloat16": ("amp_bf16", "bf16_weights"),
-    "float16": ("amp_fp16",),
-    "tf32": ("tf32",),
-}
-"""Strategies that multiply in a type."""
 
-FEWER_LAUNCHES = ("cuda_graphs", "compile", "compile_cached", "fused_blocks")
-
-
-def look_at_attention(facts: Facts) -> Observation | None:
-    """Attention runs as separate products, softmax and dropout."""
-    row = facts.row("attention")
-    if facts.attention != "eager" or row is None or row.share < NOTABLE_SHARE:
-        return None
-    sentence = (
-        f"attention is eager and takes {row.time_ms:.1f} ms of a step ({row.share:.0%}): the matrix of all pairs of "
-        "tokens goes through memory several times"
-    )
-    return Observation(sentence=sentence, takes=of_passes({"attention": 1.0}))
-
-
-def look_at_fp32_products(facts: Facts) -> Observation | None:
+@rule
+def fp32_products(facts: Facts) -> Observation | None:
     """Matrices are multiplied in fp32 on a device with faster types."""
     row = facts.row("matmul")
-    faster = [dtype for dtype in facts.fast_dtypes if dtype in FOR_DTYPE]
-    if facts.forward_dtype != "float32" or not faster or row is None or row.share < LARGE_SHARE:
+    faster = facts.fast_dtypes
+    if facts.settings.forward_dtype != "float32" or not faster or row is None or row.share < LARGE_SHARE:
         return None
     plain = facts.matmul_tflops.get("float32")
     best = max(faster, key=lambda dtype: facts.matmul_tflops.get(dtype, 0.0))
@@ -66,17 +46,18 @@ def look_at_fp32_products(facts: Facts) -> Observation | None:
     return Observation(
         sentence=sentence,
         takes=of_passes({"matmul": 1.0 - left, "attention": 1.0 - left}),
-        strategies=tuple(name for dtype in faster for name in FOR_DTYPE[dtype]),
+        bottlenecks=tuple(f"fp32_products:{dtype}" for dtype in faster),
     )
 
 
-def look_at_fp32_traffic(facts: Facts) -> Observation | None:
+@rule
+def fp32_traffic(facts: Facts) -> Observation | None:
     """Activations are 32 bits wide where 16 would do."""
     faster = [dtype for dtype in facts.fast_dtypes if dtype in ("bfloat16", "float16")]
     categories: tuple[Category, ...] = ("elementwise", "attention", "loss")
     rows = [row for category in categories if (row := facts.row(category)) is not None]
     share = sum(row.share for row in rows)
-    if facts.forward_dtype not in ("float32", "tf32") or not faster or share < LARGE_SHARE:
+    if facts.settings.forward_dtype not in ("float32", "tf32") or not faster or share < LARGE_SHARE:
         return None
     sentence = (
         f"element-wise work and attention take {share:.0%} of a step with 32-bit activations: where memory traffic "
@@ -85,13 +66,14 @@ def look_at_fp32_traffic(facts: Facts) -> Observation | None:
     return Observation(
         sentence=sentence,
         takes=of_passes({row.category: HALF_THE_BYTES for row in rows}),
-        strategies=tuple(name for dtype in faster for name in FOR_DTYPE[dtype]),
+        bottlenecks=tuple(f"fp32_traffic:{dtype}" for dtype in faster),
     )
 
 
-def look_at_slow_products(facts: Facts) -> Observation | None:
+@rule
+def slow_products(facts: Facts) -> Observation | None:
     """Products run far below the rate that this machine reached with shapes of this model."""
-    row, rate = facts.row("matmul"), facts.matmul_tflops.get(facts.forward_dtype or "")
+    row, rate = facts.row("matmul"), facts.matmul_tflops.get(facts.settings.forward_dtype or "")
     if row is None or facts.achieved_tflops is None or not rate or row.share < LARGE_SHARE:
         return None
     reached = facts.achieved_tflops / rate
@@ -99,12 +81,26 @@ def look_at_slow_products(facts: Facts) -> Observation | None:
         return None
     sentence = (
         f"the products of a step run at {facts.achieved_tflops:.3g} TFLOP/s, {reached:.0%} of the {rate:.3g} that "
-        f"{facts.forward_dtype} reached on this machine, and take {row.share:.0%} of the step"
+        f"{facts.settings.forward_dtype} reached on this machine, and take {row.share:.0%} of the step"
     )
     return Observation(sentence=sentence, takes=of_passes({"matmul": 1.0 - reached}))
 
 
-def look_at_elementwise(facts: Facts) -> Observation | None:
+@rule
+def eager_attention(facts: Facts) -> Observation | None:
+    """Attention runs as separate products, softmax and dropout."""
+    row = facts.row("attention")
+    if facts.settings.attention != "eager" or row is None or row.share < NOTABLE_SHARE:
+        return None
+    sentence = (
+        f"attention is eager and takes {row.time_ms:.1f} ms of a step ({row.share:.0%}): the matrix of all pairs of "
+        "tokens goes through memory several times"
+    )
+    return Observation(sentence=sentence, takes=of_passes({"attention": 1.0}))
+
+
+@rule
+def elementwise(facts: Facts) -> Observation | None:
     """Normalisation, activation, dropout and residuals each read and write everything."""
     row = facts.row("elementwise")
     if row is None or row.share < LARGE_SHARE:
@@ -116,21 +112,21 @@ def look_at_elementwise(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes=of_passes({"elementwise": 1.0}))
 
 
-def look_at_optimizer(facts: Facts) -> Observation | None:
+@rule
+def optimizer(facts: Facts) -> Observation | None:
     """The update takes a notable part of the step, on a device the gaps between its kernels included."""
     row = facts.row("optimizer")
     if row is None or facts.ledger is None or row.share < NOTABLE_SHARE:
         return None
-    loops = facts.fused_optimizer is False
+    loops = facts.settings.fused_optimizer is False
     how = ", one parameter after the other" if loops else ""
     sentence = (
         f"the optimizer takes {row.time_ms:.1f} ms of a step ({row.share:.0%}) in {row.events:.0f} operations{how}"
     )
-    others = ("larger_batches", "batch_finder", "bf16_weights")
     return Observation(
         sentence=sentence,
         takes=of_step({"optimizer": 1.0, "idle": gaps_of_optimizer(facts.ledger)}),
-        strategies=others if facts.fused_optimizer else None,
+        bottlenecks=("optimizer",) if facts.settings.fused_optimizer else ("unfused_optimizer", "optimizer"),
     )
 
 
@@ -145,7 +141,8 @@ def gaps_of_optimizer(ledger: Ledger) -> float:
     return min(1.0, max(0.0, part_ms - row_ms) / idle_ms) if idle_ms > 0 else 0.0
 
 
-def look_at_loader(facts: Facts) -> Observation | None:
+@rule
+def loader(facts: Facts) -> Observation | None:
     """Batches are made while nothing else runs."""
     row = facts.row("data")
     if row is None or row.share < NOTABLE_SHARE:
@@ -154,7 +151,8 @@ def look_at_loader(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes=of_step({"data": 1.0}))
 
 
-def look_at_gaps(facts: Facts) -> Observation | None:
+@rule
+def launch_bound(facts: Facts) -> Observation | None:
     """Nothing runs for a large part of the step: it is bound by launches."""
     row = facts.row("idle")
     if row is None or facts.ledger is None or row.share < LARGE_SHARE:
@@ -166,10 +164,12 @@ def look_at_gaps(facts: Facts) -> Observation | None:
         f"no {what} runs for {row.time_ms:.1f} ms of a step ({row.share:.0%}) between {launches:.0f} {what}s{host}: "
         "the step is bound by launches"
     )
-    return Observation(sentence=sentence, takes=of_step({"idle": 1.0}))
+    bottlenecks = ("small_kernels", "launch_bound")
+    return Observation(sentence=sentence, takes=of_step({"idle": 1.0}), bottlenecks=bottlenecks)
 
 
-def look_at_copies(facts: Facts) -> Observation | None:
+@rule
+def copies(facts: Facts) -> Observation | None:
     """Copies between host and device, casts, and changes of layout."""
     row = facts.row("copies")
     if row is None or row.share < NOTABLE_SHARE:
@@ -178,7 +178,8 @@ def look_at_copies(facts: Facts) -> Observation | None:
     return Observation(sentence=sentence, takes=of_passes({"copies": 1.0}))
 
 
-def look_at_small_kernels(facts: Facts) -> Observation | None:
+@rule
+def small_kernels(facts: Facts) -> Observation | None:
     """Much of the step's time goes to kernels that are over about when the next one is launched."""
     lines = () if facts.ledger is None else facts.ledger.kernels
     small = [line for line in lines if line.time_ms_per_step < SMALL_KERNEL_MS * line.calls_per_step]
@@ -202,43 +203,3 @@ def _time_ms_by_category(lines: Iterable[KernelLine]) -> dict[str, float]:
     for line in lines:
         times_ms[line.category] = times_ms.get(line.category, 0.0) + line.time_ms_per_step
     return times_ms
-
-
-RULES_OF_STEP = (
-    Rule(
-        name="fp32_products",
-        strategies=tuple(name for names in FOR_DTYPE.values() for name in names),
-        look=look_at_fp32_products,
-    ),
-    Rule(name="fp32_traffic", strategies=("amp_bf16", "bf16_weights", "amp_fp16"), look=look_at_fp32_traffic),
-    Rule(
-        name="slow_products",
-        strategies=("larger_batches", "batch_finder", "fused_blocks", "split_batch"),
-        look=look_at_slow_products,
-    ),
-    Rule(name="eager_attention", strategies=("sdpa", "unpadded", "fused_blocks"), look=look_at_attention),
-    Rule(name="elementwise", strategies=("compile", "compile_cached", "fused_blocks"), look=look_at_elementwise),
-    Rule(
-        name="optimizer",
-        strategies=("fused_adamw", "foreach_clipping", "larger_batches", "batch_finder", "bf16_weights"),
-        look=look_at_optimizer,
-    ),
-    Rule(name="loader", strategies=("prefetch", "device_resident_data"), look=look_at_loader),
-    Rule(
-        name="launch_bound",
-        strategies=(
-            "cuda_graphs",
-            "compile",
-            "compile_cached",
-            "fused_blocks",
-            "larger_batches",
-            "batch_finder",
-            "split_batch",
-        ),
-        look=look_at_gaps,
-    ),
-    Rule(
-        name="copies", strategies=("prefetch", "device_resident_data", "bf16_weights", "unpadded"), look=look_at_copies
-    ),
-    Rule(name="small_kernels", strategies=FEWER_LAUNCHES, look=look_at_small_kernels),
-)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.measurement.samples import energy_note
+from harness.measurement.energy import energy_note
 from harness.records.checks import EnergyRecord, EnergyUse
 
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
 
 from harness.errors import RecordError
-from harness.measurement.samples import (
-    GpuSample,
-    HostSample,
-    Sample,
-    read_samples_csv,
-    summarise_gpu,
-    summarise_host,
-)
+from harness.measurement.energy import energy_note, integrate_w
+from harness.measurement.metrics import METRICS, Metric
+from harness.measurement.samples import Sample, known_values, read_samples_csv
 from harness.records.store import LoadedTrial
 from harness.statistics.estimate import mean_or_none
 
@@ -48,7 +41,7 @@ class SamplingSummary:
     energy_note: str | None
     """Why there is no energy although NVML was there."""
     values: dict[str, float | None] = field(default_factory=dict)
-    """The other summaries by name: `mean_…` averaged over the seeds, `max_…` and `min_…` the extremes."""
+    """The summaries of `METRICS` by name."""
 
 
 def read_trial_samples(trial: LoadedTrial) -> TrialSamples:
@@ -56,7 +49,7 @@ def read_trial_samples(trial: LoadedTrial) -> TrialSamples:
     sampling = trial.record.sampling
     if sampling is None:
         return TrialSamples(everything=[], training=[])
-    samples: Sequence[Sample] = read_samples_csv(trial.directory / sampling.file)
+    samples = read_samples_csv(trial.directory / sampling.file)
     begin_s, end_s = sampling.training_start_s, sampling.training_end_s
     cut = [sample for sample in samples if begin_s <= sample.timestamp_s <= end_s]
     return TrialSamples(everything=samples, training=cut)
@@ -64,74 +57,51 @@ def read_trial_samples(trial: LoadedTrial) -> TrialSamples:
 
 def summarise_sampling(trials: Sequence[LoadedTrial]) -> tuple[SamplingSummary | None, list[str]]:
     """Return what the jobs' samples say together, and a line for each file that could not be read."""
-    watched = [trial for trial in trials if trial.record.sampling is not None]
+    records = [trial.record.sampling for trial in trials if trial.record.sampling is not None]
+    if not records:
+        return None, []
     problems: list[str] = []
-    summaries: list[Mapping[str, Any]] = []
-    for trial in watched:
+    jobs: list[Sequence[Sample]] = []
+    for trial in trials:
         try:
-            summaries.append(_summarise(read_trial_samples(trial).training))
+            jobs.append(read_trial_samples(trial).training)
         except RecordError as error:
             problems.append(error.message)
-    records = [trial.record.sampling for trial in watched if trial.record.sampling is not None]
-    if not records:
-        return None, problems
+    energies = [trusted_energy(samples) for samples in jobs]
+    metrics = [metric for source in dict.fromkeys(record.source for record in records) for metric in METRICS[source]]
     merged = SamplingSummary(
         source=records[0].source,
         source_reason=records[0].source_reason,
-        samples=sum(int(summary["samples"]) for summary in summaries),
+        samples=sum(len(samples) for samples in jobs),
         errors=sum(record.errors for record in records),
         overhead_share=max(record.overhead_share for record in records),
-        energy_j=mean_or_none(trusted_energy_j(summary) for summary in summaries),
-        energy_note=next((note for note in (summary.get("energy_note") for summary in summaries) if note), None),
-        values=_merge(summaries),
+        energy_j=mean_or_none(energy_j for energy_j, _ in energies),
+        energy_note=next((note for _, note in energies if note is not None), None),
+        values=summarise_metrics(metrics, jobs),
     )
     return merged, problems
 
 
-def trusted_energy_j(summary: Mapping[str, Any]) -> float | None:
-    """Return the counter's energy, or else the integrated power; None where the summary says not to trust them."""
-    if summary.get("energy_note"):
-        return None
-    counter_j: float | None = summary.get("energy_counter_j")
-    integrated_j: float | None = summary.get("energy_integrated_j")
-    return counter_j if counter_j is not None else integrated_j
+def trusted_energy(samples: Sequence[Sample]) -> tuple[float | None, str | None]:
+    """Return the energy by the counter, or else by integrated power, and why neither should be trusted.
+
+    A counter that was set back says nothing.
+    """
+    counter_j, integrated_j = None, integrate_w((sample.timestamp_s, sample["power_w"]) for sample in samples)
+    readings_j = known_values(samples, "energy_j")
+    if len(readings_j) > 1 and readings_j[-1] >= readings_j[0]:
+        counter_j = readings_j[-1] - readings_j[0]
+    window_s = samples[-1].timestamp_s - samples[0].timestamp_s if len(samples) > 1 else None
+    note = energy_note(window_s, counter_j, integrated_j)
+    if note is not None:
+        return None, note
+    return (integrated_j if counter_j is None else counter_j), None
 
 
-def _summarise(samples: Sequence[Sample]) -> Mapping[str, Any]:
-    if is_gpu(samples):
-        return dataclasses.asdict(summarise_gpu(samples))
-    if not is_host(samples):
-        return {"samples": 0}
-    swap_gib = [sample.swap_used_gib for sample in samples if sample.swap_used_gib is not None]
-    growth_gib = max(swap_gib) - swap_gib[0] if swap_gib else None
-    return {**dataclasses.asdict(summarise_host(samples)), "max_swap_growth_gib": growth_gib}
-
-
-def is_gpu(samples: Sequence[Sample]) -> TypeGuard[Sequence[GpuSample]]:
-    """Whether these are samples of a GPU; no samples are of neither kind."""
-    return bool(samples) and isinstance(samples[0], GpuSample)
-
-
-def is_host(samples: Sequence[Sample]) -> TypeGuard[Sequence[HostSample]]:
-    """Whether these are samples of the host."""
-    return bool(samples) and isinstance(samples[0], HostSample)
-
-
-def _merge(summaries: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    names = [
-        name
-        for name in dict.fromkeys(name for summary in summaries for name in summary)
-        if name.startswith(("mean_", "max_", "min_")) or name == "throttled_share"
-    ]
-    merged: dict[str, float | None] = {}
-    for name in names:
-        known = [float(value) for value in (summary.get(name) for summary in summaries) if value is not None]
-        if not known:
-            merged[name] = None
-        elif name.startswith("max_"):
-            merged[name] = max(known)
-        elif name.startswith("min_"):
-            merged[name] = min(known)
-        else:
-            merged[name] = mean_or_none(known)
-    return merged
+def summarise_metrics(metrics: Iterable[Metric], jobs: Sequence[Sequence[Sample]]) -> dict[str, float | None]:
+    """Return the metrics' summaries over the jobs' samples, by name; None where nothing was measured."""
+    return {
+        summary.name: summary.merge([known_values(samples, metric.name) for samples in jobs])
+        for metric in metrics
+        for summary in metric.summaries
+    }

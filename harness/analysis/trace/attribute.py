@@ -6,14 +6,14 @@ meanwhile, and time in which no thread does anything is idle: gaps in which Pyth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from harness.analysis.explain import CATEGORY_WORDS
-from harness.analysis.trace.host import CATEGORIES, COMPILED_PREFIX, PARTS, HostTime, assign_host_time
+from harness.analysis.trace.host import COMPILED_PREFIX, HostTime, assign_host_time
 from harness.analysis.trace.intervals import Windows, divide
+from harness.analysis.trace.model import CATEGORIES, CATEGORY_WORDS, PARTS, KernelLine
 from harness.analysis.trace.read import NONE, Kind, Trace
 
 NOTABLE_SHARE = 0.05
@@ -21,16 +21,6 @@ NOTABLE_SHARE = 0.05
 
 IDLE, OTHER = CATEGORIES.index("idle"), CATEGORIES.index("other")
 OTHER_PART = PARTS.index("other")
-
-
-class Line(NamedTuple):
-    """One operator or kernel, over all steps."""
-
-    name: str
-    category: int
-    calls: int
-    time_ns: float
-    """Self time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +34,7 @@ class ProfiledTime:
     """Operators or kernels of each category."""
     recorded_inside: np.ndarray
     """Recorded events whose cost lies in the time of each category."""
-    lines: list[Line]
+    lines: tuple[KernelLine, ...]
     """Longest first."""
     host_ns: float | None
     """In runtime calls; None without a device."""
@@ -55,52 +45,49 @@ def divide_host_time(trace: Trace, steps: Windows, main_track: int) -> ProfiledT
     """Return whose the steps' time is where no device is."""
     host = assign_host_time(trace, steps, main_track)
     own, others = host.stretches.where(host.on_main), host.stretches.where(~host.on_main)
-    by_category = with_rest(divide(steps, [own, others], len(CATEGORIES)), steps, IDLE)
-    by_part = with_rest(divide(steps, [host.parts.where(host.on_main)], len(PARTS)), steps, OTHER_PART)
+    by_category = divide(steps, [own, others], len(CATEGORIES), rest=IDLE)
     operators = np.flatnonzero((trace.kind == Kind.OPERATOR) & (host.category_of_event != NONE))
     category = host.category_of_event[operators].astype(np.int64)
     self_ns = np.bincount(host.event, host.stretches.end_ns - host.stretches.start_ns, minlength=len(trace.kind))
     recorded_inside = host.recorded_inside[:-1].copy()
     recorded_inside[IDLE] += host.recorded_inside[-1]
-    lines = sum_lines(trace, operators, category, self_ns[operators])
+    lines = sum_lines(trace, operators, category, self_ns[operators], steps=len(steps.start_ns))
     return ProfiledTime(
         total_ns=steps.length_ns,
         by_category=by_category,
-        by_part=by_part,
+        by_part=divide(steps, [host.parts.where(host.on_main)], len(PARTS), rest=OTHER_PART),
         events=np.bincount(category, minlength=len(CATEGORIES)),
         recorded_inside=recorded_inside,
         lines=lines,
         host_ns=None,
-        notes=(
-            *note_on_shapes(trace),
-            *_note_on_compiled(trace, host, steps),
-            *note_on_other(by_category, lines),
-        ),
+        notes=(*note_on_shapes(trace), *_note_on_compiled(trace, host, steps), *note_on_other(by_category, lines)),
     )
 
 
-def with_rest(divided_ns: np.ndarray, steps: Windows, rest: int) -> np.ndarray:
-    """Give what is missing from the steps' time to the label `rest`."""
-    result: np.ndarray = divided_ns.copy()
-    result[rest] += steps.length_ns - divided_ns.sum()
-    return result
-
-
-def sum_lines(trace: Trace, events: np.ndarray, category: np.ndarray, time_ns: np.ndarray) -> list[Line]:
+def sum_lines(
+    trace: Trace, events: np.ndarray, category: np.ndarray, time_ns: np.ndarray, *, steps: int
+) -> tuple[KernelLine, ...]:
     """Sum up events of the same name and category, longest first."""
     key = trace.name[events].astype(np.int64) * len(CATEGORIES) + category
     keys, place, calls = np.unique(key, return_inverse=True, return_counts=True)
     total_ns = np.bincount(place, time_ns, minlength=len(keys))
+    all_ns = sum(total_ns.tolist())
     lines = [
-        Line(trace.names[number // len(CATEGORIES)], number % len(CATEGORIES), count, time)
+        KernelLine(
+            name=trace.names[number // len(CATEGORIES)],
+            category=CATEGORIES[number % len(CATEGORIES)],
+            calls_per_step=count / steps,
+            time_ms_per_step=time / steps / 1e6,
+            share=time / all_ns if all_ns else 0.0,
+        )
         for number, count, time in zip(keys.tolist(), calls.tolist(), total_ns.tolist(), strict=True)
     ]
-    return sorted(lines, key=lambda line: (-line.time_ns, line.name))
+    return tuple(sorted(lines, key=lambda line: (-line.time_ms_per_step, line.name)))
 
 
 def note_on_shapes(trace: Trace) -> list[str]:
     """Return a note if the trace has operators, but no shapes."""
-    if trace.has_shapes or not (trace.kind == Kind.OPERATOR).any():
+    if len(trace.input_shapes) > 1 or not (trace.kind == Kind.OPERATOR).any():
         return []
     return [
         "shapes were not recorded: of eager attention only softmax and products could be told; its scaling, mask and "
@@ -120,10 +107,10 @@ def _note_on_compiled(trace: Trace, host: HostTime, steps: Windows) -> list[str]
     ]
 
 
-def note_on_other(by_category: np.ndarray, lines: list[Line]) -> list[str]:
+def note_on_other(by_category: np.ndarray, lines: Sequence[KernelLine]) -> list[str]:
     """Return a note on what "other" is made of, if it is not small."""
     share = by_category[OTHER] / by_category.sum()
     if share < NOTABLE_SHARE:
         return []
-    largest = [line.name for line in lines if line.category == OTHER][:3]
+    largest = [line.name for line in lines if line.category == "other"][:3]
     return [f"{share:.0%} of the step could not be told apart, most of it in {', '.join(largest)}"]

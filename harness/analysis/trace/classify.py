@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from math import prod
 
-from harness.analysis.explain import Category
+from harness.analysis.trace.model import Category
 from harness.analysis.trace.read import Shape
 
 _OPERATORS: dict[Category, str] = {
@@ -144,13 +144,11 @@ class AttentionShapes:
         if category == "matmul" and not (shapes and self.scores):
             return name in _BATCHED_PRODUCTS
         if category == "matmul":
-            return any(self._is_product(shape) for shape in shapes)
+            batched = (len(shape) == 3 and shape[0] in self._products for shape in shapes)
+            return any(batched) or any(map(self._has_heads, shapes))
         if category == "elementwise":
             return any(shape in self.scores or self._has_heads(shape) for shape in shapes)
         return False
-
-    def _is_product(self, shape: Shape) -> bool:
-        return self._has_heads(shape) or (len(shape) == 3 and shape[0] in self._products)
 
     def _has_heads(self, shape: Shape) -> bool:
         return len(shape) >= 4 and shape[:-2] in self._heads

@@ -25,11 +25,11 @@ from harness.analysis.trace.attribute import (
     note_on_other,
     note_on_shapes,
     sum_lines,
-    with_rest,
 )
 from harness.analysis.trace.classify import classify_kernel
-from harness.analysis.trace.host import CATEGORIES, PARTS, HostTime, assign_host_time
+from harness.analysis.trace.host import HostTime, assign_host_time
 from harness.analysis.trace.intervals import Intervals, Windows, divide
+from harness.analysis.trace.model import CATEGORIES, PARTS
 from harness.analysis.trace.read import NONE, Kind, Trace
 
 _COPIES, _DATA = CATEGORIES.index("copies"), CATEGORIES.index("data")
@@ -45,6 +45,12 @@ class _Work(NamedTuple):
     launch: np.ndarray
     """The runtime call."""
     operator: np.ndarray
+    launched_ns: np.ndarray
+
+    @property
+    def is_known(self) -> np.ndarray:
+        """Whether the trace tells where it was launched."""
+        return np.asarray((self.launch != NONE) | (self.operator != NONE))
 
 
 def has_device(trace: Trace) -> bool:
@@ -54,44 +60,55 @@ def has_device(trace: Trace) -> bool:
 
 def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> ProfiledTime:
     """Return whose the device's time is; `marks` are the steps as the host saw them."""
-    work = _find_work(trace)
-    launched_ns = _launch_times(trace, marks, work)
-    on_host = _steps_with_tail(trace, marks, work, launched_ns)
-    steps = _without_leftovers(trace, on_host, work, launched_ns)
-    work = _inside(trace, marks, steps, work, launched_ns)
+    work = _find_work(trace, marks)
+    on_host, steps = _place_steps(trace, marks, work)
+    launched = (work.launched_ns >= marks.start_ns[0]) & (~work.is_known | (work.launched_ns < marks.end_ns[-1]))
+    runs = (trace.end_ns[work.event] > steps.start_ns[0]) & (trace.start_ns[work.event] < steps.end_ns[-1])
+    work = _Work(*(column[launched & runs] for column in work))
     host = assign_host_time(trace, on_host, main_track)
     main_parts = host.parts.where(host.on_main)
-    category, part = _categories(trace, work, host), _parts(trace, work, host, main_parts)
     start_ns, end_ns = trace.start_ns[work.event], trace.end_ns[work.event]
-    levels = _levels(Intervals(start_ns, end_ns, category), main_parts)
-    by_category = with_rest(divide(steps, levels, len(CATEGORIES)), steps, IDLE)
-    by_part = divide(steps, [Intervals(start_ns, end_ns, part), main_parts], len(PARTS))
+    category = _categories(trace, work, host)
+    moves = category == _COPIES
+    by_kind, loading = Intervals(start_ns, end_ns, category), main_parts.where(main_parts.label == _DATA_PART)
+    loading = loading._replace(label=np.full(len(loading.label), _DATA))
+    levels = [by_kind.where(~moves), by_kind.where(moves), loading]
+    by_category = divide(steps, levels, len(CATEGORIES), rest=IDLE)
+    by_part = Intervals(start_ns, end_ns, _parts(trace, work, host, main_parts))
     calls = Intervals(trace.start_ns, trace.end_ns, np.where(trace.kind == Kind.RUNTIME, 0, NONE))
     recorded_inside = np.zeros(len(CATEGORIES))
     recorded_inside[IDLE] = host.recorded_inside.sum()  # Recording costs the host time; the device sees it as gaps.
-    lines = sum_lines(trace, work.event, category, end_ns - start_ns)
+    lines = sum_lines(trace, work.event, category, end_ns - start_ns, steps=len(steps.start_ns))
     return ProfiledTime(
         total_ns=steps.length_ns,
         by_category=by_category,
-        by_part=with_rest(by_part, steps, OTHER_PART),
+        by_part=divide(steps, [by_part, main_parts], len(PARTS), rest=OTHER_PART),
         events=np.bincount(category, minlength=len(CATEGORIES)),
         recorded_inside=recorded_inside,
         lines=lines,
         host_ns=float(divide(on_host, [calls], 1)[0]),
-        notes=(
-            *note_on_shapes(trace),
-            *_note_on_leftovers(on_host, steps),
-            *_note_on_graphs(trace, work),
-            *note_on_other(by_category, lines),
-        ),
+        notes=(*note_on_shapes(trace), *_notes(trace, on_host, steps, work), *note_on_other(by_category, lines)),
     )
 
 
-def _find_work(trace: Trace) -> _Work:
+def _find_work(trace: Trace, marks: Windows) -> _Work:
+    """Return all that ran on the device, and when it was launched; where that can't be seen: when it began.
+
+    What was launched before the recording is put before the marks. It can be told: of calls that were made before it,
+    only the kernels are there.
+    """
     event = np.flatnonzero(np.isin(trace.kind, _ON_DEVICE))
-    launch = _look_up(trace.correlation, np.flatnonzero(trace.kind == Kind.RUNTIME), trace.correlation[event])
+    calls = np.flatnonzero(trace.kind == Kind.RUNTIME)
+    launch = _look_up(trace.correlation, calls, trace.correlation[event])
     operator = _look_up(trace.external, np.flatnonzero(trace.kind == Kind.OPERATOR), trace.external[event])
-    return _Work(event, launch, operator)
+    origin = np.where(launch != NONE, launch, operator)
+    times_ns = np.where(origin != NONE, trace.start_ns[origin], trace.start_ns[event])
+    numbers, correlation = trace.correlation[calls], trace.correlation[event]
+    first = numbers[numbers > 0].min(initial=np.iinfo(np.int64).max)
+    if first < np.iinfo(np.int64).max:
+        earlier = (origin == NONE) & (correlation > 0) & (correlation < first)
+        times_ns = np.where(earlier, np.minimum(times_ns, marks.start_ns[0] - 1), times_ns)
+    return _Work(event, launch, operator, times_ns)
 
 
 def _look_up(column: np.ndarray, candidates: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -104,58 +121,24 @@ def _look_up(column: np.ndarray, candidates: np.ndarray, wanted: np.ndarray) -> 
     return np.where(column[ordered[place]] == wanted, ordered[place], NONE)
 
 
-def _launch_times(trace: Trace, marks: Windows, work: _Work) -> np.ndarray:
-    """Return when each kernel or copy was launched; without a trace of that its own start, or a time before the marks.
+def _place_steps(trace: Trace, marks: Windows, work: _Work) -> tuple[Windows, Windows]:
+    """Return the steps as the host sees them, without gaps, and as the device does.
 
-    That a launch was before the recording can be told: of calls that were made before it, only the kernels are there.
+    The last one ends when all is done that was launched in it. On the device the first begins when that is done with
+    what was launched before, but never after its own first kernel, which may run beside that on another stream. Where
+    the host is far ahead, that is after the marks of several steps: those are then empty, and all of the device's time
+    is in the rest.
     """
-    origin = np.where(work.launch != NONE, work.launch, work.operator)
-    times_ns = np.where(origin != NONE, trace.start_ns[origin], trace.start_ns[work.event])
-    calls = trace.correlation[trace.kind == Kind.RUNTIME]
-    calls = calls[calls > 0]
-    if len(calls):
-        correlation = trace.correlation[work.event]
-        earlier = (origin == NONE) & (correlation > 0) & (correlation < calls.min())
-        times_ns = np.where(earlier, np.minimum(times_ns, marks.start_ns[0] - 1), times_ns)
-    return times_ns
-
-
-def _steps_with_tail(trace: Trace, marks: Windows, work: _Work, launched_ns: np.ndarray) -> Windows:
-    """Return the steps without gaps between them; the last one ends when all is done that was launched in it."""
-    launched = (launched_ns >= marks.start_ns[0]) & (launched_ns < marks.end_ns[-1])
-    end_ns = max([int(marks.end_ns[-1]), *trace.end_ns[work.event[launched]].tolist()])
-    return Windows(marks.start_ns, np.append(marks.start_ns[1:], end_ns))
-
-
-def _without_leftovers(trace: Trace, steps: Windows, work: _Work, launched_ns: np.ndarray) -> Windows:
-    """Return the steps from where the device is done with what was launched before them.
-
-    They never begin after their own first kernel, which may run beside that on another stream. Where the host is far
-    ahead, that is after the marks of several steps: those are then empty, and all of the device's time is in the rest.
-    """
-    begin_ns = int(steps.start_ns[0])
-    before = launched_ns < begin_ns
-    own_ns = [int(time_ns) for time_ns in trace.start_ns[work.event[~before]] if time_ns >= begin_ns]
-    done_ns = max([begin_ns, *trace.end_ns[work.event[before]].tolist()])
-    first_ns = min([done_ns, *own_ns])
-    if first_ns >= steps.end_ns[-1]:
-        return steps
-    return Windows(np.maximum(steps.start_ns, first_ns), np.maximum(steps.end_ns, first_ns))
-
-
-def _inside(trace: Trace, marks: Windows, steps: Windows, work: _Work, launched_ns: np.ndarray) -> _Work:
-    """Return what was launched in the steps; of what has no launch in the trace, what runs in them."""
-    known = (work.launch != NONE) | (work.operator != NONE)
-    launched = (launched_ns >= marks.start_ns[0]) & (~known | (launched_ns < marks.end_ns[-1]))
-    runs = (trace.end_ns[work.event] > steps.start_ns[0]) & (trace.start_ns[work.event] < steps.end_ns[-1])
-    return _Work(*(column[launched & runs] for column in work))
-
-
-def _levels(work: Intervals, main_parts: Intervals) -> list[Intervals]:
-    """Return what counts first, second and third."""
-    loading = main_parts.where(main_parts.label == _DATA_PART)
-    moves = work.label == _COPIES
-    return [work.where(~moves), work.where(moves), loading._replace(label=np.full(len(loading.label), _DATA))]
+    begin_ns, start_ns, end_ns = int(marks.start_ns[0]), trace.start_ns[work.event], trace.end_ns[work.event]
+    before = work.launched_ns < begin_ns
+    inside = ~before & (work.launched_ns < marks.end_ns[-1])
+    last_ns = end_ns[inside].max(initial=marks.end_ns[-1])
+    on_host = Windows(marks.start_ns, np.append(marks.start_ns[1:], last_ns))
+    own_ns = start_ns[~before & (start_ns >= begin_ns)]
+    first_ns = min(end_ns[before].max(initial=begin_ns), own_ns.min(initial=np.iinfo(np.int64).max))
+    if first_ns >= last_ns:
+        return on_host, on_host
+    return on_host, Windows(np.maximum(on_host.start_ns, first_ns), np.maximum(on_host.end_ns, first_ns))
 
 
 def _from_origin(work: _Work, of_event: np.ndarray) -> np.ndarray:
@@ -179,7 +162,7 @@ def _parts(trace: Trace, work: _Work, host: HostTime, main_parts: Intervals) -> 
     part: np.ndarray = _from_origin(work, host.part_of_event)
     launch_ns = trace.start_ns[np.where(work.launch != NONE, work.launch, work.operator)]
     place = np.searchsorted(main_parts.start_ns, launch_ns, side="right") - 1
-    known = (place >= 0) & ((work.launch != NONE) | (work.operator != NONE))
+    known = (place >= 0) & work.is_known
     if known.any():
         meanwhile = np.where(known & (launch_ns < main_parts.end_ns[place]), main_parts.label[place], NONE)
         part = np.where(part == NONE, meanwhile, part)
@@ -187,24 +170,21 @@ def _parts(trace: Trace, work: _Work, host: HostTime, main_parts: Intervals) -> 
     return part
 
 
-def _note_on_leftovers(on_host: Windows, steps: Windows) -> list[str]:
+def _notes(trace: Trace, on_host: Windows, steps: Windows, work: _Work) -> list[str]:
+    notes = []
     late_ns = int(steps.start_ns[0] - on_host.start_ns[0])
-    if late_ns < NOTABLE_SHARE * steps.length_ns / len(steps.start_ns):
-        return []
-    return [
-        f"{late_ns / 1e6:.3g} ms of work that was launched before the first recorded step ran on into it: it is not "
-        "counted, and the step begins where it ended"
-    ]
-
-
-def _note_on_graphs(trace: Trace, work: _Work) -> list[str]:
+    if late_ns >= NOTABLE_SHARE * steps.length_ns / len(steps.start_ns):
+        notes.append(
+            f"{late_ns / 1e6:.3g} ms of work that was launched before the first recorded step ran on into it: it is "
+            "not counted, and the step begins where it ended"
+        )
     graphs = [number for number, name in enumerate(trace.names) if "GraphLaunch" in name]
     in_graph = (work.launch != NONE) & np.isin(trace.name[work.launch], graphs)
     time_ns = trace.end_ns[work.event] - trace.start_ns[work.event]
     share = time_ns[in_graph].sum() / max(time_ns.sum(), 1)
-    if share < NOTABLE_SHARE:
-        return []
-    return [
-        f"{share:.0%} of the device's work ran in graph launches: told apart by the kernels' names alone (products of "
-        "attention count as matrix products), and counted to the part of the step that launched them"
-    ]
+    if share >= NOTABLE_SHARE:
+        notes.append(
+            f"{share:.0%} of the device's work ran in graph launches: told apart by the kernels' names alone (products "
+            "of attention count as matrix products), and counted to the part of the step that launched them"
+        )
+    return notes

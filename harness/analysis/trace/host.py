@@ -9,23 +9,16 @@ and shapes, and what called it.
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 
-from harness.analysis.explain import CATEGORY_WORDS, Category
 from harness.analysis.trace.classify import CASTS, SOFTMAX, AttentionShapes, classify_operator
 from harness.analysis.trace.intervals import Intervals, Windows
-from harness.analysis.trace.read import NONE, Kind, Shape, Trace
-
-CATEGORIES: tuple[Category, ...] = tuple(CATEGORY_WORDS)
-"""A category's number is its place here."""
-
-PartName = Literal["forward", "backward", "optimizer", "data", "other"]
-PARTS: tuple[PartName, ...] = get_args(PartName)
+from harness.analysis.trace.model import CATEGORIES, PARTS
+from harness.analysis.trace.read import NONE, Kind, Trace
 
 STEP_PREFIX = "ProfilerStep#"
 COMPILED_PREFIX = "## Call CompiledFxGraph"
@@ -42,7 +35,6 @@ _FIRM = {CATEGORIES.index(name) for name in ("optimizer", "data")}
 """Whatever runs inside these belongs to them."""
 
 _TELLING = frozenset(CATEGORIES) - {"idle", "other"}
-_PART_OF_CATEGORY: dict[int, PartName] = {CATEGORIES.index("data"): "data", CATEGORIES.index("optimizer"): "optimizer"}
 
 
 class _Frame(NamedTuple):
@@ -88,7 +80,17 @@ def assign_host_time(trace: Trace, windows: Windows, main_track: int) -> HostTim
         events = chosen[trace.track[chosen] == track]
         order = np.lexsort((-end_ns[events], trace.start_ns[events]))
         nesting.walk(events[order], end_ns)
-    return nesting.finish(main_track)
+    columns = (nesting.start_ns, nesting.end_ns, nesting.event)
+    start_ns, end_ns, event = (np.array(column, dtype=np.int64) for column in columns)
+    return HostTime(
+        stretches=Intervals(start_ns, end_ns, nesting.category_of_event[event].astype(np.int64)),
+        parts=Intervals(start_ns, end_ns, nesting.part_of_event[event].astype(np.int64)),
+        event=event,
+        on_main=trace.track[event] == main_track,
+        category_of_event=nesting.category_of_event,
+        part_of_event=nesting.part_of_event,
+        recorded_inside=nesting.recorded_inside,
+    )
 
 
 class _Nesting:
@@ -96,13 +98,17 @@ class _Nesting:
 
     def __init__(self, trace: Trace, chosen: np.ndarray) -> None:
         self._trace = trace
-        self._attention = AttentionShapes(_softmax_inputs(trace, chosen))
+        is_softmax = np.array([name in SOFTMAX for name in trace.names], dtype=bool)
+        inputs = np.unique(trace.shapes[chosen[is_softmax[trace.name[chosen]]]])
+        shapes = [trace.input_shapes[number] for number in inputs]
+        self._attention = AttentionShapes(first for first, *_ in filter(None, shapes))
         self._created_scope: dict[int, int] = {}
         """By sequence number: the scope in which a forward operator created its autograd node."""
-        self._start_ns, self._end_ns, self._event = array("q"), array("q"), array("q")
-        self._category_of_event = np.full(len(trace.kind), NONE, dtype=np.int8)
-        self._part_of_event = np.full(len(trace.kind), NONE, dtype=np.int8)
-        self._recorded_inside: dict[int, int] = defaultdict(int)
+        self.start_ns, self.end_ns, self.event = array("q"), array("q"), array("q")
+        self.category_of_event = np.full(len(trace.kind), NONE, dtype=np.int8)
+        self.part_of_event = np.full(len(trace.kind), NONE, dtype=np.int8)
+        self.recorded_inside = np.zeros(len(CATEGORIES) + 1)
+        """The last place is that of NONE."""
 
     def walk(self, events: np.ndarray, end_ns: np.ndarray) -> None:
         """Take the events of one thread, sorted by start, the longer first."""
@@ -116,9 +122,9 @@ class _Nesting:
                 cursor = self._give(stack.pop(), cursor)
             parent = stack[-1]
             cursor = self._give(parent, cursor, until=start)
-            self._recorded_inside[parent.category] += 1
+            self.recorded_inside[parent.category] += 1
             frame = self._open(parent, event, min(end, parent.end_ns), kind, trace.names[name], sequence)
-            self._category_of_event[event], self._part_of_event[event] = frame.category, frame.part
+            self.category_of_event[event], self.part_of_event[event] = frame.category, frame.part
             stack.append(frame)
         while len(stack) > 1:
             cursor = self._give(stack.pop(), cursor)
@@ -129,17 +135,16 @@ class _Nesting:
         if end_ns <= start_ns:
             return start_ns
         if frame.event != NONE:
-            self._start_ns.append(start_ns)
-            self._end_ns.append(end_ns)
-            self._event.append(frame.event)
+            self.start_ns.append(start_ns)
+            self.end_ns.append(end_ns)
+            self.event.append(frame.event)
         return end_ns
 
     def _open(self, parent: _Frame, event: int, end_ns: int, kind: int, name: str, sequence: int) -> _Frame:
         if kind == Kind.ANNOTATION:
-            named = _named_category(name)
+            named, part = _read_annotation(name)
             category = parent.category if named == NONE else named
             scope = category if category in _FIRM or category in _HOLDING else parent.scope
-            part = _named_part(name)
             return _Frame(end_ns, event, category, scope, parent.part if part == NONE else part)
         if kind == Kind.RUNTIME:
             return parent._replace(end_ns=end_ns, event=event)
@@ -171,45 +176,20 @@ class _Nesting:
         category = CATEGORIES.index(own)
         return category, category if category in _HOLDING else NONE
 
-    def finish(self, main_track: int) -> HostTime:
-        """Return what all threads gave."""
-        start_ns, end_ns, event = (
-            np.array(column, dtype=np.int64) for column in (self._start_ns, self._end_ns, self._event)
-        )
-        inside = [self._recorded_inside[label] for label in (*range(len(CATEGORIES)), NONE)]
-        return HostTime(
-            stretches=Intervals(start_ns, end_ns, self._category_of_event[event].astype(np.int64)),
-            parts=Intervals(start_ns, end_ns, self._part_of_event[event].astype(np.int64)),
-            event=event,
-            on_main=self._trace.track[event] == main_track,
-            category_of_event=self._category_of_event,
-            part_of_event=self._part_of_event,
-            recorded_inside=np.array(inside, dtype=np.float64),
-        )
-
-
-def _softmax_inputs(trace: Trace, chosen: np.ndarray) -> list[Shape]:
-    numbers = [number for number, name in enumerate(trace.names) if name in SOFTMAX]
-    events = chosen[np.isin(trace.name[chosen], numbers)]
-    inputs = (trace.input_shapes[number] for number in np.unique(trace.shapes[events]))
-    return [shapes[0] for shapes in inputs if shapes]
-
 
 @lru_cache(maxsize=4096)
-def _named_category(annotation: str) -> int:
-    """Return the category that an annotation gives to the time inside in which no operator runs; NONE if none."""
-    if annotation == "data" or annotation.startswith("enumerate(DataLoader)#"):
-        return CATEGORIES.index("data")
-    if annotation.startswith("Optimizer."):
-        return CATEGORIES.index("optimizer")
-    if annotation.startswith(COMPILED_PREFIX):
-        return CATEGORIES.index("elementwise")
-    return CATEGORIES.index(annotation) if annotation in _TELLING else NONE
-
-
-@lru_cache(maxsize=4096)
-def _named_part(annotation: str) -> int:
-    if annotation in PARTS:
-        return PARTS.index(annotation)
-    category = _named_category(annotation)
-    return PARTS.index(_PART_OF_CATEGORY[category]) if category in _PART_OF_CATEGORY else NONE
+def _read_annotation(name: str) -> tuple[int, int]:
+    """Return the category that an annotation gives to the time inside in which no operator runs, and the part of the
+    step that it is; NONE if none.
+    """
+    category = NONE
+    if name == "data" or name.startswith("enumerate(DataLoader)#"):
+        category = CATEGORIES.index("data")
+    elif name.startswith("Optimizer."):
+        category = CATEGORIES.index("optimizer")
+    elif name.startswith(COMPILED_PREFIX):
+        category = CATEGORIES.index("elementwise")
+    elif name in _TELLING:
+        category = CATEGORIES.index(name)
+    part = CATEGORIES[category] if category in _FIRM else name
+    return category, PARTS.index(part) if part in PARTS else NONE

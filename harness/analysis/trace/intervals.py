@@ -39,11 +39,12 @@ class Windows(NamedTuple):
         return np.where(inside, number, -1)
 
 
-def divide(windows: Windows, levels: Sequence[Intervals], labels: int) -> np.ndarray:
+def divide(windows: Windows, levels: Sequence[Intervals], labels: int, *, rest: int | None = None) -> np.ndarray:
     """Return how many nanoseconds of the windows belong to each of the `labels` labels: disjoint, so they can be added.
 
     Each instant goes to the first level that has an interval there, and in it, where several labels overlap, to
-    all of them in equal parts for each interval. What no interval covers is missing from the sum.
+    all of them in equal parts for each interval. What no interval covers goes to the label `rest`; without one it is
+    missing from the sum.
     """
     kept = [level.where((level.label >= 0) & (level.end_ns > level.start_ns)) for level in levels]
     edges = np.unique(np.concatenate([*windows, *(times for level in kept for times in level[:2])]))
@@ -58,6 +59,8 @@ def divide(windows: Windows, levels: Sequence[Intervals], labels: int) -> np.nda
             own = level.where(level.label == label)
             result[label] += float((share * _count(edges, own.start_ns, own.end_ns)).sum())
         free &= active == 0
+    if rest is not None:
+        result[rest] += windows.length_ns - result.sum()
     return result
 
 

@@ -61,7 +61,15 @@ def summarise_profile(
         return None
     times_s.sort(key=lambda item: (-item[1], item[0].name))
     profiled_ms = profile.active_time_s / profile.active_steps * 1000.0
-    shown = [_share(row, time_s, total_s, profile.active_steps) for row, time_s in times_s[:top]]
+    shown = [
+        KernelShare(
+            name=row.name,
+            calls_per_step=row.calls / profile.active_steps,
+            time_ms_per_step=time_s / profile.active_steps * 1000.0,
+            share=time_s / total_s,
+        )
+        for row, time_s in times_s[:top]
+    ]
     rest = [time_s for _, time_s in times_s[top:] if time_s > 0]
     return ProfileSummary(
         time_kind="device" if on_device else "cpu",
@@ -86,12 +94,3 @@ def device_rows(rows: tuple[KernelRow, ...]) -> list[KernelRow]:
     on_host = {row.name for row in rows if row.self_cpu_time_s > 0}
     kernels = [row for row in rows if row.self_cpu_time_s <= 0 and row.self_device_time_s and row.name not in on_host]
     return kernels or [row for row in rows if row.self_device_time_s]
-
-
-def _share(row: KernelRow, time_s: float, total_s: float, steps: int) -> KernelShare:
-    return KernelShare(
-        name=row.name,
-        calls_per_step=row.calls / steps,
-        time_ms_per_step=time_s / steps * 1000.0,
-        share=time_s / total_s,
-    )

@@ -1,6 +1,6 @@
 """The time ledger: where a step's time goes, from the trace of a profiled one.
 
-`profiled_time` and `device_time` divide the profiled steps. Here their time is corrected for what profiling
+`attribute` and `device` divide the profiled steps. Here their time is corrected for what profiling
 itself cost, and held against the unprofiled step.
 """
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.explain import KernelLine, Ledger, LedgerRow, StepPart
 from harness.analysis.trace.attribute import ProfiledTime, divide_host_time
 from harness.analysis.trace.device import divide_device_time, has_device
-from harness.analysis.trace.host import CATEGORIES, PARTS, STEP_PREFIX
+from harness.analysis.trace.host import STEP_PREFIX
 from harness.analysis.trace.intervals import Windows
+from harness.analysis.trace.model import CATEGORIES, PARTS, Ledger, LedgerRow, StepPart
 from harness.analysis.trace.read import Kind, Trace, read_trace
 from harness.errors import RecordError
 
@@ -35,7 +35,7 @@ def build_ledger(
     `work_ratio`: tokens of the unprofiled step ÷ tokens of a profiled one, where batches differ in length.
     """
     events = read_trace(trace)
-    marks, main_track = _find_steps(events, trace)
+    marks, main_track = _find_marks(events, trace)
     on_device = has_device(events)
     time = (divide_device_time if on_device else divide_host_time)(events, marks, main_track)
     steps = len(marks.start_ns)
@@ -48,14 +48,17 @@ def build_ledger(
         unprofiled_step_ms=unprofiled_step_ms,
         rows=rows,
         residual_ms=None if unprofiled_step_ms is None else unprofiled_step_ms - sum(row.time_ms for row in rows),
-        parts=_parts(time, steps),
-        kernels=_kernel_lines(time, steps),
+        parts=tuple(
+            StepPart(name=name, profiled_ms=part_ns / steps / 1e6, share=part_ns / max(time.total_ns, 1))
+            for name, part_ns in zip(PARTS, time.by_part.tolist(), strict=True)
+        ),
+        kernels=time.lines,
         host_ms=None if time.host_ns is None else time.host_ns / steps / 1e6,
         notes=time.notes,
     )
 
 
-def _find_steps(trace: Trace, path: Path) -> tuple[Windows, int]:
+def _find_marks(trace: Trace, path: Path) -> tuple[Windows, int]:
     """Return the profiled steps, and the thread that they ran on."""
     is_mark = np.array([name.startswith(STEP_PREFIX) for name in trace.names], dtype=bool)
     marks = np.flatnonzero((trace.kind == Kind.ANNOTATION) & is_mark[trace.name])
@@ -90,25 +93,4 @@ def _rows(time: ProfiledTime, steps: int, unprofiled_step_ms: float | None, work
             events=float(time.events[number]) / steps,
         )
         for number, category in enumerate(CATEGORIES)
-    )
-
-
-def _parts(time: ProfiledTime, steps: int) -> tuple[StepPart, ...]:
-    return tuple(
-        StepPart(name=name, profiled_ms=part_ns / steps / 1e6, share=part_ns / max(time.total_ns, 1))
-        for name, part_ns in zip(PARTS, time.by_part.tolist(), strict=True)
-    )
-
-
-def _kernel_lines(time: ProfiledTime, steps: int) -> tuple[KernelLine, ...]:
-    total_ns = sum(line.time_ns for line in time.lines)
-    return tuple(
-        KernelLine(
-            name=line.name,
-            category=CATEGORIES[line.category],
-            calls_per_step=line.calls / steps,
-            time_ms_per_step=line.time_ns / steps / 1e6,
-            share=line.time_ns / total_ns if total_ns else 0.0,
-        )
-        for line in time.lines
     )

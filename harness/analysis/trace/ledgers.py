@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from harness.analysis.evidence.speed import SpeedEvidence
-from harness.analysis.explain import Ledger
 from harness.analysis.model import ContenderAnalysis
 from harness.analysis.trace.ledger import build_ledger
+from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.waterfall import make_waterfall
 from harness.config import ProfileConfig
 from harness.errors import RecordError
 from harness.records.store import LoadedTrial
-from harness.records.trial import StepRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,45 +55,30 @@ def _median_step(trials: Sequence[LoadedTrial]) -> UsualStep | None:
 def read_ledger(
     trials: Sequence[LoadedTrial], usual: UsualStep | None, config: ProfileConfig
 ) -> tuple[Ledger | None, list[str]]:
-    """Return the ledger of a contender's profiled run, and in words what could not be read; (None, []) without one."""
-    for trial in trials:
-        profile = trial.record.profile
-        if trial.record.kind != "profile" or profile is None:
-            continue
-        profiled = _profiled_steps(trials, trial.record.seed, config)
-        try:
-            ledger = build_ledger(
-                trial.directory / profile.trace_file,
-                unprofiled_step_ms=None if usual is None else usual.time_ms,
-                windows_per_step=None if usual is None else usual.windows,
-                work_ratio=_work_ratio(usual, profiled),
-            )
-        except RecordError as error:
-            return None, [error.message]
-        return ledger, []
-    return None, []
+    """Return the ledger of a contender's profiled run, and in words what could not be read; (None, []) without one.
 
-
-def _profiled_steps(trials: Sequence[LoadedTrial], seed: int, config: ProfileConfig) -> list[StepRecord]:
-    """Return the steps of the job of the same seed that had the batches of the profiled ones."""
+    The profiled steps had the batches that the job of the same seed had at these steps.
+    """
+    profiled = next((trial for trial in trials if trial.record.kind == "profile" and trial.record.profile), None)
+    if profiled is None or profiled.record.profile is None:
+        return None, []
     first = config.wait_steps + config.warmup_steps + 1
     numbers = range(first, first + config.active_steps)
-    jobs = (trial for trial in trials if trial.record.kind == "job" and trial.record.seed == seed)
-    return [step for job in jobs for step in job.steps if step.step in numbers]
-
-
-def _work_ratio(usual: UsualStep | None, profiled: Sequence[StepRecord]) -> float:
-    tokens = fmean(step.computed_tokens for step in profiled) if profiled else 0.0
-    return usual.computed_tokens / tokens if usual is not None and tokens > 0 else 1.0
+    jobs = (trial for trial in trials if trial.record.kind == "job" and trial.record.seed == profiled.record.seed)
+    tokens = [step.computed_tokens for job in jobs for step in job.steps if step.step in numbers]
+    try:
+        ledger = build_ledger(
+            profiled.directory / profiled.record.profile.trace_file,
+            unprofiled_step_ms=None if usual is None else usual.time_ms,
+            windows_per_step=None if usual is None else usual.windows,
+            work_ratio=usual.computed_tokens / fmean(tokens) if usual is not None and any(tokens) else 1.0,
+        )
+    except RecordError as error:
+        return None, [error.message]
+    return ledger, []
 
 
 def with_waterfalls(contenders: Sequence[ContenderAnalysis]) -> tuple[ContenderAnalysis, ...]:
     """Return the contenders with their waterfalls from the first one, the baseline."""
-    baseline = contenders[0]
-    return (baseline, *(_with_waterfall(baseline, contender) for contender in contenders[1:]))
-
-
-def _with_waterfall(baseline: ContenderAnalysis, contender: ContenderAnalysis) -> ContenderAnalysis:
-    if baseline.ledger is None or contender.ledger is None:
-        return contender
-    return replace(contender, waterfall=make_waterfall(baseline.ledger, contender.ledger))
+    baseline, *others = contenders
+    return (baseline, *(replace(one, waterfall=make_waterfall(baseline.ledger, one.ledger)) for one in others))

@@ -1,7 +1,7 @@
 """Reading a profiler's trace: Kineto's Chrome-trace JSON (`*.pt.trace.json`, gzipped or not) into a few columns.
 
 A trace of a hundred megabytes would take a gigabyte as Python objects. It is read one event at a time, and of each
-event only what the ledger needs is kept: 53 bytes.
+event only what the ledger needs is kept (`COLUMNS`).
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ _KINDS = {
     "gpu_memset": Kind.COPY,
 }
 
+COLUMNS = {
+    "kind": "b", "name": "i", "track": "i", "start_ns": "q", "end_ns": "q",
+    "correlation": "q", "external": "q", "sequence": "q", "shapes": "i", "types": "i",
+}  # fmt: skip
+"""Of a trace, in the order of an event's row, with the type codes of `array`: 57 bytes together."""
+
 Shape = tuple[int, ...]
 
 
@@ -78,22 +84,23 @@ class Trace:
     """Links an autograd node to the operator that created it."""
     shapes: np.ndarray
     """Index into `input_shapes`."""
+    types: np.ndarray
+    """Index into `input_types`."""
     names: tuple[str, ...]
     input_shapes: tuple[tuple[Shape, ...], ...]
     """Shapes of an operator's tensors, scalars and lists of tensors left out."""
-
-    @property
-    def has_shapes(self) -> bool:
-        """Whether the profiler recorded shapes at all."""
-        return len(self.input_shapes) > 1
+    input_types: tuple[tuple[str, ...], ...]
+    """Types of an operator's arguments, as the profiler writes them."""
 
 
 def read_trace(path: Path) -> Trace:
     """Read a trace. RecordError if it is missing, cut off, damaged or no trace."""
     columns = _Columns()
     try:
-        with _open_text(path) as file:
-            for event in _stream_events(file, path):
+        with path.open("rb") as file:
+            is_zipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rt", encoding="utf-8") if is_zipped else path.open(encoding="utf-8") as text:
+            for event in _stream_events(text, path):
                 columns.add(event)
     except FileNotFoundError:
         raise RecordError(f"{path} is missing", remedy="profile again") from None
@@ -103,12 +110,6 @@ def read_trace(path: Path) -> Trace:
         reason = f"{type(error).__name__}: {error}"
         raise RecordError(f"{path} is no trace that can be read: {reason}", remedy=_REMEDY) from error
     return columns.finish()
-
-
-def _open_text(path: Path) -> TextIO:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8")
 
 
 def _cut_off(path: Path) -> RecordError:
@@ -123,7 +124,8 @@ def _stream_events(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:
     while True:
         position = _BETWEEN_EVENTS.match(text, position).end()  # type: ignore[union-attr]
         if text[position : position + 1] == "]":
-            _check_end(text[position:] + file.read(), path)
+            if not (text[position:] + file.read()).rstrip().endswith("}"):
+                raise _cut_off(path)
             return
         try:
             event, position = decode(text, position)
@@ -151,27 +153,15 @@ def _skip_head(file: TextIO, path: Path) -> str:
     raise RecordError(f'{path} is no trace of torch.profiler: it has no "traceEvents"', remedy=_REMEDY)
 
 
-def _check_end(rest: str, path: Path) -> None:
-    if not rest.rstrip().endswith("}"):
-        raise _cut_off(path)
-
-
 class _Columns:
     """Events as they come in, column by column."""
 
     def __init__(self) -> None:
-        self.kind = array("b")
-        self.name = array("i")
-        self.track = array("i")
-        self.start_ns = array("q")
-        self.end_ns = array("q")
-        self.correlation = array("q")
-        self.external = array("q")
-        self.sequence = array("q")
-        self.shapes = array("i")
-        self.names: dict[str, int] = {}
-        self.tracks: dict[tuple[Any, Any], int] = {}
-        self.input_shapes: dict[tuple[Shape, ...], int] = {(): 0}
+        self._columns = {name: array(code) for name, code in COLUMNS.items()}
+        self._names: dict[str, int] = {}
+        self._tracks: dict[tuple[Any, Any], int] = {}
+        self._input_shapes: dict[tuple[Shape, ...], int] = {(): 0}
+        self._input_types: dict[tuple[str, ...], int] = {(): 0}
 
     def add(self, event: dict[str, Any]) -> None:
         """Keep what the ledger needs of one event."""
@@ -181,33 +171,29 @@ class _Columns:
         arguments = event.get("args") or {}
         # Kineto writes microseconds with three decimals: whole nanoseconds, so that intervals add up exactly.
         start_ns = int(event["ts"] * 1000 + 0.5)
-        self.kind.append(kind)
-        self.name.append(self.names.setdefault(event["name"], len(self.names)))
-        self.track.append(self.tracks.setdefault((event.get("pid"), event.get("tid")), len(self.tracks)))
-        self.start_ns.append(start_ns)
-        self.end_ns.append(start_ns + int(event["dur"] * 1000 + 0.5))
-        self.correlation.append(arguments.get("correlation", NONE))
-        self.external.append(arguments.get("External id", NONE))
-        self.sequence.append(arguments.get("Sequence number", NONE))
-        shapes = _tensor_shapes(arguments["Input Dims"]) if "Input Dims" in arguments else ()
-        self.shapes.append(self.input_shapes.setdefault(shapes, len(self.input_shapes)))
+        dimensions = arguments.get("Input Dims", ())
+        shapes = tuple(tuple(shape) for shape in dimensions if shape and type(shape[0]) is int)
+        types = tuple(map(str, arguments.get("Input type", ())))
+        row = (
+            kind,
+            self._names.setdefault(event["name"], len(self._names)),
+            self._tracks.setdefault((event.get("pid"), event.get("tid")), len(self._tracks)),
+            start_ns,
+            start_ns + int(event["dur"] * 1000 + 0.5),
+            arguments.get("correlation", NONE),
+            arguments.get("External id", NONE),
+            arguments.get("Sequence number", NONE),
+            self._input_shapes.setdefault(shapes, len(self._input_shapes)),
+            self._input_types.setdefault(types, len(self._input_types)),
+        )
+        for column, value in zip(self._columns.values(), row, strict=True):
+            column.append(value)
 
     def finish(self) -> Trace:
         """Return the columns as arrays."""
         return Trace(
-            kind=np.array(self.kind, dtype=np.int8),
-            name=np.array(self.name, dtype=np.int32),
-            track=np.array(self.track, dtype=np.int32),
-            start_ns=np.array(self.start_ns, dtype=np.int64),
-            end_ns=np.array(self.end_ns, dtype=np.int64),
-            correlation=np.array(self.correlation, dtype=np.int64),
-            external=np.array(self.external, dtype=np.int64),
-            sequence=np.array(self.sequence, dtype=np.int64),
-            shapes=np.array(self.shapes, dtype=np.int32),
-            names=tuple(self.names),
-            input_shapes=tuple(self.input_shapes),
+            **{name: np.array(column) for name, column in self._columns.items()},
+            names=tuple(self._names),
+            input_shapes=tuple(self._input_shapes),
+            input_types=tuple(self._input_types),
         )
-
-
-def _tensor_shapes(dimensions: list[Any]) -> tuple[Shape, ...]:
-    return tuple(tuple(shape) for shape in dimensions if shape and type(shape[0]) is int)

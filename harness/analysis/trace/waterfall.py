@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from harness.analysis.explain import Ledger, Waterfall, WaterfallBar
+from harness.analysis.trace.model import Ledger, Waterfall, WaterfallBar
 
 
-def make_waterfall(baseline: Ledger, contender: Ledger) -> Waterfall | None:
+def make_waterfall(baseline: Ledger | None, contender: Ledger | None) -> Waterfall | None:
     """Return what each category contributes: baseline + bars + residual = contender, in measured (unprofiled) time.
 
     A contender whose steps have more windows is taken per as many windows as the baseline's step has. None where a step
-    was not measured, its windows are not known, or one ledger is of a device and the other of processors.
+    was not profiled or not measured, its windows are not known, or one ledger is of a device and the other of
+    processors.
     """
+    if baseline is None or contender is None or baseline.time_kind != contender.time_kind:
+        return None
     if baseline.unprofiled_step_ms is None or contender.unprofiled_step_ms is None:
         return None
     if not baseline.windows_per_step or not contender.windows_per_step:
-        return None
-    if baseline.time_kind != contender.time_kind:
         return None
     scale = baseline.windows_per_step / contender.windows_per_step
     before = {row.category: row.time_ms for row in baseline.rows}

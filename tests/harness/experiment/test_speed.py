@@ -10,7 +10,6 @@ from harness.config import preset
 from harness.experiment import speed
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
-from harness.measurement.nvml import ClockReading
 from harness.records.checks import Conditions
 from harness.records.serialise import override
 
@@ -191,8 +190,11 @@ class GpuOfAWorker:
     def __init__(self):
         self.running = False
 
-    def read_clock(self):
-        return ClockReading(1980.0 if self.running else 345.0, 0)
+    def sm_clock_mhz(self):
+        return 1980.0 if self.running else 345.0
+
+    def throttle_reasons(self):
+        return 0
 
     def count_others(self):
         return 0
@@ -217,7 +219,7 @@ def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
     monkeypatch.setattr(
         speed.ConditionsWatch,
         "finish",
-        lambda self, allocator_retries: (seen.append(self._readings.clocks_mhz), (Conditions(), ()))[1],
+        lambda self, allocator_retries: (seen.append(self._clocks_mhz), (Conditions(), ()))[1],
     )
     gpu = GpuOfAWorker()
     workers = BusyWorker("A", []), BusyWorker("B", [])

@@ -25,7 +25,7 @@ try:
 except HarnessError as error:
     print(json.dumps({"unavailable": error.message}))
     sys.exit()
-samples = [asdict(gpu.read()) for _ in range(readings)]
+samples = [gpu.read().values for _ in range(readings)]
 gpu.close()
 print(json.dumps({"info": asdict(gpu.info), "power_source": gpu.power_source, "samples": samples}))
 """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from harness.measurement.conditions import ConditionsWatch, clock_ratio, find_contamination, throttle_names
-from harness.measurement.nvml import ClockReading
+from harness.measurement.conditions import ConditionsWatch, find_contamination
 from harness.records.checks import Conditions
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
@@ -51,16 +51,6 @@ def test_a_gpu_at_its_power_limit_is_no_spoilt_one():
     assert find_contamination(capped, cores=2.0, idle_cores=0.0) == ()
 
 
-def test_throttle_bits_become_names_and_idle_is_none_of_them():
-    assert throttle_names(0x001) == ()
-    assert throttle_names(0x004 | 0x001) == ("sw_power_cap",)
-
-
-def test_clock_ratio_needs_both_workers():
-    assert clock_ratio({"baseline": [1000.0]}) is None
-    assert clock_ratio({"baseline": [1000.0, 1000.0], "contender": [900.0]}) == pytest.approx(0.9)
-
-
 def test_work_of_a_process_that_was_not_named_is_foreign_and_of_one_that_was_is_not():
     busy = "import time\nend = time.time() + 60\nwhile time.time() < end: pass"
     process = subprocess.Popen([sys.executable, "-c", busy])
@@ -89,9 +79,11 @@ class SteppingGpu:
         self.clock_mhz = IDLE_MHZ
         self.others = 0
 
-    def read_clock(self):
-        idle = self.clock_mhz == IDLE_MHZ
-        return ClockReading(self.clock_mhz, POWER_BRAKE | GPU_IDLE if idle else 0)
+    def sm_clock_mhz(self):
+        return self.clock_mhz
+
+    def throttle_reasons(self):
+        return POWER_BRAKE | GPU_IDLE if self.clock_mhz == IDLE_MHZ else 0
 
     def count_others(self):
         return self.others
@@ -114,6 +106,24 @@ def test_clocks_and_reasons_are_those_of_running_segments():
     assert conditions.sm_clock_ratio == pytest.approx(0.9)
     assert conditions.throttle_reasons == (), "an idle GPU's reasons are none of the segment's"
     assert "clock in the contender's segments was 0.90 times" in " ".join(contamination)
+
+
+@pytest.mark.parametrize(("bits", "names"), [(0x001, ()), (0x004 | 0x001, ("sw_power_cap",))])
+def test_throttle_bits_become_names_and_idle_is_none_of_them(bits, names):
+    gpu = SimpleNamespace(sm_clock_mhz=lambda: 1980.0, throttle_reasons=lambda: bits, count_others=lambda: 0)
+    watch = ConditionsWatch([], gpu)
+    with watch.during("baseline"):
+        time.sleep(0.06)
+    assert watch.finish(allocator_retries=None)[0].throttle_reasons == names
+
+
+def test_clock_ratio_needs_both_workers_and_is_one_of_means():
+    gpu = SteppingGpu()
+    alone, both = ConditionsWatch([], gpu), ConditionsWatch([], gpu)
+    run_segments(alone, gpu, [("baseline", 1000.0)])
+    assert alone.finish(allocator_retries=None)[0].sm_clock_ratio is None
+    run_segments(both, gpu, [("baseline", 800.0), ("contender", 900.0), ("baseline", 1200.0)])
+    assert both.finish(allocator_retries=None)[0].sm_clock_ratio == pytest.approx(0.9)
 
 
 def test_a_clock_that_rises_at_the_beginning_does_not_lower_a_segments_clock():
@@ -157,8 +167,8 @@ for who in ("baseline", "contender"):
         busy.touch()
         time.sleep(0.08)
         busy.unlink()
-    clocks.append(gpu.read().sm_clock_mhz)
-print(json.dumps({"after": clocks, "during": watch._readings.clocks_mhz}))
+    clocks.append(gpu.read()["sm_clock_mhz"])
+print(json.dumps({"after": clocks, "during": watch._clocks_mhz}))
 """
 
 

@@ -46,8 +46,7 @@ def test_without_a_counter_power_is_integrated_over_all_readings() -> None:
 
 
 def test_power_is_cut_at_the_edges() -> None:
-    readings = [EnergyReading(t, None, 100.0 * t) for t in (0.0, 1.0, 2.0)]
-    assert integrate_w(readings, 0.5, 1.5) == pytest.approx(100.0)
+    assert integrate_w([(t, 100.0 * t) for t in (0.0, 1.0, 2.0)], 0.5, 1.5) == pytest.approx(100.0)
 
 
 @pytest.mark.parametrize(

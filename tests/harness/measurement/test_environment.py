@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.cli.commands import doctor
+from harness.cli import doctor
 from harness.measurement import environment, nvml
 from harness.measurement.environment import (
     OTHER_PACKAGES,
@@ -23,7 +23,8 @@ CUDA = torch.device("cuda", 0)
 
 def test_what_is_installed_beside_the_needed_packages_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {"torch": "2.13.0", "safetensors": "0.8.0"}
-    monkeypatch.setattr(environment, "package_version", versions.get)
+    found = {name: [SimpleNamespace(version=version)] for name, version in versions.items()}
+    monkeypatch.setattr(environment, "distributions", lambda name: found.get(name, []))
     packages = describe_environment(torch.device("cpu"))["packages"]
     assert (packages["torch"], packages["safetensors"], packages["triton"]) == ("2.13.0", "0.8.0", None)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pynvml
 import pytest
 
-from harness.measurement import nvml
+from harness.measurement import metrics, nvml
 from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.nvml import NvmlUnavailableError, ProcessFamily, open_gpu
 
@@ -51,7 +51,6 @@ def test_device_is_matched_by_uuid_and_not_by_order(probe: Probe, uuid: str) -> 
         "compute_mode": "exclusive process",
     }
     (sample,) = seen["samples"]
-    del sample["timestamp_s"]
     assert sample == {
         "gpu_utilisation_percent": 80.0,
         "memory_utilisation_percent": 20.0,
@@ -180,9 +179,10 @@ LOST_WITH_NAME: dict[str, set[str]] = {
 
 
 def names_used() -> set[str]:
-    tree = ast.parse(Path(nvml.__file__).read_text(encoding="utf-8"))
-    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "pynvml"}
+    """Return the names that are taken from `pynvml`, or in the table of metrics from a GPU's `nvml`."""
+    trees = [ast.parse(Path(module.__file__).read_text(encoding="utf-8")) for module in (nvml, metrics)]
+    attributes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return {node.attr for node in attributes if ast.unparse(node.value) in ("pynvml", "gpu.nvml")}
 
 
 def refuse(*_: object) -> None:
@@ -226,7 +226,7 @@ def stand_in(*, without: str) -> SimpleNamespace:
 def read_all(monkeypatch: pytest.MonkeyPatch, without: str) -> dict[str, Any]:
     monkeypatch.setattr(nvml, "pynvml", stand_in(without=without))
     gpu = open_gpu(SLOW)
-    values = asdict(gpu.info) | asdict(gpu.read())
+    values = asdict(gpu.info) | gpu.read().values
     watch = ConditionsWatch([], gpu)
     with watch.during("baseline"):
         pass
@@ -260,4 +260,4 @@ def test_a_slice_is_known_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     sliced.nvmlDeviceGetUtilizationRates = refuse
     monkeypatch.setattr(nvml, "pynvml", sliced)
     gpu = open_gpu(f"MIG-{SLOW}")
-    assert (gpu.info.is_slice, gpu.read().gpu_utilisation_percent) == (True, None)
+    assert (gpu.info.is_slice, gpu.read()["gpu_utilisation_percent"]) == (True, None)

@@ -104,7 +104,7 @@ def test_the_device_is_done_with_earlier_work_when_the_first_active_mark_opens(w
 @pytest.mark.parametrize(("wait", "warmup"), [(2, 1), (0, 0)])
 def test_in_a_loop_of_ones_own_it_is_done_before_both_recordings(wait, warmup, monkeypatch, tmp_path):
     log = note_waits(monkeypatch, loop_recorder)
-    monkeypatch.setattr(loop_recorder, "profile", lambda **_: NotingProfiler(log))
+    monkeypatch.setattr(profiling, "profile", lambda **_: NotingProfiler(log))
     recorder = LoopRecorder(ProfileConfig(wait_steps=wait, warmup_steps=warmup), tmp_path / "a.pt.trace.json.gz")
     with recorder.record():
         for _ in range(1 + wait + warmup + 3):

@@ -11,25 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.measurement import nvml
-from harness.measurement.sampler import OF_A_SLICE, Sampler, Source, make_sampler, next_tick, open_source
-from harness.measurement.samples import GpuSample, HostSample, Sample
+from harness.measurement.metrics import METRICS
+from harness.measurement.sampler import OF_A_SLICE, Sampler, Source, next_tick, open_source
+from harness.measurement.samples import Sample
 
 MAKE = """
 import json, sys
-from harness.measurement.sampler import make_sampler
+from harness.measurement.sampler import Sampler, open_source
 device_type, gpu_uuid = json.loads(sys.argv[1])
-with make_sampler(device_type=device_type, gpu_uuid=gpu_uuid, interval_s=0.01) as sampler:
+with Sampler(lambda: open_source(device_type=device_type, gpu_uuid=gpu_uuid), interval_s=0.01) as sampler:
     pass
 print(json.dumps({
-    "source": sampler.source, "reason": sampler.source_reason, "ticks": sampler.ticks, "errors": sampler.errors,
-    "kinds": sorted({type(sample).__name__ for sample in sampler.samples}),
-    "power_source": sampler.gpu.power_source if sampler.gpu else None,
+    "source": sampler.source.kind, "reason": sampler.source.reason, "ticks": sampler.ticks, "errors": sampler.errors,
+    "metrics": list(sampler.samples[0].values),
+    "power_source": sampler.source.gpu.power_source if sampler.source.gpu else None,
 }))
 """
 
 
 def sampler_of(read: Callable[[], Sample], **options: Any) -> Sampler:
     return Sampler(lambda: Source(read=read), **options)
+
+
+def names_of(source: str) -> list[str]:
+    return [metric.name for metric in METRICS[source]]
 
 
 class CountingRead:
@@ -47,7 +52,7 @@ class CountingRead:
             self.reached.set()
         if self.calls in self._failing:
             raise OSError("the sensor is away")
-        return HostSample(timestamp_s=float(self.calls))
+        return Sample(timestamp_s=float(self.calls), values={})
 
 
 def test_a_first_and_a_last_sample_are_taken_even_when_nothing_happens_between() -> None:
@@ -62,7 +67,7 @@ def test_dear_readings_come_less_often_than_the_interval() -> None:
         end_s = time.thread_time() + 0.01
         while time.thread_time() < end_s:
             pass
-        return HostSample(timestamp_s=1.0)
+        return Sample(timestamp_s=1.0, values={})
 
     with sampler_of(read, interval_s=0.001) as sampler:
         time.sleep(0.3)
@@ -87,10 +92,9 @@ def test_an_exception_in_a_reading_is_counted_and_the_thread_goes_on() -> None:
 
 
 def test_the_samplers_own_cost_is_measured() -> None:
-    with sampler_of(lambda: HostSample(timestamp_s=float(sum(range(1000)))), interval_s=0.001) as sampler:
+    with sampler_of(lambda: Sample(timestamp_s=float(sum(range(1000))), values={}), interval_s=0.001) as sampler:
         pass
     assert sampler.busy_s > 0
-    assert sampler.reading_s > 0
     assert sampler.overhead_share == sampler.busy_s / sampler.elapsed_s
 
 
@@ -103,7 +107,7 @@ def test_a_reading_that_hangs_does_not_hold_up_the_end() -> None:
 
     def hang() -> Sample:
         release.wait(30)
-        return HostSample(timestamp_s=0.0)
+        return Sample(timestamp_s=0.0, values={})
 
     with sampler_of(hang, stop_timeout_s=0.01) as sampler:
         pass
@@ -148,16 +152,15 @@ def test_the_next_tick_is_later_than_the_last_and_at_most_one_interval_away(
 
 
 def test_a_processor_is_watched_through_psutil_and_the_reason_is_given() -> None:
-    with make_sampler(device_type="cpu", gpu_uuid=None, interval_s=0.01) as sampler:
+    with Sampler(lambda: open_source(device_type="cpu", gpu_uuid=None), interval_s=0.01) as sampler:
         pass
-    assert (sampler.source, sampler.source_reason) == ("psutil", "the device is cpu")
-    assert all(isinstance(sample, HostSample) for sample in sampler.samples)
-    assert not any(isinstance(sample, GpuSample) for sample in sampler.samples)
+    assert (sampler.source.kind, sampler.source.reason) == ("psutil", "the device is cpu")
+    assert all(list(sample.values) == names_of("psutil") for sample in sampler.samples)
 
 
 def test_a_gpu_is_watched_through_nvml(run_with_fake_nvml: Callable[..., Any]) -> None:
     seen = run_with_fake_nvml(MAKE, '["cuda", "bbbbbbbb-0000-0000-0000-000000000002"]')
-    assert (seen["source"], seen["reason"], seen["kinds"]) == ("nvml", None, ["GpuSample"])
+    assert (seen["source"], seen["reason"], seen["metrics"]) == ("nvml", None, names_of("nvml"))
     assert (seen["power_source"], seen["errors"]) == ("instant", 0)
     assert seen["ticks"] >= 2
 
@@ -170,7 +173,7 @@ def test_a_gpu_taken_by_its_index_is_said_to_be(run_with_fake_nvml: Callable[...
 
 def test_without_a_driver_psutil_is_used_and_the_reason_is_given(run_without_driver: Callable[..., Any]) -> None:
     seen = run_without_driver(MAKE, '["cuda", "bbbbbbbb-0000-0000-0000-000000000002"]')
-    assert (seen["source"], seen["kinds"]) == ("psutil", ["HostSample"])
+    assert (seen["source"], seen["metrics"]) == ("psutil", names_of("psutil"))
     assert "NVML can't be used: NVML Shared Library Not Found" in seen["reason"]
 
 
@@ -188,9 +191,9 @@ def test_what_is_watched_does_not_wait_for_the_source() -> None:
         return Source(read=CountingRead(wait_for=1), kind="nvml", reason="late")
 
     with Sampler(open_late, interval_s=3600.0) as sampler:
-        assert (sampler.source, sampler.samples) == ("psutil", [])
+        assert (sampler.source.kind, sampler.samples) == ("psutil", [])
         opened.set()
-    assert (sampler.source, sampler.source_reason, len(sampler.samples)) == ("nvml", "late", 2)
+    assert (sampler.source.kind, sampler.source.reason, len(sampler.samples)) == ("nvml", "late", 2)
 
 
 def test_a_source_that_breaks_is_replaced_by_the_host_and_counted() -> None:
@@ -199,9 +202,9 @@ def test_a_source_that_breaks_is_replaced_by_the_host_and_counted() -> None:
 
     with Sampler(break_down, interval_s=3600.0) as sampler:
         pass
-    assert (sampler.source, sampler.errors) == ("psutil", 1)
-    assert "ImportError: no such module" in str(sampler.source_reason)
-    assert all(isinstance(sample, HostSample) for sample in sampler.samples)
+    assert (sampler.source.kind, sampler.errors) == ("psutil", 1)
+    assert "ImportError: no such module" in str(sampler.source.reason)
+    assert all(list(sample.values) == names_of("psutil") for sample in sampler.samples)
 
 
 def test_a_source_that_never_opens_does_not_hold_up_the_end() -> None:
@@ -214,7 +217,7 @@ def test_a_source_that_never_opens_does_not_hold_up_the_end() -> None:
     with Sampler(hang, stop_timeout_s=0.01) as sampler:
         pass
     assert (sampler.errors, sampler.samples) == (1, [])
-    assert "opened" in str(sampler.source_reason)
+    assert "opened" in str(sampler.source.reason)
     release.set()
 
 
@@ -222,13 +225,12 @@ LATE_DRIVER = """
 import json, sys, time
 import harness.measurement.sampler as sampling
 start_s = time.monotonic()
-sampler = sampling.make_sampler(
-    device_type="cuda", gpu_uuid="bbbbbbbb-0000-0000-0000-000000000002", interval_s=0.01
-)
+uuid = "bbbbbbbb-0000-0000-0000-000000000002"
+sampler = sampling.Sampler(lambda: sampling.open_source(device_type="cuda", gpu_uuid=uuid), interval_s=0.01)
 imported = "pynvml" in sys.modules
 with sampler:
     entered_s = time.monotonic() - start_s
-print(json.dumps({"imported": imported, "entered_s": entered_s, "source": sampler.source, "ticks": sampler.ticks}))
+print(json.dumps({"imported": imported, "entered_s": entered_s, "source": sampler.source.kind, "ticks": sampler.ticks}))
 """
 
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.data.batching import Batch
-from harness.measurement.clocks import HostStepClock
+from harness.measurement.clocks import StepClock
 from harness.strategy import StepOutcome
 from harness.training.applied import COMPARED_TOGETHER, UpdateWatch, have_changed
 from harness.training.recorder import EpochRecorder
@@ -102,7 +102,7 @@ def test_recording_a_step_costs_a_handful_of_launches(masked, most_launches):
     parameter = torch.nn.Parameter(torch.zeros(8, 8))
     optimizer = torch.optim.SGD([parameter], lr=0.1)
     recorder = EpochRecorder(
-        clock=HostStepClock(),
+        clock=StepClock(),
         scheduler=torch.optim.lr_scheduler.ConstantLR(optimizer),
         probes=[torch.zeros(1536), *(torch.zeros(4096) for _ in range(6))],
         first_step=1,

@@ -16,16 +16,13 @@ from tensorboard.backend import application
 from tensorboard.plugins.core import core_plugin
 from werkzeug.test import Client
 
-from harness.analysis.explain import (
+from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
+from harness.analysis.advice.roofline import Roofline, RooflinePoint
+from harness.analysis.trace.model import (
     CATEGORY_WORDS,
-    Diagnosis,
-    Finding,
     KernelLine,
     Ledger,
     LedgerRow,
-    Prediction,
-    Roofline,
-    RooflinePoint,
     StepPart,
     Waterfall,
     WaterfallBar,

@@ -81,6 +81,8 @@ def test_samples_without_a_gpu_are_the_hosts(run: Path) -> None:
     assert set(seen["series"]) == {
         "process_cpu_percent", "rss_gib", "load_average_1min", "system_cpu_percent", "swap_used_gib",
     }  # fmt: skip
+    assert [panel["title"] for panel in seen["panels"]] == ["CPU", "Memory (GiB)", "Load average"]
+    assert {name for panel in seen["panels"] for name in panel["lines"]} == set(seen["series"])
     assert seen["throttle_reasons"] is None
 
 

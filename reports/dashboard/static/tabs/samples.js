@@ -7,24 +7,6 @@ import { absent, choice, el } from "../dom.js";
 import { decimal, known, percent } from "../format.js";
 import { table } from "../table.js";
 
-const PANELS = [
-  {
-    title: "Utilisation (%)",
-    lines: { gpu_utilisation_percent: "GPU: any kernel ran", memory_utilisation_percent: "device memory in use" },
-  },
-  { title: "Power (W)", lines: { power_w: "power" } },
-  { title: "Memory (GiB)", lines: { memory_used_gib: "device memory" } },
-  { title: "Clocks (MHz)", lines: { sm_clock_mhz: "SM", memory_clock_mhz: "memory" } },
-  { title: "Temperature (°C)", lines: { temperature_c: "GPU" } },
-  { title: "Other processes on the GPU", lines: { other_processes: "processes" } },
-  {
-    title: "Processor (%)",
-    lines: { process_cpu_percent: "this process, of one core", system_cpu_percent: "everybody, of all cores" },
-  },
-  { title: "Memory (GiB)", lines: { rss_gib: "resident memory of the process", swap_used_gib: "swap in use" } },
-  { title: "Load average", lines: { load_average_1min: "1 minute" } },
-];
-
 export const title = (run) => (isGpu(run.analysis) ? "GPU" : "Samples");
 
 const isGpu = (analysis) => analysis.contenders.some((contender) => contender.evidence?.sampling?.source === "nvml");
@@ -45,12 +27,7 @@ export function render(run) {
 }
 
 function panels(seen) {
-  const shown = PANELS.map((panel) => ({
-    ...panel,
-    fields: Object.keys(panel.lines).filter((name) => name in seen.series),
-  }));
-  const drawn = shown.filter((panel) => panel.fields.length);
-  if (!drawn.length) return absent("The sampler took no samples during this job.");
+  if (!seen.panels.length) return absent("The sampler took no samples during this job.");
   return el(
     "div",
     {},
@@ -58,9 +35,9 @@ function panels(seen) {
     el(
       "div",
       { class: "grid-of-charts" },
-      drawn.map((panel) => panelFigure(panel, seen)),
+      seen.panels.map((panel) => panelFigure(panel, seen)),
     ),
-    summary(drawn, seen),
+    summary(seen),
   );
 }
 
@@ -82,14 +59,14 @@ function throttling(seen) {
 }
 
 function panelFigure(panel, seen) {
-  const series = panel.fields.map((name, i) => ({
-    text: panel.lines[name],
+  const series = Object.entries(panel.lines).map(([name, text], i) => ({
+    text,
     series: i,
     points: seen.series[name].map((value, at) => [seen.times_s[at], value]),
   }));
   const legendItems = series.map((line) => ({ text: line.text, series: line.series, line: true }));
   const range = [0, seen.times_s.at(-1)];
-  const label = `${panel.title} over time: ${panel.fields.map((name) => describe(panel.lines[name], seen.series[name])).join("; ")}.`;
+  const label = `${panel.title} over time: ${Object.entries(panel.lines).map(([name, text]) => describe(text, seen.series[name])).join("; ")}.`;
   const draw = lines({ series, axis: "seconds since the first sample", shade: seen.training_s, range, height: 190 });
   return figure({ title: panel.title, label, legend: legend(legendItems), draw });
 }
@@ -108,11 +85,11 @@ function describe(text, values) {
   return `${text} ${decimal(low)} to ${decimal(high)}, on average ${decimal(mean)}`;
 }
 
-function summary(drawn, seen) {
-  const rows = drawn.flatMap((panel) =>
-    panel.fields.map((name) => {
+function summary(seen) {
+  const rows = seen.panels.flatMap((panel) =>
+    Object.entries(panel.lines).map(([name, text]) => {
       const { low, mean, high } = statistics(seen.series[name]);
-      return [`${panel.title}: ${panel.lines[name]}`, decimal(low), decimal(mean), decimal(high)];
+      return [`${panel.title}: ${text}`, decimal(low), decimal(mean), decimal(high)];
     }),
   );
   const columns = [{ head: "Reading" }, ...["Lowest", "Mean", "Highest"].map((head) => ({ head, numeric: true }))];

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from harness.analysis.advice.advice import ADVICE_FILE, PlannedJob, advise, extrapolate, write_advice
+from harness.analysis.advice.advice import ADVICE_FILE, write_advice
+from harness.analysis.advice.short_run import PlannedJob, advise, extrapolate
 from harness.errors import HarnessError
 from harness.records.store import load_run
 

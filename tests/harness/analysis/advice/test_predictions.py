@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from harness.analysis.advice.amdahl import cut_job, removed_share, speedup_bound
+from harness.analysis.advice.findings import Finding
 from harness.analysis.advice.predictions import predict
-from harness.analysis.explain import Finding
 from harness.statistics.estimate import Estimate
 
 CELLS = {("training", "matmul"): 60.0, ("training", "optimizer"): 20.0, ("imports", ""): 20.0}

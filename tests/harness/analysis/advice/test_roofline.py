@@ -10,11 +10,11 @@ import pytest
 
 from harness.analysis.advice.flops import LengthSums, ModelSizes, inference_flops, training_flops
 from harness.analysis.advice.peaks import DENSE_PEAKS, find_dense_peak
-from harness.analysis.advice.roofline import Trained, build_roofline, matmul_dtype
+from harness.analysis.advice.roofline import Trained, build_roofline
 from harness.analysis.evidence.speed import SpeedEvidence
 from harness.config import preset
 from harness.records.checks import RoofRecord
-from harness.records.trial import EpochRecord, RunRecord, TrialRecord, WorkRecord
+from harness.records.trial import EpochRecord, RunRecord, Settings, TrialRecord, WorkRecord
 from harness.statistics.paired import ratio_of_logs
 from harness.tasks.question_answering import SCORING
 
@@ -46,7 +46,7 @@ def run_record(roof=ROOF, *, sizes=True, lengths=True):
                      data=data if lengths else {}, model_sizes=names if sizes else {})  # fmt: skip
 
 
-def make_job(*, training_s=4.0, dtype="float32", tf32="off", tokens=EPOCHS * 4_000, **work):
+def make_job(*, training_s=4.0, dtype="float32", tokens=EPOCHS * 4_000, **work):
     counts = {"updates": 16, "updates_applied": 16, "windows": 64, "useful_tokens": tokens,
               "computed_tokens": 2 * tokens, "token_id_sum": 1, "trained_parameters": 9,
               "total_parameters": 9}  # fmt: skip
@@ -58,7 +58,7 @@ def make_job(*, training_s=4.0, dtype="float32", tf32="off", tokens=EPOCHS * 4_0
         kind="job",
         seed=0,
         status="done",
-        knobs={"forward dtype": dtype, "weights dtype": "float32", "TF32": tf32},
+        settings=Settings(forward_dtype=dtype),
         phases_s={"training": training_s, "evaluation": 2.0},
         job_time_s=training_s + 2.0,
         epochs=(epoch,) * EPOCHS,
@@ -101,7 +101,7 @@ def test_mfu_of_the_baseline_is_its_own_training_against_its_own_dtype():
 
 
 def test_a_contenders_time_is_the_baselines_by_the_segments_whatever_its_job_drifted_to():
-    drifted = trained("fast", make_job(training_s=40.0, dtype="bfloat16 autocast"), speed=segments(2.0), job_s=4.0)
+    drifted = trained("fast", make_job(training_s=40.0, dtype="bfloat16"), speed=segments(2.0), job_s=4.0)
     point = draw(drifted).points[1]
     assert point.useful_tflops == pytest.approx(USEFUL_FLOPS / 2.0 / 1e12)
     assert (point.dtype, point.mfu) == ("bfloat16", pytest.approx(point.useful_tflops / 0.4))
@@ -121,7 +121,7 @@ def test_half_the_tokens_are_half_the_useful_work():
 @pytest.mark.parametrize(
     ("job", "reason"),
     [
-        (make_job(dtype="float16 autocast"), "no rate was measured for products in float16"),
+        (make_job(dtype="float16"), "no rate was measured for products in float16"),
         (make_job(updates_applied=15), "not all of its updates changed the model"),
         (make_job(trained_parameters=3), "it trains other parameters than the baseline"),
     ],
@@ -146,22 +146,9 @@ def test_without_the_baselines_job_there_is_no_roofline():
     assert build_roofline(run_record(), [trained("fast", make_job())]) is None
 
 
-@pytest.mark.parametrize(
-    ("knobs", "dtype"),
-    [
-        ({}, "float32"),
-        ({"forward dtype": "float32", "TF32": "on"}, "tf32"),
-        ({"forward dtype": "bfloat16 autocast", "TF32": "on"}, "bfloat16"),
-        ({"forward dtype": "float32", "weights dtype": "bfloat16"}, "bfloat16"),
-    ],
-)
-def test_matmul_dtype(knobs, dtype):
-    assert matmul_dtype(knobs) == dtype
-
-
 def test_a_known_gpu_is_held_against_its_dense_peak_too():
     roof = replace(ROOF, device_name="NVIDIA H200")
-    roofline = draw(trained("half", make_job(dtype="bfloat16 autocast")), run=run_record(roof))
+    roofline = draw(trained("half", make_job(dtype="bfloat16")), run=run_record(roof))
     assert roofline.note is None
     first, second = roofline.points
     assert first.mfu_dense_peak == pytest.approx(first.useful_tflops / 66.9)

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
-from harness.analysis.explain import CATEGORY_WORDS, Ledger
 from harness.analysis.trace.ledger import MOST_PER_EVENT_NS, build_ledger
+from harness.analysis.trace.model import CATEGORY_WORDS, Ledger
 from harness.config import ProfileConfig
 from harness.errors import RecordError
 from harness.measurement.loop_recorder import LoopRecorder

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from harness.analysis.explain import Ledger
 from harness.analysis.trace.ledger import build_ledger
+from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.waterfall import make_waterfall
 
 
