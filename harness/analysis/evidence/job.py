@@ -16,9 +16,8 @@ from harness.analysis.evidence.parts import (
     scaled_training_s,
     warm_up_s,
 )
-from harness.analysis.evidence.quality import last_score
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.trials import Pair, pair_by_seed
+from harness.analysis.evidence.trials import Pair, last_score, pair_by_seed
 from harness.records.trial import TrialRecord
 from harness.statistics.estimate import Estimate, mean_or_none, range_of_ratios
 from harness.statistics.paired import Ratio, combine

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
 
-from harness.analysis.evidence.trials import pair_by_seed
+from harness.analysis.evidence.trials import last_score, pair_by_seed
 from harness.records.store import LoadedTrial
 from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord, TrialRecord
 from harness.statistics.estimate import value_range
@@ -180,9 +179,3 @@ def compare_scores(
             contender_high=contender_high,
         )
     return found
-
-
-def last_score(job: TrialRecord, name: str) -> float | None:
-    """Return a score after the last epoch; None if it was not measured."""
-    value = job.epochs[-1].scores.get(name) if job.epochs else None
-    return value if value is not None and math.isfinite(value) else None

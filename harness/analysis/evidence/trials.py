@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -80,6 +81,12 @@ def pair_by_seed(baseline: Sequence[TrialRecord], contender: Sequence[TrialRecor
     """Return the pairs of jobs with the same seed, in order of the seeds; a job without a partner is left out."""
     partners = {job.seed: job for job in contender}
     return [(job, partners[job.seed]) for job in sorted(baseline, key=lambda job: job.seed) if job.seed in partners]
+
+
+def last_score(job: TrialRecord, name: str) -> float | None:
+    """Return a score after the last epoch; None if it was not measured."""
+    value = job.epochs[-1].scores.get(name) if job.epochs else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def find_state(trials: Trials) -> tuple[State, list[str]]:
