@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.config import ProfileConfig, RunConfig
-from harness.records.store import LoadedRun, default_cache_directory, load_run
+from harness.records.store import LoadedRun, load_run
 
 if TYPE_CHECKING:
     from harness.own_loop import LoopProfile
@@ -29,11 +29,11 @@ def run(
     from rich.console import Console
 
     from harness.cli.progress import make_listener
-    from harness.experiment.runner import execute_run, new_run_name
+    from harness.experiment.runner import execute_run, new_run_directory
 
     base = Path(runs_directory)
-    directory = base / (name or new_run_name(config.preset, lambda taken: (base / taken).exists()))
-    cache = Path(cache_directory) if cache_directory is not None else default_cache_directory()
+    directory = base / name if name else new_run_directory(base, config.preset)
+    cache = Path(cache_directory) if cache_directory is not None else None
     with make_listener(Console(stderr=True), show=show_progress) as listener:
         execute_run(config, directory, cache_directory=cache, command=f"harness.run({config!r})", listener=listener)
     return load_run(directory)

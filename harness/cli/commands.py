@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from harness.cli.interrupts import terminations_as_interrupts
-from harness.cli.options import DataSource, Device, PluginOption, RunsDirectory, Weights, text_of, value_of
-from harness.cli.profile import profile as profile_command
+from harness.cli.options import RunsDirectory, option_of, with_settings
 from harness.cli.settings import build_config
 from harness.errors import ConfigError, HarnessError
 from harness.version import __version__
 
-if TYPE_CHECKING:
-    from harness.analysis.model import Analysis
+Preset = Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")]
+ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings.")]
+CacheDirectory = Annotated[Path | None, typer.Option(help="Tokenised windows.")]
 
 app = typer.Typer(
     name="speedproof",
@@ -32,49 +35,19 @@ app = typer.Typer(
 
 
 @app.command()
+@with_settings()
 def run(
+    *,
     contenders: Annotated[
         list[str] | None,
         typer.Argument(metavar="[STRATEGY|STACK]...", help="Strategies, or stacks like amp_bf16+fused_adamw."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    model: Annotated[str | None, typer.Option(help="Hub id, directory, 'bundled', or 'bundled-distilbert'.")] = None,
-    weights: Annotated[Weights | None, typer.Option()] = None,
-    data: Annotated[DataSource | None, typer.Option()] = None,
-    train_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
-    validation_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
-    train_size: Annotated[int | None, typer.Option(help="Training questions, at most.")] = None,
-    validation_size: Annotated[int | None, typer.Option(help="Validation questions.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Tokens in a window.")] = None,
-    doc_stride: Annotated[int | None, typer.Option(help="Tokens two windows share.")] = None,
-    epochs: Annotated[int | None, typer.Option()] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    eval_batch_size: Annotated[int | None, typer.Option()] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
-    lr_warmup_ratio: Annotated[float | None, typer.Option()] = None,
-    seeds: Annotated[int | None, typer.Option(help="Fine-tunings per contender.")] = None,
-    device: Annotated[Device | None, typer.Option()] = None,
-    baseline: Annotated[
-        str | None, typer.Option(help="Strategy or stack that the baseline already has.", metavar="STACK")
-    ] = None,
-    speed: Annotated[
-        bool | None, typer.Option("--speed/--no-speed", help="Time each contender beside the live baseline.")
-    ] = None,
-    budget: Annotated[float | None, typer.Option(help="Seconds of timed segments per contender, at most.")] = None,
-    margin: Annotated[float | None, typer.Option(help="Points of each score that may be lost.")] = None,
-    profile: Annotated[bool | None, typer.Option("--profile/--no-profile", help="Profile each contender.")] = None,
-    profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
-    roof: Annotated[
-        bool | None, typer.Option("--roof/--no-roof", help="Measure the machine's matrix-product rate first.")
-    ] = None,
-    save_model: Annotated[bool | None, typer.Option("--save-model/--no-save-model")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds a trial may take.")] = None,
-    plugin: PluginOption = None,
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: dict[str, Any],
     name: Annotated[str | None, typer.Option(help="Name of the run; the name of an unfinished run resumes it.")] = None,
     runs_dir: RunsDirectory = Path("runs"),
-    cache_dir: Annotated[Path | None, typer.Option(help="Tokenised windows.")] = None,
+    cache_dir: CacheDirectory = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", help="Without: records only; `speedproof report` makes them later.")
     ] = True,
@@ -82,77 +55,71 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print analysis.json instead of the table.")] = False,
 ) -> None:
     """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
-    options = {
-        "model.source": model,
-        "model.weights": value_of(weights),
-        "data.source": value_of(data),
-        "data.train_file": text_of(train_file),
-        "data.validation_file": text_of(validation_file),
-        "data.train_size": train_size,
-        "data.validation_size": validation_size,
-        "data.max_length": max_length,
-        "data.doc_stride": doc_stride,
-        "training.epochs": epochs,
-        "training.max_steps": max_steps,
-        "training.batch_size": batch_size,
-        "training.eval_batch_size": eval_batch_size,
-        "training.learning_rate": learning_rate,
-        "training.lr_warmup_ratio": lr_warmup_ratio,
-        "seeds": seeds,
-        "device": value_of(device),
-        "baseline": baseline,
-        "speed.enabled": speed,
-        "speed.budget_s": budget,
-        "quality.margin": margin,
-        "profile.enabled": profile,
-        "profile.active_steps": profile_steps,
-        "roof": roof,
-        "save_model": save_model,
-        "trial_timeout_s": timeout,
-        "plugins": plugin or None,
-    }
     if as_json and not report:
         raise ConfigError("--json with --no-report", remedy="leave one of them out: analysis.json is a report")
-    settings = build_config(preset_name=preset, file=config, options=options, contenders=contenders)
+    configuration = build_config(preset_name=preset, file=config, options=settings, contenders=contenders)
     from harness.cli.progress import make_listener
-    from harness.experiment.runner import execute_run, new_run_name
-    from harness.records.store import default_cache_directory
+    from harness.experiment.runner import execute_run, new_run_directory
+    from harness.records.store import TRIAL_FILE, read_record
+    from harness.records.trial import TrialRecord
 
-    run_name = name or new_run_name(settings.preset, lambda taken: (runs_dir / taken).exists())
-    directory = runs_dir / run_name
+    directory = runs_dir / name if name else new_run_directory(runs_dir, configuration.preset)
     show = not quiet and not as_json
     try:
         with terminations_as_interrupts(), make_listener(Console(stderr=True), show=show) as listener:
-            execute_run(
-                settings,
-                directory,
-                cache_directory=cache_dir or default_cache_directory(),
-                command=shlex.join(["speedproof", *sys.argv[1:]]),
-                listener=listener,
-            )
+            execute_run(configuration, directory, cache_directory=cache_dir, command=_command(), listener=listener)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command with --name {run_name} goes on from here", err=True)
+        typer.echo(f"interrupted; the same command with --name {directory.name} goes on from here", err=True)
         raise typer.Exit(130) from None
     if report:
-        ended = _report(directory, show=show, as_json=as_json).baseline_contender.evidence is not None
+        _report(directory, show=show, as_json=as_json)
     else:
-        ended = _first_baseline_ended(directory)
         typer.echo(f"run: {directory}; its reports: {shlex.join(['speedproof', 'report', str(directory)])}")
-    if not ended:
+    if read_record(directory / "trials/baseline/0" / TRIAL_FILE, TrialRecord).status != "done":
         typer.echo(f"speedproof: the baseline did not end; see {directory}/trials/baseline/0/log.txt", err=True)
         raise typer.Exit(1)
 
 
-app.command(name="profile")(profile_command)
+@app.command()
+@with_settings(without=("baseline", "seeds", "profile.enabled", "speed.", "quality.", "save_model"))
+def profile(
+    *,
+    stack: Annotated[
+        str, typer.Argument(metavar="[STRATEGY|STACK]", help="What to profile, like amp_bf16+fused_adamw.")
+    ] = "baseline",
+    preset: Preset = None,
+    config: ConfigFile = None,
+    settings: dict[str, Any],
+    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
+    runs_dir: RunsDirectory = Path("runs"),
+    cache_dir: CacheDirectory = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print ledger.json instead of the advice.")] = False,
+) -> None:
+    """Profile one configuration for some steps; print where its time goes and which strategies address that.
 
+    The options are the whole job's.
+    """
+    options = {**settings, "baseline": stack}
+    configuration = build_config(preset_name=preset, file=config, options=options, contenders=None)
+    from harness.analysis.advice.advice import ADVICE_FILE
+    from harness.cli.advice_console import print_advice
+    from harness.cli.profile import profile_configuration
+    from harness.cli.progress import make_listener
+    from harness.experiment.runner import new_run_directory
 
-def _first_baseline_ended(directory: Path) -> bool:
-    from harness.experiment.plan import PlannedTrial
-    from harness.records.store import TRIAL_FILE, read_record
-    from harness.records.trial import BASELINE, TrialRecord
-
-    folder = PlannedTrial(contender=BASELINE, kind="job", seed=0).folder
-    return read_record(directory / folder / TRIAL_FILE, TrialRecord).status == "done"
+    directory = runs_dir / name if name else new_run_directory(runs_dir, f"profile-{configuration.preset}")
+    with (
+        terminations_as_interrupts(),
+        make_listener(Console(stderr=True), show=not quiet and not as_json) as listener,
+    ):
+        advice = profile_configuration(
+            configuration, directory, cache_directory=cache_dir, command=_command(), listener=listener
+        )
+    if as_json:
+        typer.echo((directory / ADVICE_FILE).read_text(encoding="utf-8"), nl=False)
+    else:
+        print_advice(advice, directory, Console())
 
 
 @app.command(name="report")
@@ -205,19 +172,14 @@ def view(
 
 @app.command(name="list")
 def list_strategies(
-    plugin: PluginOption = None,
+    plugin: Annotated[list[str] | None, option_of("plugins")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """List the strategies, their effect, and whether they apply here."""
     from harness.cli.applicability import check_applicability
 
-    rows = check_applicability(tuple(plugin or ()))
-    if as_json:
-        typer.echo(json.dumps([row.as_dict() for row in rows], indent=1))
-        return
-    from harness.cli.tables import strategies_table
-
-    Console().print(strategies_table(rows))
+    headers = ("strategy", "what it does", "effect on the numbers", "applies here")
+    _print_rows(check_applicability(tuple(plugin or ())), headers, title="strategies", as_json=as_json)
 
 
 @app.command()
@@ -230,12 +192,7 @@ def doctor(
     from harness.cli.doctor import examine, examine_roof
 
     findings = [*examine(), *([examine_roof(model)] if roof else [])]
-    if as_json:
-        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=1))
-        return
-    from harness.cli.tables import doctor_table
-
-    Console().print(doctor_table(findings))
+    _print_rows(findings, ("", "what", "found", "so"), title="speedproof doctor", as_json=as_json)
 
 
 def _version(wanted: bool) -> None:
@@ -261,7 +218,22 @@ def _find_run(run: Path, runs_dir: Path) -> Path:
     return found
 
 
-def _report(directory: Path, *, show: bool, as_json: bool) -> Analysis:
+def _command() -> str:
+    return shlex.join(["speedproof", *sys.argv[1:]])
+
+
+def _print_rows(rows: Sequence[Any], headers: tuple[str, ...], *, title: str, as_json: bool) -> None:
+    """Print dataclasses that know their cells, as a table or for machines."""
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+        return
+    table = Table(*headers, title=title)
+    for row in rows:
+        table.add_row(*row.cells())
+    Console().print(table)
+
+
+def _report(directory: Path, *, show: bool, as_json: bool) -> None:
     """Build the reports and print what was asked for."""
     from harness.records.store import ANALYSIS_FILE
     from reports.build import build_reports
@@ -269,13 +241,12 @@ def _report(directory: Path, *, show: bool, as_json: bool) -> Analysis:
     analysis = build_reports(directory)
     if as_json:
         typer.echo((directory / ANALYSIS_FILE).read_text(encoding="utf-8"), nl=False)
-        return analysis
+        return
     if show:
         from reports.console import print_table
 
         print_table(analysis, Console())
     typer.echo(f"report: {directory / 'report.md'} and {directory / 'report.html'}")
-    return analysis
 
 
 def main() -> None:

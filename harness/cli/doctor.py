@@ -31,9 +31,9 @@ class Finding:
     details: dict[str, Any] = field(default_factory=dict)
     """Numbers behind it, for machines."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the finding as JSON-ready data."""
-        return dataclasses.asdict(self)
+    def cells(self) -> tuple[str, ...]:
+        """Return what a table shows."""
+        return "✓" if self.ok else "–", self.what, self.found, self.consequence
 
 
 def examine() -> list[Finding]:

@@ -1,84 +1,64 @@
-"""`speedproof profile`: where the time of one configuration goes, and what would save it, in under a minute."""
+"""A run of one configuration that is just long enough for its ledger, and stands for its whole job."""
 
 from __future__ import annotations
 
-import shlex
-import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.console import Console
+from harness.analysis.advice.advice import Advice, write_advice
+from harness.analysis.advice.short_run import PlannedJob, advise
+from harness.config import RunConfig
+from harness.experiment.inputs import load_inputs
+from harness.experiment.listener import Listener
+from harness.experiment.runner import execute_run
+from harness.records.store import load_run
 
-from harness.cli.options import DataSource, Device, PluginOption, RunsDirectory, Weights, text_of, value_of
-from harness.cli.settings import build_config
+UNPROFILED_STEPS = 6
+"""Enough for a median that the first steps, often slower, don't move."""
+
+TRAIN_QUESTIONS = 512
+"""Enough for the steps of a strategy with batches several times as large."""
+
+VALIDATION_QUESTIONS = 64
 
 
-def profile(
-    stack: Annotated[
-        str, typer.Argument(metavar="[STRATEGY|STACK]", help="What to profile, like amp_bf16+fused_adamw.")
-    ] = "baseline",
-    preset: Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    model: Annotated[str | None, typer.Option(help="Hub id, directory, 'bundled', or 'bundled-distilbert'.")] = None,
-    weights: Annotated[Weights | None, typer.Option()] = None,
-    data: Annotated[DataSource | None, typer.Option()] = None,
-    train_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
-    validation_file: Annotated[Path | None, typer.Option(help="SQuAD v1.1 JSON.")] = None,
-    train_size: Annotated[int | None, typer.Option(help="Training questions of the whole job.")] = None,
-    validation_size: Annotated[int | None, typer.Option(help="Validation questions of the whole job.")] = None,
-    max_length: Annotated[int | None, typer.Option(help="Tokens in a window.")] = None,
-    doc_stride: Annotated[int | None, typer.Option(help="Tokens two windows share.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of the whole job.")] = None,
-    batch_size: Annotated[int | None, typer.Option()] = None,
-    eval_batch_size: Annotated[int | None, typer.Option()] = None,
-    device: Annotated[Device | None, typer.Option()] = None,
-    profile_steps: Annotated[int | None, typer.Option(help="Recorded steps.")] = None,
-    plugin: PluginOption = None,
-    name: Annotated[str | None, typer.Option(help="Name of the run.")] = None,
-    runs_dir: RunsDirectory = Path("runs"),
-    cache_dir: Annotated[Path | None, typer.Option(help="Tokenised windows.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print ledger.json instead of the advice.")] = False,
-) -> None:
-    """Profile one configuration for some steps; print where its time goes and which strategies address that."""
-    options = {
-        "model.source": model,
-        "model.weights": value_of(weights),
-        "data.source": value_of(data),
-        "data.train_file": text_of(train_file),
-        "data.validation_file": text_of(validation_file),
-        "data.train_size": train_size,
-        "data.validation_size": validation_size,
-        "data.max_length": max_length,
-        "data.doc_stride": doc_stride,
-        "training.epochs": epochs,
-        "training.batch_size": batch_size,
-        "training.eval_batch_size": eval_batch_size,
-        "device": value_of(device),
-        "baseline": stack,
-        "profile.active_steps": profile_steps,
-        "plugins": plugin or None,
-    }
-    settings = build_config(preset_name=preset, file=config, options=options, contenders=None)
-    from harness.analysis.advice.advice import ADVICE_FILE
-    from harness.cli.advice_console import print_advice
-    from harness.cli.progress import make_listener
-    from harness.cli.short_run import profile_configuration
-    from harness.experiment.runner import new_run_name
-    from harness.records.store import default_cache_directory
+def shorten(config: RunConfig) -> RunConfig:
+    """Return the configuration with few steps and questions, nothing beside its baseline, and no timed segments."""
+    data, training = config.data, config.training
+    return replace(
+        config,
+        contenders=(),
+        seeds=1,
+        data=replace(
+            data,
+            train_size=_at_most(TRAIN_QUESTIONS, data.train_size),
+            validation_size=_at_most(VALIDATION_QUESTIONS, data.validation_size),
+        ),
+        training=replace(training, max_steps=_at_most(UNPROFILED_STEPS, training.max_steps)),
+        profile=replace(config.profile, enabled=True),
+        speed=replace(config.speed, enabled=False),
+    )
 
-    run_name = name or new_run_name(f"profile-{settings.preset}", lambda taken: (runs_dir / taken).exists())
-    directory = runs_dir / run_name
-    with make_listener(Console(stderr=True), show=not quiet and not as_json) as listener:
-        advice = profile_configuration(
-            settings,
-            directory,
-            cache_directory=cache_dir or default_cache_directory(),
-            command=shlex.join(["speedproof", *sys.argv[1:]]),
-            listener=listener,
-        )
-    if as_json:
-        typer.echo((directory / ADVICE_FILE).read_text(encoding="utf-8"), nl=False)
-    else:
-        print_advice(advice, directory, Console())
+
+def _at_most(most: int, value: int | None) -> int:
+    return most if value is None else min(most, value)
+
+
+def profile_configuration(
+    config: RunConfig, directory: Path, *, cache_directory: Path | None, command: str, listener: Listener
+) -> Advice:
+    """Run `config` shortened in `directory`, write `ledger.json`, and return what it says of the whole job.
+
+    Raises HarnessError if the configuration can't be run.
+    """
+    train, validation = load_inputs(config)
+    execute_run(shorten(config), directory, cache_directory=cache_directory, command=command, listener=listener)
+    planned = PlannedJob(
+        train_questions=len(train),
+        validation_questions=len(validation),
+        epochs=config.training.epochs,
+        max_steps=config.training.max_steps,
+    )
+    advice = advise(load_run(directory), planned)
+    write_advice(directory, advice)
+    return advice

@@ -9,25 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.status import Status
 
+from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedTrial
-from harness.experiment.runner import Listener
 from harness.records.trial import TrialRecord
 
 
-class SilentListener:
-    """Shows nothing."""
-
-    def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
-        """Show nothing."""
-
-    def trial_progress(self, phase: str, done: int, total: int) -> None:
-        """Show nothing."""
-
-    def trial_ended(self, trial: PlannedTrial, record: TrialRecord, *, resumed: bool) -> None:
-        """Show nothing."""
-
-
-class BarListener:
+class BarListener(Listener):
     """Draws two bars and a line for each trial that ended.
 
     The bars start with the first trial: a mistake found before it prints its one line and nothing else.
@@ -88,7 +75,7 @@ def describe_outcome(record: TrialRecord) -> str:
 def make_listener(console: Console, *, show: bool) -> Iterator[Listener]:
     """Yield a listener that draws on `console`, or one that stays silent."""
     if not show:
-        yield SilentListener()
+        yield Listener()
         return
     columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=console)

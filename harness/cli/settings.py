@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
 from harness.config import BUNDLED_DISTILBERT, BUNDLED_DISTILBERT_LEARNING_RATE, BUNDLED_MODEL, RunConfig, preset
 from harness.errors import ConfigError
 from harness.records.serialise import override
+from harness.setting import all_settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,6 +30,9 @@ MODEL_RECIPES: dict[str, dict[str, float]] = {
 """By model source: the recipe that naming it implies. The bundled encoder learns question answering at 2e-4 with LR
 warm-up (tried on 900 SQuAD questions: F1 47 after six epochs); at the 5e-5 that suits DistilBERT it hardly begins in
 five epochs."""
+
+TABLES = {name for name, kind, _ in all_settings(RunConfig) if typing.get_origin(kind) is dict}
+"""Settings whose value is a table."""
 
 
 def build_config(
@@ -82,11 +87,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested tables (of a TOML file, say) into dotted names; `model.overrides` stays one table."""
+    """Turn nested tables (of a TOML file, say) into dotted names; a table that is one setting stays one."""
     flat: dict[str, Any] = {}
     for key, value in data.items():
         dotted = f"{prefix}{key}"
-        if isinstance(value, dict) and dotted != "model.overrides":
+        if isinstance(value, dict) and dotted not in TABLES:
             flat |= flatten(value, prefix=f"{dotted}.")
         else:
             flat[dotted] = value

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
 
 from harness.config import RunConfig
+from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
 from harness.experiment.equivalence import compare_updates, load_updates
-from harness.experiment.plan import PlannedSession, PlannedTrial
+from harness.experiment.listener import Listener
+from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
-from harness.experiment.trial import resolve_contender, start_up_of
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
-from harness.records.checks import EquivalenceRecord, FootprintRecord, SpeedRecord
-from harness.records.serialise import build
+from harness.records.checks import EquivalenceRecord, SpeedRecord
 from harness.records.store import TRIAL_FILE, read_record, write_json
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
@@ -32,33 +32,6 @@ BASELINE_ATTEMPTS = 2
 """Live baselines that a contender may be timed beside: the first may have been ended by something else."""
 
 
-class Listener(Protocol):
-    """What the bench tells of."""
-
-    def trial_progress(self, phase: str, done: int, total: int) -> None:
-        """The running trial is so far."""
-
-    def trial_ended(self, trial: PlannedTrial, record: TrialRecord, *, resumed: bool) -> None:
-        """The trial is over."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paths:
-    """Where things of a run lie."""
-
-    run: Path
-    cache: Path
-
-    def folder(self, trial: PlannedTrial) -> Path:
-        """Return a trial's directory."""
-        return self.run / trial.folder
-
-    @property
-    def reference_updates(self) -> Path:
-        """The fp32 reference's updates."""
-        return self.run / CHECKS / "reference.safetensors"
-
-
 class Bench:
     """Runs sessions. As a context it ends the live baseline, whatever happens."""
 
@@ -71,7 +44,9 @@ class Bench:
         tokenizer: TokenizerFacts | None = None,
     ) -> None:
         self._config = config
-        self._paths = Paths(run=directory, cache=cache_directory)
+        self._directory = directory.resolve()
+        self._cache_directory = cache_directory.resolve()
+        self._reference_updates = self._directory / CHECKS / "reference.safetensors"
         self._tokenizer = tokenizer
         self._listener = listener
         self._live: Worker | None = None
@@ -113,7 +88,7 @@ class Bench:
                     record = self._run_trial(worker, trial)
                 else:
                     record = replace(failure, kind=trial.kind, seed=trial.seed)
-                write_json(self._paths.folder(trial) / TRIAL_FILE, record)
+                write_json(self._directory / trial.folder / TRIAL_FILE, record)
                 self._listener.trial_ended(trial, record, resumed=False)
                 failure = record if record.status != "done" else failure
         finally:
@@ -125,9 +100,7 @@ class Bench:
     def _earlier_failure(self, session: PlannedSession) -> TrialRecord | None:
         """Return the contender's first job if it did not end well: what could not run once is not run again."""
         first = PlannedTrial(contender=session.contender, kind="job", seed=0)
-        path = self._paths.folder(first) / TRIAL_FILE
-        if first in session.trials and not path.exists():
-            return None
+        path = self._directory / first.folder / TRIAL_FILE
         if not path.exists():
             return None
         record = read_record(path, TrialRecord)
@@ -137,77 +110,71 @@ class Bench:
     def _start(self, session: PlannedSession, trial: PlannedTrial) -> Worker:
         if self._live is not None:
             try:
-                self._live.ask("rest")
+                self._live.ask(Rest())
             except WorkerError:
                 # It died unseen. Whoever is to be timed beside it starts another one.
                 self._drop_live()
-        return Worker(self._specify(session.contender, session.seed, trial), self._listener.trial_progress)
+        return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
 
-    def _specify(self, contender: str, seed: int, trial: PlannedTrial) -> TrialSpec:
-        start_up = start_up_of(resolve_contender(self._config, contender))
-        return TrialSpec(
+    def _start_worker(self, contender: str, seed: int, directory: Path) -> Worker:
+        spec = TrialSpec(
             contender=contender,
             seed=seed,
             config=self._config,
-            directory=str(self._paths.folder(trial).resolve()),
-            cache_directory=str(self._paths.cache.resolve()),
-            compile_cache_directory=str((self._paths.run / COMPILE_CACHES / contender).resolve()),
+            directory=str(directory),
+            cache_directory=str(self._cache_directory),
+            compile_cache_directory=str(self._directory / COMPILE_CACHES / contender),
             tokenizer=self._tokenizer,
-            cuda_beside_imports=start_up.cuda_beside_imports,
-            without_meta_kernels=start_up.without_meta_kernels,
         )
+        return Worker(spec, self._listener.trial_progress)
 
     def _run_trial(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
+        directory = self._directory / trial.folder
         try:
-            if trial.kind == "job":
-                return self._run_job(worker, trial)
             if trial.kind == "speed":
                 return self._run_speed(worker, trial)
-            worker.ask("profile", directory=str(self._paths.folder(trial).resolve()))
-            return read_record(self._paths.folder(trial) / TRIAL_FILE, TrialRecord)
+            if trial.kind == "profile":
+                worker.ask(RunProfile(directory=str(directory)))
+                return read_record(directory / TRIAL_FILE, TrialRecord)
+            answer = worker.ask(RunJob(directory=str(directory)))
+            elapsed_s = time.time() - worker.started_s
+            record = read_record(directory / TRIAL_FILE, TrialRecord)
+            return replace(record, clock_error_s=answer.elapsed_s - elapsed_s)
         except WorkerError as error:
             return TrialRecord(
                 contender=trial.contender, kind=trial.kind, seed=trial.seed, status="failed", reason=str(error)
             )
 
-    def _run_job(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
-        answer = worker.ask("job", directory=str(self._paths.folder(trial).resolve()))
-        elapsed_s = time.time() - worker.started_s
-        record = read_record(self._paths.folder(trial) / TRIAL_FILE, TrialRecord)
-        return replace(record, clock_error_s=float(answer["elapsed_s"]) - elapsed_s)
-
     def _run_speed(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
         """Check first, then time, then look at what runs: that needs the profiler, after which nothing is timed."""
-        self._ready_baseline()
-        facts = worker.ask("prepare")
+        try:
+            # The reference is made while a worker that has just started still imports. If that fails, `_time` sees.
+            self._live_baseline()
+        except WorkerError:
+            self._drop_live()
+        ready = worker.ask(Prepare())
         record = TrialRecord(contender=trial.contender, kind="speed", seed=trial.seed, status="done")
-        if facts["refusal"] is not None:
-            return replace(record, status="not_applicable", reason=facts["refusal"])
-        speed, problem = self._time(worker, facts)
+        if ready.refusal is not None:
+            return replace(record, status="not_applicable", reason=ready.refusal)
+        speed, problem = self._time(worker, ready)
         record = replace(record, reason=problem, speed=speed)
         try:
             equivalence = self._check_equivalence(worker, trial)
-            footprint = build(FootprintRecord, worker.ask("footprint"))
+            footprint = worker.ask(TakeFootprint())
         except WorkerError as error:
             # The contender has failed; what was timed stays on disk.
             return replace(record, status="failed", reason=str(error))
         return replace(record, equivalence=equivalence, footprint=footprint)
 
-    def _ready_baseline(self) -> None:
-        """Have the reference made while a worker that has just started still imports. If that fails, `_time` sees."""
-        try:
-            self._live_baseline()
-        except WorkerError:
-            self._drop_live()
-
-    def _time(self, worker: Worker, facts: dict[str, Any]) -> tuple[SpeedRecord | None, str | None]:
+    def _time(self, worker: Worker, ready: Readiness) -> tuple[SpeedRecord | None, str | None]:
         """Time the worker beside the live baseline; the second value says why that could not be done.
 
         A baseline that fails says nothing of the contender, so another one takes its place, once.
         """
         problem = None
-        if self._gpu is None and facts["gpu_uuid"] is not None:
-            self._gpu = _open_gpu(facts["gpu_uuid"])
+        if self._gpu is None and ready.gpu_uuid is not None:
+            with suppress(NvmlUnavailableError):
+                self._gpu = open_gpu(ready.gpu_uuid)
         for _ in range(BASELINE_ATTEMPTS):
             try:
                 baseline = self._live_baseline()
@@ -221,28 +188,28 @@ class Bench:
 
     def _check_equivalence(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord | None:
         """Hold some updates against the reference; None if nothing claims to be it, or no baseline lived to make it."""
-        if not self._paths.reference_updates.exists() or not is_checked(self._config, trial.contender):
+        if not self._reference_updates.exists() or not is_checked(self._config, trial.contender):
             return None
-        lowers = lowers_precision(self._config, trial.contender)
-        path = self._paths.run / CHECKS / f"{trial.contender}.safetensors"
+        path = self._directory / CHECKS / f"{trial.contender}.safetensors"
         worker.on_progress("equivalence check", 0, 1)
-        worker.ask("update", path=str(path.resolve()))
-        reference, given = load_updates(self._paths.reference_updates), load_updates(path)
-        record = compare_updates(reference, given, lowers_precision=lowers)
+        worker.ask(SaveUpdates(path=str(path), of_reference=False))
+        strategies = resolve_contender(self._config, trial.contender)
+        record = compare_updates(
+            load_updates(self._reference_updates),
+            load_updates(path),
+            lowers_precision=any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies),
+        )
         path.unlink()
         return record
 
     def _live_baseline(self) -> Worker:
         """Return the live baseline with its reference made, started now if a run goes on after an interruption."""
         if self._live is None:
-            trial = PlannedTrial(contender=BASELINE, kind="job", seed=0)
-            spec = self._specify(BASELINE, 0, trial)
             # The job's own log and specification stay as they are.
-            spec = replace(spec, directory=str((self._paths.run / CHECKS / "live-baseline").resolve()))
-            self._live = Worker(spec, self._listener.trial_progress)
-            self._live.ask("prepare")
-        if not self._paths.reference_updates.exists():
-            self._live.ask("reference", path=str(self._paths.reference_updates.resolve()))
+            self._live = self._start_worker(BASELINE, 0, self._directory / CHECKS / "live-baseline")
+            self._live.ask(Prepare())
+        if not self._reference_updates.exists():
+            self._live.ask(SaveUpdates(path=str(self._reference_updates), of_reference=True))
         return self._live
 
 
@@ -258,15 +225,3 @@ def is_checked(config: RunConfig, contender: str) -> bool:
         return True
     is_peer = any(strategy.is_peer for strategy in strategies)
     return effects <= {Effect.SAME_MATH, Effect.LOWER_PRECISION} and not is_peer
-
-
-def lowers_precision(config: RunConfig, contender: str) -> bool:
-    """Whether one of its strategies computes in a lower precision."""
-    return any(strategy.effect is Effect.LOWER_PRECISION for strategy in resolve_contender(config, contender))
-
-
-def _open_gpu(uuid: str) -> NvmlGpu | None:
-    try:
-        return open_gpu(uuid)
-    except NvmlUnavailableError:
-        return None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from importlib.metadata import version
 from types import ModuleType
+from typing import Any
 
 META_KERNELS = "torch._meta_registrations"
 """PyTorch's kernels that compute shapes alone, for compilers and the "meta" device. Importing PyTorch imports them, and
@@ -19,6 +22,10 @@ COMPILER = "torch._dynamo"
 
 TRIED = ("2.11.", "2.12.", "2.13.")
 """Versions of PyTorch that import them as the last of their own parts, and use nothing of the module's."""
+
+DRIVER = "libcuda.so.1"
+SUCCESS = 0
+"""CUDA_SUCCESS of cuda.h."""
 
 
 @contextlib.contextmanager
@@ -61,3 +68,27 @@ class _BeforeCompiler(MetaPathFinder):
         if fullname == COMPILER:
             sys.meta_path.remove(self)
             register_meta_kernels()
+
+
+def start_context_beside(load_driver: Callable[[str], Any] = ctypes.CDLL) -> threading.Thread:
+    """Make the primary context of the first visible device in a thread, and return that.
+
+    The driver needs some tenths of a second for it, and no Python. It is the context that PyTorch takes; it lives as
+    long as the process. ctypes gives the interpreter lock back while the driver works. Whatever fails here fails again,
+    and is reported, when PyTorch asks.
+    """
+    thread = threading.Thread(target=retain_primary_context, args=(load_driver,), name="cuda-start", daemon=True)
+    thread.start()
+    return thread
+
+
+def retain_primary_context(load_driver: Callable[[str], Any]) -> bool:
+    """Retain the primary context of device 0 through the driver's interface; return whether that went well."""
+    try:
+        driver = load_driver(DRIVER)
+    except OSError:
+        return False  # no driver: there is nothing to begin
+    device, context = ctypes.c_int(), ctypes.c_void_p()
+    if driver.cuInit(0) != SUCCESS or driver.cuDeviceGet(ctypes.byref(device), 0) != SUCCESS:
+        return False
+    return bool(driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device) == SUCCESS)

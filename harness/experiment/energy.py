@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.experiment.process import Worker, load_block
+from harness.experiment.commands import LoadBlock, RunSegment
+from harness.experiment.listener import Report
 from harness.measurement.conditions import ConditionsWatch
-from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, EnergyWindow, find_energy
+from harness.measurement.energy import EDGES_S, READINGS_EVERY_S, find_energy
 from harness.measurement.nvml import NvmlGpu
 from harness.measurement.readings import read_during
 from harness.records.checks import BlockRecord, EnergyRecord, EnergyUse
+
+if TYPE_CHECKING:
+    from harness.experiment.process import Worker
 
 Who = Literal["baseline", "contender"]
 ORDER: tuple[Who, ...] = ("baseline", "contender", "baseline")
@@ -43,9 +47,10 @@ def plan_energy(
 
     The slower one goes through its samples about once; they are whole batches of both (`unit`), taken from `order`.
     """
+    windows = sum(2 * block.windows for block in blocks)
     pace_s: dict[Who, float] = {
-        "baseline": _pace_s([(block.baseline_s, block.windows) for block in blocks]),
-        "contender": _pace_s([(block.contender_s, block.windows) for block in blocks]),
+        "baseline": sum(sum(block.baseline_s) for block in blocks) / windows,
+        "contender": sum(sum(block.contender_s) for block in blocks) / windows,
     }
     length_s = energy_s + EDGES_S
     count = math.ceil(length_s / max(pace_s.values()) / unit) * unit
@@ -54,22 +59,17 @@ def plan_energy(
     return EnergyPlan(numbers=numbers, repetitions=repetitions, epoch_windows=epoch_windows)
 
 
-def _pace_s(segments: Sequence[tuple[tuple[float, float], int]]) -> float:
-    """Return the seconds of a window."""
-    return sum(sum(times_s) for times_s, _ in segments) / sum(2 * windows for _, windows in segments)
-
-
 def measure_energy(
-    workers: Mapping[Who, Worker], plan: EnergyPlan, gpu: NvmlGpu, on_progress: Callable[[str, int, int], None]
+    workers: Mapping[Who, Worker], plan: EnergyPlan, gpu: NvmlGpu, on_progress: Report
 ) -> EnergyRecord | None:
     """Return what both used; None where the driver reports neither energy nor power."""
     for who, worker in workers.items():
-        load_block(worker, "training", plan.numbers, rehearse=True, repetitions=plan.repetitions[who])
+        worker.ask(LoadBlock(kind="training", numbers=plan.numbers, rehearse=True, repetitions=plan.repetitions[who]))
     watch = ConditionsWatch([worker.pid for worker in workers.values()], gpu)
     uses: dict[Who, list[EnergyUse]] = {"baseline": [], "contender": []}
     for number, who in enumerate(ORDER):
         on_progress("measuring energy", number, len(ORDER))
-        use = _measure_segment(workers[who], plan, plan.repetitions[who], gpu)
+        use = _measure_segment(workers[who], gpu, len(plan.numbers), plan.repetitions[who])
         if use is None:
             return None
         uses[who].append(use)
@@ -84,37 +84,38 @@ def measure_energy(
     )
 
 
-def _measure_segment(worker: Worker, plan: EnergyPlan, repetitions: int, gpu: NvmlGpu) -> EnergyUse | None:
+def _measure_segment(worker: Worker, gpu: NvmlGpu, windows: int, repetitions: int) -> EnergyUse | None:
     with read_during(gpu.read_energy, first_s=READINGS_EVERY_S, every_s=READINGS_EVERY_S) as readings:
         start_s = time.perf_counter()
-        answer = worker.ask("segment", repetitions=repetitions)
+        answer = worker.ask(RunSegment(repetitions=repetitions))
         elapsed_s = time.perf_counter() - start_s
     found = find_energy(readings)
-    return None if found is None else _use(found, answer["work"], elapsed_s, len(plan.numbers) * repetitions)
-
-
-def _use(found: EnergyWindow, work: Mapping[str, int], segment_s: float, windows: int) -> EnergyUse:
+    if found is None:
+        return None
     return EnergyUse(
         energy_j=found.energy_j,
         integrated_j=found.integrated_j,
         window_s=found.window_s,
         error_s=found.error_s,
-        segment_s=segment_s,
-        windows=windows,
-        useful_tokens=int(work["useful_tokens"]),
+        segment_s=elapsed_s,
+        windows=windows * repetitions,
+        useful_tokens=answer.work["useful_tokens"],
     )
 
 
 def add_up(uses: Sequence[EnergyUse]) -> EnergyUse:
     """Return several segments as one; an energy that one of them lacks is not known of all."""
-    counters_j = [use.energy_j for use in uses if use.energy_j is not None]
-    integrated_j = [use.integrated_j for use in uses if use.integrated_j is not None]
     return EnergyUse(
-        energy_j=sum(counters_j) if len(counters_j) == len(uses) else None,
-        integrated_j=sum(integrated_j) if len(integrated_j) == len(uses) else None,
+        energy_j=_sum_if_known([use.energy_j for use in uses]),
+        integrated_j=_sum_if_known([use.integrated_j for use in uses]),
         window_s=sum(use.window_s for use in uses),
         error_s=sum(use.error_s for use in uses),
         segment_s=sum(use.segment_s for use in uses),
         windows=sum(use.windows for use in uses),
         useful_tokens=sum(use.useful_tokens for use in uses),
     )
+
+
+def _sum_if_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None

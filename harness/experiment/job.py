@@ -12,7 +12,8 @@ import torch
 
 from harness.config import ModelConfig
 from harness.errors import HarnessError
-from harness.experiment.trial import Prepared, Report, TrialClock, compile_cache_directory, is_filled
+from harness.experiment.listener import Report
+from harness.experiment.trial import Prepared, TrialClock, compile_cache_directory, is_filled
 from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks

@@ -1,13 +1,15 @@
-"""The plan of a run: which trials, which of them share a process, in which order."""
+"""The plan of a run: which trials, which of them share a process, in which order; what a contender consists of."""
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
 from harness.config import RunConfig
 from harness.records.trial import BASELINE, TrialKind
 from harness.registry import resolve
+from harness.strategy import StartUp, Strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +38,9 @@ class PlannedSession:
     """The process lives on as the live baseline, beside which the contenders are timed."""
 
 
-def clean_name(name: str) -> str:
-    """Return a contender's name without blanks around "+"."""
-    return re.sub(r"\s*\+\s*", "+", name.strip())
-
-
 def order_contenders(names: tuple[str, ...]) -> list[str]:
     """Return the contenders with the baseline first, each once; StrategyError for unknown names or bad stacks."""
-    cleaned = [clean_name(name) for name in names]
+    cleaned = [re.sub(r"\s*\+\s*", "+", name.strip()) for name in names]
     for name in cleaned:
         resolve(name)
     return list(dict.fromkeys([BASELINE, *cleaned]))
@@ -56,14 +53,15 @@ def plan_sessions(config: RunConfig) -> list[PlannedSession]:
     drift of the machine cancels.
     """
     contenders = order_contenders(config.contenders)
-    after_job = _evidence_kinds(config)
+    wanted: dict[TrialKind, bool] = {"speed": config.speed.enabled, "profile": config.profile.enabled}
+    after_job = tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
     sessions = []
     if config.speed.enabled:
         job = PlannedTrial(contender=BASELINE, kind="job", seed=0)
         sessions.append(PlannedSession(contender=BASELINE, seed=0, trials=(job,), stays=True))
     for name in contenders:
         is_live = name == BASELINE and config.speed.enabled
-        kinds: tuple[TrialKind, ...] = after_job if is_live else ("job", *after_job)
+        kinds = after_job if is_live else ("job", *after_job)
         trials = tuple(PlannedTrial(contender=name, kind=kind, seed=0) for kind in kinds)
         if trials:
             sessions.append(PlannedSession(contender=name, seed=0, trials=trials))
@@ -74,15 +72,11 @@ def plan_sessions(config: RunConfig) -> list[PlannedSession]:
     return sessions
 
 
-def plan_trials(config: RunConfig) -> list[PlannedTrial]:
-    """Return all trials in the order of the sessions."""
-    return [trial for session in plan_sessions(config) for trial in session.trials]
+def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:
+    """Return the strategies of a contender; those of the baseline are none, or what the configuration says."""
+    return resolve(config.baseline if contender == BASELINE else contender)
 
 
-def _evidence_kinds(config: RunConfig) -> tuple[TrialKind, ...]:
-    kinds: list[TrialKind] = []
-    if config.speed.enabled:
-        kinds.append("speed")
-    if config.profile.enabled:
-        kinds.append("profile")
-    return tuple(kinds)
+def start_up_of(strategies: list[Strategy]) -> StartUp:
+    """Return what the strategies of a contender ask for together."""
+    return functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())

@@ -11,21 +11,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.config import RunConfig
 from harness.data.hub import offline_environment
-from harness.experiment.trial import resolve_contender
-from harness.records.checks import BlockKind
+from harness.errors import HarnessError
+from harness.experiment.commands import Answer, Command
+from harness.experiment.listener import Report
+from harness.experiment.plan import resolve_contender, start_up_of
 from harness.records.store import LOG_FILE, SPEC_FILE, write_json
 from harness.records.trial import TrialSpec
 from harness.training.model import uses_known_sizes
 from harness.training.model_files import is_local
 
-OnProgress = Callable[[str, int, int], None]
-"""(phase, done, total)."""
+SIGNALS = {number.value: number.name for number in signal.Signals}
 
 
 class WorkerError(Exception):
@@ -40,7 +40,13 @@ class WorkerError(Exception):
 class Worker:
     """One worker process. `ask` gives it a command and waits; leaving the context ends it, whatever it does."""
 
-    def __init__(self, spec: TrialSpec, on_progress: OnProgress) -> None:
+    def __init__(self, spec: TrialSpec, on_progress: Report) -> None:
+        start_up = start_up_of(resolve_contender(spec.config, spec.contender))
+        spec = replace(
+            spec,
+            cuda_beside_imports=start_up.cuda_beside_imports,
+            without_meta_kernels=start_up.without_meta_kernels,
+        )
         directory = Path(spec.directory)
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / SPEC_FILE, spec)
@@ -66,23 +72,29 @@ class Worker:
         """Of the process, for its processor time."""
         return self._process.pid
 
-    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, command: Command[Answer]) -> Answer:
         """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit."""
         deadline_s = time.monotonic() + self._timeout_s
-        self._send({"command": command, **arguments})
+        self._send(command.encode())
         while True:
-            message = self._next_message(deadline_s)
-            if message.get("event") == "progress":
-                self.on_progress(message["phase"], message["done"], message["total"])
-            elif message.get("event") == "failed":
-                raise WorkerError(message["reason"], self)
-            elif message.get("event") == "reply":
-                result: dict[str, Any] = message["result"]
-                return result
+            match self._next_message(deadline_s):
+                case {"event": "progress", "phase": phase, "done": done, "total": total}:
+                    self.on_progress(phase, done, total)
+                case {"event": "failed", "reason": reason}:
+                    raise WorkerError(reason, self)
+                case {"event": "reply", "result": result}:
+                    try:
+                        return command.read_answer(result)
+                    except HarnessError as error:
+                        raise WorkerError(f"answered {type(command).__name__} with nonsense: {error}", self) from None
 
     def close(self) -> None:
         """End the process."""
-        end_process_group(self._process)
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                # With all that it started.
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
         self._log.close()
 
     def __enter__(self) -> Worker:
@@ -93,11 +105,11 @@ class Worker:
         """End the process, also when the parent is interrupted."""
         self.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, line: str) -> None:
         if self._process.stdin is None:
             raise WorkerError("the process has no input", self)
         try:
-            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except OSError:
             raise WorkerError(self._describe_end(), self) from None
@@ -120,12 +132,10 @@ class Worker:
         self._messages.put(None)
 
     def _describe_end(self) -> str:
-        return f"the process ended with {describe_exit(self._process.wait())}; see {LOG_FILE}"
-
-
-def load_block(worker: Worker, kind: BlockKind, numbers: Sequence[int], *, rehearse: bool, repetitions: int) -> None:
-    """Have a worker take up the samples of its next segments, which will go through them `repetitions` times each."""
-    worker.ask("load_block", kind=kind, numbers=list(numbers), rehearse=rehearse, repetitions=repetitions)
+        status = self._process.wait()
+        how = f"exit status {status}" if status >= 0 else f"signal {SIGNALS.get(-status, -status)}"
+        hint = " (out of memory?)" if status == -signal.SIGKILL else ""
+        return f"the process ended with {how}{hint}; see {LOG_FILE}"
 
 
 def worker_environment(spec: TrialSpec) -> dict[str, str]:
@@ -133,10 +143,13 @@ def worker_environment(spec: TrialSpec) -> dict[str, str]:
 
     What the contender's strategies need set before the process starts comes last.
     """
-    strategies = resolve_contender(spec.config, spec.contender)
+    config = spec.config
+    # Everything but what may have to come from the hub never waits for it.
+    needs_hub = config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
+    strategies = resolve_contender(config, spec.contender)
     return {
         **os.environ,
-        **(offline_environment() if needs_hub(spec.config) else {"HF_HUB_OFFLINE": "1"}),
+        **(offline_environment() if needs_hub else {"HF_HUB_OFFLINE": "1"}),
         "PYTHONPATH": import_path(),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -149,25 +162,3 @@ def import_path() -> str:
     root = str(Path(__file__).resolve().parents[2])
     search_path = os.environ.get("PYTHONPATH")
     return root if not search_path else os.pathsep.join([root, search_path])
-
-
-def needs_hub(config: RunConfig) -> bool:
-    """Whether model or data may have to come from the hub; everything else never waits for it."""
-    return config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
-
-
-def end_process_group(process: subprocess.Popen[str]) -> None:
-    """Kill a process and all that it started."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def describe_exit(returncode: int) -> str:
-    """Say how a process ended."""
-    if returncode >= 0:
-        return f"exit status {returncode}"
-    name = signal.Signals(-returncode).name if -returncode in {s.value for s in signal.Signals} else str(-returncode)
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
-    return f"signal {name}{hint}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from harness.experiment.trial import Prepared, Report
+from harness.experiment.listener import Report
+from harness.experiment.trial import Prepared
 from harness.measurement.profiling import profile_session, save_profile
 from harness.records.trial import ProfileRecord, TrialSpec
 from harness.training.baseline import describe

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 
+from harness.config import RunConfig
 from harness.errors import HarnessError
 from harness.experiment.process import import_path
 from harness.measurement.roof import RoofSpec
@@ -16,6 +17,15 @@ from harness.records.serialise import build
 
 TIMEOUT_S = 120.0
 """Far more than the seconds that it takes, so that a machine that hangs says so."""
+
+
+def measure_roof_of(config: RunConfig, sizes: dict[str, int]) -> RoofRecord | None:
+    """Return the machine's roof for products of a model's shapes; None if it is not wanted or they aren't known."""
+    if not config.roof or not sizes:
+        return None
+    return measure_roof_apart(
+        RoofSpec(device=config.device, hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"])
+    )
 
 
 def measure_roof_apart(spec: RoofSpec) -> RoofRecord:

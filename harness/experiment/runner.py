@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from harness import registry
 from harness.config import RunConfig
 from harness.errors import ConfigError
-from harness.experiment import bench
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
+from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
 from harness.experiment.prepare import Preparation, prepare
-from harness.experiment.roof import measure_roof_apart
-from harness.measurement.roof import RoofSpec
-from harness.records.checks import RoofRecord
-from harness.records.store import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished, write_json
+from harness.experiment.roof import measure_roof_of
+from harness.records.store import (
+    RUN_FILE,
+    TRIAL_FILE,
+    default_cache_directory,
+    read_record,
+    trial_is_finished,
+    write_json,
+)
 from harness.records.trial import RunRecord, TrialRecord
 from harness.tasks.question_answering import SCORING
 
 
-class Listener(bench.Listener, Protocol):
-    """Hears how a run goes on; the command line draws progress bars from it."""
-
-    def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
-        """Trial `number` (from 1) of `total` begins."""
-
-
-def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, command: str, listener: Listener) -> None:
+def execute_run(
+    config: RunConfig, directory: Path, *, cache_directory: Path | None, command: str, listener: Listener
+) -> None:
     """Run the plan in `directory`. Trials that are done there already, by the same configuration, are kept.
 
     Raises HarnessError before anything is written if the configuration can't be run, and ConfigError if the directory
     holds another run, or one that began on other data, another machine or another PyTorch.
     """
+    cache_directory = cache_directory or default_cache_directory()
     check_same_run(directory, config)
     preparation = prepare(config, cache_directory)
     sessions = plan_sessions(config)
@@ -52,7 +52,7 @@ def execute_run(config: RunConfig, directory: Path, *, cache_directory: Path, co
             data=preparation.data,
             scoring=SCORING,
             trials=tuple(trial.folder for session in sessions for trial in session.trials),
-            roof=measure_roof_of(config, preparation),
+            roof=measure_roof_of(config, preparation.model_sizes),
             model_sizes=preparation.model_sizes,
             catalogue=registry.catalogue(),
         )
@@ -72,38 +72,24 @@ def remove_temporary_folders(directory: Path) -> None:
         shutil.rmtree(directory / folder, ignore_errors=True)
 
 
-def measure_roof_of(config: RunConfig, preparation: Preparation) -> RoofRecord | None:
-    """Return the machine's roof for products of the model's shapes; None if it is not wanted or they aren't known."""
-    sizes = preparation.model_sizes
-    if not config.roof or not sizes:
-        return None
-    return measure_roof_apart(
-        RoofSpec(device=config.device, hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"])
-    )
-
-
 def run_sessions(running: Bench, directory: Path, sessions: list[PlannedSession], listener: Listener) -> None:
     """Run what is not done yet, session by session."""
-    total = sum(len(session.trials) for session in sessions)
-    number = 0
+    trials = [trial for session in sessions for trial in session.trials]
+
+    def announce(trial: PlannedTrial) -> None:
+        listener.trial_started(trial, 1 + trials.index(trial), len(trials))
+
     for session in sessions:
-        numbers = {trial: number + i for i, trial in enumerate(session.trials, start=1)}
-        number += len(session.trials)
         pending = []
         for trial in session.trials:
             if trial_is_finished(directory / trial.folder):
-                listener.trial_started(trial, numbers[trial], total)
-                listener.trial_ended(
-                    trial, read_record(directory / trial.folder / TRIAL_FILE, TrialRecord), resumed=True
-                )
+                announce(trial)
+                record = read_record(directory / trial.folder / TRIAL_FILE, TrialRecord)
+                listener.trial_ended(trial, record, resumed=True)
             else:
                 pending.append(trial)
         if pending:
-            running.run(session, pending, partial(_announce, listener, numbers, total))
-
-
-def _announce(listener: Listener, numbers: dict[PlannedTrial, int], total: int, trial: PlannedTrial) -> None:
-    listener.trial_started(trial, numbers[trial], total)
+            running.run(session, pending, announce)
 
 
 def check_same_run(directory: Path, config: RunConfig) -> None:
@@ -146,10 +132,8 @@ def circumstances(data: dict[str, Any], environment: dict[str, Any]) -> dict[str
     }
 
 
-def new_run_name(preset: str, exists: Callable[[str], bool]) -> str:
-    """Return a name that is not taken: preset, date and time."""
-    stem = f"{preset}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
-    name, number = stem, 2
-    while exists(name):
-        name, number = f"{stem}-{number}", number + 1
-    return name
+def new_run_directory(runs_directory: Path, stem: str) -> Path:
+    """Return a directory that is not there yet, named by date and time."""
+    first = runs_directory / f"{stem}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(path for path in itertools.chain([first], others) if not path.exists())

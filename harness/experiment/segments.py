@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -68,17 +69,18 @@ class SegmentRunner:
 
     def numbers(self, kind: BlockKind) -> list[int]:
         """Return the numbers of all windows that blocks of this kind may take."""
-        source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
-        return list(range(len(source)))
+        return list(range(len(self._source(kind))))
 
-    def load_block(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int = 1) -> None:
+    def _source(self, kind: BlockKind) -> Windows:
+        return self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
+
+    def load_block(self, kind: BlockKind, numbers: Sequence[int], *, rehearse: bool, repetitions: int = 1) -> None:
         """Take up the samples of the next block; `rehearse` runs them once untimed, if their shapes may be new.
 
         `repetitions`: how often a segment will go through them, each time in another order.
         """
-        source = self._inputs.train_windows if kind == "training" else self._inputs.validation_windows
         self._kind = kind
-        self._windows = source.select(np.asarray(numbers))
+        self._windows = self._source(kind).select(np.asarray(numbers))
         if kind == "training":
             self._trainer = self._make_trainer(self._windows, repetitions)
         if rehearse and not self._shapes_were_run():
@@ -115,9 +117,7 @@ class SegmentRunner:
     def _shapes_were_run(self) -> bool:
         """Whether all batches of the present block are of shapes that this process has run."""
         if self._kind not in self._one_shape:
-            training = self._kind == "training"
-            source = self._inputs.train_windows if training else self._inputs.validation_windows
-            self._one_shape[self._kind] = has_one_shape(self.setup, source, self._kind)
+            self._one_shape[self._kind] = has_one_shape(self.setup, self._source(self._kind), self._kind)
         return self._one_shape[self._kind] and self._sizes() <= self._run_sizes[self._kind]
 
     def _make_trainer(self, windows: Windows, repetitions: int) -> Trainer:

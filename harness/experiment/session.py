@@ -1,8 +1,7 @@
-"""What a worker can do: one process, one contender; its commands by name."""
+"""What a worker can do: one process, one contender; a handler for each command."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import os
@@ -14,28 +13,29 @@ from typing import Any
 import torch
 
 from harness import registry
+from harness.experiment import commands
+from harness.experiment.commands import Answer, Command
 from harness.experiment.dropout import draw_losses
 from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
 from harness.experiment.footprint import take_footprint
 from harness.experiment.job import run_job, save_samples
+from harness.experiment.listener import Report
+from harness.experiment.plan import resolve_contender
 from harness.experiment.profile import run_profile
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
-    Report,
     TrialClock,
     prepare_setup,
-    resolve_contender,
     variables_of_strategies,
 )
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.sampler import Sampler, open_source
+from harness.records.checks import FootprintRecord
 from harness.records.store import TRIAL_FILE, write_json
 from harness.records.trial import TrialKind, TrialRecord, TrialSpec
 from harness.training.loop import set_process_flags
-
-Arguments = dict[str, Any]
 
 
 def start_device(wanted: str, clock: TrialClock) -> torch.device:
@@ -59,30 +59,28 @@ class Session:
         with clock.phases.measure("imports"):
             registry.load_all(spec.config.plugins)
         self._device = start_device(spec.config.device, clock)
-        self._prepared: Prepared | None = None
         self._runner: SegmentRunner | None = None
-        self._commands: dict[str, Callable[[Arguments], Arguments]] = {
-            "prepare": self._prepare,
-            "job": self._job,
-            "rest": self._rest,
-            "load_block": self._load_block,
-            "segment": self._segment,
-            "reference": self._reference,
-            "update": self._update,
-            "footprint": self._footprint,
-            "profile": self._profile,
+        self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
+            commands.Prepare: self._prepare,
+            commands.RunJob: self._run_job,
+            commands.Rest: self._rest,
+            commands.LoadBlock: self._load_block,
+            commands.RunSegment: self._run_segment,
+            commands.SaveUpdates: self._save_updates,
+            commands.TakeFootprint: self._take_footprint,
+            commands.RunProfile: self._run_profile,
         }
 
-    def handle(self, command: Arguments) -> Arguments:
-        """Do one command and return its answer as JSON-ready data."""
-        if command["command"] != "job":
+    def handle(self, command: Command[Answer]) -> Answer:
+        """Do one command and return its answer."""
+        if not isinstance(command, commands.RunJob):
             register_meta_kernels()
-        return self._commands[command["command"]](command)
+        answer: Answer = self._handlers[type(command)](command)
+        return answer
 
-    def _prepared_once(self) -> Prepared:
-        if self._prepared is None:
-            self._prepared = prepare_setup(self._spec, self._clock, self._device, self._report)
-        return self._prepared
+    @functools.cached_property
+    def _prepared(self) -> Prepared:
+        return prepare_setup(self._spec, self._clock, self._device, self._report)
 
     def _record(self, kind: TrialKind, prepared: Prepared) -> TrialRecord:
         refused = prepared.refusal is not None
@@ -96,27 +94,25 @@ class Session:
             strategies=tuple(registry.describe(type(strategy)) for strategy in prepared.strategies),
         )
 
-    def _prepare(self, _: Arguments) -> Arguments:
-        """Get ready without a job; the answer says where windows are and how large batches are."""
+    def _prepare(self, _: commands.Prepare) -> commands.Readiness:
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
-        prepared = self._prepared_once()
+        prepared = self._prepared
         if not prepared.start_up.score_without_evaluate:
             importlib.import_module("harness.tasks.question_answering.squad_metric")
         training = prepared.setup.training
-        return {
-            "refusal": prepared.refusal,
-            "batch_size": training.batch_size,
-            "eval_batch_size": training.eval_batch_size,
-            "train_windows": len(prepared.inputs.train_windows),
-            "validation_windows": len(prepared.inputs.validation_windows),
-            "device": self._device.type,
-            "gpu_uuid": gpu_uuid(self._device),
-        }
+        return commands.Readiness(
+            refusal=prepared.refusal,
+            batch_size=training.batch_size,
+            eval_batch_size=training.eval_batch_size,
+            train_windows=len(prepared.inputs.train_windows),
+            validation_windows=len(prepared.inputs.validation_windows),
+            device=self._device.type,
+            gpu_uuid=gpu_uuid(self._device),
+        )
 
-    def _job(self, arguments: Arguments) -> Arguments:
-        """Fine-tune, watched by the sampler, and write the records into the directory."""
-        directory = Path(arguments["directory"])
+    def _run_job(self, command: commands.RunJob) -> commands.JobEnd:
+        directory = Path(command.directory)
         source = functools.partial(
             open_source,
             device_type=self._device.type,
@@ -124,7 +120,7 @@ class Session:
             root_pid=os.getppid(),  # the parent is the harness, which may hold a CUDA context too
         )
         with Sampler(source, interval_s=self._spec.config.sampler_interval_s) as sampler:
-            prepared = self._prepared_once()
+            prepared = self._prepared
             record = self._record("job", prepared)
             job = None
             if record.status == "done":
@@ -132,46 +128,32 @@ class Session:
         if job is not None:
             record = replace(record, sampling=save_samples(sampler, directory, job))
         write_json(directory / TRIAL_FILE, record)
-        return {"elapsed_s": self._clock.elapsed_s()}
+        return commands.JobEnd(elapsed_s=self._clock.elapsed_s())
 
-    def _rest(self, _: Arguments) -> Arguments:
-        """Give back device memory that is not needed while another worker runs its job."""
+    def _rest(self, _: commands.Rest) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return {}
 
     def _runner_once(self) -> SegmentRunner:
         if self._runner is None:
-            prepared = self._prepared_once()
             batch_size = self._spec.config.training.batch_size
-            self._runner = SegmentRunner(prepared.setup, prepared.inputs, baseline_batch_size=batch_size)
+            self._runner = SegmentRunner(self._prepared.setup, self._prepared.inputs, baseline_batch_size=batch_size)
         return self._runner
 
-    def _load_block(self, arguments: Arguments) -> Arguments:
+    def _load_block(self, command: commands.LoadBlock) -> None:
         self._runner_once().load_block(
-            arguments["kind"],
-            arguments["numbers"],
-            rehearse=arguments["rehearse"],
-            repetitions=arguments["repetitions"],
+            command.kind, command.numbers, rehearse=command.rehearse, repetitions=command.repetitions
         )
-        return {}
 
-    def _segment(self, arguments: Arguments) -> Arguments:
+    def _run_segment(self, command: commands.RunSegment) -> commands.SegmentWork:
         runner = self._runner_once()
-        runner.run(arguments["repetitions"])
-        return {"work": runner.last_work, "allocator_retries": runner.allocator_retries()}
+        runner.run(command.repetitions)
+        return commands.SegmentWork(work=runner.last_work, allocator_retries=runner.allocator_retries())
 
-    def _reference(self, arguments: Arguments) -> Arguments:
-        """Save the fp32 reference's update: no strategy applied, whatever this contender is."""
-        return self._save_updates(arguments, [])
-
-    def _update(self, arguments: Arguments) -> Arguments:
-        """Save this contender's updates."""
-        return self._save_updates(arguments, resolve_contender(self._spec.config, self._spec.contender))
-
-    def _save_updates(self, arguments: Arguments, strategies: list[Any]) -> Arguments:
-        inputs = self._prepared_once().inputs
+    def _save_updates(self, command: commands.SaveUpdates) -> None:
+        inputs = self._prepared.inputs
         windows = inputs.train_windows
+        strategies = [] if command.of_reference else resolve_contender(self._spec.config, self._spec.contender)
         make_setup = functools.partial(
             make_checked_setup,
             self._spec.config,
@@ -182,20 +164,18 @@ class Session:
         )
         made = make_updates(make_setup(), windows)
         made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))
-        save_updates(made, Path(arguments["path"]))
-        set_process_flags(self._prepared_once().setup)
-        return {}
+        save_updates(made, Path(command.path))
+        set_process_flags(self._prepared.setup)
 
-    def _footprint(self, _: Arguments) -> Arguments:
+    def _take_footprint(self, _: commands.TakeFootprint) -> FootprintRecord:
         variables = variables_of_strategies(self._spec.config)
-        return dataclasses.asdict(take_footprint(self._runner_once(), variables=variables))
+        return take_footprint(self._runner_once(), variables=variables)
 
-    def _profile(self, arguments: Arguments) -> Arguments:
-        prepared, directory = self._prepared_once(), Path(arguments["directory"])
+    def _run_profile(self, command: commands.RunProfile) -> None:
+        prepared, directory = self._prepared, Path(command.directory)
         # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
         # profiled trainer can't use them; no segment follows.
         self._runner = None
         profile, knobs = run_profile(self._spec, directory, prepared, self._report)
         record = replace(self._record("profile", prepared), profile=profile, knobs=knobs)
         write_json(directory / TRIAL_FILE, record)
-        return {}

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from harness.config import RunConfig, SpeedConfig
-from harness.experiment.energy import measure_energy, plan_energy
-from harness.experiment.process import Worker, WorkerError, load_block
+from harness.experiment.commands import LoadBlock, Prepare, RunSegment
+from harness.experiment.energy import Who, measure_energy, plan_energy
+from harness.experiment.listener import Report
+from harness.experiment.process import Worker, WorkerError
 from harness.measurement.conditions import ConditionsWatch
 from harness.records.checks import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
 from harness.statistics.paired import is_tight, ratio_of_logs
@@ -40,8 +42,7 @@ millisecond, now more, now less, which is then half a percent."""
 SURELY_LONG_FACTOR = 4.0
 """A first pass that took this many times the least segment is not repeated: a warm one is not four times as fast."""
 
-Who = Literal["baseline", "contender"]
-Orders: dict[Who, tuple[Who, ...]] = {
+ORDERS: dict[Who, tuple[Who, ...]] = {
     "baseline": ("baseline", "contender", "contender", "baseline"),
     "contender": ("contender", "baseline", "baseline", "contender"),
 }
@@ -94,12 +95,12 @@ class Duel:
         self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
         self._config: SpeedConfig = config.speed
         self._gpu = gpu
-        self._facts = {who: worker.ask("prepare") for who, worker in self._workers.items()}
+        self._ready = {who: worker.ask(Prepare()) for who, worker in self._workers.items()}
         self._retries: dict[Who, int] = {}
         self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
         self._rng = np.random.default_rng(0)
 
-    def measure(self, on_progress: Callable[[str, int, int], None]) -> SpeedRecord:
+    def measure(self, on_progress: Report) -> SpeedRecord:
         """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
         budget_s = self._config.budget_s
         training, reason = self._measure_kind(
@@ -118,24 +119,22 @@ class Duel:
             # What was timed before stays: a meter that fails is no reason to lose it.
             return replace(record, energy_problem=str(error))
 
-    def _measure_energy(
-        self, training: list[BlockRecord], on_progress: Callable[[str, int, int], None]
-    ) -> EnergyRecord | None:
+    def _measure_energy(self, training: list[BlockRecord], on_progress: Report) -> EnergyRecord | None:
         """Measure energy after all that is timed; None without a GPU that reports it."""
         if self._gpu is None or not self._config.energy:
             return None
-        available = min(int(facts["train_windows"]) for facts in self._facts.values())
+        sizes, available = self._batches("training")
         plan = plan_energy(
             training,
-            [int(value) for value in self._rng.permutation(available)],
-            unit=whole_batches([int(facts["batch_size"]) for facts in self._facts.values()]),
+            self._rng.permutation(available).tolist(),
+            unit=whole_batches(sizes),
             epoch_windows=available,
             energy_s=self._config.energy_s,
         )
         return measure_energy(self._workers, plan, self._gpu, on_progress)
 
     def _measure_kind(
-        self, kind: BlockKind, budget_s: float, precision: float, on_progress: Callable[[str, int, int], None]
+        self, kind: BlockKind, budget_s: float, precision: float, on_progress: Report
     ) -> tuple[list[BlockRecord], str]:
         plan = self._plan(kind)
         blocks: list[BlockRecord] = []
@@ -154,18 +153,14 @@ class Duel:
 
     def _plan(self, kind: BlockKind) -> SegmentPlan:
         """Choose the size of the segments from a rehearsal of each worker, which is also its warm-up."""
-        key, count = (
-            ("batch_size", "train_windows") if kind == "training" else ("eval_batch_size", "validation_windows")
-        )
-        sizes = [int(facts[key]) for facts in self._facts.values()]
-        available = min(int(facts[count]) for facts in self._facts.values())
+        sizes, available = self._batches(kind)
         unit = min(whole_batches(sizes), available)
         factor = 1.0 if kind == "training" else EVALUATION_SEGMENT_FACTOR
         segment_s = self._config.segment_s * factor
-        self._load(kind, list(range(unit)), rehearse=False, repetitions=1)
-        pass_s = self._rehearse()
+        self._load(LoadBlock(kind=kind, numbers=tuple(range(unit)), rehearse=False, repetitions=1))
+        pass_s = [self._segment(who, 1) for who in self._workers]
         if min(pass_s) < SURELY_LONG_FACTOR * segment_s:
-            pass_s = self._rehearse()
+            pass_s = [self._segment(who, 1) for who in self._workers]
         return size_segments(
             kind,
             pass_s,
@@ -175,13 +170,18 @@ class Duel:
             most_segment_s=self._config.most_segment_s * factor,
         )
 
-    def _rehearse(self) -> list[float]:
-        """Have both workers go through the block once; return the seconds of each."""
-        return [self._segment(who, 1) for who in self._workers]
+    def _batches(self, kind: BlockKind) -> tuple[list[int], int]:
+        """Return both workers' batch sizes, and how many windows there are."""
+        ready = self._ready.values()
+        if kind == "training":
+            return [one.batch_size for one in ready], min(one.train_windows for one in ready)
+        return [one.eval_batch_size for one in ready], min(one.validation_windows for one in ready)
 
     def _measure_until_clean(self, plan: SegmentPlan, number: int, *, deadline_s: float) -> list[BlockRecord]:
         """Measure a block, and again while it is contaminated and there are repeats and time left."""
-        numbers = self._draw(plan)
+        available = self._batches(plan.kind)[1]
+        # Both workers and both segments take the same windows.
+        numbers = tuple(self._rng.permutation(available)[: plan.windows].tolist())
         blocks: list[BlockRecord] = []
         for attempt in range(1, self._config.repeats + 2):
             blocks.append(self._measure_block(plan, number, attempt, numbers))
@@ -189,20 +189,14 @@ class Duel:
                 break
         return blocks
 
-    def _draw(self, plan: SegmentPlan) -> list[int]:
-        """Draw the windows of a block; both workers and both segments take the same ones."""
-        facts = self._facts["baseline"]
-        count = int(facts["train_windows"] if plan.kind == "training" else facts["validation_windows"])
-        return [int(value) for value in self._rng.permutation(count)[: plan.windows]]
-
-    def _measure_block(self, plan: SegmentPlan, number: int, attempt: int, numbers: list[int]) -> BlockRecord:
-        on_cuda = self._facts["baseline"]["device"] == "cuda"
-        self._load(plan.kind, numbers, rehearse=on_cuda, repetitions=plan.repetitions)
+    def _measure_block(self, plan: SegmentPlan, number: int, attempt: int, numbers: tuple[int, ...]) -> BlockRecord:
+        on_cuda = self._ready["baseline"].device == "cuda"
+        self._load(LoadBlock(kind=plan.kind, numbers=numbers, rehearse=on_cuda, repetitions=plan.repetitions))
         first: Who = "baseline" if number % 2 else "contender"
         retries_before = dict(self._retries)
         watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
         times_s: dict[Who, list[float]] = {"baseline": [], "contender": []}
-        for who in Orders[first]:
+        for who in ORDERS[first]:
             times_s[who].append(self._segment(who, plan.repetitions, watch))
         retries = sum(self._retries.values()) - sum(retries_before.values()) if self._retries else None
         conditions, contamination = watch.finish(allocator_retries=retries)
@@ -219,18 +213,18 @@ class Duel:
             contamination=contamination,
         )
 
-    def _load(self, kind: BlockKind, numbers: list[int], *, rehearse: bool, repetitions: int) -> None:
+    def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():
-            load_block(worker, kind, numbers, rehearse=rehearse, repetitions=repetitions)
+            worker.ask(block)
 
     def _segment(self, who: Who, repetitions: int, watch: ConditionsWatch | None = None) -> float:
         """Return the seconds from request to answer, by this process's clock: a worker's own can be tampered with."""
         time.sleep(SETTLE_S)
         with nullcontext() if watch is None else watch.during(who):
             start_s = time.perf_counter()
-            answer = self._workers[who].ask("segment", repetitions=repetitions)
+            answer = self._workers[who].ask(RunSegment(repetitions=repetitions))
             elapsed_s = time.perf_counter() - start_s
-        self._work[who] = answer["work"]
-        if answer["allocator_retries"] is not None:
-            self._retries[who] = int(answer["allocator_retries"])
+        self._work[who] = answer.work
+        if answer.allocator_retries is not None:
+            self._retries[who] = answer.allocator_retries
         return elapsed_s

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from harness import registry
 from harness.config import RunConfig
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
+from harness.experiment.listener import Report
+from harness.experiment.plan import resolve_contender, start_up_of
 from harness.measurement.clocks import PhaseClock
 from harness.records.trial import BASELINE, TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
@@ -22,9 +23,6 @@ from harness.tasks.question_answering.examples import Example
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
 from harness.training.model import check_length, load_model_by
-
-Report = Callable[[str, int, int], None]
-"""(phase, done, total): progress for whoever waits."""
 
 
 class TrialClock:
@@ -93,11 +91,6 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
     )
 
 
-def start_up_of(strategies: list[Strategy]) -> StartUp:
-    """Return what the strategies of a contender ask for together."""
-    return functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())
-
-
 def compile_cache_directory(spec: TrialSpec) -> Path:
     """Return where the compiler caches in this process: the run's directory, unless a strategy chose another."""
     return Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", spec.compile_cache_directory))
@@ -120,11 +113,6 @@ def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[lis
     reading = pool.submit(load_inputs, config)
     pool.shutdown(wait=False)
     return reading.result
-
-
-def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:
-    """Return the strategies of a contender; those of the baseline are none, or what the configuration says."""
-    return registry.resolve(config.baseline if contender == BASELINE else contender)
 
 
 def variables_of_strategies(config: RunConfig) -> set[str]:

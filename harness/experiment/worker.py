@@ -7,57 +7,51 @@ weight come late, so that they can be timed.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.experiment.cuda_start import start_context_beside
-from harness.experiment.early import defer_meta_kernels, without_collector
+from harness.experiment.commands import decode
+from harness.experiment.early import defer_meta_kernels, start_context_beside, without_collector
 from harness.records.store import read_spec
 
-
-class Channel:
-    """The line to the parent process."""
-
-    def __init__(self, output: TextIO) -> None:
-        self._output = output
-
-    def progress(self, phase: str, done: int, total: int) -> None:
-        """Tell the parent how far the present command is."""
-        self._send({"event": "progress", "phase": phase, "done": done, "total": total})
-
-    def reply(self, result: dict[str, Any]) -> None:
-        """Answer the present command."""
-        self._send({"event": "reply", "result": result})
-
-    def fail(self, reason: str) -> None:
-        """Say that the present command went wrong."""
-        self._send({"event": "failed", "reason": reason})
-
-    def _send(self, message: dict[str, Any]) -> None:
-        self._output.write(json.dumps(message) + "\n")
-        self._output.flush()
+if TYPE_CHECKING:
+    from harness.experiment.session import Session
 
 
-def open_channel() -> Channel:
-    """Take standard output for the parent, and send what anybody else prints to standard error."""
+def open_channel() -> Callable[..., None]:
+    """Take standard output for the parent, and send what anybody else prints to standard error.
+
+    Returns what writes its keyword arguments as a line to the parent.
+    """
     own = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return Channel(own)
+
+    def send(**message: Any) -> None:
+        own.write(json.dumps(message) + "\n")
+        own.flush()
+
+    return send
 
 
 def main(arguments: list[str]) -> int:
     """Serve commands until the input ends."""
     directory, spawned_at_s = Path(arguments[0]), float(arguments[1])
     process_start_s = time.time() - spawned_at_s
-    channel = open_channel()
+    send = open_channel()
+
+    def report(phase: str, done: int, total: int) -> None:
+        send(event="progress", phase=phase, done=done, total=total)
+
     spec = read_spec(directory)
-    channel.progress("imports", 0, 1)
+    report("imports", 0, 1)
     imports_start_s = time.perf_counter()
     if spec.cuda_beside_imports and spec.config.device != "cpu":
         start_context_beside()
@@ -70,23 +64,24 @@ def main(arguments: list[str]) -> int:
     clock = TrialClock(spawned_at_s)
     clock.phases.add("process_start", process_start_s)
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
-    session = Session(spec, clock, channel.progress)
+    session = Session(spec, clock, report)
     for line in sys.stdin:
-        _serve(session, json.loads(line), channel)
+        _serve(session, line, send)
     return 0
 
 
-def _serve(session: Any, command: dict[str, Any], channel: Channel) -> None:
+def _serve(session: Session, line: str, send: Callable[..., None]) -> None:
     try:
-        channel.reply(session.handle(command))
+        answer = session.handle(decode(line))
+        send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
     except HarnessError as error:
         traceback.print_exc()
-        channel.fail(str(error))
+        send(event="failed", reason=str(error))
     except Exception as error:
         # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
         traceback.print_exc()
         first_line = (str(error).splitlines() or [""])[0]
-        channel.fail(f"{type(error).__name__}: {first_line}")
+        send(event="failed", reason=f"{type(error).__name__}: {first_line}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,9 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             return _convert(inner[0], value, path)
         return _checked(tuple(arguments), value, path)
     if origin is Literal:
-        return _checked_literal(arguments, value, path)
+        if value not in arguments:
+            raise ConfigError(f"{path} is {value!r}", remedy=f"use {', '.join(map(str, arguments))}")
+        return value
     if origin is tuple:
         items = _checked((list, tuple), value, path)
         return tuple(_convert(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(items))
@@ -70,12 +72,6 @@ def _checked(allowed: tuple[Any, ...], value: Any, path: str) -> Any:
     if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
         wanted = " or ".join("none" if kind is type(None) else kind.__name__ for kind in allowed)
         raise ConfigError(f"{path} is {value!r}", remedy=f"give {wanted}")
-    return value
-
-
-def _checked_literal(allowed: tuple[Any, ...], value: Any, path: str) -> Any:
-    if value not in allowed:
-        raise ConfigError(f"{path} is {value!r}", remedy=f"use {', '.join(map(str, allowed))}")
     return value
 
 

@@ -68,11 +68,9 @@ def main(arguments: list[str]) -> int:
 
 def run_job(config, stack: str, folder: Path, name: str, tokenizer) -> str:
     """Run one job in a process of its own, as a run does; return in words how it ended."""
+    from harness.experiment.commands import RunJob
     from harness.experiment.process import Worker, WorkerError
-    from harness.experiment.trial import resolve_contender, start_up_of
     from harness.records.trial import TrialSpec
-
-    start_up = start_up_of(resolve_contender(config, stack))
 
     spec = TrialSpec(
         contender=stack,
@@ -82,12 +80,10 @@ def run_job(config, stack: str, folder: Path, name: str, tokenizer) -> str:
         cache_directory=str(folder / "cache" / "speedproof"),
         compile_cache_directory=str(folder / "cache" / "inductor"),
         tokenizer=tokenizer,
-        cuda_beside_imports=start_up.cuda_beside_imports,
-        without_meta_kernels=start_up.without_meta_kernels,
     )
     try:
         with Worker(spec, lambda phase, done, total: None) as worker:
-            worker.ask("job", directory=spec.directory)
+            worker.ask(RunJob(directory=spec.directory))
     except WorkerError as error:
         return f"failed: {error}"
     return "done"

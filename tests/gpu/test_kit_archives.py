@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli.progress import SilentListener
 from harness.config import preset
 from harness.errors import ConfigError, RecordError
+from harness.experiment.listener import Listener
 from harness.experiment.runner import execute_run
 from harness.records.serialise import override
 
@@ -112,7 +112,7 @@ def smoke_run_archive(load, tmp_path):
     """A folder with the archives of a run of tiny sizes, as if a GPU had made it, and of a cold and a warm job."""
     config = override(preset("smoke"), {"training.epochs": 1, "speed.enabled": False, "profile.enabled": False})
     loose = tmp_path / "loose"
-    execute_run(config, loose / "smoke", cache_directory=tmp_path / "cache", command="c", listener=SilentListener())
+    execute_run(config, loose / "smoke", cache_directory=tmp_path / "cache", command="c", listener=Listener())
     run = json.loads((loose / "smoke/run.json").read_text())
     run["environment"]["gpu"] = {"name": "NVIDIA H100 80GB HBM3"}
     (loose / "smoke/run.json").write_text(json.dumps(run))

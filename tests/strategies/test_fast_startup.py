@@ -108,13 +108,14 @@ JOB = """
 import json, sys
 from pathlib import Path
 from harness import registry
+from harness.experiment.commands import RunJob
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.records.store import read_spec
 registry.load_all()
 folder = Path(sys.argv[1])
 session = Session(read_spec(folder), TrialClock(0.0), lambda *_: None)
-session.handle({"command": "job", "directory": sys.argv[1]})
+session.handle(RunJob(directory=sys.argv[1]))
 print(json.dumps(sorted(sys.modules)))
 """
 

@@ -68,6 +68,13 @@ def test_options_win_over_the_file_and_the_file_over_the_preset(tmp_path):
     assert (config.preset, config.seeds, config.training.epochs, config.training.batch_size) == ("smoke", 3, 1, 2)
 
 
+def test_margins_of_single_metrics_come_from_the_file(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[quality.margins]\nem = 2\n")
+    config = build(file=file, preset_name="smoke", quality__margin=3.0)
+    assert (config.quality.margin_of("em"), config.quality.margin_of("f1")) == (2.0, 3.0)
+
+
 def test_broken_toml_names_file_and_place(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text("seeds = = 3\n")

@@ -6,14 +6,14 @@ import shutil
 
 import pytest
 
-from harness.cli.progress import SilentListener
 from harness.config import preset
+from harness.experiment.listener import Listener
 from harness.experiment.runner import execute_run
 from harness.records.serialise import override
 from harness.records.store import load_run
 
 
-class Recorder(SilentListener):
+class Recorder(Listener):
     """Remembers how each trial ended."""
 
     def __init__(self):

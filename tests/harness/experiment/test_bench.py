@@ -11,6 +11,7 @@ from harness.analysis.evidence.sameness import judge_equivalence
 from harness.cli.progress import describe_outcome
 from harness.config import preset
 from harness.experiment.bench import is_checked
+from harness.experiment.commands import Rest, TakeFootprint
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.records.checks import SpeedRecord
@@ -39,7 +40,7 @@ def killed_in(monkeypatch):
             if len(duels) in starts:
                 kill(baseline)
             for worker in (contender, baseline):
-                worker.ask("rest")
+                worker.ask(Rest())
             if len(duels) in ends:
                 kill(baseline)
             return SpeedRecord(blocks=(), stopped="at once", settle_s=0.0)
@@ -80,10 +81,10 @@ def test_what_was_timed_stays_on_disk_when_a_check_fails_afterwards(execute_on_c
     killed_in(starts=[], ends=[])
     ask = Worker.ask
 
-    def fail(worker, command, **arguments):
-        if command == "footprint" and worker.contender == "fused_adamw":
+    def fail(worker, command):
+        if isinstance(command, TakeFootprint) and worker.contender == "fused_adamw":
             raise WorkerError("out of memory", worker)
-        return ask(worker, command, **arguments)
+        return ask(worker, command)
 
     monkeypatch.setattr(Worker, "ask", fail)
     run, _ = execute_on_copy(remove=["fused_adamw/speed"])

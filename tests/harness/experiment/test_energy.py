@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict
 
 import pytest
 
 from harness.config import preset
+from harness.experiment.commands import Answer, Command, LoadBlock, RunSegment, SegmentWork, decode
 from harness.experiment.energy import EnergyPlan, add_up, measure_energy, plan_energy
 from harness.experiment.process import WorkerError
 from harness.experiment.session import Session
@@ -76,15 +78,16 @@ class MeteredWorker:
     def __init__(self, gpu: MeteredGpu, power_w: float, pass_s: float, log: list[str], name: str) -> None:
         self.gpu, self.power_w, self.pass_s, self.log, self.name = gpu, power_w, pass_s, log, name
 
-    def ask(self, command: str, **arguments: object) -> dict[str, object]:
-        self.log.append(f"{self.name} {command}")
-        if command == "load_block":
-            self.numbers = arguments["numbers"]
-            return {}
+    def ask(self, command: Command[Answer]) -> Answer:
+        self.log.append(f"{self.name} {type(command).__name__}")
+        if isinstance(command, LoadBlock):
+            self.numbers = command.numbers
+            return None
         self.gpu.switch(self.power_w)
-        time.sleep(self.pass_s * arguments["repetitions"])
+        time.sleep(self.pass_s * command.repetitions)
         self.gpu.switch(100.0)
-        return {"work": {"useful_tokens": 200 * len(self.numbers) * arguments["repetitions"]}}
+        tokens = 200 * len(self.numbers) * command.repetitions
+        return SegmentWork(work={"useful_tokens": tokens}, allocator_retries=None)
 
 
 PLAN = EnergyPlan(numbers=tuple(range(10)), repetitions={"baseline": 1, "contender": 3}, epoch_windows=100)
@@ -102,7 +105,7 @@ def measure(gpu: MeteredGpu, log: list[str] | None = None):
 def test_each_is_given_its_own_energy_and_the_baseline_stands_on_both_sides() -> None:
     log: list[str] = []
     record = measure(MeteredGpu(), log)
-    assert log == ["A load_block", "B load_block", "A segment", "B segment", "A segment"]
+    assert log == ["A LoadBlock", "B LoadBlock", "A RunSegment", "B RunSegment", "A RunSegment"]
     baseline, contender = record.baseline, record.contender
     assert (baseline.windows, contender.windows) == (20, 30)
     assert (baseline.useful_tokens, contender.useful_tokens) == (4000, 6000)
@@ -123,11 +126,11 @@ class SessionWorker:
         self._session = session
         self.tokens: list[int] = []
 
-    def ask(self, command: str, **arguments: object) -> dict[str, object]:
-        answer = self._session.handle(json.loads(json.dumps({"command": command, **arguments})))
-        if command == "segment":
-            self.tokens.append(answer["work"]["useful_tokens"])
-        return answer
+    def ask(self, command: Command[Answer]) -> Answer:
+        answer = self._session.handle(decode(command.encode()))
+        if isinstance(command, RunSegment):
+            self.tokens.append(answer.work["useful_tokens"])
+        return command.read_answer(json.loads(json.dumps(answer and asdict(answer))))
 
 
 def test_a_real_session_understands_what_it_is_asked(tmp_path, needs_bundled) -> None:
@@ -168,7 +171,7 @@ def test_a_gpu_that_reports_nothing_gives_no_record(monkeypatch: pytest.MonkeyPa
 
 def test_a_worker_that_dies_is_passed_on() -> None:
     class DeadWorker(MeteredWorker):
-        def ask(self, command: str, **arguments: object) -> dict[str, object]:
+        def ask(self, command: Command[Answer]) -> Answer:
             raise WorkerError("it broke")
 
     gpu = MeteredGpu()

@@ -10,6 +10,7 @@ import pytest
 
 from harness.config import preset
 from harness.experiment import profile
+from harness.experiment.commands import LoadBlock, RunJob, RunProfile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.records.serialise import override
@@ -38,7 +39,7 @@ def run_job(tmp_path, monkeypatch):
             compile_cache_directory=str(tmp_path / "compiled"),
         )
         session = Session(spec, TrialClock(time.time()), lambda *_: None)
-        session.handle({"command": "job", "directory": str(directory)})
+        session.handle(RunJob(directory=str(directory)))
         return read_record(directory / TRIAL_FILE, TrialRecord), directory
 
     return run
@@ -79,14 +80,12 @@ def test_what_segments_held_is_let_go_before_the_profiled_trainer_is_made(tmp_pa
         compile_cache_directory=str(tmp_path / "compiled"),
     )
     session = Session(spec, TrialClock(time.time()), lambda *_: None)
-    session.handle(
-        {"command": "load_block", "kind": "training", "numbers": [0, 1], "rehearse": False, "repetitions": 1}
-    )
+    session.handle(LoadBlock(kind="training", numbers=(0, 1), rehearse=False, repetitions=1))
     step = weakref.ref(session._runner_once()._trainer.step)
     alive = []
     make_trainer = profile.make_trainer
     monkeypatch.setattr(
         profile, "make_trainer", lambda *given: alive.append(step() is not None) or make_trainer(*given)
     )
-    session.handle({"command": "profile", "directory": str(tmp_path)})
+    session.handle(RunProfile(directory=str(tmp_path)))
     assert alive == [False]

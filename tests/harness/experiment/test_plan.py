@@ -6,12 +6,13 @@ import pytest
 
 from harness.config import preset
 from harness.errors import StrategyError
-from harness.experiment.plan import order_contenders, plan_sessions, plan_trials
+from harness.experiment.plan import order_contenders, plan_sessions
 from harness.records.serialise import override
 
 
 def plan(**changes):
-    return plan_trials(override(preset("smoke"), {key.replace("__", "."): value for key, value in changes.items()}))
+    config = override(preset("smoke"), {key.replace("__", "."): value for key, value in changes.items()})
+    return [trial for session in plan_sessions(config) for trial in session.trials]
 
 
 def test_order_alternates_from_seed_to_seed():

@@ -11,16 +11,10 @@ import torch
 from harness.config import preset
 from harness.errors import HarnessError
 from harness.experiment.inputs import length_sums
-from harness.experiment.prepare import Preparation
-from harness.experiment.roof import measure_roof_apart
-from harness.experiment.runner import measure_roof_of
+from harness.experiment.roof import measure_roof_apart, measure_roof_of
 from harness.measurement.roof import RoofSpec
 
 SIZES = {"hidden_size": 16, "layers": 2, "heads": 2, "intermediate_size": 32, "parameters": 1000}
-
-
-def preparation(sizes):
-    return Preparation(environment={}, data={}, model_sizes=sizes)
 
 
 def test_a_process_of_its_own_measures_the_models_shapes():
@@ -32,15 +26,15 @@ def test_a_process_of_its_own_measures_the_models_shapes():
 def test_without_the_wish_or_the_shapes_nothing_is_measured():
     config = preset("smoke")
     assert not config.roof
-    assert measure_roof_of(config, preparation(SIZES)) is None
-    assert measure_roof_of(replace(config, roof=True), preparation({})) is None
+    assert measure_roof_of(config, SIZES) is None
+    assert measure_roof_of(replace(config, roof=True), {}) is None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_what_goes_wrong_is_said_with_a_remedy():
     config = replace(preset("smoke"), roof=True, device="cuda")
     with pytest.raises(HarnessError, match="finds no CUDA device") as raised:
-        measure_roof_of(config, preparation(SIZES))
+        measure_roof_of(config, SIZES)
     assert "--no-roof" in raised.value.remedy
 
 

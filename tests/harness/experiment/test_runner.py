@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from harness.cli.progress import describe_outcome
 from harness.errors import ConfigError, HarnessError
 from harness.experiment import runner
 from harness.experiment.prepare import Preparation
-from harness.experiment.runner import check_same_circumstances, new_run_name
+from harness.experiment.runner import check_same_circumstances, new_run_directory
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
 
@@ -201,11 +202,12 @@ def test_saved_weights_are_a_model_that_loads(smoke_run):
     assert {"model.safetensors", "tokenizer.json"} <= {path.name for path in saved.iterdir()}
 
 
-def test_names_are_not_given_twice():
-    taken = []
+def test_names_are_not_given_twice(tmp_path, monkeypatch):
+    class Clock:
+        now = staticmethod(lambda: datetime(2026, 1, 2, 3, 4, 5))
 
-    def exists(name):
-        taken.append(name)
-        return len(taken) <= 2
-
-    assert new_run_name("quick", exists).endswith("-3")
+    monkeypatch.setattr(runner, "datetime", Clock)
+    for suffix in ("", "-2", "-3"):
+        directory = new_run_directory(tmp_path, "quick")
+        assert directory == tmp_path / f"quick-20260102-030405{suffix}"
+        directory.mkdir()

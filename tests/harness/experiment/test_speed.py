@@ -8,6 +8,7 @@ import pytest
 
 from harness.config import preset
 from harness.experiment import speed
+from harness.experiment.commands import LoadBlock, Prepare, Readiness, RunSegment, SegmentWork
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
 from harness.records.checks import Conditions
@@ -24,24 +25,26 @@ class ScriptedWorker:
         self.announced = []
         self.repeated = []
 
-    def ask(self, command, **arguments):
-        if command == "prepare":
-            return {
-                "batch_size": self.batch_size,
-                "eval_batch_size": 8,
-                "train_windows": 32,
-                "validation_windows": 8,
-                "device": "cpu",
-            }
-        if command == "load_block":
-            self.blocks.append((arguments["kind"], tuple(arguments["numbers"])))
-            self.announced.append(arguments["repetitions"])
-            return {}
+    def ask(self, command):
+        if isinstance(command, Prepare):
+            return Readiness(
+                refusal=None,
+                batch_size=self.batch_size,
+                eval_batch_size=8,
+                train_windows=32,
+                validation_windows=8,
+                device="cpu",
+                gpu_uuid=None,
+            )
+        if isinstance(command, LoadBlock):
+            self.blocks.append((command.kind, command.numbers))
+            self.announced.append(command.repetitions)
+            return None
         if self.fails:
             raise WorkerError("it broke")
         self.log.append(self.name)
-        self.repeated.append((self.announced[-1], arguments["repetitions"]))
-        return {"work": {"useful_tokens": 10}, "allocator_retries": None}
+        self.repeated.append((self.announced[-1], command.repetitions))
+        return SegmentWork(work={"useful_tokens": 10}, allocator_retries=None)
 
 
 def duel(log, *, contender_batch=4, fails=False, **changes):
@@ -70,10 +73,10 @@ def test_orders_alternate_between_abba_and_baab(monkeypatch):
 
 
 def test_both_workers_go_through_the_same_samples_and_blocks_through_others():
-    running, (ours, theirs) = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
+    running, (baseline, contender) = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
     running.measure(quiet)
-    assert ours.blocks == theirs.blocks
-    assert len(set(ours.blocks[1:4])) == 3
+    assert baseline.blocks == contender.blocks
+    assert len(set(baseline.blocks[1:4])) == 3
 
 
 def test_a_worker_knows_while_it_loads_a_block_how_often_a_segment_will_go_through_it(monkeypatch):
@@ -90,10 +93,10 @@ def test_segments_hold_whole_batches_of_both():
     assert whole_batches([4, 16]) == 16
     assert whole_batches([4, 6]) == 12
     assert whole_batches([16, 17]) == 17
-    running, (ours, _) = duel([], contender_batch=16, least_blocks=3, most_blocks=3, precision=1e-6)
+    running, (baseline, _) = duel([], contender_batch=16, least_blocks=3, most_blocks=3, precision=1e-6)
     record = running.measure(quiet)
     assert {block.windows % 16 for block in record.blocks if block.kind == "training"} == {0}
-    assert len(ours.blocks[0][1]) == 16
+    assert len(baseline.blocks[0][1]) == 16
 
 
 def sized(pass_s, *, unit=16, available=1000, segment_s=0.25, most_segment_s=0.5):
@@ -205,13 +208,13 @@ class BusyWorker(ScriptedWorker):
 
     gpu = None
 
-    def ask(self, command, **arguments):
-        if command != "segment":
-            return super().ask(command, **arguments)
+    def ask(self, command):
+        if not isinstance(command, RunSegment):
+            return super().ask(command)
         self.gpu.running = True
         time.sleep(0.05)
         self.gpu.running = False
-        return super().ask(command, **arguments)
+        return super().ask(command)
 
 
 def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):

@@ -1,0 +1,127 @@
+"""What the parent asks of a worker and what it is answered: one dataclass a command, sent as a line of JSON.
+
+A command names its answer's type in brackets, None where there is nothing to say; `harness.experiment.session` has the
+handler of each. A worker imports this before PyTorch, so it imports nothing of weight.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from harness.records.checks import BlockKind, FootprintRecord
+from harness.records.serialise import build
+
+Answer = TypeVar("Answer")
+
+
+class Command(Generic[Answer]):
+    """A command, by the type of its answer."""
+
+    def encode(self) -> str:
+        """Return the line that `decode` reads."""
+        return json.dumps([type(self).__name__, dataclasses.asdict(typing.cast(Any, self))])
+
+    def read_answer(self, data: Any) -> Answer:
+        """Return the answer from what JSON carried; ConfigError if it is not what this command is answered."""
+        (answer,) = typing.get_args(typing.cast(Any, type(self)).__orig_bases__[0])
+        return typing.cast(Answer, None if answer is type(data) else build(answer, data))
+
+
+def decode(line: str) -> Command[Any]:
+    """Return the command that a line holds; ConfigError if it lacks an argument or has an unknown one."""
+    name, arguments = json.loads(line)
+    return build({kind.__name__: kind for kind in Command.__subclasses__()}[name], arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """What a worker that is ready tells of itself."""
+
+    refusal: str | None
+    """Why a strategy can't be applied; then the setup is the baseline's."""
+    batch_size: int
+    eval_batch_size: int
+    train_windows: int
+    validation_windows: int
+    device: str
+    gpu_uuid: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEnd:
+    """A job is over, its records are written."""
+
+    elapsed_s: float
+    """By the worker's clock, since its process was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentWork:
+    """What a segment did."""
+
+    work: dict[str, int]
+    """As in `BlockRecord`; empty for evaluation."""
+    allocator_retries: int | None
+    """Of the device's allocator since the process began; None without CUDA."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare(Command[Readiness]):
+    """Get ready without a job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunJob(Command[JobEnd]):
+    """Fine-tune, watched by the sampler, and write the records into the directory."""
+
+    directory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rest(Command[None]):
+    """Give back device memory that is not needed while another worker runs its job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadBlock(Command[None]):
+    """Take up the samples of the next segments."""
+
+    kind: BlockKind
+    numbers: tuple[int, ...]
+    """Of the windows."""
+    rehearse: bool
+    """Run them once untimed, if their shapes may be new."""
+    repetitions: int
+    """Times that each segment will go through them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSegment(Command[SegmentWork]):
+    """Go through the block's samples."""
+
+    repetitions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaveUpdates(Command[None]):
+    """Make some updates under equal conditions and save them."""
+
+    path: str
+    of_reference: bool
+    """Make the fp32 reference's: no strategy applied, whatever this contender is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeFootprint(Command[FootprintRecord]):
+    """Say what runs, by the profiler: nothing is timed afterwards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProfile(Command[None]):
+    """Profile some steps; write trace and record into the directory."""
+
+    directory: str
