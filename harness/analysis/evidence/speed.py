@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.records.checks import BlockKind, SpeedRecord
+from harness.records.checks import SpeedRecord
 from harness.records.trial import StepRecord
 from harness.statistics.paired import Ratio, ratio_of_logs
 
@@ -67,9 +67,10 @@ class Throughput:
 def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
     """Return what the clean blocks say."""
     spoilt = [block for block in record.blocks if block.contamination]
+    clean = [block for block in record.blocks if not block.contamination]
     return SpeedEvidence(
-        training=_ratio(record, "training"),
-        evaluation=_ratio(record, "evaluation"),
+        training=ratio_of_logs([block.log_ratio for block in clean if block.kind == "training"]),
+        evaluation=ratio_of_logs([block.log_ratio for block in clean if block.kind == "evaluation"]),
         blocks=len(record.blocks),
         repeats=sum(block.attempt > 1 for block in record.blocks),
         spoilt=len(spoilt),
@@ -94,10 +95,6 @@ def group_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
     for reason in reasons:
         kinds.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append(reason)
     return tuple(same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in kinds.values())
-
-
-def _ratio(record: SpeedRecord, kind: BlockKind) -> Ratio | None:
-    return ratio_of_logs([block.log_ratio for block in record.blocks if block.kind == kind and not block.contamination])
 
 
 def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:
