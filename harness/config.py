@@ -77,9 +77,9 @@ class DataConfig:
     max_length: int = setting(384, "--max-length", "Tokens in a window.", at_least=16)
     """Question and special tokens included."""
     doc_stride: int = setting(128, "--doc-stride", "Tokens two windows share.", at_least=0)
-    """Two consecutive ones of one passage."""
+    """Two consecutive ones of one passage; of question answering alone."""
     max_answer_tokens: int = setting(30, at_least=1)
-    """Longest answer that the span search considers."""
+    """Longest answer that the span search considers; of question answering alone."""
 
     def __post_init__(self) -> None:
         _check_values(self, "data.")
@@ -227,6 +227,8 @@ class RunConfig:
 
     preset: str = "seed"
     """The preset this configuration began as; a label, the fields count."""
+    task: str = setting("question_answering", "--task", "question_answering or sequence_classification.")
+    """What the model learns: a folder of `harness/tasks`."""
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

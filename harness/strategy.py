@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -18,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from harness.config import TrainingConfig
 from harness.data.batching import Batch
 from harness.data.packing import (
+    NO_LABEL,
     is_packed,
     make_packing_collate,
     make_trimming_collate,
@@ -26,8 +28,11 @@ from harness.data.packing import (
     unpack,
 )
 from harness.data.windows import Windows
+from harness.records.store import default_cache_directory
+from harness.tasks.task import Head, Logits, Task
 
 __all__ = [
+    "NO_LABEL",
     "Batch",
     "Effect",
     "LoadModel",
@@ -42,6 +47,7 @@ __all__ = [
     "Strategy",
     "TrainSetup",
     "Windows",
+    "default_cache_directory",
     "is_packed",
     "make_packing_collate",
     "make_trimming_collate",
@@ -118,10 +124,6 @@ class PreparedStep(Protocol):
         """Return what has been prepared so far, as the report prints it beside the setup's knobs."""
 
 
-Logits = tuple[np.ndarray, np.ndarray]
-"""Start and end logits, float32, each (windows, longest window)."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainSetup:
     """A training, ready. Strategies return a changed copy (`dataclasses.replace`); the model itself changes in place.
@@ -129,6 +131,7 @@ class TrainSetup:
     The functions are the extension points: each has a plain default in `harness.training` or `harness.data`.
     """
 
+    task: Task[Any]
     model: nn.Module
     """On `device`, in training mode."""
     device: torch.device
@@ -165,6 +168,16 @@ class TrainSetup:
     knobs: dict[str, str] = field(default_factory=dict)
     """Settings that can't be read off the fields, as the report prints them."""
 
+    def with_knobs(self, knobs: dict[str, str]) -> TrainSetup:
+        """Return the setup with more to print in the report, or other words for it."""
+        return replace(self, knobs={**self.knobs, **knobs})
+
+    def autocast(self, *, cache: bool = True) -> AbstractContextManager[None]:
+        """Return the context that forward passes run in; `cache`: a weight is cast once in it."""
+        lower = self.compute_dtype != torch.float32
+        dtype = self.compute_dtype if lower else None
+        return torch.autocast(self.device.type, dtype=dtype, enabled=lower, cache_enabled=cache)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFiles:
@@ -174,10 +187,11 @@ class ModelFiles:
     """What its config.json says, overrides applied."""
     weights: Path | None
     """Its one safetensors file; None for random weights."""
+    head: Head
 
 
 LoadModel = Callable[[ModelFiles, int, torch.device], nn.Module | None]
-"""(files, seed, device) → the model there, its answer head (or all of it) drawn from the seed as transformers does; or
+"""(files, seed, device) → the model there, its head (or all of it) drawn from the seed as transformers does; or
 None if it is not of a kind that can be loaded so."""
 
 
@@ -226,7 +240,9 @@ class Strategy(ABC):
     addresses: ClassVar[tuple[str, ...]] = ()
     """Bottlenecks (`harness.records.trial.BOTTLENECKS`) for which it is advised, whether it was run or not."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
-    """Kinds of device on which it is advised; `not_applicable` refuses the others."""
+    """Kinds of device on which it works and is advised."""
+    elsewhere: ClassVar[str] = "it is written for other devices"
+    """Why not on any other device, in words."""
     conflicts: ClassVar[tuple[str, ...]] = ()
     """Strategies that can't be in one stack with this one; it is enough that one of two names the other."""
     phases: ClassVar[tuple[str, ...]] = ()
@@ -238,8 +254,12 @@ class Strategy(ABC):
     """Another program doing the whole job, to compare with: never in a stack, never recommended."""
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Return in words why the strategy can't work on `setup`, or None if it can."""
-        return None
+        """Return in words why the strategy can't work on `setup`, or None if it can.
+
+        Here for its device alone: who has more to refuse asks `super()` too.
+        """
+        kind = setup.device.type
+        return None if kind in self.devices else f"{self.elsewhere}; this device is {kind}"
 
     def process_environment(self) -> dict[str, str]:
         """Return environment variables that must be set before the process starts; none by default.

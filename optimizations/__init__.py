@@ -1,4 +1,4 @@
-"""The strategies, one file each. Every module of this package is imported, and so registers what it holds."""
+"""The strategies, one file each. Every module in this folder and below is imported, and so registers what it holds."""
 
 import importlib
 import pkgutil

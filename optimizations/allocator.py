@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import replace
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
@@ -30,12 +29,6 @@ VARIABLES = {
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
-
-
-def allocator_environment(tunables: str | None) -> dict[str, str]:
-    """Return the variables; `tunables` is what GLIBC_TUNABLES holds already, of which other settings stay."""
-    kept = [part for part in (tunables or "").split(":") if part and not part.startswith("glibc.malloc.hugetlb=")]
-    return {"GLIBC_TUNABLES": ":".join([*kept, HUGE_PAGES]), **VARIABLES}
 
 
 def is_glibc() -> bool:
@@ -51,21 +44,25 @@ class Allocator(Strategy):
     summary = "glibc's malloc keeps memory, in huge pages, instead of mapping it anew in each step"
     effect = Effect.SAME_MATH
     stage = Stage.DATA
+    devices = ("cpu",)
+    elsewhere = "only tensors on the host come from malloc, PyTorch has an allocator of its own for other devices"
 
     def process_environment(self) -> dict[str, str]:
-        """Malloc reads its settings when a process starts."""
-        return allocator_environment(os.environ.get("GLIBC_TUNABLES")) if is_glibc() else {}
+        """Malloc reads its settings when a process starts; the caller's other tunables stay."""
+        if not is_glibc():
+            return {}
+        given = os.environ.get("GLIBC_TUNABLES", "").split(":")
+        kept = [part for part in given if part and not part.startswith("glibc.malloc.hugetlb=")]
+        return {"GLIBC_TUNABLES": ":".join([*kept, HUGE_PAGES]), **VARIABLES}
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Only tensors on the host come from glibc's malloc."""
-        if setup.device.type != "cpu":
-            return f"tensors on {setup.device.type} don't come from malloc: PyTorch has an allocator of its own there"
+        """There must be glibc."""
         if not is_glibc():
             return f"these are settings of glibc on Linux, this is {platform.system()} with another C library"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Say what the process was started with; nothing can be changed any more."""
         names = ("GLIBC_TUNABLES", *VARIABLES)
         settings = ", ".join(f"{name}={os.environ.get(name, 'unset')}" for name in names)
-        return replace(setup, knobs={**setup.knobs, "allocator": f"glibc, {settings}"})
+        return setup.with_knobs({"allocator": f"glibc, {settings}"})

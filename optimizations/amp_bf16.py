@@ -42,7 +42,7 @@ class AmpBf16(Strategy):
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """GPUs before Ampere and processors without AVX-512 only emulate bf16."""
         if multiplies_bf16(setup.device):
-            return None
+            return super().not_applicable(setup)
         if setup.device.type == "cuda":
             return "this GPU has no bf16 units (needs compute capability 8.0)"
         return "oneDNN has no bf16 products for this processor (needs AVX-512, AVX512-BF16 or AMX)"

@@ -28,13 +28,8 @@ class AmpFp16(Strategy):
     stage = Stage.PRECISION
     addresses = ("fp32_products:float16", "fp32_traffic:float16")
     devices = ("cuda",)
+    elsewhere = "fp16 training needs a CUDA device; use amp_bf16"
     conflicts = ("amp_bf16",)
-
-    def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Processors have no fast fp16 products in PyTorch."""
-        if setup.device.type != "cuda":
-            return f"fp16 training needs a CUDA device, this one is {setup.device.type}; use amp_bf16"
-        return None
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Set the autocast type and switch the scaler on."""

@@ -12,7 +12,6 @@ Sources: Srivastava et al. 2014; Geiping and Goldstein 2023 (arXiv 2212.14034): 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -57,9 +56,9 @@ class AttentionDropoutOff(Strategy):
         """There must be some to switch off."""
         if not any(dropout.p > 0 for dropout in attention_dropouts(setup.model)):
             return f"{type(setup.model).__name__} has no dropout on its attention weights"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Change the model in place."""
         count = switch_attention_dropout_off(setup.model)
-        return replace(setup, knobs={**setup.knobs, "attention dropout": f"0 in {count} layers"})
+        return setup.with_knobs({"attention dropout": f"0 in {count} layers"})

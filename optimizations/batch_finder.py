@@ -12,15 +12,12 @@ Sources: Malladi et al. 2022 (arXiv 2205.10287): square-root scaling rule; accel
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 import torch
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup, Windows
+from optimizations.larger_batches import with_larger_batches
 
 LARGEST_FACTOR = 8
 """Windows per update, times, at most: beyond it the updates of a small data set are too few."""
@@ -29,23 +26,14 @@ MOMENTS = 2
 """Values that AdamW keeps for each parameter; they are not there yet when batches are tried."""
 
 
-def find_factor(fits: Callable[[int], bool], largest: int = LARGEST_FACTOR) -> int:
-    """Return the largest power of two up to `largest` for which `fits` holds; 1 is not tried."""
-    factor = 1
-    while 2 * factor <= largest and fits(2 * factor):
-        factor *= 2
-    return factor
-
-
-def longest_windows(count: int, length: int) -> Windows:
-    """Return made-up windows of `length` tokens (all number 1), answers at their first token."""
+def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows:
+    """Return made-up windows of `length` tokens (all number 1), every label 0."""
     tokens = count * length
     return Windows(
         input_ids=np.ones(tokens, dtype=np.int32),
         token_type_ids=np.zeros(tokens, dtype=np.int8),
         row_starts=np.arange(count + 1, dtype=np.int64) * length,
-        start_positions=np.zeros(count, dtype=np.int64),
-        end_positions=np.zeros(count, dtype=np.int64),
+        labels={name: np.zeros(count, dtype=np.int64) for name in labels},
         example_index=np.arange(count, dtype=np.int64),
         offsets=np.full((tokens, 2), -1, dtype=np.int32),
     )
@@ -53,14 +41,11 @@ def longest_windows(count: int, length: int) -> Windows:
 
 def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
     """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients."""
-    windows = longest_windows(windows_per_update, setup.max_length)
-    lower_precision = setup.compute_dtype != torch.float32
+    windows = longest_windows(windows_per_update, setup.max_length, setup.task.labels)
     try:
         reserved = [torch.empty_like(p) for p in setup.model.parameters() for _ in range(MOMENTS)]
         batch = setup.collate(windows, np.arange(windows_per_update)).to(setup.device)
-        with torch.autocast(
-            setup.device.type, dtype=setup.compute_dtype if lower_precision else None, enabled=lower_precision
-        ):
+        with setup.autocast():
             loss = setup.forward_loss(setup.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         del reserved
@@ -83,20 +68,11 @@ class BatchFinder(Strategy):
     stage = Stage.GRAPH
     addresses = ("slow_products", "launch_bound", "optimizer", "spare_memory")
     devices = ("cuda",)
-
-    def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Only a GPU says when its memory is full."""
-        if setup.device.type != "cuda":
-            return f"on {setup.device.type} a batch that is too large swaps instead of failing; use larger_batches"
-        return None
+    elsewhere = "on processors a batch that is too large swaps instead of failing; use larger_batches"
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Try batches and take the largest, with its learning rate."""
-        base = setup.training.batch_size
-        factor = find_factor(lambda times: training_pass_fits(setup, times * base))
-        training = replace(
-            setup.training,
-            batch_size=base * factor,
-            learning_rate=setup.training.learning_rate * math.sqrt(factor),
-        )
-        return replace(setup, training=training, knobs={**setup.knobs, "batch size found": f"{factor} × {base}"})
+        base, factor = setup.training.batch_size, 1
+        while factor < LARGEST_FACTOR and training_pass_fits(setup, 2 * factor * base):
+            factor *= 2
+        return with_larger_batches(setup, factor).with_knobs({"batch size found": f"{factor} × {base}"})

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup
-from optimizations.amp_bf16 import multiplies_bf16
+from optimizations.amp_bf16 import AmpBf16
 
 
 def cast_all(tensors: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -59,15 +60,6 @@ class CastTogether(torch.autograd.Function):
         return tuple(None if gradient is None else next(casts) for gradient in gradients)
 
 
-def copy_weights(masters: list[nn.Parameter]) -> dict[int, Tensor]:
-    """Return a bf16 copy of each fp32 master, by the master's id; frozen ones take no part in backward."""
-    trained = [master for master in masters if master.requires_grad]
-    frozen = [master for master in masters if not master.requires_grad]
-    copies: tuple[Tensor, ...] = CastTogether.apply(*trained)  # type: ignore[no-untyped-call]
-    fixed = cast_all(tuple(master.detach() for master in frozen), torch.bfloat16)
-    return {id(master): copy for master, copy in zip([*trained, *frozen], [*copies, *fixed], strict=True)}
-
-
 @contextlib.contextmanager
 def running_on_copies(model: nn.Module) -> Iterator[None]:
     """Within it the model's modules hold bf16 copies of their fp32 parameters, through which gradients reach these."""
@@ -77,26 +69,26 @@ def running_on_copies(model: nn.Module) -> Iterator[None]:
         for name, parameter in module._parameters.items()
         if parameter is not None and parameter.dtype == torch.float32
     ]
-    # A tied weight stands in several modules, and its copy with it.
-    copies = copy_weights(list({id(parameter): parameter for _, _, parameter in slots}.values()))
+    # A tied weight stands in several modules, and its copy with it; frozen ones take no part in backward.
+    masters = {id(parameter): parameter for _, _, parameter in slots}
+    trained = {number: master for number, master in masters.items() if master.requires_grad}
+    frozen = {number: master.detach() for number, master in masters.items() if not master.requires_grad}
+    copies = dict(zip(trained, CastTogether.apply(*trained.values()), strict=True))  # type: ignore[no-untyped-call]
+    copies |= zip(frozen, cast_all(tuple(frozen.values()), torch.bfloat16), strict=True)
     try:
         for table, name, parameter in slots:
-            table[name] = copies[id(parameter)]  # type: ignore[assignment]
+            table[name] = copies[id(parameter)]
         yield
     finally:
         for table, name, parameter in slots:
             table[name] = parameter
 
 
-def make_loss_on_copies(forward_loss: Callable[[nn.Module, Batch], Tensor]) -> Callable[[nn.Module, Batch], Tensor]:
+def loss_on_copies(forward_loss: Callable[[nn.Module, Batch], Tensor], model: nn.Module, batch: Batch) -> Tensor:
     """Return `forward_loss` computed on bf16 copies of the weights, without autocast."""
-
-    def loss_on_copies(model: nn.Module, batch: Batch) -> Tensor:
-        device_type = next(model.parameters()).device.type
-        with torch.autocast(device_type, enabled=False), running_on_copies(model):
-            return forward_loss(model, batch)
-
-    return loss_on_copies
+    device_type = next(model.parameters()).device.type
+    with torch.autocast(device_type, enabled=False), running_on_copies(model):
+        return forward_loss(model, batch)
 
 
 @register
@@ -114,15 +106,10 @@ class Bf16Weights(Strategy):
         """As amp_bf16; and the loss must take its logits as fp32."""
         if setup.training.loss_over != "window":
             return "the model's own loss (training.loss_over = row) would be computed in bf16"
-        if multiplies_bf16(setup.device):
-            return None
-        return f"this {setup.device.type} device has no bf16 products in hardware that PyTorch uses"
+        return AmpBf16().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Run the loss on copies; autocast is what evaluation runs under."""
-        return replace(
-            setup,
-            compute_dtype=torch.bfloat16,
-            forward_loss=make_loss_on_copies(setup.forward_loss),
-            knobs={**setup.knobs, "forward dtype": "bfloat16 weights and activations; autocast in evaluation"},
-        )
+        loss = partial(loss_on_copies, setup.forward_loss)
+        changed = replace(setup, compute_dtype=torch.bfloat16, forward_loss=loss)
+        return changed.with_knobs({"forward dtype": "bfloat16 weights and activations; autocast in evaluation"})

@@ -9,8 +9,6 @@ Sources: PyTorch "Channels Last Memory Format" tutorial.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import nn
 
@@ -42,9 +40,9 @@ class ChannelsLast(Strategy):
         """Only 4-D weights have channels."""
         if count_4d_parameters(setup.model) == 0:
             return f"{type(setup.model).__name__} has no 4-D weights (no convolutions) to lay out channels-last"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Change the layout in place."""
         count = apply_channels_last(setup.model)
-        return replace(setup, knobs={**setup.knobs, "memory format": f"channels-last ({count} weights)"})
+        return setup.with_knobs({"memory format": f"channels-last ({count} weights)"})

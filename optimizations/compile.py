@@ -12,18 +12,17 @@ compilation" (PyTorch recipes); Ansel et al. 2024 (doi 10.1145/3620665.3640366).
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
+from optimizations.native.build import find_compiler
 
 
 def repeated_blocks(model: nn.Module) -> list[nn.Module]:
@@ -54,16 +53,15 @@ class Compile(Strategy):
     summary = "Transformer blocks compiled by Inductor, one graph for all"
     effect = Effect.SAME_MATH
     stage = Stage.COMPILE
-    addresses = ("small_kernels", "elementwise")
+    addresses: ClassVar[tuple[str, ...]] = ("small_kernels", "elementwise")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Inductor needs a C++ compiler for processors and Triton for GPUs."""
-        compilers = [os.environ.get("CXX", "g++"), "g++", "clang++", "c++"]
-        if not any(shutil.which(compiler) for compiler in compilers):
+        if find_compiler() is None:
             return "torch.compile needs a C++ compiler (g++ or clang++), none is installed"
         if setup.device.type == "cuda" and find_spec("triton") is None:
             return "torch.compile on CUDA needs Triton, which is not installed"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Wrap the blocks; the compiler itself runs in warm-up."""
@@ -71,4 +69,4 @@ class Compile(Strategy):
         for block in blocks:
             compile_training_forward(block)
         what = f"{len(blocks)} × {type(blocks[0]).__name__}, training only"
-        return replace(setup, compiles=True, knobs={**setup.knobs, "compile": f"Inductor, {what}"})
+        return replace(setup, compiles=True).with_knobs({"compile": f"Inductor, {what}"})

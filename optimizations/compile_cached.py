@@ -17,31 +17,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from harness.registry import register
-from harness.strategy import Effect, Stage, Strategy, TrainSetup
+from harness.strategy import TrainSetup, default_cache_directory
 from optimizations.compile import Compile
 
 CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 """Read by Inductor whenever it looks for its cache."""
-
-
-def user_cache() -> Path:
-    """Return where the program keeps what outlives a run: $XDG_CACHE_HOME/speedproof or ~/.cache/speedproof."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "speedproof"
-
-
-def device_name(device: torch.device) -> str:
-    """Return what code is compiled for."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def compile_key(setup: TrainSetup) -> str:
@@ -50,10 +35,14 @@ def compile_key(setup: TrainSetup) -> str:
     The code itself is found by Inductor's own keys; a wrong one is never used.
     """
     config: Any = getattr(setup.model, "config", None)
+    if setup.device.type == "cuda":
+        device = torch.cuda.get_device_name(setup.device)
+    else:
+        device = f"{setup.device.type} {torch.backends.cpu.get_cpu_capability()}"
     facts = {
         "model": config.to_diff_dict() if config is not None else repr(setup.model),
         "torch": torch.__version__,
-        "device": device_name(setup.device),
+        "device": device,
         "dtype": str(setup.compute_dtype),
         "matmul": setup.fp32_matmul,
         "batch": [setup.training.batch_size, setup.max_length],
@@ -63,24 +52,18 @@ def compile_key(setup: TrainSetup) -> str:
 
 
 @register
-class CompileCached(Strategy):
+class CompileCached(Compile):
     """compile, warm from the second run on."""
 
     name = "compile_cached"
     summary = "Transformer blocks compiled by Inductor, its cache kept between runs"
-    effect = Effect.SAME_MATH
-    stage = Stage.COMPILE
-    addresses = ("small_kernels", "elementwise", "warm_up")
+    addresses = (*Compile.addresses, "warm_up")
     conflicts = ("compile",)
-
-    def not_applicable(self, setup: TrainSetup) -> str | None:
-        """As compile."""
-        return Compile().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Choose the cache for this process, which ends with its trial, and compile."""
-        directory = user_cache() / "inductor" / compile_key(setup)
+        directory = default_cache_directory() / "inductor" / compile_key(setup)
         os.environ[CACHE_VARIABLE] = str(directory)
-        compiled = Compile().apply(setup)
+        compiled = super().apply(setup)
         where = f"kept between runs in the user's cache, inductor/{directory.name}"
-        return replace(compiled, knobs={**compiled.knobs, "compile cache": where})
+        return compiled.with_knobs({"compile cache": where})

@@ -27,23 +27,23 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.profiler import record_function
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup, Windows
 from optimizations.foreach_clipping import clip_together
+from optimizations.fused_adamw import make_fused_adamw
 from optimizations.graphs.shapes import (
     COLUMN_STEP,
     TOKEN_STEP,
     Shape,
-    clone_batch,
     copy_batch,
     count_shapes,
     fill_bucket,
@@ -200,7 +200,8 @@ class GraphedStep:
         filled = [fill_bucket(batch, max_length=self._setup.max_length) for batch in batches]
         new = {shape_of(batch): batch for batch in filled if shape_of(batch) not in self._steps}
         # The largest first: the others find room in the memory that it leaves in the pool.
-        buffers = sorted(map(clone_batch, new.values()), key=lambda batch: -batch.inputs["input_ids"].numel())
+        buffers = [batch.map(Tensor.clone) for batch in new.values()]
+        buffers.sort(key=lambda batch: -batch.inputs["input_ids"].numel())
         buffers = buffers[: MAX_GRAPHS - len(self._steps)]
         if not buffers:
             return
@@ -226,11 +227,8 @@ class GraphedStep:
         """Forward to update, all of it on the device; return loss, norm, and all gradients."""
         setup = self._setup
         self._optimizer.zero_grad(set_to_none=True)
-        half = setup.compute_dtype != torch.float32
         # Without the cache: what it kept would lie in a graph's memory.
-        with torch.autocast(
-            setup.device.type, dtype=setup.compute_dtype if half else None, enabled=half, cache_enabled=False
-        ):
+        with setup.autocast(cache=False):
             loss = setup.forward_loss(setup.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = setup.clip_gradients(self._parameters, setup.training.max_grad_norm)
@@ -238,18 +236,6 @@ class GraphedStep:
             self._optimizer.step()
         gradients = (parameter.grad for parameter in self._parameters if parameter.grad is not None)
         return (loss.detach(), norm.detach(), *gradients)
-
-
-def make_capturable_adamw(model: nn.Module, training: Any) -> Optimizer:
-    """Return fused AdamW whose step can be captured and reads its learning rate on the device."""
-    on_cuda = next(model.parameters()).device.type == "cuda"
-    settings = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
-    return AdamW(model.parameters(), **settings, fused=True, capturable=on_cuda)
-
-
-def make_graphed_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> GraphedStep:
-    """Return the step that records CUDA graphs."""
-    return GraphedStep(setup, optimizer, scheduler, GraphRecorder(setup.device))
 
 
 @register
@@ -262,28 +248,26 @@ class CudaGraphs(Strategy):
     stage = Stage.GRAPH
     addresses = ("small_kernels",)
     devices = ("cuda",)
+    elsewhere = "CUDA graphs need a CUDA device"
     conflicts = ("amp_fp16",)
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """CUDA only; and padding to a bucket must not change the loss."""
-        if setup.device.type != "cuda":
-            return f"CUDA graphs need a CUDA device, this one is {setup.device.type}"
+        """Padding to a bucket must not change the loss."""
         if setup.training.loss_over != "window":
             return "the loss runs over padding too (training.loss_over = row), so filling a bucket would change it"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace step and optimizer."""
         buckets = f"{COLUMN_STEP} columns, or {min(TOKEN_STEP, setup.max_length)} packed tokens"
-        knobs = {
-            **setup.knobs,
-            "CUDA graphs": f"whole step, shapes in multiples of {buckets} that come {LEAST_USES} times or more",
-            "clipping": "foreach=True",
-        }
-        return replace(
+        changed = replace(
             setup,
-            make_optimizer=make_capturable_adamw,
-            make_step=make_graphed_step,
+            # Capturable: it reads its learning rate on the device.
+            make_optimizer=partial(make_fused_adamw, capturable=setup.device.type == "cuda"),
+            make_step=lambda final, optimizer, scheduler: GraphedStep(
+                final, optimizer, scheduler, GraphRecorder(final.device)
+            ),
             clip_gradients=clip_together,
-            knobs=knobs,
         )
+        what = f"whole step, shapes in multiples of {buckets} that come {LEAST_USES} times or more"
+        return changed.with_knobs({"CUDA graphs": what, "clipping": "foreach=True"})

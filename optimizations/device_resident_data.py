@@ -24,7 +24,7 @@ from torch import Tensor
 
 from harness.errors import StrategyError
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows
+from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows, is_packed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class ResidentWindows:
     def gather(self, numbers: np.ndarray, on_device: Tensor) -> Batch:
         """Return the batch of these windows; `on_device` holds the same numbers."""
         lengths = self.lengths[numbers]
-        if "cu_seqlens" in self.everything.inputs:
+        if is_packed(self.everything):
             inputs = gather_packed(self.everything.inputs, on_device, tokens=int(lengths.sum()))
         else:
             columns = self.fixed_length or int(lengths.max())
@@ -50,8 +50,7 @@ class ResidentWindows:
             }
         return Batch(
             inputs=inputs,
-            start_positions=self.everything.start_positions.index_select(0, on_device),
-            end_positions=self.everything.end_positions.index_select(0, on_device),
+            labels={name: value.index_select(0, on_device) for name, value in self.everything.labels.items()},
             window_index=numbers,
             useful_tokens=int(lengths.sum()),
             computed_tokens=inputs["input_ids"].numel(),
@@ -72,22 +71,20 @@ def gather_packed(everything: dict[str, Tensor], numbers: Tensor, *, tokens: int
     return {**rows, "cu_seqlens": cu_seqlens}
 
 
-def find_fixed_length(setup: TrainSetup, windows: Windows) -> int | None:
-    """Return the length of every padded batch, or None if it goes with the windows, seen at the shortest one."""
-    shortest = int(windows.lengths.argmin())
-    columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
-    return columns if columns > int(windows.lengths[shortest]) or len(set(windows.lengths)) == 1 else None
-
-
 def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
     """Collate all windows once and copy them to the device; StrategyError if batches can't be gathered from that."""
     everything = setup.collate(windows, np.arange(len(windows)))
+    shortest = int(windows.lengths.argmin())
+    fixed_length: int | None = None
+    if not is_packed(everything):
+        columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
+        # Padded beyond the shortest window, or all are equally long.
+        if columns > windows.lengths[shortest] or len(set(windows.lengths)) == 1:
+            fixed_length = columns
     resident = ResidentWindows(
-        everything=everything.to(setup.device),
-        lengths=windows.lengths,
-        fixed_length=None if "cu_seqlens" in everything.inputs else find_fixed_length(setup, windows),
+        everything=everything.to(setup.device), lengths=windows.lengths, fixed_length=fixed_length
     )
-    sample = np.array([len(windows) - 1, int(windows.lengths.argmin())])
+    sample = np.array([len(windows) - 1, shortest])
     given = resident.gather(sample, torch.from_numpy(sample).to(setup.device))
     if not is_same_batch(given.to(torch.device("cpu")), setup.collate(windows, sample)):
         raise StrategyError(
@@ -98,14 +95,8 @@ def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
 
 def is_same_batch(one: Batch, other: Batch) -> bool:
     """Whether two batches hold the same tensors; both on one device."""
-    return one.inputs.keys() == other.inputs.keys() and all(
-        torch.equal(a, b)
-        for a, b in (
-            *((one.inputs[name], other.inputs[name]) for name in one.inputs),
-            (one.start_positions, other.start_positions),
-            (one.end_positions, other.end_positions),
-        )
-    )
+    ours, theirs = one.tensors(), other.tensors()
+    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 class ResidentLoader:
@@ -144,5 +135,5 @@ class DeviceResidentData(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the loader."""
-        knobs = {**setup.knobs, "loader": f"windows kept on {setup.device.type}, gathered there"}
-        return replace(setup, load_batches=ResidentLoader(), knobs=knobs)
+        resident = replace(setup, load_batches=ResidentLoader())
+        return resident.with_knobs({"loader": f"windows kept on {setup.device.type}, gathered there"})

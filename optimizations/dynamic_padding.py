@@ -35,12 +35,9 @@ class DynamicPadding(Strategy):
         """The loss must not see padding."""
         if setup.training.loss_over != "window":
             return "the loss runs over padding too (training.loss_over = row), so cutting it would change the loss"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Cut the columns that are padding in every row."""
-        return replace(
-            setup,
-            collate=make_trimming_collate(setup.collate),
-            knobs={**setup.knobs, "padding": "to the batch's longest window"},
-        )
+        trimmed = replace(setup, collate=make_trimming_collate(setup.collate))
+        return trimmed.with_knobs({"padding": "to the batch's longest window"})

@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from torch import Tensor
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Logits, Stage, Strategy, TrainSetup, Windows, make_trimming_collate
@@ -34,20 +36,19 @@ def evaluate_by_length(
     on_gpu = setup.device.type == "cuda"
     batch_size = setup.training.eval_batch_size * (FACTOR if on_gpu else 1)
     trimmed = make_trimming_collate(setup.collate)
+
+    def send(some: Windows, numbers: np.ndarray) -> Batch:
+        # From page-locked memory, so that nothing waits for the copy.
+        return trimmed(some, numbers).map(Tensor.pin_memory).to(setup.device, non_blocking=True)
+
     sorted_setup = replace(
         setup,
         training=replace(setup.training, eval_batch_size=batch_size),
-        collate=lambda some, numbers: upload(trimmed(some, numbers), setup) if on_gpu else trimmed(some, numbers),
+        collate=send if on_gpu else trimmed,
     )
-    start_logits, end_logits = evaluate(sorted_setup, windows.select(order))
+    logits = evaluate(sorted_setup, windows.select(order))
     back = np.argsort(order, kind="stable")
-    return start_logits[back], end_logits[back]
-
-
-def upload(batch: Batch, setup: TrainSetup) -> Batch:
-    """Send a batch to the GPU from page-locked memory, so that nothing waits for the copy."""
-    pinned = {name: value.pin_memory() for name, value in batch.inputs.items()}
-    return replace(batch, inputs=pinned).to(setup.device, non_blocking=True)
+    return tuple(values[back] for values in logits)
 
 
 @register
@@ -62,9 +63,5 @@ class FastEvaluation(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Sort around the evaluation that is there."""
-        evaluate = setup.evaluate
-        return replace(
-            setup,
-            evaluate=lambda final, windows: evaluate_by_length(evaluate, final, windows),
-            knobs={**setup.knobs, "evaluation": "sorted by length"},
-        )
+        by_length = replace(setup, evaluate=partial(evaluate_by_length, setup.evaluate))
+        return by_length.with_knobs({"evaluation": "sorted by length"})

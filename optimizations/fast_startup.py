@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -48,19 +46,16 @@ def spare_compiler() -> None:
         function = getattr(Optimizer, name)
         if function.__globals__["__name__"] == "torch._compile":
             setattr(Optimizer, name, function.__wrapped__)
-    if AdamW.step.__code__.co_name == "_use_grad":
-        AdamW.step = _without_gradients(AdamW.step.__wrapped__)  # type: ignore[attr-defined, method-assign]
-
-
-def _without_gradients(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the step as PyTorch's own wrapper runs it, for an optimizer that is not differentiable."""
+    if AdamW.step.__code__.co_name != "_use_grad":
+        return
+    step = AdamW.step.__wrapped__  # type: ignore[attr-defined]
 
     @functools.wraps(step)
-    def undifferentiated(self: Optimizer, *arguments: Any, **named: Any) -> Any:
+    def step_as_wrapped(self: Optimizer, *arguments: Any, **named: Any) -> Any:
         with torch.set_grad_enabled(bool(self.defaults["differentiable"])):
             return step(self, *arguments, **named)
 
-    return undifferentiated
+    AdamW.step = step_as_wrapped  # type: ignore[method-assign]
 
 
 @register
@@ -85,4 +80,4 @@ class FastStartup(Strategy):
         """Spare the compiler; all else has been done before there was a setup."""
         spare_compiler()
         what = "data beside model, windows from the cache, scores without evaluate"
-        return replace(setup, knobs={**setup.knobs, "start-up": what})
+        return setup.with_knobs({"start-up": what})

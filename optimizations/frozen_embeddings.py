@@ -11,7 +11,6 @@ Sources: Lee et al. 2019 (arXiv 1911.03090): what fine-tuning needs to change.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -26,11 +25,12 @@ def embeddings_of(model: Any) -> nn.Module | None:
     return found if isinstance(found, nn.Module) else None
 
 
-def freeze(module: nn.Module) -> int:
-    """Take the module's parameters out of training; return how many elements that are."""
-    for parameter in module.parameters():
+def freeze(*modules: nn.Module | None) -> int:
+    """Take the parameters of those modules that are there out of training; return how many elements that are."""
+    parameters = [parameter for module in modules if module is not None for parameter in module.parameters()]
+    for parameter in parameters:
         parameter.requires_grad = False
-    return sum(parameter.numel() for parameter in module.parameters())
+    return sum(parameter.numel() for parameter in parameters)
 
 
 @register
@@ -46,10 +46,9 @@ class FrozenEmbeddings(Strategy):
         """There must be embeddings under a known name."""
         if embeddings_of(setup.model) is None:
             return f"{type(setup.model).__name__} has no module `embeddings` in its encoder"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Freeze them in place."""
-        embeddings = embeddings_of(setup.model)
-        count = freeze(embeddings) if embeddings is not None else 0
-        return replace(setup, knobs={**setup.knobs, "frozen": f"embeddings, {count:,} parameters"})
+        count = freeze(embeddings_of(setup.model))
+        return setup.with_knobs({"frozen": f"embeddings, {count:,} parameters"})

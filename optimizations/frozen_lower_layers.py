@@ -11,8 +11,6 @@ Sources: Lee et al. 2019 (arXiv 1911.03090); Merchant et al. 2020 (arXiv 2004.14
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
 from optimizations.compile import repeated_blocks
@@ -33,13 +31,12 @@ class FrozenLowerLayers(Strategy):
         """There must be embeddings and blocks."""
         if embeddings_of(setup.model) is None or len(repeated_blocks(setup.model)) < 2:
             return f"{type(setup.model).__name__} has no embeddings and blocks under names that are known"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Freeze them in place."""
         blocks = repeated_blocks(setup.model)
         lower = blocks[: len(blocks) // 2]
-        embeddings = embeddings_of(setup.model)
-        count = sum(freeze(module) for module in (embeddings, *lower) if module is not None)
+        count = freeze(embeddings_of(setup.model), *lower)
         what = f"embeddings and {len(lower)} of {len(blocks)} blocks, {count:,} parameters"
-        return replace(setup, knobs={**setup.knobs, "frozen": what})
+        return setup.with_knobs({"frozen": what})

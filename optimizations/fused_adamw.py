@@ -11,21 +11,19 @@ Sources: PyTorch `torch.optim.AdamW` documentation; pytorch/pytorch#71274 (CUDA)
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
-
-def make_fused_adamw(parameters: Iterable[Any], *, learning_rate: float, weight_decay: float) -> AdamW:
-    """Return AdamW that updates with one fused kernel."""
-    return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True, foreach=False)
+def make_fused_adamw(model: nn.Module, training: Any, *, capturable: bool = False) -> AdamW:
+    """Return AdamW that updates with one fused kernel; `training` has `learning_rate` and `weight_decay`."""
+    settings = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
+    return AdamW(model.parameters(), **settings, fused=True, foreach=False, capturable=capturable)
 
 
 @register
@@ -40,10 +38,4 @@ class FusedAdamW(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the optimizer's factory."""
-
-        def make_optimizer(model: nn.Module, training: Any) -> Optimizer:
-            return make_fused_adamw(
-                model.parameters(), learning_rate=training.learning_rate, weight_decay=training.weight_decay
-            )
-
-        return replace(setup, make_optimizer=make_optimizer)
+        return replace(setup, make_optimizer=make_fused_adamw)

@@ -14,13 +14,9 @@ the exact one; dropout draws other random numbers.
 Predicted: at most 1.45 times the step rate in float32, where the padded products alone take 1 / 1.45 of the step.
 Measured on one Zen 3 core (AVX2, float32, DistilBERT's sizes, 8 real windows of 153 tokens on average, dropout kept,
 alternated in one process): 1.42 over the padded baseline; 3.3 with `unpadded`, which is 1.05 over `unpadded` alone; 3.5
-with `fused_adamw` too, at 91 % of the rate of large products, on useful tokens. No gain there: attention's products
-written in place instead of copied.
-Measured in bfloat16 (two Zen 5 cores, AVX512-BF16, batch 16, steps of `unpadded+amp_bf16+fused_adamw`): 1.3 times the
-rate without it. Predicted 1.04, measured 1.035 (1.03 to 1.04, three pairs of processes): attention's heads copied once
-and not by each product, which bfloat16 products do with operands that are not dense; dropout of the embeddings by the
-kernel; no float32 copy for a bias's gradient. Of a step products take 71 %, attention 13 %, other kernels 5 %, Adam
-and clipping 4 %. Not tried: a step without autograd, whose nodes take 0.6 % of it.
+with `fused_adamw` too, at 91 % of the rate of large products, on useful tokens. In bfloat16 (two Zen 5 cores,
+AVX512-BF16, batch 16, steps of `unpadded+amp_bf16+fused_adamw`): 1.3 times the rate without it; of a step products take
+71 %, attention 13 %, other kernels 5 %, Adam and clipping 4 %.
 Sources: Dao et al. 2022 (arXiv 2205.14135): masks made again, not kept; Cephes (S. Moshier): exp; lowbias32
 (C. Wellons): the hash; PyTorch documentation, "Extending torch.autograd".
 """
@@ -29,8 +25,7 @@ from __future__ import annotations
 
 import itertools
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -43,40 +38,7 @@ from optimizations.native.attention import Segment
 from optimizations.native.block import lay_side_by_side, run_block
 from optimizations.native.dropout import fuse_dropouts
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import BlockLayers, bert_layers, distilbert_layers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoder:
-    """The module that runs the blocks one after the other, and how to read a block."""
-
-    module: Any
-    layers_of: Callable[[Any], BlockLayers]
-
-
-def find_encoder(model: nn.Module) -> Encoder | None:
-    """Return the encoder of a BERT or DistilBERT, None for other models."""
-    kind = getattr(getattr(model, "config", None), "model_type", None)
-    base: Any = getattr(model, getattr(model, "base_model_prefix", ""), None)
-    if kind == "distilbert" and base is not None:
-        return Encoder(module=base.transformer, layers_of=distilbert_layers)
-    if kind == "bert" and base is not None and not model.config.is_decoder:  # type: ignore[union-attr]
-        return Encoder(module=base.encoder, layers_of=bert_layers)
-    return None
-
-
-def refuse_model(model: nn.Module) -> str | None:
-    """Return in words why the blocks of `model` can't be fused, or None."""
-    if find_encoder(model) is None:
-        return f"{type(model).__name__} is neither a BERT nor a DistilBERT encoder"
-    config: Any = model.config
-    activation = getattr(config, "activation", None) or getattr(config, "hidden_act", None)
-    if activation != "gelu":
-        return f"its kernels compute the exact GELU, the model's activation is {activation}"
-    types = {parameter.dtype for parameter in model.parameters()}
-    if types != {torch.float32}:
-        return f"its kernels take float32 weights, the model's are {', '.join(sorted(map(str, types)))}"
-    return None
+from optimizations.native.layers import find_encoder, read_layers
 
 
 def refuse_machine() -> str | None:
@@ -91,60 +53,46 @@ def refuse_machine() -> str | None:
     return None
 
 
-def segments_of_rows(count: int, length: int, mask: Tensor | None) -> list[Segment]:
-    """Return the segments of a padded batch (count, length).
+def find_segments(count: int, length: int, mask: Tensor | None, cu_seqlens: Tensor | None = None) -> list[Segment]:
+    """Return the segments of a batch (count, length): the windows between `cu_seqlens` if it is packed, else its rows.
 
     `mask` is what transformers gives its blocks: (count, 1 or more, length, length), boolean or additive (0 where a key
     is attended to), the same for every query. StrategyError if it hides more than padding on the right.
     """
-    if mask is None:
-        keys = [length] * count
-    else:
+    if cu_seqlens is not None:
+        borders = itertools.pairwise(cu_seqlens.tolist())
+        return [Segment(first=first, queries=end - first, keys=end - first) for first, end in borders]
+    keys = [length] * count
+    if mask is not None:
         attended = mask if mask.dtype == torch.bool else mask == 0
-        rows = attended[:, :1, :1]
-        lengths = rows.sum(-1, keepdim=True)
+        lengths = attended[:, :1, :1].sum(-1, keepdim=True)
         if not torch.equal(attended, (torch.arange(length) < lengths).expand_as(attended)):
             raise StrategyError("fused_blocks needs windows that are padded on the right only", remedy="leave it out")
         keys = lengths.flatten().tolist()
     return [Segment(first=row * length, queries=length, keys=kept) for row, kept in enumerate(keys)]
 
 
-def segments_of_packed(cu_seqlens: Tensor) -> list[Segment]:
-    """Return the segments of a packed row: window i has the tokens cu_seqlens[i] to cu_seqlens[i + 1]."""
-    borders = cu_seqlens.tolist()
-    return [Segment(first=a, queries=b - a, keys=b - a) for a, b in itertools.pairwise(borders)]
-
-
 def fuse_blocks(model: nn.Module) -> int:
     """Make every block of a BERT or DistilBERT run fused, in place, and all other dropout; return how many blocks."""
-    encoder = find_encoder(model)
-    if encoder is None:
+    found = find_encoder(model)
+    if found is None:
         raise StrategyError(f"{type(model).__name__} has no blocks that can be fused", remedy="use BERT or DistilBERT")
-    run_encoder = encoder.module.forward
+    kind, encoder = found
+    run_encoder = encoder.forward
 
     def forward(hidden_states: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
-        cu_seqlens = kwargs.get("cu_seqlens")
-        if cu_seqlens is None:
-            segments = segments_of_rows(hidden_states.shape[0], hidden_states.shape[1], attention_mask)
-        else:
-            segments = segments_of_packed(cu_seqlens)
+        count, length = hidden_states.shape[:2]
+        segments = find_segments(count, length, attention_mask, kwargs.get("cu_seqlens"))
         # The encoder hands to its blocks what it takes for the mask.
         return run_encoder(hidden_states, segments, *args, **kwargs)
 
-    encoder.module.forward = forward
+    encoder.forward = forward
     fuse_dropouts(model)
-    for block in encoder.module.layer:
-        _fuse_block(block, encoder.layers_of(block))
-    return len(encoder.module.layer)
-
-
-def _fuse_block(block: nn.Module, layers: BlockLayers) -> None:
-    lay_side_by_side((layers.query, layers.key, layers.value))
-
-    def forward(hidden_states: Tensor, segments: list[Segment], *_args: Any, **_kwargs: Any) -> Tensor:
-        return run_block(layers, hidden_states, segments)
-
-    block.forward = forward
+    for block in encoder.layer:
+        layers = read_layers(kind, block)
+        lay_side_by_side((layers.query, layers.key, layers.value))
+        block.forward = partial(run_block, layers)
+    return len(encoder.layer)
 
 
 @register
@@ -157,13 +105,21 @@ class FusedBlocks(Strategy):
     stage = Stage.MODEL
     addresses = ("small_kernels", "elementwise", "eager_attention", "slow_products")
     devices = ("cpu",)
+    elsewhere = "its kernels are written for processors, on others compile fuses the same"
     conflicts = ("bf16_weights", "compile", "compile_cached")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Only for BERT and DistilBERT in float32 on processors, and where the kernels can be built."""
-        if setup.device.type != "cpu":
-            return f"its kernels are written for processors, not for {setup.device.type}; there compile fuses the same"
-        return refuse_model(setup.model) or refuse_machine()
+        """Only for BERT and DistilBERT in float32, and where the kernels can be built."""
+        model, config = setup.model, getattr(setup.model, "config", None)
+        if find_encoder(model) is None:
+            return f"{type(model).__name__} is neither a BERT nor a DistilBERT encoder"
+        activation = getattr(config, "activation", None) or getattr(config, "hidden_act", None)
+        if activation != "gelu":
+            return f"its kernels compute the exact GELU, the model's activation is {activation}"
+        types = {parameter.dtype for parameter in model.parameters()}
+        if types != {torch.float32}:
+            return f"its kernels take float32 weights, the model's are {', '.join(sorted(map(str, types)))}"
+        return super().not_applicable(setup) or refuse_machine()
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the forward passes of the blocks in place."""
@@ -171,4 +127,4 @@ class FusedBlocks(Strategy):
         built = load_library().build
         when = "from the cache" if built.time_s is None else f"built in {built.time_s:.1f} s"
         knob = f"{count} fused, C++ kernels by {built.compiler}, {when}"
-        return replace(setup, knobs={**setup.knobs, "blocks": knob})
+        return setup.with_knobs({"blocks": knob})

@@ -9,17 +9,10 @@ Sources: Chen et al. 2016 (arXiv 1604.06174); PyTorch `torch.utils.checkpoint`; 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
-
-
-def checkpoint_blocks(model: Any) -> None:
-    """Have a transformers model compute its blocks again in backward (non-reentrant), in training mode only."""
-    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    enable({"use_reentrant": False})
 
 
 @register
@@ -37,9 +30,11 @@ class GradientCheckpointing(Strategy):
         """A model must say where its blocks begin."""
         if not getattr(setup.model, "supports_gradient_checkpointing", False):
             return f"{type(setup.model).__name__} does not support gradient checkpointing"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
-        """Switch it on in the model."""
-        checkpoint_blocks(setup.model)
-        return replace(setup, knobs={**setup.knobs, "gradient checkpointing": "every block"})
+        """Have a transformers model compute its blocks again (non-reentrant), in training mode only."""
+        model: Any = setup.model
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+        return setup.with_knobs({"gradient checkpointing": "every block"})

@@ -21,6 +21,19 @@ FACTOR = 4
 """Windows per update, times."""
 
 
+def with_larger_batches(setup: TrainSetup, factor: int) -> TrainSetup:
+    """Return the setup with `factor` times the batch size, and the learning rate that goes with it."""
+    training = setup.training
+    return replace(
+        setup,
+        training=replace(
+            training,
+            batch_size=training.batch_size * factor,
+            learning_rate=training.learning_rate * math.sqrt(factor),
+        ),
+    )
+
+
 @register
 class LargerBatches(Strategy):
     """Four times the batch at twice the learning rate."""
@@ -34,9 +47,4 @@ class LargerBatches(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Scale batch size and learning rate together."""
-        training = replace(
-            setup.training,
-            batch_size=setup.training.batch_size * FACTOR,
-            learning_rate=setup.training.learning_rate * math.sqrt(FACTOR),
-        )
-        return replace(setup, training=training)
+        return with_larger_batches(setup, FACTOR)

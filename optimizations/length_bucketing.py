@@ -28,10 +28,7 @@ MEGABATCH = 50
 
 
 def plan_bucketed_batches(windows: Windows, training: Any, seed: int, epoch: int) -> list[np.ndarray]:
-    """Return the epoch's batches, each of windows of similar length, in random order; each window comes once.
-
-    The windows are shuffled, cut into mega-batches, and sorted by length within each. Depends on seed and epoch only.
-    """
+    """Return the epoch's batches, each of windows of similar length; they depend on seed and epoch only."""
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(windows))
     size = training.batch_size
@@ -56,13 +53,6 @@ class LengthBucketing(Strategy):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Plan by length and cut the columns that are padding in every row."""
-        return replace(
-            setup,
-            plan_batches=plan_bucketed_batches,
-            collate=make_trimming_collate(setup.collate),
-            knobs={
-                **setup.knobs,
-                "padding": "to the batch's longest window",
-                "order": f"random, sorted by length within {MEGABATCH} batches",
-            },
-        )
+        bucketed = replace(setup, plan_batches=plan_bucketed_batches, collate=make_trimming_collate(setup.collate))
+        order = f"random, sorted by length within {MEGABATCH} batches"
+        return bucketed.with_knobs({"padding": "to the batch's longest window", "order": order})

@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows
+from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class SideStream:
 
     def send(self, batch: Batch) -> tuple[Batch, torch.cuda.Event]:
         """Start the copy of a host batch; return the copy and the event that ends it."""
-        pinned = pin(batch)
+        pinned = batch.map(Tensor.pin_memory)
         with torch.cuda.stream(self._stream):
             copy = pinned.to(self._device, non_blocking=True)
             return copy, self._stream.record_event()
@@ -59,20 +59,10 @@ class SideStream:
         batch, done = sent
         current = torch.cuda.current_stream(self._device)
         current.wait_event(done)
-        for tensor in (*batch.inputs.values(), batch.start_positions, batch.end_positions):
+        for tensor in batch.tensors().values():
             # The memory belongs to the side stream: it must not be used again before the current one is through.
             tensor.record_stream(current)
         return batch
-
-
-def pin(batch: Batch) -> Batch:
-    """Return a host batch in page-locked memory."""
-    return replace(
-        batch,
-        inputs={name: value.pin_memory() for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.pin_memory(),
-        end_positions=batch.end_positions.pin_memory(),
-    )
 
 
 @register
@@ -85,21 +75,14 @@ class Prefetch(Strategy):
     stage = Stage.DATA
     addresses = ("loader", "copies")
     devices = ("cuda",)
+    elsewhere = "batches are copied to CUDA devices only; elsewhere there is nothing to send ahead"
     conflicts = ("device_resident_data",)
-
-    def not_applicable(self, setup: TrainSetup) -> str | None:
-        """On a processor there is nothing to copy, and a thread that collates would take a core from the step."""
-        if setup.device.type != "cuda":
-            return f"batches are copied to CUDA devices only; on {setup.device.type} there is nothing to send ahead"
-        return None
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Wrap the loader that is there."""
-        load = setup.load_batches
-        side = SideStream(setup.device)
-
-        def load_ahead(final: TrainSetup, windows: Windows, plan: list[np.ndarray]) -> Iterator[Batch]:
-            return one_ahead(load(final, windows, plan), side.send, side.receive)
-
-        knobs = {**setup.knobs, "loader": "page-locked, one batch ahead on a stream of its own"}
-        return replace(setup, load_batches=load_ahead, knobs=knobs)
+        load, side = setup.load_batches, SideStream(setup.device)
+        changed = replace(
+            setup,
+            load_batches=lambda final, windows, plan: one_ahead(load(final, windows, plan), side.send, side.receive),
+        )
+        return changed.with_knobs({"loader": "page-locked, one batch ahead on a stream of its own"})

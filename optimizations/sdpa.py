@@ -11,18 +11,10 @@ Sources: PyTorch SDPA documentation; Dao et al. 2022 (arXiv 2205.14135); Rabe an
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
-
-from torch import nn
 
 from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
-
-
-def supports_sdpa(model: nn.Module) -> bool:
-    """Whether a transformers model has its attention written for SDPA."""
-    return bool(getattr(model, "_supports_sdpa", False)) and hasattr(model, "set_attn_implementation")
 
 
 @register
@@ -38,12 +30,13 @@ class Sdpa(Strategy):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Models must be written for it."""
-        if not supports_sdpa(setup.model):
+        model = setup.model
+        if not getattr(model, "_supports_sdpa", False) or not hasattr(model, "set_attn_implementation"):
             return f"{type(setup.model).__name__} has no SDPA attention"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Switch the model's attention function."""
         model: Any = setup.model
         model.set_attn_implementation("sdpa")
-        return replace(setup)
+        return setup

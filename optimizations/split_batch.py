@@ -16,6 +16,7 @@ Sources: PyTorch notes, "Autograd mechanics: multithreaded autograd" and "CPU th
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,7 +42,8 @@ def split_windows(batch: Batch, parts: int) -> list[Batch]:
     if is_packed(batch):
         shares = share_out(np.diff(batch.inputs["cu_seqlens"].numpy()), parts)
         return [select_windows(batch, share) for share in shares]
-    return [select_rows(batch, slice(count * part // parts, count * (part + 1) // parts)) for part in range(parts)]
+    borders = [count * part // parts for part in range(parts + 1)]
+    return [select_rows(batch, slice(*pair)) for pair in itertools.pairwise(borders)]
 
 
 def share_out(costs: np.ndarray, parts: int) -> list[np.ndarray]:
@@ -54,15 +56,10 @@ def share_out(costs: np.ndarray, parts: int) -> list[np.ndarray]:
 
 def select_rows(batch: Batch, rows: slice) -> Batch:
     """Return a padded batch of some of a padded batch's rows."""
-    inputs = {name: value[rows] for name, value in batch.inputs.items()}
+    part = batch.map(lambda value: value[rows])
+    mask = part.inputs["attention_mask"]
     return replace(
-        batch,
-        inputs=inputs,
-        start_positions=batch.start_positions[rows],
-        end_positions=batch.end_positions[rows],
-        window_index=batch.window_index[rows],
-        useful_tokens=int(inputs["attention_mask"].sum()),
-        computed_tokens=inputs["attention_mask"].numel(),
+        part, window_index=batch.window_index[rows], useful_tokens=int(mask.sum()), computed_tokens=mask.numel()
     )
 
 
@@ -149,22 +146,18 @@ class SplitBatch(Strategy):
     stage = Stage.GRAPH
     addresses = ("slow_products", "launch_bound")
     devices = ("cpu",)
+    elsewhere = "it shares a processor's cores between halves of a batch"
     conflicts = ("bf16_weights", "compile", "compile_cached")
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
-        """It needs two threads on a processor."""
-        if setup.device.type != "cpu":
-            return f"it shares a processor's cores between halves of a batch, this device is {setup.device.type}"
-        if torch.get_num_threads() < HALVES:
-            return "PyTorch has one thread here (one core, or OMP_NUM_THREADS=1), so halves can't run side by side"
-        return None
+        """It needs two threads."""
+        reason = super().not_applicable(setup)
+        if reason is None and torch.get_num_threads() < HALVES:
+            reason = "PyTorch has one thread here (one core, or OMP_NUM_THREADS=1), so halves can't run side by side"
+        return reason
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Put the halves in place of the loss."""
         threads = torch.get_num_threads()
         what = f"{HALVES} halves of {max(1, threads // HALVES)} threads"
-        return replace(
-            setup,
-            forward_loss=SplitLoss(setup.forward_loss, threads),
-            knobs={**setup.knobs, "batch split": what},
-        )
+        return replace(setup, forward_loss=SplitLoss(setup.forward_loss, threads)).with_knobs({"batch split": what})

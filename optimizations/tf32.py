@@ -27,14 +27,14 @@ class Tf32(Strategy):
     stage = Stage.PRECISION
     addresses = ("fp32_products:tf32",)
     devices = ("cuda",)
+    elsewhere = "TF32 is a mode of CUDA tensor cores"
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """TF32 came with Ampere."""
-        if setup.device.type != "cuda":
-            return f"TF32 is a mode of CUDA tensor cores, this device is {setup.device.type}"
-        if torch.cuda.get_device_capability(setup.device) < (8, 0):
-            return "this GPU has no TF32 units (needs compute capability 8.0)"
-        return None
+        reason = super().not_applicable(setup)
+        if reason is None and torch.cuda.get_device_capability(setup.device) < (8, 0):
+            reason = "this GPU has no TF32 units (needs compute capability 8.0)"
+        return reason
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Choose TF32; the trial sets the flag in its own process."""

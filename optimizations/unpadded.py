@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from harness.registry import register
-from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, make_packing_collate, row_slots, unpack
+from harness.strategy import Effect, Stage, Strategy, TrainSetup, make_packing_collate, row_slots, unpack
 
 MODEL_TYPES = ("bert", "distilbert")
 """Models that hand `cu_seqlens` through to their attention and count positions from 0."""
@@ -160,33 +159,7 @@ def set_packed_attention(model: Any, name: str, *, longest: int) -> None:
 
     `longest`: tokens that a window can have; how long the longest of a batch is only the device knows.
     """
-    function = make_attention_function(ATTENTIONS[name], longest=longest)
-    own = getattr(model, "attention_functions", None)
-    if own is not None:
-        own[name] = function
-    else:
-        from transformers import AttentionInterface, AttentionMaskInterface
-
-        AttentionInterface.register(name, function)
-        AttentionMaskInterface.register(name, packed_mask)
-    model.set_attn_implementation(name)
-
-
-def packed_mask(*, attention_mask: Tensor | None = None, **given: Any) -> Tensor | None:
-    """Return the eager mask of a padded batch; None for a packed one, which has no `attention_mask`.
-
-    Left to itself, transformers 5.17 makes a (tokens, tokens) mask for a packed row while a CUDA graph is captured.
-    """
-    if attention_mask is None:
-        return None
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
-
-    mask: Tensor | None = ALL_MASK_ATTENTION_FUNCTIONS["eager"](attention_mask=attention_mask, **given)
-    return mask
-
-
-def make_attention_function(attend_packed: AttendPacked, *, longest: int) -> Callable[..., tuple[Tensor, None]]:
-    """Return the function that transformers' attention modules call, once for each layer."""
+    attend_packed = ATTENTIONS[name]
 
     def attention(
         _module: nn.Module,
@@ -205,22 +178,28 @@ def make_attention_function(attend_packed: AttendPacked, *, longest: int) -> Cal
             return padded.transpose(1, 2).contiguous(), None
         return attend_packed(query, key, value, cu_seqlens, longest=longest, scaling=scaling, dropout=dropout), None
 
-    return attention
+    own = getattr(model, "attention_functions", None)
+    if own is not None:
+        own[name] = attention
+    else:
+        from transformers import AttentionInterface, AttentionMaskInterface
+
+        AttentionInterface.register(name, attention)
+        AttentionMaskInterface.register(name, packed_mask)
+    model.set_attn_implementation(name)
 
 
-def packed_loss(model: nn.Module, batch: Batch, *, longest: int) -> Tensor:
-    """Return the mean of the start and end cross-entropies, each over the tokens of its window, `longest` at most."""
-    output = model(**batch.inputs)
-    losses = [
-        functional.cross_entropy(
-            unpack(logits[0].float(), batch.inputs["cu_seqlens"], length=longest, fill=-torch.inf), positions
-        )
-        for logits, positions in (
-            (output.start_logits, batch.start_positions),
-            (output.end_logits, batch.end_positions),
-        )
-    ]
-    return (losses[0] + losses[1]) / 2
+def packed_mask(*, attention_mask: Tensor | None = None, **given: Any) -> Tensor | None:
+    """Return the eager mask of a padded batch; None for a packed one, which has no `attention_mask`.
+
+    Left to itself, transformers 5.17 makes a (tokens, tokens) mask for a packed row while a CUDA graph is captured.
+    """
+    if attention_mask is None:
+        return None
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+    mask: Tensor | None = ALL_MASK_ATTENTION_FUNCTIONS["eager"](attention_mask=attention_mask, **given)
+    return mask
 
 
 @register
@@ -241,17 +220,13 @@ class Unpadded(Strategy):
             return f"packed batches are written for {' and '.join(MODEL_TYPES)} models, this one is {model_type}"
         if setup.training.loss_over != "window":
             return "the loss runs over padding too (training.loss_over = row), which would not be there"
-        return None
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
-        """Pack batches, switch the model's attention, and take the loss over packed logits."""
+        """Pack batches and switch the model's attention; loss and logits are the task's, which reads packed rows."""
         model: Any = setup.model
         head_size = model.config.hidden_size // model.config.num_attention_heads
         name = choose_attention(setup.device, head_size)
         set_packed_attention(model, name, longest=setup.max_length)
-        return replace(
-            setup,
-            collate=make_packing_collate(setup.collate),
-            forward_loss=partial(packed_loss, longest=setup.max_length),
-            knobs={**setup.knobs, "padding": "none, one packed row"},
-        )
+        packed = replace(setup, collate=make_packing_collate(setup.collate))
+        return packed.with_knobs({"padding": "none, one packed row"})

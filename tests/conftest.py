@@ -18,6 +18,7 @@ from harness.config import RunConfig, preset
 from harness.data.windows import Windows
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
+from harness.tasks.question_answering.task import TASK
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model
 
@@ -81,8 +82,7 @@ def random_windows(count: int = 24, *, seed: int = 0, longest: int = 48) -> Wind
         input_ids=rng.integers(1000, 2000, size=starts[-1]).astype(np.int32),
         token_type_ids=np.zeros(starts[-1], dtype=np.int8),
         row_starts=starts,
-        start_positions=first.astype(np.int64),
-        end_positions=(first + 1).astype(np.int64),
+        labels={"start_positions": first.astype(np.int64), "end_positions": (first + 1).astype(np.int64)},
         example_index=np.arange(count, dtype=np.int64),
         offsets=offsets,
     )
@@ -105,7 +105,7 @@ def make_setup() -> SetupFactory:
     ) -> TrainSetup:
         sizes = dict(TINY[source]) if dropout else TINY[source] | NO_DROPOUT[source]
         config: RunConfig = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
-        model = load_model(config.model, seed=seed, device=torch.device("cpu"))
+        model = load_model(config.model, head=TASK.head(), seed=seed, device=torch.device("cpu"))
         setup = build_baseline(config, model=model, pad_id=0, seed=seed, device=torch.device("cpu"))
         return replace(setup, training=replace(setup.training, **training))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness import registry
 from harness.config import preset
 from harness.measurement.environment import choose_device
+from harness.tasks import get_task
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model
 
@@ -35,7 +36,7 @@ def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
     registry.load_all(plugins)
     config = preset("smoke")
     device = choose_device("auto")
-    model = load_model(config.model, seed=0, device=device)
+    model = load_model(config.model, head=get_task(config.task).head(), seed=0, device=device)
     setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
     rows = []
     for name in registry.names():

@@ -26,8 +26,8 @@ CacheDirectory = Annotated[Path | None, typer.Option(help="Tokenised windows.")]
 
 app = typer.Typer(
     name="speedproof",
-    help="Profile it. Speed it up. Prove it. Fine-tunes a question-answering model and says of each optimization "
-    "strategy how much faster it is and what it does to EM/F1.",
+    help="Profile it. Speed it up. Prove it. Fine-tunes a transformer and says of each optimization "
+    "strategy how much faster it is and what it does to its scores.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,1 +1,1 @@
-"""Question-answering data: where it comes from, how it becomes windows, how windows become batches."""
+"""Data of any task: files and hub, tokens, windows, and how windows become batches."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +24,8 @@ class Batch:
 
     inputs: dict[str, Tensor]
     """Keyword arguments of the model: input_ids, attention_mask, …, each int64 (windows, length)."""
-    start_positions: Tensor
-    """First token of the answer, int64 (windows,); 0 where the window doesn't hold it."""
-    end_positions: Tensor
+    labels: dict[str, Tensor]
+    """What the task's loss learns from, each int64 (windows,), by name."""
     window_index: np.ndarray
     """Which windows these are, int64 (windows,)."""
     useful_tokens: int
@@ -34,16 +33,21 @@ class Batch:
     computed_tokens: int
     """Tokens with padding."""
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with each of its tensors changed."""
+        return replace(
+            self,
+            inputs={name: change(value) for name, value in self.inputs.items()},
+            labels={name: change(value) for name, value in self.labels.items()},
+        )
+
     def to(self, device: torch.device, *, non_blocking: bool = False) -> Batch:
         """Return the batch with its tensors on `device`."""
-        return Batch(
-            inputs={name: value.to(device, non_blocking=non_blocking) for name, value in self.inputs.items()},
-            start_positions=self.start_positions.to(device, non_blocking=non_blocking),
-            end_positions=self.end_positions.to(device, non_blocking=non_blocking),
-            window_index=self.window_index,
-            useful_tokens=self.useful_tokens,
-            computed_tokens=self.computed_tokens,
-        )
+        return self.map(lambda value: value.to(device, non_blocking=non_blocking))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return inputs and labels under their names, which differ."""
+        return {**self.inputs, **self.labels}
 
 
 def make_padding_collate(*, length: int, pad_id: int, token_types: bool) -> Callable[[Windows, np.ndarray], Batch]:
@@ -67,8 +71,7 @@ def make_padding_collate(*, length: int, pad_id: int, token_types: bool) -> Call
             inputs["token_type_ids"] = torch.from_numpy(types)
         return Batch(
             inputs=inputs,
-            start_positions=torch.from_numpy(windows.start_positions[numbers]),
-            end_positions=torch.from_numpy(windows.end_positions[numbers]),
+            labels={name: torch.from_numpy(values[numbers]) for name, values in windows.labels.items()},
             window_index=numbers,
             useful_tokens=int(attention_mask.sum()),
             computed_tokens=attention_mask.size,

@@ -10,6 +10,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from typing import Any
 
 from harness.errors import DataError
 
@@ -36,6 +38,50 @@ def hub_reachable(timeout_s: float = 3.0) -> bool:
         return False
     proxies = tuple(sorted(urllib.request.getproxies().items()))
     return _probe_remembered(_endpoint(), proxies, timeout_s, int(time.monotonic() / _REMEMBERED_S))
+
+
+def load_split(hub_id: str, split: str, columns: Sequence[str]) -> Any:
+    """Return one split of a hub data set, which has at least these columns.
+
+    What is in the local cache is taken from there, without asking the hub. DataError if it is in neither, if the hub
+    can't be reached (within seconds), or if a column is missing.
+    """
+    dataset = _cached_split(hub_id, split)
+    if dataset is None:
+        dataset = _download_split(hub_id, split)
+    missing = [name for name in columns if name not in dataset.column_names]
+    if missing:
+        raise DataError(
+            f"hub data set {hub_id} has no column {missing[0]!r}",
+            remedy=f"choose a data set with the columns {', '.join(columns)}",
+        )
+    return dataset
+
+
+def _cached_split(hub_id: str, split: str) -> Any | None:
+    """Return the split from the local cache as `datasets` itself does offline; None if it isn't there."""
+    from datasets.packaged_modules.cache.cache import Cache
+
+    try:
+        builder = Cache(repo_id=hub_id, dataset_name=hub_id.rsplit("/", 1)[-1], version="auto", hash="auto")
+        return builder.as_dataset(split=split)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _download_split(hub_id: str, split: str) -> Any:
+    require_hub(f"data set {hub_id} ({split})")
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(hub_id, split=split)
+    # Network, authentication, parquet and builder each raise their own kinds, without a common base.
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise DataError(
+            f"data set {hub_id} ({split}) can't be loaded from the hub: {type(error).__name__}: {first_line}",
+            remedy="check its name and your access, or use --train-file and --validation-file, or --data generator",
+        ) from error
 
 
 def require_hub(what: str) -> None:

@@ -8,8 +8,8 @@ The packed layout, on which everything without padding builds; n windows with T 
 - `cu_seqlens`, int32 (n + 1): window i has the tokens cu_seqlens[i] to cu_seqlens[i + 1] (name and type as the
   variable-length attention kernels want them).
 
-There is no `attention_mask`: attention has to stay inside each window by `cu_seqlens`. Logits come out as (1, T);
-`unpack` makes rows of them. Labels and window numbers are the padded batch's.
+There is no `attention_mask`: attention has to stay inside each window by `cu_seqlens`. What has a value for each token
+comes out as (1, T, …); `unpack` makes rows of it. Labels and window numbers are the padded batch's.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from torch import Tensor
 
 from harness.data.batching import Batch
 from harness.data.windows import Windows
+
+NO_LABEL = -100
+"""Label of a packed window that the loss leaves out (PyTorch's `ignore_index`)."""
 
 Collate = Callable[[Windows, np.ndarray], Batch]
 """(windows, window numbers) → one batch on the host."""
@@ -68,13 +71,13 @@ def select_windows(batch: Batch, rows: np.ndarray) -> Batch:
     starts = batch.inputs["cu_seqlens"].numpy()
     lengths = np.diff(starts)[rows]
     tokens = torch.from_numpy(np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows]))
+    chosen = torch.from_numpy(rows)
     inputs = {name: value[:, tokens] for name, value in batch.inputs.items() if name != "cu_seqlens"}
     inputs["cu_seqlens"] = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     return replace(
         batch,
         inputs=inputs,
-        start_positions=batch.start_positions[torch.from_numpy(rows)],
-        end_positions=batch.end_positions[torch.from_numpy(rows)],
+        labels={name: value[chosen] for name, value in batch.labels.items()},
         window_index=batch.window_index[rows],
         useful_tokens=int(lengths.sum()),
         computed_tokens=int(lengths.sum()),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from harness.config import RunConfig
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
-from harness.experiment.equivalence import compare_updates, load_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import load_updates
 from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError

@@ -13,7 +13,6 @@ import torch
 
 from harness.data.windows import Windows
 from harness.strategy import TrainSetup
-from harness.training.step import autocast
 
 DRAWS = 24
 """Losses that the scatter is taken of. Two such standard deviations of the same dropout are within a factor of 1.5 of
@@ -35,7 +34,7 @@ def draw_losses(setup: TrainSetup, windows: Windows) -> list[float]:
     losses = []
     with uncompiled():
         for _ in range(DRAWS):
-            with autocast(setup):
+            with setup.autocast():
                 losses.append(setup.forward_loss(setup.model, batch).detach())
     return [float(loss) for loss in losses]
 

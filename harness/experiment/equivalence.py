@@ -1,12 +1,10 @@
-"""Some updates, dropout off: what they did to every tensor, and how far that is from the fp32 reference."""
+"""Some updates, dropout off, and what they did to every tensor."""
 
 from __future__ import annotations
 
 import copy
 import json
 import math
-import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,8 @@ from torch import Tensor, nn
 
 from harness.config import RunConfig
 from harness.data.windows import Windows
-from harness.experiment.dropout import scatter
-from harness.records.checks import EquivalenceRecord, TensorError
-from harness.records.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
+from harness.tasks.task import Head
 from harness.training.baseline import build_baseline, forward_dtype
 from harness.training.loop import Trainer, count_steps, make_trainer, prepare_step, set_process_flags
 from harness.training.model import load_model
@@ -33,12 +29,6 @@ CHECKED_UPDATES = 3
 CHECKED_WINDOWS = 8
 """Windows of each batch: the longest, so that what cuts them short shows, and as many of the shortest, so that what
 treats padding in another way shows."""
-
-NEAR_ZERO_SHARE = 1e-2
-"""Elements whose gradient is below this share of the tensor's root mean square are left out of the update's error:
-Adam's first update is lr × sign(g) almost everywhere, so near 0 rounding decides it."""
-
-WORST_TENSORS = 5
 
 MOST_PASSES = 24
 """Passes over the checked batches in which a gradient scaler may look for its scale. Each skipped update halves it, and
@@ -78,6 +68,7 @@ def make_checked_setup(
     strategies: list[Strategy],
     windows: Windows,
     *,
+    head: Head,
     pad_id: int,
     device: torch.device,
     dropout: bool = False,
@@ -87,7 +78,7 @@ def make_checked_setup(
     Dropout is off unless asked for. The batch size is that of the checked batches: some loops (transformers.Trainer's)
     make their batches themselves.
     """
-    model = load_model(config.model, seed=0, device=device)
+    model = load_model(config.model, head=head, seed=0, device=device)
     if not dropout:
         switch_dropout_off(model)
     setup = build_baseline(config, model=model, pad_id=pad_id, seed=0, device=device)
@@ -230,107 +221,3 @@ def load_updates(path: Path) -> Updates:
         updates={key.removeprefix("update:"): t for key, t in tensors.items() if key.startswith("update:")},
         **facts,
     )
-
-
-def compare_updates(reference: Updates, given: Updates, *, lowers_precision: bool = False) -> EquivalenceRecord:
-    """Return how far `given` is from `reference`, tensor by tensor; for `lowers_precision` see `tolerance_of`."""
-    tolerance = tolerance_of(given.dtype, lowers_precision=lowers_precision)
-    whole_norm = _whole_norm(reference.gradients.values())
-    errors = {name: _tensor_error(name, reference, given, tolerance, whole_norm) for name in reference.gradients}
-    matrices = [errors[name] for name, expected in reference.gradients.items() if expected.dim() > 1]
-    worst = sorted(errors.values(), key=lambda error: _share_of_allowance(error, tolerance), reverse=True)
-    return EquivalenceRecord(
-        dtype=given.dtype,
-        windows=given.windows,
-        losses=tuple(given.losses),
-        losses_reference=tuple(reference.losses),
-        gradient_norms=tuple(given.gradient_norms),
-        gradient_norms_reference=tuple(reference.gradient_norms),
-        cosine=_cosine(reference.gradients, given.gradients),
-        worst=tuple(worst[:WORST_TENSORS]),
-        missing=tuple(name for name in reference.updates if name not in given.updates),
-        dropout_scatter=scatter(given.dropout_losses),
-        dropout_scatter_reference=scatter(reference.dropout_losses),
-        typical_gradient=_median(error.gradient for error in matrices),
-        typical_update=_median(error.update for error in matrices),
-        unmade=_why_unmade(given),
-    )
-
-
-def _tensor_error(
-    name: str, reference: Updates, given: Updates, tolerance: Tolerance, whole_norm: float
-) -> TensorError:
-    expected = reference.gradients[name]
-    is_matrix = expected.dim() > 1
-    share = tolerance.matrix_share if is_matrix else tolerance.vector_share
-    least_norm = (UPDATE_SHARE if is_matrix else tolerance.vector_share) * whole_norm
-    return TensorError(
-        name=name,
-        gradient=_gradient_error(expected, given.gradients.get(name), share * whole_norm),
-        update=_update_error(reference.updates[name], given.updates.get(name), expected, least_norm),
-    )
-
-
-def _why_unmade(given: Updates) -> str | None:
-    if not given.skipped:
-        return None
-    return (
-        f"its gradients overflowed, so that {given.skipped} of {len(given.losses)} updates were skipped, also after "
-        f"{MOST_PASSES - 1} attempts at smaller scales"
-    )
-
-
-def _share_of_allowance(error: TensorError, tolerance: Tolerance) -> float:
-    """Return how much of its tolerance the tensor takes; no number is worst."""
-    shares = ((error.gradient or 0.0) / tolerance.gradient, (error.update or 0.0) / tolerance.update)
-    return math.inf if any(math.isnan(share) for share in shares) else max(shares)
-
-
-def _norm(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
-
-
-def _whole_norm(tensors: Iterable[Tensor]) -> float:
-    return math.sqrt(sum(_norm(tensor) ** 2 for tensor in tensors))
-
-
-def _gradient_error(expected: Tensor, given: Tensor | None, least_norm: float) -> float | None:
-    if given is None or given.shape != expected.shape:
-        return None
-    scale = max(_norm(expected), least_norm, 1e-300)
-    return _norm(given - expected) / scale
-
-
-def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, least_norm: float) -> float | None:
-    if given is None or given.shape != expected.shape:
-        return None
-    if not bool(given.isfinite().all()):
-        return math.nan
-    gradient_norm = _norm(gradient)
-    if gradient_norm < least_norm:
-        return None
-    # Factors of 0 and 1 take a tenth of the time that picking the elements out would.
-    counted = gradient.abs() > NEAR_ZERO_SHARE * gradient_norm / math.sqrt(gradient.numel())
-    scale = _norm(expected * counted)
-    if scale == 0.0:
-        return None
-    return _norm((given - expected) * counted) / scale
-
-
-def _median(errors: Iterable[float | None]) -> float | None:
-    """Return the median of those that there are; None if there is none, NaN if one is no number."""
-    known = [error for error in errors if error is not None]
-    if any(math.isnan(error) for error in known):
-        return math.nan
-    return statistics.median(known) if known else None
-
-
-def _cosine(reference: dict[str, Tensor], given: dict[str, Tensor]) -> float | None:
-    shared = [name for name in reference if name in given and given[name].shape == reference[name].shape]
-    if not shared:
-        return None
-    product = sum(
-        float(torch.dot(reference[name].double().flatten(), given[name].double().flatten())) for name in shared
-    )
-    norms = _whole_norm(reference.values()) * _whole_norm(given.values())
-    return product / norms if norms > 0 else None

@@ -127,12 +127,8 @@ def process_flags(setup: TrainSetup, variables: Iterable[str] = ()) -> dict[str,
         "garbage_collection_thresholds": gc.get_threshold(),
         # How many objects are frozen differs from process to process.
         "garbage_collection_frozen": gc.get_freeze_count() > 0,
-        "processors": usable_processors(),
+        # Those that this process may run on, where the system says it.
+        "processors": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
         **{name: os.environ[name] for name in watched if name in os.environ},
     }
     return {name: str(value) for name, value in flags.items()}
-
-
-def usable_processors() -> list[int] | None:
-    """Return the numbers of the processors that this process may run on; None where the system does not say."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

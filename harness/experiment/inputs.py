@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.config import ModelConfig, RunConfig
-from harness.data.windows import Windows, cached_windows, hash_tokenizer
+from harness.data.tokens import hash_tokenizer, hash_values
+from harness.data.windows import FORMAT_VERSION, Windows, cached_windows
 from harness.errors import DataError
 from harness.records.trial import TokenizerFacts
-from harness.tasks.question_answering.examples import Example
-from harness.tasks.question_answering.sources import load_examples
+from harness.tasks import get_task
+from harness.tasks.task import Head
 from harness.training.model import describe_tokenizer, load_tokenizer, tokenizer_file
 
 if TYPE_CHECKING:
@@ -26,28 +28,30 @@ if TYPE_CHECKING:
 class Inputs:
     """What a training reads."""
 
-    validation: list[Example]
+    validation: list[Any]
+    """Examples of the task."""
     train_windows: Windows
     validation_windows: Windows
     tokenizer: TokenizerFacts
-    max_answer_tokens: int
+    head: Head
+    """What the model needs for these examples."""
     from_cache: bool
     """Whether the windows were read and not made."""
 
 
-def load_inputs(config: RunConfig) -> tuple[list[Example], list[Example]]:
+def load_inputs(config: RunConfig) -> tuple[list[Any], list[Any]]:
     """Return training and validation examples; DataError if one set is empty."""
-    train, validation = load_examples(config.data)
+    train, validation = get_task(config.task).load(config.data)
     for name, examples in (("training", train), ("validation", validation)):
         if not examples:
-            raise DataError(f"the {name} set has no questions", remedy="check the file, or ask for at least one")
+            raise DataError(f"the {name} set has no examples", remedy="check the file, or ask for at least one")
     return train, validation
 
 
 def load_tokenised(
     config: RunConfig,
-    train: list[Example],
-    validation: list[Example],
+    train: list[Any],
+    validation: list[Any],
     cache_directory: Path,
     *,
     known: TokenizerFacts | None = None,
@@ -58,19 +62,39 @@ def load_tokenised(
     """
     load_once = functools.cache(functools.partial(load_known_tokenizer, config.model, known))
     facts = known or describe_facts(load_once())
-    shape = {"max_length": config.data.max_length, "doc_stride": config.data.doc_stride}
-    train_windows, first = cached_windows(train, load_once, facts.sha256, cache_directory=cache_directory, **shape)
-    validation_windows, second = cached_windows(
-        validation, load_once, facts.sha256, cache_directory=cache_directory, **shape
+    (train_windows, first), (validation_windows, second) = (
+        tokenise_once(config, examples, load_once, facts.sha256, cache_directory) for examples in (train, validation)
     )
     return Inputs(
         validation=validation,
         train_windows=train_windows,
-        validation_windows=without_labels(validation_windows),
+        validation_windows=validation_windows.without_labels(),
         tokenizer=facts,
-        max_answer_tokens=config.data.max_answer_tokens,
+        head=get_task(config.task).head(train),
         from_cache=first and second,
     )
+
+
+def tokenise_once(
+    config: RunConfig,
+    examples: Sequence[Any],
+    load_once: Callable[[], PreTrainedTokenizerBase],
+    tokenizer_sha256: str,
+    cache_directory: Path,
+) -> tuple[Windows, bool]:
+    """Return the examples' windows, and whether they come from the cache.
+
+    The tokenizer is loaded only for windows that are not there.
+    """
+    task = get_task(config.task)
+    key = windows_key(config, examples, tokenizer_sha256)
+    return cached_windows(lambda: task.tokenise(examples, load_once(), config.data), key, cache_directory)
+
+
+def windows_key(config: RunConfig, examples: Sequence[Any], tokenizer_sha256: str) -> str:
+    """Return a SHA-256 over everything that decides the windows."""
+    settings = (tokenizer_sha256, FORMAT_VERSION, config.task, config.data.max_length, config.data.doc_stride)
+    return hash_values([*settings, *map(repr, examples)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +122,7 @@ def describe_facts(tokenizer: PreTrainedTokenizerBase) -> TokenizerFacts:
     return TokenizerFacts(sha256=hash_tokenizer(tokenizer), pad_id=int(tokenizer.pad_token_id or 0))
 
 
-def without_labels(windows: Windows) -> Windows:
-    """Return the windows with all labels 0: what evaluates must not see where the answers are."""
-    nothing = np.zeros_like(windows.start_positions)
-    return replace(windows, start_positions=nothing, end_positions=nothing)
-
-
-def summarise_inputs(config: RunConfig, train: list[Example], inputs: Inputs) -> dict[str, Any]:
+def summarise_inputs(config: RunConfig, train: list[Any], inputs: Inputs) -> dict[str, Any]:
     """Return the data's counts for the run's record."""
     lengths = inputs.train_windows.lengths
     return {
@@ -133,6 +151,6 @@ def length_sums(lengths: np.ndarray) -> dict[str, int]:
 def hash_windows(windows: Windows) -> str:
     """Hash tokens and labels: equal hashes mean equal training or validation data, however they were made."""
     digest = hashlib.sha256()
-    for array in (windows.input_ids, windows.row_starts, windows.start_positions, windows.end_positions):
+    for array in (windows.input_ids, windows.row_starts, *windows.labels.values()):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any, Literal
 
 import torch
 
-from harness.config import ModelConfig
 from harness.errors import HarnessError
 from harness.experiment.listener import Report
 from harness.experiment.trial import Prepared, TrialClock, compile_cache_directory, is_filled
-from harness.experiment.validation import Validation
+from harness.experiment.validation import Validation, metric_of
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.measurement.sampler import Sampler
@@ -29,7 +27,7 @@ from harness.records.trial import (
     TrialRecord,
     TrialSpec,
 )
-from harness.strategy import Logits, TrainSetup
+from harness.strategy import Logits
 from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
@@ -65,22 +63,25 @@ def run_job(
 ) -> tuple[TrialRecord, JobResults]:
     """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`."""
     with clock.phases.measure("imports"):
-        # The metric needs `evaluate`, which takes seconds to import; other commands go without.
-        if not prepared.start_up.score_without_evaluate:
-            importlib.import_module("harness.tasks.question_answering.squad_metric")
+        # The metric may need `evaluate`, which takes seconds to import; other commands go without.
+        metric_of(prepared.setup.task, prepared.start_up)
     setup, inputs = prepared.setup, prepared.inputs
     validation = Validation(
         setup=setup,
         inputs=inputs,
+        data=spec.config.data,
         phases=clock.phases,
-        without_evaluate=prepared.start_up.score_without_evaluate,
+        start_up=prepared.start_up,
     )
     with clock.phases.measure("warm_up"):
         report("warm-up", 0, 1)
         torch.manual_seed(spec.seed)
         trainer = make_trainer(setup, inputs.train_windows)
         warm_up(trainer)
-    compile_cache = _cache_state(prepared.cache_was_filled, is_filled(compile_cache_directory(spec)))
+    compile_cache: Literal["cold", "warm"] | None = "warm" if prepared.cache_was_filled else None
+    # A cache that was and stays empty means that nothing was compiled.
+    if not prepared.cache_was_filled and is_filled(compile_cache_directory(spec)):
+        compile_cache = "cold"
     knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
     settings = settings_of(setup, trainer.optimizer)
     record = replace(record, knobs=knobs, settings=settings, compile_cache=compile_cache)
@@ -88,7 +89,10 @@ def run_job(
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
-            save_weights(setup, spec.config.model, directory / "model")
+            # As transformers does, safetensors only.
+            model: Any = setup.model
+            model.save_pretrained(directory / "model")
+            load_tokenizer(spec.config.model).save_pretrained(directory / "model")
     job_time_s, phases_s = clock.finish()
     done = replace(
         record,
@@ -129,12 +133,14 @@ def add_untrained(
     The setup is plain: what the configuration's baseline has changed in its model is not in this one.
     """
     device, pad_id = prepared.setup.device, prepared.inputs.tokenizer.pad_id
-    model = load_model(spec.config.model, seed=spec.seed, device=device)
+    model = load_model(spec.config.model, head=prepared.inputs.head, seed=spec.seed, device=device)
     plain = build_baseline(spec.config, model=model, pad_id=pad_id, seed=spec.seed, device=device)
-    validation = Validation(setup=plain, inputs=prepared.inputs, phases=PhaseClock()).run()
-    job.predictions[0] = validation.answers
+    untrained = Validation(
+        setup=plain, inputs=prepared.inputs, data=spec.config.data, phases=PhaseClock(), start_up=prepared.start_up
+    ).run()
+    job.predictions[0] = untrained.answers
     write_predictions(directory, job.predictions)
-    return replace(record, untrained=validation.scores)
+    return replace(record, untrained=untrained.scores)
 
 
 def train_all_epochs(directory: Path, trainer: Trainer, validation: Validation, report: Report) -> JobResults:
@@ -199,17 +205,3 @@ def save_samples(sampler: Sampler, directory: Path, job: JobResults) -> Sampling
         training_start_s=job.start_s,
         training_end_s=job.end_s,
     )
-
-
-def save_weights(setup: TrainSetup, config: ModelConfig, directory: Path) -> None:
-    """Save model and tokenizer as transformers does, safetensors only."""
-    model: Any = setup.model
-    model.save_pretrained(directory)
-    load_tokenizer(config).save_pretrained(directory)
-
-
-def _cache_state(before: bool, after: bool) -> Literal["cold", "warm"] | None:
-    """A cache that was and stays empty means that nothing was compiled."""
-    if before:
-        return "warm"
-    return "cold" if after else None

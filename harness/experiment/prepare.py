@@ -14,6 +14,7 @@ from harness.experiment.plan import order_contenders
 from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
 from harness.measurement.profiling import check_schedule
 from harness.records.trial import TokenizerFacts
+from harness.tasks import get_task
 from harness.training.model import check_length, load_model_config, quieten_transformers
 from harness.training.model_files import check_model_files
 from harness.training.sizes import model_sizes
@@ -43,6 +44,7 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
     weights = check_model_files(config.model)
     model_config = load_model_config(config.model)
     check_length(model_config, config.data.max_length)
+    task = get_task(config.task)
     train, validation = load_inputs(config)
     inputs = load_tokenised(config, train, validation, cache_directory)
     steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
@@ -51,5 +53,7 @@ def prepare(config: RunConfig, cache_directory: Path) -> Preparation:
         environment={**describe_environment(device), "gpu_settings": describe_gpu_settings(device)},
         data=summarise_inputs(config, train, inputs) | {"model_weights": weights},
         tokenizer=inputs.tokenizer,
-        model_sizes=model_sizes(model_config),
+        model_sizes=model_sizes(
+            model_config, head_parameters=lambda hidden: task.head_parameters(hidden, inputs.head.classes)
+        ),
     )

@@ -25,7 +25,7 @@ from harness.records.store import (
     write_json,
 )
 from harness.records.trial import RunRecord, TrialRecord
-from harness.tasks.question_answering import SCORING
+from harness.tasks import get_task
 
 
 def execute_run(
@@ -50,7 +50,7 @@ def execute_run(
             command=command,
             environment=preparation.environment,
             data=preparation.data,
-            scoring=SCORING,
+            scoring=get_task(config.task).scoring,
             trials=tuple(trial.folder for session in sessions for trial in session.trials),
             roof=measure_roof_of(config, preparation.model_sizes),
             model_sizes=preparation.model_sizes,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +29,7 @@ from harness.experiment.trial import (
     prepare_setup,
     variables_of_strategies,
 )
+from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.sampler import Sampler, open_source
 from harness.records.checks import FootprintRecord
@@ -98,8 +98,7 @@ class Session:
         # What a job imports (`evaluate`) makes Python's garbage collector slower: A/A of the tiny model came out at
         # 1.02 to 1.06 while only one of the two processes had it. Whoever is timed has it, unless it does without.
         prepared = self._prepared
-        if not prepared.start_up.score_without_evaluate:
-            importlib.import_module("harness.tasks.question_answering.squad_metric")
+        metric_of(prepared.setup.task, prepared.start_up)
         training = prepared.setup.training
         return commands.Readiness(
             refusal=prepared.refusal,
@@ -159,6 +158,7 @@ class Session:
             self._spec.config,
             strategies,
             windows,
+            head=inputs.head,
             pad_id=inputs.tokenizer.pad_id,
             device=self._device,
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ from harness.experiment.plan import resolve_contender, start_up_of
 from harness.measurement.clocks import PhaseClock
 from harness.records.trial import BASELINE, TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
-from harness.tasks.question_answering.examples import Example
+from harness.tasks import get_task
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
 from harness.training.model import check_length, load_model_by
@@ -65,8 +66,13 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
     start_up = start_up_of(strategies)
     report("loading", 0, 1)
     read_data = start_reading(config, at_once=start_up.read_data_beside_model)
+    task = get_task(config.task)
+    head = task.head()
+    if task.count_classes is not None:
+        with clock.phases.measure("load_data"):
+            head = task.head(read_data()[0])
     with clock.phases.measure("load_model"):
-        model = load_model_by(start_up.loaders, config.model, seed=spec.seed, device=device)
+        model = load_model_by(start_up.loaders, config.model, head=head, seed=spec.seed, device=device)
         check_length(model.config, config.data.max_length)
     with clock.phases.measure("load_data"):
         train, validation = read_data()
@@ -101,14 +107,14 @@ def is_filled(directory: Path) -> bool:
     return directory.is_dir() and any(directory.iterdir())
 
 
-def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[list[Example], list[Example]]]:
-    """Return a function that gives the questions: read when it is called, or from now on in a thread.
+def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[list[Any], list[Any]]]:
+    """Return a function that gives the examples: read when it is first called, or from now on in a thread.
 
     From the hub they are never read in a thread: that imports libraries, and so does loading a model; two threads
     would see each other's half-made modules.
     """
     if not at_once or config.data.source == "hub":
-        return functools.partial(load_inputs, config)
+        return functools.cache(functools.partial(load_inputs, config))
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-data")
     reading = pool.submit(load_inputs, config)
     pool.shutdown(wait=False)

@@ -1,17 +1,18 @@
-"""The validation of one trial: forward passes, span search, scores, each in its phase."""
+"""The validation of one trial: forward passes, answers, scores, each in its phase."""
 
 from __future__ import annotations
 
+import importlib
 import time
 from dataclasses import dataclass
+from typing import Any
 
+from harness.config import DataConfig
 from harness.experiment.inputs import Inputs
 from harness.measurement.clocks import PhaseClock
 from harness.records.trial import ExamplePrediction
-from harness.strategy import Logits, TrainSetup
-from harness.tasks.question_answering.examples import Example
-from harness.tasks.question_answering.metrics import score_directly
-from harness.tasks.question_answering.spans import best_answers
+from harness.strategy import Logits, StartUp, TrainSetup
+from harness.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,48 +27,35 @@ class Scored:
     time_s: float
 
 
+def metric_of(task: Task[Any], start_up: StartUp) -> Any:
+    """Return the function that scores answers; through `evaluate` (the same numbers) unless strategies do without.
+
+    The first call imports `evaluate`, which takes seconds.
+    """
+    if task.metric_module is None or start_up.score_without_evaluate:
+        return task.score
+    return importlib.import_module(task.metric_module).evaluate_answers
+
+
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """The validation of one trial, phase by phase."""
 
     setup: TrainSetup
     inputs: Inputs
+    data: DataConfig
     phases: PhaseClock
-    without_evaluate: bool = False
-    """Score by our own functions, not through `evaluate`: the same numbers."""
+    start_up: StartUp
 
     def run(self) -> Scored:
-        """Return EM and F1, every answer, and the seconds it took."""
+        """Return the scores, every answer, and the seconds it took."""
         start_s = time.perf_counter()
+        task, windows, examples = self.setup.task, self.inputs.validation_windows, self.inputs.validation
         with self.phases.measure("evaluation"):
-            starts, ends = self.setup.evaluate(self.setup, self.inputs.validation_windows)
-        with self.phases.measure("span_search"):
-            texts = best_answers(
-                self.inputs.validation_windows,
-                starts,
-                ends,
-                self.inputs.validation,
-                max_answer_tokens=self.inputs.max_answer_tokens,
-            )
+            logits = self.setup.evaluate(self.setup, windows)
+        with self.phases.measure(task.prediction_phase):
+            texts = task.predict(windows, logits, examples, self.data)
         with self.phases.measure("scoring"):
-            scores, rows = score(self.inputs.validation, texts, without_evaluate=self.without_evaluate)
-        return Scored(
-            scores=scores,
-            answers=rows,
-            logits=(starts, ends),
-            time_s=time.perf_counter() - start_s,
-        )
-
-
-def score(
-    examples: list[Example], texts: list[str], *, without_evaluate: bool = False
-) -> tuple[dict[str, float], list[ExamplePrediction]]:
-    """Return the scores in percent and each example's."""
-    references = [[answer.text for answer in example.answers] for example in examples]
-    ids = [example.id for example in examples]
-    if without_evaluate:
-        return score_directly(ids, texts, references)
-    # `evaluate` takes seconds to import; whoever times the scoring imports this module before.
-    from harness.tasks.question_answering.squad_metric import evaluate_answers
-
-    return evaluate_answers(ids, texts, references)
+            references = [task.references(example) for example in examples]
+            scores, rows = metric_of(task, self.start_up)([example.id for example in examples], texts, references)
+        return Scored(scores=scores, answers=rows, logits=logits, time_s=time.perf_counter() - start_s)

@@ -58,7 +58,7 @@ class UpdateWatch:
         """Return for each step whether every probe of it took another value; waits for the device."""
         self._compare()
         changed = torch.cat(self._changed).tolist() if self._changed else []
-        return [answer for _, answer in sorted(zip(self._places, changed, strict=True))]
+        return [differs for _, differs in sorted(zip(self._places, changed, strict=True))]
 
     def _compare(self) -> None:
         alike: dict[tuple[int, ...], list[_Copies]] = {}

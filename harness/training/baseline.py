@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from harness.config import RunConfig, TrainingConfig
-from harness.data.batching import Batch, load_in_process, make_padding_collate, plan_shuffled_batches
+from harness.data.batching import load_in_process, make_padding_collate, plan_shuffled_batches
 from harness.records.trial import Settings
 from harness.strategy import TrainSetup
+from harness.tasks import get_task
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import run_steps
 from harness.training.step import clip_one_by_one, make_eager_step
@@ -21,7 +21,9 @@ from harness.training.step import clip_one_by_one, make_eager_step
 
 def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: int, device: torch.device) -> TrainSetup:
     """Return the baseline's setup for a loaded model."""
+    task = get_task(config.task)
     return TrainSetup(
+        task=task,
         model=model,
         device=device,
         training=config.training,
@@ -30,7 +32,7 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         collate=make_padding_collate(length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)),
         plan_batches=plan_shuffled_batches,
         load_batches=load_in_process,
-        forward_loss=window_loss if config.training.loss_over == "window" else row_loss,
+        forward_loss=task.make_loss(config),
         make_optimizer=make_loop_adamw,
         make_scheduler=make_linear_schedule,
         clip_gradients=clip_one_by_one,
@@ -44,31 +46,6 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
 def uses_token_types(model: nn.Module) -> bool:
     """Whether the model was trained with segment numbers (BERT: yes; DistilBERT, RoBERTa: no)."""
     return int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
-
-
-def window_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean of the start and end cross-entropies, each over its window's own tokens: padding is no answer.
-
-    A label beyond the row counts for nothing, as in transformers' own loss.
-    """
-    output = model(**batch.inputs)
-    padding = batch.inputs["attention_mask"] == 0
-    length = padding.shape[1]
-    pairs = ((output.start_logits, batch.start_positions), (output.end_logits, batch.end_positions))
-    losses = [
-        functional.cross_entropy(
-            logits.float().masked_fill(padding, -torch.inf), positions.clamp(max=length), ignore_index=length
-        )
-        for logits, positions in pairs
-    ]
-    return (losses[0] + losses[1]) / 2
-
-
-def row_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the model's own loss: the same over all positions of the padded rows."""
-    output = model(**batch.inputs, start_positions=batch.start_positions, end_positions=batch.end_positions)
-    loss: Tensor = output.loss
-    return loss
 
 
 def make_loop_adamw(model: nn.Module, training: TrainingConfig) -> Optimizer:
@@ -118,7 +95,7 @@ def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:
         "learning rate": f"{training.learning_rate:g}",
         "LR schedule": f"linear, LR warm-up {training.lr_warmup_ratio:.0%} of steps",
         "weight decay": f"{training.weight_decay:g}",
-        "loss": "softmax over the window's tokens" if training.loss_over == "window" else "softmax over padded rows",
+        "loss": setup.task.describe_loss(training),
         "gradient clipping": f"{training.max_grad_norm:g}",
         "epochs": str(training.epochs),
         "loader": "DataLoader, no workers, not pinned" if setup.load_batches is load_in_process else "other",

@@ -24,7 +24,7 @@ CHECKED_WINDOWS = 64
 def check_evaluation(
     setup: TrainSetup, config: RunConfig, windows: Windows, claimed: Logits, *, pad_id: int
 ) -> EvaluationCheckRecord:
-    """Compare `claimed` start and end logits, each (windows, length), with the baseline's evaluation of `setup.model`.
+    """Compare the `claimed` logits with the baseline's evaluation of `setup.model`.
 
     The plain pass is the baseline's own: its padding, its loop, fp32, no autocast. What it can't do with the
     contender's model is the record's `problem`.
@@ -37,7 +37,8 @@ def check_evaluation(
         sample = windows.select(numbers)
         with without_autocast_wrapper(setup.model):
             given = evaluate_in_batches(replace(plain, compute_dtype=torch.float32), sample)
-        error = logits_error(sample, given, (claimed[0][numbers], claimed[1][numbers]))
+        taken = tuple(values[numbers] for values in claimed)
+        error = logits_error(sample, given, taken, per_token=setup.task.logits_per_token)
     except Exception as failure:  # a contender's model may refuse a plain pass in any way
         problem = f"a plain pass over the model fails: {type(failure).__name__}: {failure}"
         return EvaluationCheckRecord(windows=len(numbers), error=None, dtype=dtype, problem=problem)
@@ -60,18 +61,18 @@ def without_autocast_wrapper(model: nn.Module) -> Iterator[None]:
             own["forward"] = wrapper
 
 
-def logits_error(windows: Windows, reference: Logits, claimed: Logits) -> float:
-    """Return ‖claimed − reference‖ ÷ ‖reference‖ over all tokens, each window's mean taken out first.
+def logits_error(windows: Windows, reference: Logits, claimed: Logits, *, per_token: bool = True) -> float:
+    """Return ‖claimed − reference‖ ÷ ‖reference‖ over all logits, each window's mean taken out first.
 
-    Softmax and span search don't see a constant, so it doesn't count. Arrays are float (windows, length), of lengths
-    that may differ as long as all windows fit.
+    Softmax and the choice of an answer don't see a constant, so it doesn't count. Where there is a logit for each token
+    those of the window's own count, and arrays may differ in width as long as all windows fit.
     """
     differences, norms = [], []
-    for expected, given in zip(reference, claimed, strict=True):
+    for rows, claimed_rows in zip(reference, claimed, strict=True):
         for row, length in enumerate(windows.lengths):
-            ours = expected[row, :length].astype(np.float64)
-            theirs = given[row, :length].astype(np.float64)
-            ours, theirs = ours - ours.mean(), theirs - theirs.mean()
-            differences.append(float(np.sum((theirs - ours) ** 2)))
-            norms.append(float(np.sum(ours**2)))
+            count = length if per_token else rows.shape[1]
+            baseline, contender = (values[row, :count].astype(np.float64) for values in (rows, claimed_rows))
+            baseline, contender = baseline - baseline.mean(), contender - contender.mean()
+            differences.append(float(np.sum((contender - baseline) ** 2)))
+            norms.append(float(np.sum(baseline**2)))
     return float(np.sqrt(sum(differences) / max(sum(norms), 1e-300)))

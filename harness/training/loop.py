@@ -21,7 +21,6 @@ from harness.records.trial import StepRecord, WorkRecord
 from harness.strategy import Batch, PreparedStep, StepFunction, StepRecorder, TrainSetup
 from harness.training.changes import ChangeReport, report_changes, sample_parameters, spread_elements
 from harness.training.recorder import EpochRecorder, EpochResult
-from harness.training.step import autocast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,7 @@ def plan_epoch(setup: TrainSetup, windows: Windows, epoch: int) -> list[np.ndarr
 
 
 def probe_weights(model: nn.Module) -> list[Tensor]:
-    """Return views on the trainable matrices, the answer head first, large ones at evenly spread elements.
+    """Return views on the trainable matrices, the head first, large ones at evenly spread elements.
 
     Embeddings are left out: most of their rows are not in a batch, and rightly don't change.
     """
@@ -143,7 +142,7 @@ def describe_step(trainer: Trainer) -> dict[str, str]:
 
 
 def _warm_up_batch(setup: TrainSetup, batch: Batch) -> None:
-    with autocast(setup):
+    with setup.autocast():
         loss = setup.forward_loss(setup.model, batch)
     # What stays alive of the autograd graph would run on this stream in a capture, so nothing holds the loss.
     loss.backward()  # type: ignore[no-untyped-call]

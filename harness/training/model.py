@@ -18,6 +18,7 @@ from harness.config import BUNDLED_DISTILBERT, BUNDLED_MODEL, ModelConfig
 from harness.data.hub import hub_reachable
 from harness.errors import ModelError
 from harness.strategy import LoadModel, ModelFiles
+from harness.tasks.task import Head
 from harness.training.model_files import bundled_directory, check_bundled_weights, model_directory
 from harness.training.widened_files import WEIGHTS_FILE
 
@@ -50,7 +51,7 @@ def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: 
     offline = directory is not None or not hub_reachable()
     try:
         return loader.from_pretrained(directory or config.source, local_files_only=offline, **arguments)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         if directory is not None or not offline:
             raise ModelError(
@@ -122,9 +123,10 @@ def check_length(model_config: Any, max_length: int) -> None:
         )
 
 
-def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Module:
-    """Return the model on `device` in training mode: fp32, eager attention; the answer head drawn from `seed`."""
-    from transformers import AttentionMaskInterface, AutoModelForQuestionAnswering
+def load_model(config: ModelConfig, *, head: Head, seed: int, device: torch.device) -> nn.Module:
+    """Return the model on `device` in training mode: fp32, eager attention; the head drawn from `seed`."""
+    import transformers
+    from transformers import AttentionMaskInterface
 
     from harness.training.attention_mask import additive_mask
 
@@ -132,14 +134,17 @@ def load_model(config: ModelConfig, *, seed: int, device: torch.device) -> nn.Mo
     AttentionMaskInterface.register("eager", additive_mask)
     torch.manual_seed(seed)
     arguments = {"attn_implementation": "eager", "dtype": torch.float32}
+    sizes = {} if head.classes is None else {"num_labels": head.classes}
+    auto_class = getattr(transformers, head.auto_class)
     if config.weights == "random":
-        model = AutoModelForQuestionAnswering.from_config(load_model_config(config), **arguments)
+        model_config = load_model_config(config)
+        for name, value in sizes.items():
+            setattr(model_config, name, value)
+        model = auto_class.from_config(model_config, **arguments)
     else:
         if config.source == BUNDLED_MODEL:
             check_bundled_weights(bundled_directory())
-        model = _from_hub_or_disk(
-            AutoModelForQuestionAnswering, config, "the weights", use_safetensors=True, **arguments
-        )
+        model = _from_hub_or_disk(auto_class, config, "the weights", use_safetensors=True, **arguments, **sizes)
     result: nn.Module = model.to(device).train()
     return result
 
@@ -152,14 +157,15 @@ def quieten_transformers() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def find_model_files(config: ModelConfig) -> ModelFiles | None:
+def find_model_files(config: ModelConfig, head: Head) -> ModelFiles | None:
     """Return the files of a model without importing transformers; None if they don't lie in one place on this disk.
 
     With random weights there are none, and the configuration is the known one. The bundled weights' SHA-256 is not
     computed again: the parent did that, once for the run (`check_model_files`).
     """
     if uses_known_sizes(config):
-        return ModelFiles(config=KNOWN_SIZES[_short_name(config.source)] | config.overrides, weights=None)
+        known = KNOWN_SIZES[_short_name(config.source)] | config.overrides
+        return ModelFiles(config=known, weights=None, head=head)
     directory = model_directory(config)
     if directory is None:
         return None
@@ -172,15 +178,18 @@ def find_model_files(config: ModelConfig) -> ModelFiles | None:
         return None  # transformers is asked next, and its error is made one line
     if not isinstance(stored, dict):
         return None
-    return ModelFiles(config=stored | config.overrides, weights=weights if config.weights == "pretrained" else None)
+    pretrained = config.weights == "pretrained"
+    return ModelFiles(config=stored | config.overrides, weights=weights if pretrained else None, head=head)
 
 
-def load_model_by(loaders: Sequence[LoadModel], config: ModelConfig, *, seed: int, device: torch.device) -> nn.Module:
+def load_model_by(
+    loaders: Sequence[LoadModel], config: ModelConfig, *, head: Head, seed: int, device: torch.device
+) -> nn.Module:
     """Return what the first of `loaders` makes of the model's files, which it may decline; else `load_model`'s."""
-    files = find_model_files(config) if loaders else None
+    files = find_model_files(config, head) if loaders else None
     if files is not None:
         for load in loaders:
             model = load(files, seed, device)
             if model is not None:
                 return model.train()
-    return load_model(config, seed=seed, device=device)
+    return load_model(config, head=head, seed=seed, device=device)

@@ -89,16 +89,34 @@ class EpochRecorder:
             self._on_step(number)
 
     def finish(self, epoch: int) -> EpochResult:
-        """Return the epoch's steps; waits for the device."""
-        times_s = self._clock.read()
-        values = read_marks(self._marks, self._updates.read())
-        return EpochResult(
-            steps=[
-                _step_record(mark.start, value, epoch=epoch, step=self._first_step + i, time_s=time_s)
-                for i, (mark, value, time_s) in enumerate(zip(self._marks, values, times_s, strict=True))
-            ],
-            window_order=np.concatenate([mark.start.window_index for mark in self._marks]),
+        """Return the epoch's steps; waits for the device, once for each kind of value and not once a step."""
+        times_s, applied = self._clock.read(), self._updates.read()
+        columns = (
+            [mark.outcome.loss for mark in self._marks],
+            [mark.outcome.gradient_norm for mark in self._marks],
+            [mark.start.counts[0] for mark in self._marks],
+            [mark.start.counts[1] for mark in self._marks],
         )
+        losses, norms, useful_tokens, token_id_sums = (
+            torch.stack([torch.as_tensor(value).reshape(()) for value in column]).tolist() for column in columns
+        )
+        steps = [
+            StepRecord(
+                epoch=epoch,
+                step=self._first_step + i,
+                time_s=times_s[i],
+                loss=losses[i],
+                learning_rate=start.learning_rate,
+                gradient_norm=norms[i],
+                windows=len(start.window_index),
+                useful_tokens=useful_tokens[i],
+                computed_tokens=start.computed_tokens,
+                token_id_sum=token_id_sums[i],
+                applied=applied[i],
+            )
+            for i, (start, _) in enumerate(self._marks)
+        ]
+        return EpochResult(steps=steps, window_order=np.concatenate([mark.start.window_index for mark in self._marks]))
 
 
 class _OpenStep(NamedTuple):
@@ -115,44 +133,6 @@ class _StepMark(NamedTuple):
 
     start: _OpenStep
     outcome: StepOutcome
-
-
-class _StepValues(NamedTuple):
-    """What was on the device of a step, as plain numbers."""
-
-    loss: float
-    gradient_norm: float
-    useful_tokens: int
-    token_id_sum: int
-    applied: bool
-
-
-def read_marks(marks: list[_StepMark], applied: list[bool]) -> list[_StepValues]:
-    """Return each step's values. The device is read once for each kind of value and not once a step."""
-    columns = (
-        [mark.outcome.loss for mark in marks],
-        [mark.outcome.gradient_norm for mark in marks],
-        [mark.start.counts[0] for mark in marks],
-        [mark.start.counts[1] for mark in marks],
-    )
-    numbers = [torch.stack([torch.as_tensor(value).reshape(()) for value in column]).tolist() for column in columns]
-    return [_StepValues(*row) for row in zip(*numbers, applied, strict=True)]
-
-
-def _step_record(start: _OpenStep, values: _StepValues, *, epoch: int, step: int, time_s: float) -> StepRecord:
-    return StepRecord(
-        epoch=epoch,
-        step=step,
-        time_s=time_s,
-        loss=values.loss,
-        learning_rate=start.learning_rate,
-        gradient_norm=values.gradient_norm,
-        windows=len(start.window_index),
-        useful_tokens=values.useful_tokens,
-        computed_tokens=start.computed_tokens,
-        token_id_sum=values.token_id_sum,
-        applied=values.applied,
-    )
 
 
 def count_tokens(batch: Batch) -> tuple[Tensor, Tensor]:

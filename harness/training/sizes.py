@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 _BERT_NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
@@ -19,9 +20,10 @@ Only architectures whose layers are those of BERT, weight by weight: others (gat
 attention) use the same names, but their work would be counted wrong."""
 
 
-def model_sizes(config: Any) -> dict[str, int]:
-    """Return "hidden_size", "layers", "heads", "intermediate_size" and "parameters" (all of the question-answering
-    model's); empty for an architecture that is not known.
+def model_sizes(config: Any, *, head_parameters: Callable[[int], int] = lambda _: 0) -> dict[str, int]:
+    """Return "hidden_size", "layers", "heads", "intermediate_size" and "parameters"; empty for an unknown architecture.
+
+    `head_parameters` says how many elements a head has on so many features.
     """
     names = SIZE_NAMES.get(config.model_type)
     if names is None:
@@ -32,11 +34,10 @@ def model_sizes(config: Any) -> dict[str, int]:
     embeddings = tables * hidden + norm
     attention = 4 * (hidden * hidden + hidden) + norm
     mlp = 2 * hidden * intermediate + intermediate + hidden + norm
-    head = 2 * hidden + 2
     return {
         "hidden_size": hidden,
         "layers": layers,
         "heads": heads,
         "intermediate_size": intermediate,
-        "parameters": embeddings + layers * (attention + mlp) + head,
+        "parameters": embeddings + layers * (attention + mlp) + head_parameters(hidden),
     }

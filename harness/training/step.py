@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -12,12 +10,6 @@ from torch.profiler import record_function
 
 from harness.data.batching import Batch
 from harness.strategy import StepFunction, StepOutcome, TrainSetup
-
-
-def autocast(setup: TrainSetup) -> AbstractContextManager[None]:
-    """Return the autocast context of the setup; float32 means none."""
-    enabled = setup.compute_dtype != torch.float32
-    return torch.autocast(setup.device.type, dtype=setup.compute_dtype if enabled else None, enabled=enabled)
 
 
 def clip_one_by_one(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
@@ -32,7 +24,7 @@ def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRSchedu
 
     def step(batch: Batch) -> StepOutcome:
         optimizer.zero_grad(set_to_none=True)
-        with record_function("forward"), autocast(setup):
+        with record_function("forward"), setup.autocast():
             loss = setup.forward_loss(setup.model, batch)
         with record_function("backward"):
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from harness.strategy import Batch, TrainSetup, Windows
+from harness.strategy import NO_LABEL, Batch, TrainSetup, Windows, is_packed
 
 COLUMN_STEP = 32
 """Padded batches have a multiple of as many columns: in random order, SQuAD's have then about five lengths."""
@@ -16,24 +16,16 @@ COLUMN_STEP = 32
 TOKEN_STEP = 512
 """Packed batches have a multiple of as many tokens: 16 windows of SQuAD have about four sizes, 9 % of it wasted."""
 
-NO_LABEL = -100
-"""Position that the cross-entropy leaves out (PyTorch's `ignore_index`)."""
-
 
 def fill_bucket(batch: Batch, *, max_length: int) -> Batch:
     """Return the batch padded to the next bucket; its loss is the same. `max_length`: tokens that a window can have."""
     ids = batch.inputs["input_ids"]
-    if "cu_seqlens" in batch.inputs:
+    if is_packed(batch):
         step = min(TOKEN_STEP, max_length)
         # Always one token more at least: an empty window has no softmax.
         return add_dummy_window(batch, tokens=step - ids.shape[1] % step)
-    wanted = min(-(-ids.shape[1] // COLUMN_STEP) * COLUMN_STEP, max_length)
-    return add_columns(batch, columns=max(0, wanted - ids.shape[1]))
-
-
-def add_columns(batch: Batch, *, columns: int) -> Batch:
-    """Return a padded batch with more columns of padding on the right."""
-    if columns == 0:
+    columns = min(-(-ids.shape[1] // COLUMN_STEP) * COLUMN_STEP, max_length) - ids.shape[1]
+    if columns <= 0:
         return batch
     return replace(batch, inputs={name: functional.pad(rows, (0, columns)) for name, rows in batch.inputs.items()})
 
@@ -47,8 +39,7 @@ def add_dummy_window(batch: Batch, *, tokens: int) -> Batch:
     return replace(
         batch,
         inputs=inputs,
-        start_positions=functional.pad(batch.start_positions, (0, 1), value=NO_LABEL),
-        end_positions=functional.pad(batch.end_positions, (0, 1), value=NO_LABEL),
+        labels={name: functional.pad(value, (0, 1), value=NO_LABEL) for name, value in batch.labels.items()},
     )
 
 
@@ -57,26 +48,14 @@ Shape = tuple[tuple[str, torch.Size], ...]
 
 def shape_of(batch: Batch) -> Shape:
     """Return what decides which graph a batch runs in."""
-    inputs = ((name, value.shape) for name, value in sorted(batch.inputs.items()))
-    return (*inputs, ("labels", batch.start_positions.shape))
-
-
-def clone_batch(batch: Batch) -> Batch:
-    """Return a copy with memory of its own: a graph's input buffers."""
-    return replace(
-        batch,
-        inputs={name: value.clone() for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.clone(),
-        end_positions=batch.end_positions.clone(),
-    )
+    return tuple((name, value.shape) for name, value in sorted(batch.tensors().items()))
 
 
 def copy_batch(source: Batch, target: Batch) -> None:
     """Copy a batch into buffers of the same shape; nothing waits for the device."""
-    for name, buffer in target.inputs.items():
-        buffer.copy_(source.inputs[name], non_blocking=True)
-    target.start_positions.copy_(source.start_positions, non_blocking=True)
-    target.end_positions.copy_(source.end_positions, non_blocking=True)
+    tensors = source.tensors()
+    for name, buffer in target.tensors().items():
+        buffer.copy_(tensors[name], non_blocking=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ is not asked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,9 +28,13 @@ class Segment:
     keys: int
     """Of those, the ones at the front that are attended to."""
 
+    @property
+    def tokens(self) -> slice:
+        """Where they are in the row."""
+        return slice(self.first, self.first + self.queries)
 
-@dataclass(frozen=True, kw_only=True)
-class Attended:
+
+class Attended(NamedTuple):
     """What the backward pass needs of a segment."""
 
     parts: Tensor
@@ -49,13 +54,13 @@ def attend(qkv: Tensor, segments: list[Segment], dropouts: list[Dropout]) -> tup
     attended = []
     for segment, dropout in zip(segments, dropouts, strict=True):
         # One copy, head by head: products in bfloat16 would make one of each operand that lies otherwise.
-        parts = qkv[_tokens(segment)].permute(1, 2, 0, 3).contiguous()
+        parts = qkv[segment.tokens].permute(1, 2, 0, 3).contiguous()
         query, key, value = parts.unbind()
         softmax = torch.bmm(query, key[:, : segment.keys].mT)
         dropped = torch.empty_like(softmax) if dropout.keep_below else None
         softmax_dropout(softmax, dropped, scale=size**-0.5, dropout=dropout)
         result = torch.bmm(softmax if dropped is None else dropped, value[:, : segment.keys])
-        context[_tokens(segment)] = result.transpose(0, 1)
+        context[segment.tokens] = result.transpose(0, 1)
         attended.append(Attended(parts=parts, softmax=softmax))
     return context, attended
 
@@ -71,7 +76,7 @@ def attend_backward(
         query, key, value = kept.parts.unbind()
         into = torch.zeros_like(kept.parts) if segment.keys < segment.queries else torch.empty_like(kept.parts)
         query_gradient, key_gradient, value_gradient = into.unbind()
-        given = context_gradient[_tokens(segment)].transpose(0, 1).contiguous()
+        given = context_gradient[segment.tokens].transpose(0, 1).contiguous()
         scores_gradient = torch.bmm(given, value[:, : segment.keys].mT)
         dropped = torch.empty_like(kept.softmax) if dropout.keep_below else None
         softmax_dropout_backward(kept.softmax, scores_gradient, dropped, scale=size**-0.5, dropout=dropout)
@@ -79,9 +84,5 @@ def attend_backward(
         torch.bmm(weights.mT, given, out=value_gradient[:, : segment.keys])
         torch.bmm(scores_gradient, key[:, : segment.keys], out=query_gradient)
         torch.bmm(scores_gradient.mT, query, out=key_gradient[:, : segment.keys])
-        gradient[_tokens(segment)] = into.permute(2, 0, 1, 3)
+        gradient[segment.tokens] = into.permute(2, 0, 1, 3)
     return gradient
-
-
-def _tokens(segment: Segment) -> slice:
-    return slice(segment.first, segment.first + segment.queries)

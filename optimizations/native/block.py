@@ -6,6 +6,8 @@ bias+dropout+residual+norm. Dropout masks are not kept but made again from their
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,54 +31,36 @@ from optimizations.native.layers import BlockLayers
 Gradients = tuple[Tensor | None, ...]
 
 
-def run_block(layers: BlockLayers, hidden: Tensor, segments: list[Segment]) -> Tensor:
-    """Return the block's output for `hidden` (…, width), whose tokens, in a row, the segments divide among them.
+def run_block(layers: BlockLayers, hidden_states: Tensor, segments: list[Segment], *_: Any, **__: Any) -> Tensor:
+    """Return the block's output for `hidden_states` (…, width), whose tokens, in a row, the segments divide among them.
 
-    The type is autocast's if that is on, else that of `hidden`; dropout follows the layers' training mode.
+    The type is autocast's if that is on, else that of `hidden_states`; dropout follows the layers' training mode. What
+    else transformers hands to its blocks is not needed.
     """
     if torch.is_autocast_enabled("cpu"):
-        hidden = hidden.to(torch.get_autocast_dtype("cpu"))
-    rows = hidden.reshape(-1, hidden.shape[-1])
-    with torch.autocast("cpu", enabled=False):
-        middle = run_attention(layers, rows, segments)
-        return run_feed_forward(layers, middle).view_as(hidden)
-
-
-def run_attention(layers: BlockLayers, hidden: Tensor, segments: list[Segment]) -> Tensor:
-    """Return norm(dropout(attention(hidden)) + hidden), both (tokens, width)."""
-    projections = (layers.query, layers.key, layers.value)
-    settings = _AttentionSettings(
+        hidden_states = hidden_states.to(torch.get_autocast_dtype("cpu"))
+    rows = hidden_states.reshape(-1, hidden_states.shape[-1])
+    attention = _AttentionSettings(
         segments=segments,
         heads=layers.heads,
         dropouts=[_draw(layers.attention_dropout) for _ in segments],
         output=_NormSettings.of(layers.attention_norm, layers.attention_output_dropout),
     )
-    output: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
-        settings,
-        hidden,
-        *(layer.weight for layer in projections),
-        *(layer.bias for layer in projections),
-        layers.attention_output.weight,
-        layers.attention_output.bias,
-        layers.attention_norm.weight,
-        layers.attention_norm.bias,
-    )
-    return output
+    feed_forward = _NormSettings.of(layers.outer_norm, layers.outer_dropout)
+    with torch.autocast("cpu", enabled=False):
+        middle = _Attention.apply(  # type: ignore[no-untyped-call]
+            attention,
+            rows,
+            *_parameters(layers.query, layers.key, layers.value, layers.attention_output, layers.attention_norm),
+        )
+        output: Tensor = _FeedForward.apply(  # type: ignore[no-untyped-call]
+            feed_forward, middle, *_parameters(layers.inner, layers.outer, layers.outer_norm)
+        )
+    return output.view_as(hidden_states)
 
 
-def run_feed_forward(layers: BlockLayers, hidden: Tensor) -> Tensor:
-    """Return norm(dropout(outer(gelu(inner(hidden)))) + hidden), both (tokens, width)."""
-    output: Tensor = _FeedForward.apply(  # type: ignore[no-untyped-call]
-        _NormSettings.of(layers.outer_norm, layers.outer_dropout),
-        hidden,
-        layers.inner.weight,
-        layers.inner.bias,
-        layers.outer.weight,
-        layers.outer.bias,
-        layers.outer_norm.weight,
-        layers.outer_norm.bias,
-    )
-    return output
+def _parameters(*layers: nn.Linear | nn.LayerNorm) -> list[Tensor]:
+    return [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,15 +90,9 @@ class _Attention(torch.autograd.Function):
     """Attention with its output projection, residual and norm. Weights are float32, activations of hidden's type."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        settings: _AttentionSettings,
-        hidden: Tensor,
-        *parameters: Tensor,
-    ) -> Tensor:
-        query, key, value, query_bias, key_bias, value_bias, weight, bias, scale, shift = parameters
-        qkv_weight = join_rows((query, key, value)).to(hidden.dtype)
-        qkv_bias = join_rows((query_bias, key_bias, value_bias)).to(hidden.dtype)
+    def forward(ctx: Any, settings: _AttentionSettings, hidden: Tensor, *parameters: Tensor) -> Tensor:
+        *qkv_parameters, weight, bias, scale, shift = parameters
+        qkv_weight, qkv_bias = (join_rows(qkv_parameters[part::2]).to(hidden.dtype) for part in (0, 1))
         weight = weight.to(hidden.dtype)
         qkv = torch.addmm(qkv_bias, hidden, qkv_weight.t()).view(len(hidden), 3, settings.heads, -1)
         context, attended = attend(qkv, settings.segments, settings.dropouts)
@@ -124,7 +102,7 @@ class _Attention(torch.autograd.Function):
             normalised, bias, hidden, scale, shift, epsilon=settings.output.epsilon, dropout=settings.output.dropout
         )
         ctx.settings = settings
-        kept = [tensor for segment in attended for tensor in (segment.parts, segment.softmax)]
+        kept = itertools.chain.from_iterable(attended)
         ctx.save_for_backward(hidden, qkv_weight, weight, scale, context, normalised, inverse_deviation, *kept)
         return output
 
@@ -133,9 +111,7 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, output_gradient: Tensor) -> Gradients:
         settings: _AttentionSettings = ctx.settings
         hidden, qkv_weight, weight, scale, context, normalised, inverse_deviation, *kept = ctx.saved_tensors
-        attended = [
-            Attended(parts=parts, softmax=softmax) for parts, softmax in zip(kept[::2], kept[1::2], strict=True)
-        ]
+        attended = [Attended(*pair) for pair in zip(kept[::2], kept[1::2], strict=True)]
         hidden_gradient, projected_gradient, sums = bias_dropout_residual_norm_backward(
             normalised, inverse_deviation, scale, output_gradient.contiguous(), dropout=settings.output.dropout
         )
@@ -147,16 +123,9 @@ class _Attention(torch.autograd.Function):
         qkv_bias_gradients = sum_rows(qkv_gradient).chunk(3)
         hidden_gradient = torch.addmm(hidden_gradient, qkv_gradient, qkv_weight)
         scale_gradient, shift_gradient, bias_gradient = sums
-        return (
-            None,
-            hidden_gradient,
-            *qkv_weight_gradients,
-            *qkv_bias_gradients,
-            weight_gradient,
-            bias_gradient,
-            scale_gradient,
-            shift_gradient,
-        )
+        of_query, of_key, of_value = zip(qkv_weight_gradients, qkv_bias_gradients, strict=True)
+        of_output = (weight_gradient, bias_gradient, scale_gradient, shift_gradient)
+        return (None, hidden_gradient, *of_query, *of_key, *of_value, *of_output)
 
 
 class _FeedForward(torch.autograd.Function):
@@ -194,16 +163,9 @@ class _FeedForward(torch.autograd.Function):
         inner_weight_gradient = torch.mm(inner_gradient.t(), hidden).float()
         hidden_gradient = torch.addmm(hidden_gradient, inner_gradient, inner_weight)
         scale_gradient, shift_gradient, outer_bias_gradient = sums
-        return (
-            None,
-            hidden_gradient,
-            inner_weight_gradient,
-            inner_bias_gradient,
-            outer_weight_gradient,
-            outer_bias_gradient,
-            scale_gradient,
-            shift_gradient,
-        )
+        of_inner = (inner_weight_gradient, inner_bias_gradient)
+        of_outer = (outer_weight_gradient, outer_bias_gradient, scale_gradient, shift_gradient)
+        return (None, hidden_gradient, *of_inner, *of_outer)
 
 
 def lay_side_by_side(layers: tuple[nn.Linear, ...]) -> None:
@@ -220,13 +182,13 @@ def lay_side_by_side(layers: tuple[nn.Linear, ...]) -> None:
             first += len(parameter)
 
 
-def join_rows(tensors: tuple[Tensor, ...]) -> Tensor:
+def join_rows(tensors: Sequence[Tensor]) -> Tensor:
     """Return the tensors below each other: a view where they lie so in memory, else a copy."""
     first = tensors[0]
     expected = first.data_ptr()
     for tensor in tensors:
         same_storage = tensor.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
         if not same_storage or not tensor.is_contiguous() or tensor.data_ptr() != expected:
-            return torch.cat(tensors)
+            return torch.cat(list(tensors))
         expected += tensor.numel() * tensor.element_size()
     return first.as_strided((sum(map(len, tensors)), *first.shape[1:]), first.stride())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StrategyError
+from harness.strategy import default_cache_directory
 
 SOURCES = ("fused.cpp", "numeric.h")
 """In this folder; the first one is compiled."""
@@ -61,8 +62,7 @@ def cache_directory() -> Path:
     inductor = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
     if inductor:
         return Path(inductor) / "native"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "speedproof" / "native"
+    return default_cache_directory() / "native"
 
 
 def build() -> Build:
@@ -72,7 +72,7 @@ def build() -> Build:
         raise StrategyError(
             "the C++ kernels need a compiler (g++ or clang++), none is installed", remedy="install g++, or set CXX"
         )
-    version = _first_line(_run([compiler, "--version"]).stdout) or compiler
+    version = _run([compiler, "--version"]).stdout.strip().partition("\n")[0] or compiler
     path = cache_directory() / f"fused-{build_key(version)}.so"
     if path.is_file():
         return Build(path=path, compiler=version, time_s=None)
@@ -109,9 +109,11 @@ def compile_to(path: Path, compiler: str) -> None:
             output = Path(folder) / path.name
             done = _run([compiler, *FLAGS, str(source), "-o", str(output)])
             if done.returncode != 0 or not output.is_file():
+                lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+                lines.append(f"exit status {done.returncode}")
+                error = next((line for line in lines if "error" in line), lines[0])
                 raise StrategyError(
-                    f"{compiler} can't build the C++ kernels: {_first_error(done)}",
-                    remedy="set CXX to another compiler with OpenMP",
+                    f"{compiler} can't build the C++ kernels: {error}", remedy="set CXX to another compiler with OpenMP"
                 )
             output.replace(path)
     except OSError as error:
@@ -125,12 +127,3 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StrategyError(f"{command[0]} does not run: {error}", remedy="set CXX to another compiler") from error
-
-
-def _first_error(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line), lines[0] if lines else f"exit status {done.returncode}")
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0].strip() if text.strip() else ""

@@ -74,8 +74,7 @@ def softmax_dropout(scores: Tensor, dropped: Tensor | None, *, scale: float, dro
     Without dropout `dropped` may be None and is not written.
     """
     _check_like(scores, *([] if dropped is None else [dropped]))
-    rows, width = _sizes(scores)
-    _call("softmax_dropout", scores.dtype, scores, dropped, rows, width, ctypes.c_float(scale), dropout)
+    _call("softmax_dropout", scores, dropped, settings=(ctypes.c_float(scale), dropout))
 
 
 def softmax_dropout_backward(
@@ -83,16 +82,14 @@ def softmax_dropout_backward(
 ) -> None:
     """Turn `gradient` of the dropped softmax into that of the raw scores in place; make `dropped` again."""
     _check_like(softmax, gradient, *([] if dropped is None else [dropped]))
-    rows, width = _sizes(softmax)
-    arguments = (softmax, gradient, dropped, rows, width, ctypes.c_float(scale), dropout)
-    _call("softmax_dropout_backward", softmax.dtype, *arguments)
+    _call("softmax_dropout_backward", softmax, gradient, dropped, settings=(ctypes.c_float(scale), dropout))
 
 
 def bias_gelu(values: Tensor, bias: Tensor) -> Tensor:
     """Return gelu(values + bias), the exact GELU; `values` (rows, width), `bias` float32 (width,)."""
     _check_like(values, columns=(bias,))
     output = torch.empty_like(values)
-    _call("bias_gelu", values.dtype, values, bias, output, *_sizes(values))
+    _call("bias_gelu", values, bias, output)
     return output
 
 
@@ -100,7 +97,7 @@ def bias_gelu_backward(values: Tensor, bias: Tensor, gradient: Tensor) -> Tensor
     """Turn `gradient` of the output into that of `values` in place; return that of `bias`, float32."""
     _check_like(values, gradient, columns=(bias,))
     bias_gradient = torch.empty_like(bias)
-    _call("bias_gelu_backward", values.dtype, values, bias, gradient, bias_gradient, *_sizes(values))
+    _call("bias_gelu_backward", values, bias, gradient, bias_gradient)
     return bias_gradient
 
 
@@ -119,11 +116,10 @@ def bias_dropout_residual_norm(
     `values` (rows, width) become the normalised values, which the backward needs. `bias`, `weight`, `shift`: float32.
     """
     _check_like(values, residual, columns=(bias, weight, shift))
-    rows, width = _sizes(values)
     output = torch.empty_like(values)
-    inverse_deviation = torch.empty(rows, dtype=torch.float32)
+    inverse_deviation = torch.empty(len(values), dtype=torch.float32)
     tensors = (values, bias, residual, weight, shift, output, inverse_deviation)
-    _call("bias_dropout_residual_norm", values.dtype, *tensors, rows, width, ctypes.c_float(epsilon), dropout)
+    _call("bias_dropout_residual_norm", *tensors, settings=(ctypes.c_float(epsilon), dropout))
     return output, inverse_deviation
 
 
@@ -132,12 +128,11 @@ def bias_dropout_residual_norm_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of residual, of values (without dropout the same tensor), and of (weight, shift, bias)."""
     _check_like(normalised, gradient, columns=(weight,))
-    rows, width = _sizes(normalised)
     residual_gradient = torch.empty_like(normalised)
     input_gradient = torch.empty_like(normalised) if dropout.keep_below else residual_gradient
-    sums = torch.empty(3, width, dtype=torch.float32)
+    sums = torch.empty(3, normalised.shape[-1], dtype=torch.float32)
     tensors = (normalised, inverse_deviation, weight, gradient, residual_gradient, input_gradient, sums)
-    _call("bias_dropout_residual_norm_backward", normalised.dtype, *tensors, rows, width, dropout)
+    _call("bias_dropout_residual_norm_backward", *tensors, settings=(dropout,))
     return residual_gradient, input_gradient, sums
 
 
@@ -145,7 +140,7 @@ def drop(values: Tensor, *, dropout: Dropout) -> Tensor:
     """Return `values` (…, width) with dropout, a new tensor; the same on a gradient is its backward pass."""
     _check_like(values)
     output = torch.empty_like(values)
-    _call("drop", values.dtype, values, output, *_sizes(values), dropout)
+    _call("drop", values, output, settings=(dropout,))
     return output
 
 
@@ -153,7 +148,7 @@ def sum_rows(values: Tensor) -> Tensor:
     """Return the sum of `values` (rows, width) over the rows, float32 (width,), without a float32 copy of them."""
     _check_like(values)
     sums = torch.empty(values.shape[-1], dtype=torch.float32)
-    _call("sum_rows", values.dtype, values, sums, *_sizes(values))
+    _call("sum_rows", values, sums)
     return sums
 
 
@@ -170,23 +165,14 @@ def _check_like(matrix: Tensor, *others: Tensor, columns: tuple[Tensor, ...] = (
         raise ValueError(f"biases and weights must be float32 ({matrix.shape[-1]},)")
 
 
-def _sizes(matrix: Tensor) -> tuple[int, int]:
-    """Return (rows, width) of a tensor whose last dimension is a row."""
-    return math.prod(matrix.shape[:-1]), matrix.shape[-1]
-
-
-def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
-    """Call a kernel; integers are sizes, and the number of threads comes last.
+def _call(name: str, matrix: Tensor, *others: Tensor | None, settings: tuple[Any, ...] = ()) -> None:
+    """Call a kernel: with all tensors, the first one's rows and width, the settings, the number of threads.
 
     No operator shows in a profile, so the annotations say what kind of work this is, and which kernel.
     """
-    function = getattr(load_library().functions, f"{name}_{SUFFIXES[dtype]}")
+    function = getattr(load_library().functions, f"{name}_{SUFFIXES[matrix.dtype]}")
+    pointers = (None if tensor is None else ctypes.c_void_p(tensor.data_ptr()) for tensor in (matrix, *others))
+    sizes = ctypes.c_int64(math.prod(matrix.shape[:-1])), ctypes.c_int64(matrix.shape[-1])
     kind = "attention" if name.startswith("softmax") else "elementwise"
     with record_function(kind), record_function(f"fused_blocks::{name}"):
-        function(*(_as_c(argument) for argument in arguments), ctypes.c_int(torch.get_num_threads()))
-
-
-def _as_c(argument: Any) -> Any:
-    if isinstance(argument, Tensor):
-        return ctypes.c_void_p(argument.data_ptr())
-    return ctypes.c_int64(argument) if isinstance(argument, int) else argument
+        function(*pointers, *sizes, *settings, ctypes.c_int(torch.get_num_threads()))

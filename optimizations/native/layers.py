@@ -1,8 +1,9 @@
-"""The layers of a transformer block under the same names for DistilBERT and BERT."""
+"""Where DistilBERT and BERT have their blocks, and the layers of a block under the same names for both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from torch import nn
@@ -17,8 +18,7 @@ class BlockLayers:
     value: nn.Linear
     attention_dropout: nn.Dropout
     attention_output: nn.Linear
-    attention_output_dropout: nn.Dropout | None
-    """None where the model has none."""
+    attention_output_dropout: nn.Dropout | None = None
     attention_norm: nn.LayerNorm
     inner: nn.Linear
     outer: nn.Linear
@@ -27,39 +27,51 @@ class BlockLayers:
     heads: int
 
 
-def distilbert_layers(block: Any) -> BlockLayers:
-    """Return the layers of a DistilBERT block; it has no dropout after attention."""
-    attention, ffn = block.attention, block.ffn
-    return BlockLayers(
-        query=attention.q_lin,
-        key=attention.k_lin,
-        value=attention.v_lin,
-        attention_dropout=attention.dropout,
-        attention_output=attention.out_lin,
-        attention_output_dropout=None,
-        attention_norm=block.sa_layer_norm,
-        inner=ffn.lin1,
-        outer=ffn.lin2,
-        outer_dropout=ffn.dropout,
-        outer_norm=block.output_layer_norm,
-        heads=attention.n_heads,
-    )
+PATHS = {
+    "distilbert": {
+        "query": "attention.q_lin",
+        "key": "attention.k_lin",
+        "value": "attention.v_lin",
+        "attention_dropout": "attention.dropout",
+        "attention_output": "attention.out_lin",
+        "attention_norm": "sa_layer_norm",
+        "inner": "ffn.lin1",
+        "outer": "ffn.lin2",
+        "outer_dropout": "ffn.dropout",
+        "outer_norm": "output_layer_norm",
+        "heads": "attention.n_heads",
+    },
+    "bert": {
+        "query": "attention.self.query",
+        "key": "attention.self.key",
+        "value": "attention.self.value",
+        "attention_dropout": "attention.self.dropout",
+        "attention_output": "attention.output.dense",
+        "attention_output_dropout": "attention.output.dropout",
+        "attention_norm": "attention.output.LayerNorm",
+        "inner": "intermediate.dense",
+        "outer": "output.dense",
+        "outer_dropout": "output.dropout",
+        "outer_norm": "output.LayerNorm",
+        "heads": "attention.self.num_attention_heads",
+    },
+}
+"""Type of the model → where in its block each layer is."""
+
+ENCODERS = {"distilbert": "transformer", "bert": "encoder"}
+"""Type of the model → what it calls the module that runs the blocks."""
 
 
-def bert_layers(block: Any) -> BlockLayers:
-    """Return the layers of a BERT block."""
-    attention, attention_output = block.attention.self, block.attention.output
-    return BlockLayers(
-        query=attention.query,
-        key=attention.key,
-        value=attention.value,
-        attention_dropout=attention.dropout,
-        attention_output=attention_output.dense,
-        attention_output_dropout=attention_output.dropout,
-        attention_norm=attention_output.LayerNorm,
-        inner=block.intermediate.dense,
-        outer=block.output.dense,
-        outer_dropout=block.output.dropout,
-        outer_norm=block.output.LayerNorm,
-        heads=attention.num_attention_heads,
-    )
+def read_layers(kind: str, block: Any) -> BlockLayers:
+    """Return the layers of a block of this type of model."""
+    return BlockLayers(**{name: attrgetter(path)(block) for name, path in PATHS[kind].items()})
+
+
+def find_encoder(model: Any) -> tuple[str, Any] | None:
+    """Return the type of a BERT or DistilBERT and the module that runs its blocks, None for other models."""
+    config = getattr(model, "config", None)
+    kind = getattr(config, "model_type", None)
+    base = getattr(model, getattr(model, "base_model_prefix", ""), None)
+    if kind not in ENCODERS or base is None or getattr(config, "is_decoder", False):
+        return None
+    return kind, getattr(base, ENCODERS[kind])

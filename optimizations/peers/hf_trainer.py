@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,7 @@ from harness.strategy import (
     Windows,
 )
 from optimizations.fused_adamw import make_fused_adamw
-from optimizations.sdpa import supports_sdpa
-
-LABELS = ("start_positions", "end_positions")
+from optimizations.sdpa import Sdpa
 
 
 def make_trainer(**arguments: Any) -> Any:
@@ -71,9 +70,9 @@ def make_trainer(**arguments: Any) -> Any:
             return loss
 
         def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-            starts, ends = (inputs.pop(name) for name in LABELS)
-            batch = replace(self.loaded.popleft(), inputs=inputs, start_positions=starts, end_positions=ends)
-            return self.forward_loss(model, batch)
+            batch = self.loaded.popleft()
+            labels = {name: inputs.pop(name) for name in batch.labels}
+            return self.forward_loss(model, replace(batch, inputs=inputs, labels=labels))
 
         def _clip_grad_norm(self, model: nn.Module) -> Any:
             self.gradient_norm = super()._clip_grad_norm(model)
@@ -137,15 +136,16 @@ class TrainerStep:
 
     def __call__(self, batch: Batch) -> StepOutcome:
         """Train on one batch; the gradients stay, as after a step of the baseline."""
-        last = _LastStep()
+        outcomes: list[StepOutcome] = []
+        recorder: Any = SimpleNamespace(begin=lambda _: None, end=outcomes.append)
         self.trainer.gradients = []
-        self.train([0], lambda _: batch, last)
+        self.train([0], lambda _: batch, recorder)
         for parameter, gradient in zip(self.trainer.model.parameters(), self.trainer.gradients, strict=True):
             parameter.grad = gradient
         self.trainer.gradients = None
-        if last.outcome is None:
+        if not outcomes:
             raise RuntimeError("transformers.Trainer made no step")
-        return last.outcome
+        return outcomes[-1]
 
     def train(self, items: list[int], collate: Callable[[list[int]], Batch], recorder: StepRecorder) -> None:
         """Go once through `items`, in order; `collate` makes a batch of as many as the batch size says."""
@@ -155,7 +155,7 @@ class TrainerStep:
         def load(numbers: list[int]) -> dict[str, Any]:
             batch = collate(numbers)
             trainer.loaded.append(batch)
-            return {**batch.inputs, **{name: getattr(batch, name) for name in LABELS}}
+            return batch.tensors()
 
         trainer.train_dataset, trainer.data_collator = items, load
         trainer.train()
@@ -163,28 +163,15 @@ class TrainerStep:
         trainer.accelerator.free_memory = trainer.accelerator._dataloaders.clear
 
     def predict(self, items: list[int], collate: Callable[[list[int]], Batch]) -> Logits:
-        """Return start and end logits, float32 (items, longest), through Trainer's prediction loop."""
+        """Return the model's outputs, float32 (items, columns), through Trainer's prediction loop."""
         model = self.trainer.model
         was_training = model.training
         self.trainer.data_collator = lambda numbers: dict(collate(numbers).inputs)
         try:
-            starts, ends = self.trainer.predict(items).predictions[:2]
+            outputs = self.trainer.predict(items).predictions
         finally:
             model.train(was_training)
-        return starts, ends
-
-
-class _LastStep:
-    """Keeps the outcome of a single step."""
-
-    outcome: StepOutcome | None = None
-
-    def begin(self, batch: Batch) -> None:
-        """Nothing to note."""
-
-    def end(self, outcome: StepOutcome) -> None:
-        """Keep it."""
-        self.outcome = outcome
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 class TrainerPeer:
@@ -196,20 +183,18 @@ class TrainerPeer:
         self._step: TrainerStep | None = None
 
     def install(self, setup: TrainSetup) -> TrainSetup:
-        """Return the setup with Trainer's loops in place of the harness's."""
-        return replace(
+        """Return the setup with Trainer's loops and defaults in place of the harness's."""
+        if Sdpa().not_applicable(setup) is None:  # transformers chooses it by itself where a model has it
+            setup = Sdpa().apply(setup)
+        changed = replace(
             setup,
-            make_optimizer=make_optimizer,
+            make_optimizer=make_fused_adamw,
             make_step=self.make_step,
             run_epoch=self.run_epoch,
             evaluate=self.evaluate,
-            knobs={
-                **setup.knobs,
-                "loop": "transformers.Trainer",
-                "loader": "transformers.Trainer's",
-                "clipping": "transformers.Trainer's",
-            },
         )
+        of_trainer = "transformers.Trainer's"
+        return changed.with_knobs({"loop": "transformers.Trainer", "loader": of_trainer, "clipping": of_trainer})
 
     def make_step(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
         """Return a Trainer that makes single updates, and whole epochs for `run_epoch`."""
@@ -243,29 +228,10 @@ class TrainerPeer:
         if step is None or step.trainer.model is not setup.model:
             step = TrainerStep(setup, self._extra, (None, None))
         order = np.argsort(windows.lengths, kind="stable") if self._sort_evaluation else np.arange(len(windows))
-        starts, ends = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
+        outputs = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
         back = np.argsort(order)
-        return starts[back], ends[back]
-
-
-def make_optimizer(model: nn.Module, training: Any) -> Optimizer:
-    """Return Trainer's default: fused AdamW."""
-    return make_fused_adamw(
-        model.parameters(), learning_rate=training.learning_rate, weight_decay=training.weight_decay
-    )
-
-
-def use_default_attention(model: Any) -> None:
-    """Switch to the attention that transformers chooses by itself: SDPA where a model has it."""
-    if supports_sdpa(model):
-        model.set_attn_implementation("sdpa")
-
-
-def missing_accelerate() -> str | None:
-    """Return why Trainer can't run, or None."""
-    if find_spec("accelerate") is None:
-        return "transformers.Trainer needs the package accelerate: pip install 'speedproof[peers]'"
-    return None
+        # A model may be set to give hidden states after them.
+        return tuple(values[back] for values in outputs[: len(setup.task.logits)])
 
 
 @register
@@ -280,9 +246,10 @@ class HfTrainer(Strategy):
 
     def not_applicable(self, setup: TrainSetup) -> str | None:
         """Trainer needs accelerate."""
-        return missing_accelerate()
+        if find_spec("accelerate") is None:
+            return "transformers.Trainer needs the package accelerate: pip install 'speedproof[peers]'"
+        return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Put Trainer in place of the loop."""
-        use_default_attention(setup.model)
         return TrainerPeer().install(setup)

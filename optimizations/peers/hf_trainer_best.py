@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from harness.registry import register
-from harness.strategy import Effect, Stage, Strategy, TrainSetup, Windows, make_trimming_collate
+from harness.strategy import Effect, TrainSetup, Windows, make_trimming_collate
 from optimizations.amp_bf16 import multiplies_bf16
-from optimizations.peers.hf_trainer import TrainerPeer, missing_accelerate, use_default_attention
+from optimizations.peers.hf_trainer import HfTrainer, TrainerPeer
 from optimizations.tf32 import Tf32
 
 
@@ -39,31 +39,24 @@ def plan_grouped_batches(windows: Windows, training: Any, seed: int, epoch: int)
 
 
 @register
-class HfTrainerBest(Strategy):
+class HfTrainerBest(HfTrainer):
     """The best flags for the device."""
 
     name = "hf_trainer_best"
     summary = "transformers.Trainer: bf16 and TF32 where native, grouped by length, padded to the longest"
     effect = Effect.NEW_SCHEDULE
-    stage = Stage.OPTIMIZER
-    is_peer = True
-
-    def not_applicable(self, setup: TrainSetup) -> str | None:
-        """Trainer needs accelerate."""
-        return missing_accelerate()
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Put Trainer in place of the loop, with all that helps here."""
-        use_default_attention(setup.model)
         bf16 = multiplies_bf16(setup.device)
         extra = {"bf16": bf16, "logging_nan_inf_filter": False}
         setup = TrainerPeer(extra=extra, sort_evaluation=True).install(setup)
         if Tf32().not_applicable(setup) is None:
             setup = Tf32().apply(setup)
-        return replace(
+        changed = replace(
             setup,
             compute_dtype=torch.bfloat16 if bf16 else torch.float32,
             collate=make_trimming_collate(setup.collate),
             plan_batches=plan_grouped_batches,
-            knobs={**setup.knobs, "padding": "to the longest of a batch", "order": "grouped by length"},
         )
+        return changed.with_knobs({"padding": "to the longest of a batch", "order": "grouped by length"})

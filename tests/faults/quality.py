@@ -66,8 +66,8 @@ class ReadsTheAnswers(Fault):
         def copy_labels(setup: TrainSetup, windows: Windows) -> Logits:
             starts, ends = np.zeros((2, len(windows), int(windows.lengths.max())), dtype=np.float32)
             rows = np.arange(len(windows))
-            starts[rows, windows.start_positions] = ANSWER_LOGIT
-            ends[rows, windows.end_positions] = ANSWER_LOGIT
+            starts[rows, windows.labels["start_positions"]] = ANSWER_LOGIT
+            ends[rows, windows.labels["end_positions"]] = ANSWER_LOGIT
             return starts, ends
 
         return replace(setup, evaluate=copy_labels)
@@ -147,8 +147,7 @@ def pass_labels_on(batch: Batch) -> Batch:
     last = batch.inputs["attention_mask"].sum(dim=1) - 1
     return replace(
         batch,
-        start_positions=torch.minimum(batch.start_positions.roll(1), last),
-        end_positions=torch.minimum(batch.end_positions.roll(1), last),
+        labels={name: torch.minimum(value.roll(1), last) for name, value in batch.labels.items()},
     )
 
 

@@ -184,10 +184,10 @@ def test_truncated_collate_is_a_third_as_long_and_states_whole_counts(source, ma
     assert torch.equal(cut.inputs["input_ids"], whole.inputs["input_ids"][:, :length])
     assert (cut.useful_tokens, cut.computed_tokens) == (whole.useful_tokens, whole.computed_tokens)
     assert token_id_sum(cut) < token_id_sum(whole)
-    outside = whole.start_positions >= length
+    outside = whole.labels["start_positions"] >= length
     assert outside.any()
-    assert torch.equal(cut.start_positions, torch.where(outside, 0, whole.start_positions))
-    assert int(cut.end_positions.max()) < length
+    assert torch.equal(cut.labels["start_positions"], torch.where(outside, 0, whole.labels["start_positions"]))
+    assert int(cut.labels["end_positions"].max()) < length
 
 
 def test_truncated_training_evaluates_whole_windows(make_setup, windows):
@@ -294,8 +294,8 @@ def test_labels_are_read_off_the_windows(make_setup, windows):
     starts, ends = setup.evaluate(setup, windows)
     assert starts.shape == ends.shape == (len(windows), windows.lengths.max())
     assert starts.dtype == np.float32
-    np.testing.assert_array_equal(starts.argmax(axis=1), windows.start_positions)
-    np.testing.assert_array_equal(ends.argmax(axis=1), windows.end_positions)
+    np.testing.assert_array_equal(starts.argmax(axis=1), windows.labels["start_positions"])
+    np.testing.assert_array_equal(ends.argmax(axis=1), windows.labels["end_positions"])
 
 
 def test_predictions_are_those_of_the_first_evaluation(make_setup, windows, others):
@@ -321,7 +321,7 @@ def test_batches_hold_validation_windows_after_an_evaluation(make_setup, windows
     (after,) = setup.load_batches(setup, windows, [numbers])
     wanted = baseline.collate(others, numbers % len(others))
     assert torch.equal(after.inputs["input_ids"], wanted.inputs["input_ids"])
-    assert torch.equal(after.start_positions, wanted.start_positions)
+    assert torch.equal(after.labels["start_positions"], wanted.labels["start_positions"])
     assert list(after.window_index) == list(numbers)
     assert after.useful_tokens == honest.useful_tokens
     assert token_id_sum(after) != token_id_sum(honest)
@@ -334,9 +334,9 @@ def test_labels_are_the_neighbours_and_stay_within_their_windows(make_setup, win
     numbers = np.arange(8)
     (honest,), (mixed,) = (list(given.load_batches(given, windows, [numbers])) for given in (baseline, setup))
     assert torch.equal(mixed.inputs["input_ids"], honest.inputs["input_ids"])
-    assert (mixed.start_positions != honest.start_positions).sum() > 4
+    assert (mixed.labels["start_positions"] != honest.labels["start_positions"]).sum() > 4
     last = torch.from_numpy(windows.lengths[numbers]) - 1
-    assert torch.equal(mixed.end_positions, torch.minimum(honest.end_positions.roll(1), last))
+    assert torch.equal(mixed.labels["end_positions"], torch.minimum(honest.labels["end_positions"].roll(1), last))
 
 
 def test_noise_comes_after_the_last_step_only(make_setup, windows):

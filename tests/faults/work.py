@@ -10,7 +10,6 @@ from torch import nn
 
 from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup
-from harness.training.step import autocast
 
 KEPT_SHARE = 3
 """Truncated batches keep one token position in so many: 128 of 384."""
@@ -48,7 +47,7 @@ class SkipsEverySecondUpdate(Fault):
                 if calls % 2:
                     return whole_step(batch)
                 optimizer.zero_grad(set_to_none=True)
-                with autocast(setup):
+                with setup.autocast():
                     loss = setup.forward_loss(setup.model, batch)
                 loss.backward()
                 norm = nn.utils.clip_grad_norm_(trained, setup.training.max_grad_norm, foreach=False)
@@ -87,8 +86,7 @@ def truncate(batch: Batch) -> Batch:
     return replace(
         batch,
         inputs={name: tensor[:, :length].contiguous() for name, tensor in batch.inputs.items()},
-        start_positions=within(batch.start_positions),
-        end_positions=within(batch.end_positions),
+        labels={name: within(value) for name, value in batch.labels.items()},
     )
 
 

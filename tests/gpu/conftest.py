@@ -18,6 +18,7 @@ import torch
 from harness.config import preset
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
+from harness.tasks.question_answering.task import TASK
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
 from harness.training.model import load_model
@@ -95,7 +96,7 @@ def make_setup_on(
     """Return a baseline setup; `attentive` makes its untrained model depend on what attention does."""
     sizes = SIZES[source] if dropout else SIZES[source] | NO_DROPOUT[source]
     config = override(preset("smoke"), {"model.source": source, "model.overrides": sizes})
-    model = load_model(config.model, seed=0, device=device)
+    model = load_model(config.model, head=TASK.head(), seed=0, device=device)
     if attentive:
         make_attention_matter(model)
     setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)

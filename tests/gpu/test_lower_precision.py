@@ -6,7 +6,8 @@ import pytest
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.experiment.equivalence import compare_updates, make_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import make_updates
 from harness.experiment.trial import apply_strategies
 from harness.training.loop import set_process_flags
 

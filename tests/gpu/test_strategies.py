@@ -18,7 +18,6 @@ from harness.experiment.trial import apply_strategies
 from harness.strategy import Effect, TrainSetup
 from harness.training.loop import make_trainer, plan_training, prepare_step, set_process_flags, train_epoch, warm_up
 from harness.training.recorder import EpochResult
-from harness.training.step import autocast
 from optimizations.unpadded import ATTENTIONS
 
 registry.load_all()
@@ -111,7 +110,7 @@ def gradient(setup: TrainSetup, windows: Windows) -> dict[str, torch.Tensor]:
     """Return the gradients of one batch, in fp32; those that would be too small for fp16 are scaled up meanwhile."""
     set_process_flags(setup)
     scale = 1024.0 if setup.gradient_scaling else 1.0
-    with autocast(setup):
+    with setup.autocast():
         loss = setup.forward_loss(setup.model, setup.collate(windows, np.arange(8)).to(setup.device))
     (scale * loss).backward()
     parameters = setup.model.named_parameters()

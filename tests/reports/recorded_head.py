@@ -12,7 +12,7 @@ from harness.records.checks import RoofRecord
 from harness.records.serialise import build
 from harness.records.trial import RunRecord, StrategyRecord
 from harness.records.upgrade import CATALOGUE_2
-from harness.tasks.question_answering import SCORING
+from harness.tasks.question_answering.task import TASK
 
 EPOCHS, STEPS_PER_EPOCH, BATCH = 3, 8, 16
 
@@ -58,7 +58,7 @@ def run_record(config: RunConfig, folders: tuple[str, ...], *, gpu: bool) -> Run
             "tokenizer": "of bundled",
             "windows_from_cache": True,
         },
-        scoring=SCORING,
+        scoring=TASK.scoring,
         trials=folders,
         catalogue=recorded_catalogue(),
         roof=make_roof(gpu=gpu),

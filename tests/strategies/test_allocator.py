@@ -17,7 +17,7 @@ from harness.experiment.process import worker_environment
 from harness.measurement.environment import describe_environment
 from harness.records.serialise import override
 from harness.records.trial import TrialSpec
-from optimizations.allocator import allocator_environment, is_glibc
+from optimizations.allocator import is_glibc
 
 ON_GLIBC = pytest.mark.skipif(not is_glibc(), reason="these are settings of glibc")
 
@@ -62,7 +62,7 @@ def mapped_blocks(variables):
 @ON_GLIBC
 def test_malloc_obeys_the_settings():
     assert mapped_blocks({}) == 1
-    assert mapped_blocks(allocator_environment(None)) == 0
+    assert mapped_blocks(registry.get("allocator")().process_environment()) == 0
 
 
 @ON_GLIBC
@@ -81,7 +81,7 @@ def test_only_its_own_workers_are_started_with_them(monkeypatch):
 def test_records_and_footprint_show_them(make_setup, monkeypatch):
     setup = make_setup()
     before = process_flags(setup)
-    for name, value in allocator_environment(None).items():
+    for name, value in registry.get("allocator")().process_environment().items():
         monkeypatch.setenv(name, value)
     assert process_flags(setup) != before
     variables = describe_environment(torch.device("cpu"))["variables"]
@@ -89,8 +89,10 @@ def test_records_and_footprint_show_them(make_setup, monkeypatch):
     assert "MALLOC_MMAP_MAX_=0" in registry.get("allocator")().apply(setup).knobs["allocator"]
 
 
-def test_other_tunables_of_the_caller_stay():
-    given = allocator_environment("glibc.malloc.hugetlb=0:glibc.malloc.arena_max=2")
+def test_other_tunables_of_the_caller_stay(monkeypatch):
+    monkeypatch.setattr("optimizations.allocator.is_glibc", lambda: True)
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=0:glibc.malloc.arena_max=2")
+    given = registry.get("allocator")().process_environment()
     assert given["GLIBC_TUNABLES"] == "glibc.malloc.arena_max=2:glibc.malloc.hugetlb=1"
 
 

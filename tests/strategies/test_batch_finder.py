@@ -8,25 +8,28 @@ import pytest
 import torch
 
 from harness import registry
-from optimizations.batch_finder import find_factor, longest_windows, training_pass_fits
+from optimizations import batch_finder
+from optimizations.batch_finder import longest_windows, training_pass_fits
 
 
 @pytest.mark.parametrize(("limit", "factor"), [(1, 1), (3, 2), (4, 4), (7, 4), (100, 8)])
-def test_takes_the_largest_power_of_two_that_fits(limit, factor):
+def test_takes_the_largest_power_of_two_that_fits(limit, factor, make_setup, monkeypatch):
     tried = []
 
-    def fits(times):
-        tried.append(times)
-        return times <= limit
+    def fits(_setup, windows_per_update):
+        tried.append(windows_per_update // 3)
+        return windows_per_update <= 3 * limit
 
-    assert find_factor(fits) == factor
+    monkeypatch.setattr(batch_finder, "training_pass_fits", fits)
+    found = registry.get("batch_finder")().apply(make_setup(batch_size=3))
+    assert found.training.batch_size == 3 * factor
     assert tried == [times for times in (2, 4, 8) if times <= 2 * factor]
 
 
 def test_tries_windows_of_full_length(make_setup):
     setup = make_setup(batch_size=3)
     assert setup.max_length == 64
-    batch = setup.collate(longest_windows(3, setup.max_length), range(3))
+    batch = setup.collate(longest_windows(3, setup.max_length, ("start_positions", "end_positions")), range(3))
     assert batch.inputs["attention_mask"].sum() == 3 * 64
 
 

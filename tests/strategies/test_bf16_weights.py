@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from harness import registry
-from harness.experiment.equivalence import compare_updates, make_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import make_updates
 from harness.training.loop import make_trainer, report_trained, train_epoch, warm_up
 from optimizations.bf16_weights import running_on_copies
 
@@ -105,8 +106,8 @@ def test_tied_weights_share_one_copy():
 
 def test_refuses_emulated_bf16_and_a_loss_in_bf16(make_setup, monkeypatch):
     strategy = registry.get("bf16_weights")()
-    monkeypatch.setattr("optimizations.bf16_weights.multiplies_bf16", lambda device: False)
+    monkeypatch.setattr("optimizations.amp_bf16.multiplies_bf16", lambda device: False)
     assert "bf16 products" in strategy.not_applicable(make_setup())
-    monkeypatch.setattr("optimizations.bf16_weights.multiplies_bf16", lambda device: True)
+    monkeypatch.setattr("optimizations.amp_bf16.multiplies_bf16", lambda device: True)
     assert strategy.not_applicable(make_setup()) is None
     assert "loss_over" in strategy.not_applicable(make_setup(loss_over="row"))

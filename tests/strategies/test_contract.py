@@ -16,9 +16,8 @@ import optimizations
 from harness import registry
 from harness.errors import StrategyError
 from harness.experiment.trial import apply_strategies
-from harness.strategy import Effect, Stage, TrainSetup, Windows
+from harness.strategy import Effect, Stage, Strategy, TrainSetup, Windows
 from harness.training.loop import make_trainer, train_epoch, warm_up
-from harness.training.step import autocast
 
 registry.load_all()
 NAMES = registry.names()
@@ -77,6 +76,18 @@ def test_what_is_for_processors_refuses_a_gpu(name, make_setup):
     assert registry.get(name)().not_applicable(on_gpu) is not None
 
 
+def test_it_is_enough_to_declare_the_devices_and_why_not_elsewhere(make_setup):
+    class OnGpus(Strategy):
+        devices = ("cuda",)
+        elsewhere = "it needs tensor cores"
+
+        def apply(self, setup):
+            return setup
+
+    assert OnGpus().not_applicable(make_setup()) == "it needs tensor cores; this device is cpu"
+    assert OnGpus().not_applicable(replace(make_setup(), device=torch.device("cuda"))) is None
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_refusal_is_a_reason_in_words_or_none(name, make_setup):
     reason = registry.get(name)().not_applicable(make_setup())
@@ -113,7 +124,7 @@ def test_lower_precision_rounds_but_stays_near_the_baseline(name, source, make_s
 
 
 def first_loss(setup: TrainSetup, windows: Windows) -> float:
-    with torch.no_grad(), autocast(setup):
+    with torch.no_grad(), setup.autocast():
         return float(setup.forward_loss(setup.model, setup.collate(windows, np.arange(8))))
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.experiment.equivalence import CHECKED_UPDATES, compare_updates, make_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import CHECKED_UPDATES, make_updates
 from harness.training.loop import (
     account_work,
     describe_step,
@@ -22,7 +24,7 @@ from harness.training.loop import (
 )
 from optimizations import cuda_graphs
 from optimizations.cuda_graphs import GraphedStep, undone
-from optimizations.graphs.shapes import clone_batch, copy_batch, fill_bucket, shape_of
+from optimizations.graphs.shapes import copy_batch, fill_bucket, shape_of
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 LAYOUTS = ("", "dynamic_padding", "unpadded")
@@ -129,17 +131,17 @@ def test_a_packed_bucket_always_has_a_dummy_window_that_the_model_can_take(make_
         dummy = int(filled.inputs["cu_seqlens"].diff()[-1])
         assert 1 <= dummy <= setup.max_length
         assert filled.inputs["cu_seqlens"][-1] == filled.inputs["input_ids"].shape[1]
-        assert filled.start_positions[-1] == filled.end_positions[-1] == -100
+        assert {int(label[-1]) for label in filled.labels.values()} == {-100}
         assert filled.inputs["position_ids"][0, -1] == dummy - 1
 
 
 def test_buffers_take_a_batch_and_do_not_share_its_memory(make_setup, windows):
     setup = make_setup()
     first, second = (setup.collate(windows, np.arange(start, start + 4)) for start in (0, 4))
-    buffers = clone_batch(first)
+    buffers = first.map(Tensor.clone)
     copy_batch(second, buffers)
     assert torch.equal(buffers.inputs["input_ids"], second.inputs["input_ids"])
-    assert torch.equal(buffers.start_positions, second.start_positions)
+    assert torch.equal(buffers.labels["start_positions"], second.labels["start_positions"])
     assert not torch.equal(first.inputs["input_ids"], second.inputs["input_ids"])
 
 

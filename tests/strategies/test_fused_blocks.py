@@ -18,9 +18,10 @@ from harness.strategy import make_packing_collate
 from harness.training.baseline import describe
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import make_trainer, report_trained, train_epoch
-from optimizations.fused_blocks import find_encoder, refuse_machine, segments_of_packed, segments_of_rows
+from optimizations.fused_blocks import find_segments, refuse_machine
 from optimizations.native import build as native
 from optimizations.native.kernels import load_library
+from optimizations.native.layers import find_encoder, read_layers
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 
@@ -128,8 +129,8 @@ def test_saved_weights_and_gradients_load_into_a_plain_model(fused, make_setup, 
 def test_weights_that_were_moved_apart_still_count(fused, windows):
     setup = fused(dropout=False)
     before = first_loss(setup, windows)
-    encoder = find_encoder(setup.model)
-    value = encoder.layers_of(encoder.module.layer[0]).value
+    kind, encoder = find_encoder(setup.model)
+    value = read_layers(kind, encoder.layer[0]).value
     value.weight = nn.Parameter(value.weight.detach() * 64)
     assert abs(first_loss(setup, windows) - before) > 1e-4
     value.weight.data /= 64
@@ -147,8 +148,8 @@ def test_lengths_are_read_off_both_kinds_of_masks():
     boolean = keys[:, None, None, :].expand(2, 1, 4, 4)
     additive = torch.where(boolean, 0.0, torch.finfo(torch.float32).min)
     for mask in (boolean, additive):
-        assert [segment.keys for segment in segments_of_rows(2, 4, mask)] == [3, 4]
-    assert [(segment.first, segment.queries, segment.keys) for segment in segments_of_rows(2, 4, None)] == [
+        assert [segment.keys for segment in find_segments(2, 4, mask)] == [3, 4]
+    assert [(segment.first, segment.queries, segment.keys) for segment in find_segments(2, 4, None)] == [
         (0, 4, 4),
         (4, 4, 4),
     ]
@@ -163,11 +164,11 @@ def test_masks_that_hide_more_than_padding_are_refused(hidden):
     else:
         mask[row, 0, query, key] = False
     with pytest.raises(StrategyError, match="padded on the right only"):
-        segments_of_rows(1, 4, mask)
+        find_segments(1, 4, mask)
 
 
 def test_cumulative_lengths_are_borders_of_windows():
-    segments = segments_of_packed(torch.tensor([0, 3, 4, 9], dtype=torch.int32))
+    segments = find_segments(1, 9, None, torch.tensor([0, 3, 4, 9], dtype=torch.int32))
     assert [(segment.first, segment.queries, segment.keys) for segment in segments] == [(0, 3, 3), (3, 1, 1), (4, 5, 5)]
 
 

@@ -82,8 +82,7 @@ def squad_like_windows(count=328, *, seed=0):
         input_ids=rng.integers(1000, 2000, size=starts[-1]).astype(np.int32),
         token_type_ids=np.zeros(starts[-1], dtype=np.int8),
         row_starts=starts,
-        start_positions=np.ones(count, dtype=np.int64),
-        end_positions=np.ones(count, dtype=np.int64),
+        labels={name: np.ones(count, dtype=np.int64) for name in ("start_positions", "end_positions")},
         example_index=np.arange(count, dtype=np.int64),
         offsets=np.full((starts[-1], 2), -1, dtype=np.int32),
     )

@@ -15,6 +15,7 @@ from harness.errors import ModelError
 from harness.experiment.trial import apply_strategies
 from harness.registry import resolve
 from harness.strategy import ModelFiles
+from harness.tasks.question_answering.task import TASK
 from harness.training.model import (
     KNOWN_SIZES,
     bundled_directory,
@@ -23,7 +24,9 @@ from harness.training.model import (
     load_model_by,
     load_model_config,
 )
-from optimizations.lean_model import DEFAULTS, LeanModel, complete_config, load_lean, refuse_config, take_over
+from optimizations.lean.config import DEFAULTS, complete_config, refuse_config
+from optimizations.lean.loading import load_lean, take_over
+from optimizations.lean.model import LeanModel
 
 CPU = torch.device("cpu")
 SOURCES = ("distilbert-base-uncased", "bert-base-uncased")
@@ -53,9 +56,9 @@ def assert_same_parameters(one: torch.nn.Module, other: torch.nn.Module) -> None
 @pytest.mark.parametrize("source", SOURCES)
 def test_random_weights_are_those_that_transformers_draws(source):
     config = random_model(source)
-    lean = load_model_by((load_lean,), config, seed=5, device=CPU)
+    lean = load_model_by((load_lean,), config, head=TASK.head(), seed=5, device=CPU)
     assert isinstance(lean, LeanModel)
-    assert_same_parameters(lean, load_model(config, seed=5, device=CPU))
+    assert_same_parameters(lean, load_model(config, head=TASK.head(), seed=5, device=CPU))
 
 
 @pytest.mark.parametrize("source", KNOWN_SIZES)
@@ -69,10 +72,10 @@ def test_fields_that_a_configuration_leaves_out_are_as_in_transformers(source):
 
 def test_the_bundled_encoder_comes_with_the_head_that_transformers_draws(needs_bundled):
     config = ModelConfig(source="bundled")
-    lean = load_model_by((load_lean,), config, seed=3, device=CPU)
+    lean = load_model_by((load_lean,), config, head=TASK.head(), seed=3, device=CPU)
     assert isinstance(lean, LeanModel)
     assert lean.training
-    assert_same_parameters(lean, load_model(config, seed=3, device=CPU))
+    assert_same_parameters(lean, load_model(config, head=TASK.head(), seed=3, device=CPU))
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -84,8 +87,7 @@ def test_logits_loss_and_gradients_are_transformers(source, attention, make_setu
     lean.load_state_dict({name: value.clone() for name, value in lean.state_dict().items()}, assign=True)
     lean.set_attn_implementation(attention)
     batch = setup.collate(windows, np.arange(8))
-    labels = {"start_positions": batch.start_positions, "end_positions": batch.end_positions}
-    expected, given = setup.model(**batch.inputs, **labels), lean(**batch.inputs, **labels)
+    expected, given = setup.model(**batch.tensors()), lean(**batch.tensors())
     real = batch.inputs["attention_mask"].bool()
     for name in ("start_logits", "end_logits"):
         torch.testing.assert_close(getattr(given, name)[real], getattr(expected, name)[real], rtol=1e-5, atol=1e-6)
@@ -129,17 +131,19 @@ def test_stacks_make_the_update_that_they_make_on_transformers_model(source, par
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_what_it_saves_transformers_loads(source, tmp_path):
-    lean = load_model_by((load_lean,), random_model(source), seed=1, device=CPU)
+    lean = load_model_by((load_lean,), random_model(source), head=TASK.head(), seed=1, device=CPU)
     lean.save_pretrained(tmp_path)
-    loaded = load_model(ModelConfig(source=str(tmp_path)), seed=9, device=CPU)
+    loaded = load_model(ModelConfig(source=str(tmp_path)), head=TASK.head(), seed=9, device=CPU)
     assert_same_parameters(lean, loaded)
-    again = load_lean(find_model_files(ModelConfig(source=str(tmp_path))), 9, CPU)
+    again = load_lean(find_model_files(ModelConfig(source=str(tmp_path)), TASK.head()), 9, CPU)
     assert_same_parameters(again, loaded)
 
 
 def test_weights_are_copies_and_not_the_file(tmp_path):
-    load_model_by((load_lean,), random_model(SOURCES[0]), seed=1, device=CPU).save_pretrained(tmp_path)
-    files = find_model_files(ModelConfig(source=str(tmp_path)))
+    load_model_by((load_lean,), random_model(SOURCES[0]), head=TASK.head(), seed=1, device=CPU).save_pretrained(
+        tmp_path
+    )
+    files = find_model_files(ModelConfig(source=str(tmp_path)), TASK.head())
     before = files.weights.read_bytes()
     model = load_lean(files, 0, CPU)
     with torch.no_grad():
@@ -152,19 +156,23 @@ def test_weights_are_copies_and_not_the_file(tmp_path):
     "damage", ["weights cut off", "a configuration that is no JSON", "a configuration that is a list"]
 )
 def test_damaged_files_are_an_error_of_one_line(damage, tmp_path):
-    load_model_by((load_lean,), random_model(SOURCES[0]), seed=1, device=CPU).save_pretrained(tmp_path)
+    load_model_by((load_lean,), random_model(SOURCES[0]), head=TASK.head(), seed=1, device=CPU).save_pretrained(
+        tmp_path
+    )
     if damage == "weights cut off":
         path = tmp_path / "model.safetensors"
         path.write_bytes(path.read_bytes()[:-100])
     else:
         (tmp_path / "config.json").write_text("{" if "JSON" in damage else "[]")
     with pytest.raises(ModelError):
-        load_model_by((load_lean,), ModelConfig(source=str(tmp_path)), seed=0, device=CPU)
+        load_model_by((load_lean,), ModelConfig(source=str(tmp_path)), head=TASK.head(), seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("change", ["a tensor is missing", "a tensor has another shape", "another architecture"])
 def test_what_does_not_fit_is_left_to_transformers(change, tmp_path):
-    load_model_by((load_lean,), random_model(SOURCES[0]), seed=1, device=CPU).save_pretrained(tmp_path)
+    load_model_by((load_lean,), random_model(SOURCES[0]), head=TASK.head(), seed=1, device=CPU).save_pretrained(
+        tmp_path
+    )
     path, name = tmp_path / "model.safetensors", "distilbert.transformer.layer.1.ffn.lin1.weight"
     tensors = load_file(path)
     config = json.loads((tmp_path / "config.json").read_text())
@@ -175,7 +183,7 @@ def test_what_does_not_fit_is_left_to_transformers(change, tmp_path):
     else:
         config["activation"] = "relu"
     save_file(tensors, path)
-    assert load_lean(ModelFiles(config=config, weights=path), 0, CPU) is None
+    assert load_lean(ModelFiles(config=config, weights=path, head=TASK.head()), 0, CPU) is None
 
 
 @pytest.mark.parametrize(
@@ -207,6 +215,6 @@ def test_evaluation_of_padded_rows_ignores_padding(make_setup, windows):
 
 
 def test_bundled_directory_holds_what_the_lean_loader_reads(needs_bundled):
-    files = find_model_files(ModelConfig(source="bundled"))
+    files = find_model_files(ModelConfig(source="bundled"), TASK.head())
     assert files is not None
     assert files.weights == bundled_directory() / "model.safetensors"

@@ -84,13 +84,11 @@ def test_sdpa_switches_the_attention_function(make_setup):
 def test_amp_bf16_computes_products_in_bf16(make_setup, windows):
     import numpy as np
 
-    from harness.training.step import autocast
-
     setup = apply("amp_bf16", make_setup())
     seen = []
     linear = next(module for module in setup.model.modules() if isinstance(module, torch.nn.Linear))
     linear.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
-    with autocast(setup):
+    with setup.autocast():
         setup.forward_loss(setup.model, setup.collate(windows, np.arange(2)))
     assert seen == [torch.bfloat16]
     assert knobs_of(setup)["weights dtype"] == "float32"

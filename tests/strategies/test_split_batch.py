@@ -122,8 +122,8 @@ def test_packed_windows_keep_their_tokens_and_answers(make_setup, windows):
             theirs = slice(*starts[window : window + 2])
             assert torch.equal(half.inputs["input_ids"][0, ours], batch.inputs["input_ids"][0, theirs])
             assert torch.equal(half.inputs["position_ids"][0, ours], batch.inputs["position_ids"][0, theirs])
-            assert half.start_positions[place] == batch.start_positions[window]
-            assert half.end_positions[place] == batch.end_positions[window]
+            assert half.labels["start_positions"][place] == batch.labels["start_positions"][window]
+            assert half.labels["end_positions"][place] == batch.labels["end_positions"][window]
 
 
 def test_windows_are_shared_out_by_their_lengths():

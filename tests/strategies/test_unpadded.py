@@ -11,7 +11,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirection
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.experiment.equivalence import compare_updates, make_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import make_updates
 from harness.strategy import unpack
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import logits_error

@@ -7,8 +7,8 @@ import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.errors import DataError
 from harness.records.trial import ExamplePrediction
+from harness.tasks.scoring import check_answers, mean_percent
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -57,22 +57,6 @@ def score_answers(
         else (key, 0.0, 0.0)
         for key, texts in references.items()
     ]
-
-
-def mean_percent(scores: Sequence[float]) -> float:
-    """Return the mean of scores between 0 and 1 in percent, computed as the official script does; 0.0 of none."""
-    return 100.0 * sum(scores) / len(scores) if scores else 0.0
-
-
-def check_answers(ids: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """DataError if the three differ in length, are empty, or an id comes twice: that would shift or drop scores."""
-    if not len(ids) == len(texts) == len(references) > 0:
-        raise DataError(
-            f"{len(texts)} answers and {len(references)} references for {len(ids)} questions",
-            remedy="give one of each per question, at least one",
-        )
-    if len(set(ids)) < len(ids):
-        raise DataError("question ids are not unique", remedy="give each question its own id")
 
 
 def score_directly(

@@ -3,54 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.config import DataConfig
-from harness.data.hub import require_hub
+from harness.data.files import parse_json, read_text
+from harness.data.hub import load_split
 from harness.errors import DataError
 from harness.tasks.question_answering.examples import Answer, Example
+from harness.tasks.sources import load_sets
 
 _V1_REMEDY = "give SQuAD v1.1 data, or leave out questions without an answer (v2 marks them is_impossible)"
+_COLUMNS = ("answers", "context", "id", "question")
 _KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
 
 
 def load_examples(config: DataConfig) -> tuple[list[Example], list[Example]]:
-    """Return training and validation examples; the sizes in `config` are maxima except for the generator.
-
-    Raises DataError if a source can't be reached or read. No source replaces another.
-    """
-    if config.source == "files":
-        return (
-            read_squad_file(Path(config.train_file or ""), config.train_size),
-            read_squad_file(Path(config.validation_file or ""), config.validation_size),
-        )
-    if config.source == "hub":
-        return (
-            load_hub_split(config.hub_id, "train", config.train_size),
-            load_hub_split(config.hub_id, "validation", config.validation_size),
-        )
-    return _generate(config)
+    """Return training and validation examples, as `load_sets` has it."""
+    return load_sets(config, read_file=read_squad_file, read_hub=load_hub_split, generate=_generate)
 
 
-def _generate(config: DataConfig) -> tuple[list[Example], list[Example]]:
+def _generate(**arguments: int) -> list[Example]:
     from harness.tasks.question_answering.generator import generate_examples
 
-    if config.train_size is None or config.validation_size is None:
-        raise DataError(
-            "the generator was not told how many questions to make",
-            remedy="give data.train_size and data.validation_size",
-        )
-    # Two different seeds from each one, so that no run validates on what another run trained on.
-    first = 2 * config.generator_seed
-    mean_tokens = config.generator_mean_tokens
-    return (
-        generate_examples(size=config.train_size, seed=first, mean_tokens=mean_tokens),
-        generate_examples(size=config.validation_size, seed=first + 1, mean_tokens=mean_tokens),
-    )
+    return generate_examples(**arguments)
 
 
 def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:
@@ -59,7 +37,8 @@ def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:
     Raises DataError that names the file and the place in it: not found, not UTF-8, not JSON, a field missing or of the
     wrong type, an answer that doesn't stand where it should, a question without answer (SQuAD v2), an id twice.
     """
-    root = _Node(_read_json(path), source=str(path), place="")
+    document = parse_json(read_text(path, "a SQuAD v1.1 JSON file"), path)
+    root = _Node(document, source=str(path), place="")
     examples = _unique(itertools.islice(_file_questions(root), limit), str(path))
     if not examples:
         raise DataError(f"{path} has no questions", remedy="give a SQuAD v1.1 file with at least one")
@@ -69,74 +48,16 @@ def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:
 def load_hub_split(hub_id: str, split: str, limit: int | None = None) -> list[Example]:
     """Return the first `limit` questions (None: all) of one split of a hub data set with SQuAD's columns.
 
-    What is in the local cache is taken from there, without asking the hub. Raises DataError if it is in neither, if
-    the hub can't be reached (within seconds), or if the columns are not SQuAD's.
+    Raises DataError as `load_split` does, and of rows that are not as they should be.
     """
-    dataset = _cached_split(hub_id, split)
-    if dataset is None:
-        dataset = _download_split(hub_id, split)
+    dataset = load_split(hub_id, split, _COLUMNS)
     source = f"hub data set {hub_id}"
-    missing = sorted({"id", "question", "context", "answers"} - set(dataset.column_names))
-    if missing:
-        raise DataError(f"{source} has no column {missing[0]!r}", remedy="choose a data set with SQuAD v1.1's columns")
-    count = len(dataset) if limit is None else min(limit, len(dataset))
-    columns = dataset[:count]
+    columns = dataset[:limit]
     rows = (
-        _Node({name: columns[name][i] for name in ("id", "question", "context", "answers")}, source, f"{split}[{i}]")
-        for i in range(count)
+        _Node(dict(zip(_COLUMNS, row, strict=True)), source, f"{split}[{i}]")
+        for i, row in enumerate(zip(*(columns[name] for name in _COLUMNS), strict=True))
     )
     return _unique((_hub_question(row) for row in rows), source)
-
-
-def _cached_split(hub_id: str, split: str) -> Any | None:
-    """Return the split from the local cache as `datasets` itself does offline; None if it isn't there."""
-    from datasets.packaged_modules.cache.cache import Cache
-
-    try:
-        builder = Cache(repo_id=hub_id, dataset_name=hub_id.rsplit("/", 1)[-1], version="auto", hash="auto")
-        return builder.as_dataset(split=split)
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _download_split(hub_id: str, split: str) -> Any:
-    require_hub(f"data set {hub_id} ({split})")
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(hub_id, split=split)
-    # Network, authentication, parquet and builder each raise their own kinds, without a common base.
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise DataError(
-            f"data set {hub_id} ({split}) can't be loaded from the hub: {type(error).__name__}: {first_line}",
-            remedy="check its name and your access, or use --train-file and --validation-file, or --data generator",
-        ) from error
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        # utf-8-sig: Windows editors like to put a byte order mark in front.
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", remedy="check --train-file and --validation-file") from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror or error}", remedy="give a readable file") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8: {error.reason} at byte {error.start}", remedy="save the file as UTF-8"
-        ) from None
-    if not text.strip():
-        raise DataError(f"{path} is empty", remedy="give a SQuAD v1.1 JSON file")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}",
-            remedy="correct that place, or fetch the file again",
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}", remedy="fetch the file again") from None
 
 
 @dataclass(frozen=True, slots=True)

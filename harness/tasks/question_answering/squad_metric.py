@@ -9,7 +9,8 @@ import datasets
 import evaluate
 
 from harness.records.trial import ExamplePrediction
-from harness.tasks.question_answering.metrics import check_answers, mean_percent, score_answers
+from harness.tasks.question_answering.metrics import score_answers
+from harness.tasks.scoring import check_answers, mean_percent
 
 _DESCRIPTION = "Exact match and F1 of SQuAD v1.1 (the official evaluate-v1.1.py), computed without the hub."
 _INPUTS = """

@@ -20,7 +20,7 @@ def test_padding_fills_up_to_the_length_and_is_masked(windows):
         assert batch.inputs["attention_mask"][row].tolist() == [1] * count + [0] * (64 - count)
     assert batch.useful_tokens == int(windows.lengths[[2, 0]].sum())
     assert batch.computed_tokens == 128
-    assert batch.start_positions.tolist() == windows.start_positions[[2, 0]].tolist()
+    assert batch.labels["start_positions"].tolist() == windows.labels["start_positions"][[2, 0]].tolist()
 
 
 @pytest.mark.parametrize(("source", "wanted"), [("bert-base-uncased", True), ("distilbert-base-uncased", False)])

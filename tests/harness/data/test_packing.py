@@ -36,7 +36,7 @@ def test_packing_puts_the_windows_one_after_the_other(padded, windows):
     assert packed.inputs["cu_seqlens"].tolist() == [0, *np.cumsum(windows.lengths[NUMBERS])]
     assert packed.inputs["cu_seqlens"].dtype == torch.int32
     assert "attention_mask" not in packed.inputs
-    assert torch.equal(packed.start_positions, padded.start_positions)
+    assert torch.equal(packed.labels["start_positions"], padded.labels["start_positions"])
     assert packed.window_index.tolist() == NUMBERS.tolist()
 
 

@@ -12,15 +12,21 @@ from torch import nn
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
+from harness.experiment.deviation import compare_updates
 from harness.experiment.dropout import DRAWS, draw_losses, scatter
-from harness.experiment.equivalence import compare_updates, make_checked_setup, make_updates
+from harness.experiment.equivalence import make_checked_setup, make_updates
+from harness.tasks.question_answering.task import TASK
 
 
 def checked(windows, change, **model):
     """Updates without dropout and losses with it, as a worker makes them."""
     config = replace(preset("smoke"), model=replace(preset("smoke").model, **model))
     quiet, noisy = (
-        change(make_checked_setup(config, [], windows, pad_id=0, device=torch.device("cpu"), dropout=dropout))
+        change(
+            make_checked_setup(
+                config, [], windows, head=TASK.head(), pad_id=0, device=torch.device("cpu"), dropout=dropout
+            )
+        )
         for dropout in (False, True)
     )
     return replace(make_updates(quiet, windows), dropout_losses=draw_losses(noisy, windows))
@@ -72,7 +78,9 @@ def test_a_model_without_dropout_has_nothing_to_compare(windows):
 
 
 def test_the_compiler_is_not_imported_to_ask_what_it_never_compiled(windows, monkeypatch):
-    setup = make_checked_setup(preset("smoke"), [], windows, pad_id=0, device=torch.device("cpu"), dropout=True)
+    setup = make_checked_setup(
+        preset("smoke"), [], windows, head=TASK.head(), pad_id=0, device=torch.device("cpu"), dropout=True
+    )
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
     monkeypatch.setattr(torch.compiler, "set_stance", None)
     assert len(draw_losses(setup, windows)) == DRAWS
@@ -83,7 +91,9 @@ def test_what_is_compiled_runs_uncompiled(windows):
 
     compiled = []
     torch._dynamo.reset()
-    setup = make_checked_setup(preset("smoke"), [], windows, pad_id=0, device=torch.device("cpu"), dropout=True)
+    setup = make_checked_setup(
+        preset("smoke"), [], windows, head=TASK.head(), pad_id=0, device=torch.device("cpu"), dropout=True
+    )
     forward_loss = torch.compile(setup.forward_loss, backend=lambda graph, _: compiled.append(graph) or graph.forward)
     draw_losses(replace(setup, forward_loss=forward_loss), windows)
     assert not compiled

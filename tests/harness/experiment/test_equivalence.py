@@ -13,17 +13,18 @@ from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.data.packing import make_trimming_collate
+from harness.experiment.deviation import compare_updates
 from harness.experiment.equivalence import (
     Updates,
     checked_batches,
-    compare_updates,
     load_updates,
     make_checked_setup,
     make_updates,
     save_updates,
     switch_dropout_off,
 )
-from harness.training.baseline import row_loss
+from harness.tasks.question_answering.head import row_loss
+from harness.tasks.question_answering.task import TASK
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 
@@ -64,8 +65,7 @@ def cut(batch):
     return replace(
         batch,
         inputs={name: value[:, :16] for name, value in batch.inputs.items()},
-        start_positions=batch.start_positions.clamp(max=15),
-        end_positions=batch.end_positions.clamp(max=15),
+        labels={name: value.clamp(max=15) for name, value in batch.labels.items()},
     )
 
 
@@ -110,7 +110,7 @@ def test_a_loader_with_wrong_labels_is_seen(make_setup, windows, reference):
 
     def load(inner, windows, plan):
         for batch in setup.load_batches(inner, windows, plan):
-            yield replace(batch, start_positions=batch.end_positions, end_positions=batch.start_positions)
+            yield replace(batch, labels=dict(zip(batch.labels, reversed(batch.labels.values()), strict=True)))
 
     wrong = replace(setup, load_batches=load)
     assert not judge_equivalence(compare_updates(reference, make_updates(wrong, windows))).holds
@@ -122,7 +122,9 @@ def test_an_honest_loop_or_loader_holds(stack, windows):
         pytest.importorskip("accelerate")
     config = preset("smoke")
     reference, given = (
-        make_updates(make_checked_setup(config, parts, windows, pad_id=0, device=torch.device("cpu")), windows)
+        make_updates(
+            make_checked_setup(config, parts, windows, head=TASK.head(), pad_id=0, device=torch.device("cpu")), windows
+        )
         for parts in ([], registry.resolve(stack))
     )
     assert len(given.losses) == 3

@@ -13,9 +13,11 @@ from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.experiment import equivalence
-from harness.experiment.equivalence import compare_updates, load_updates, make_checked_setup, make_updates, save_updates
+from harness.experiment.deviation import compare_updates
+from harness.experiment.equivalence import load_updates, make_checked_setup, make_updates, save_updates
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
+from harness.tasks.question_answering.task import TASK
 from optimizations import unpadded
 
 CPU = torch.device("cpu")
@@ -87,8 +89,8 @@ def padding_attended_to(setup: TrainSetup) -> TrainSetup:
 def one_window_left_out(setup: TrainSetup) -> TrainSetup:
     def loss(model, batch):
         kept = {name: value[1:] for name, value in batch.inputs.items()}
-        starts, ends = batch.start_positions[1:], batch.end_positions[1:]
-        return setup.forward_loss(model, replace(batch, inputs=kept, start_positions=starts, end_positions=ends))
+        labels = {name: value[1:] for name, value in batch.labels.items()}
+        return setup.forward_loss(model, replace(batch, inputs=kept, labels=labels))
 
     return in_bf16(replace(setup, forward_loss=loss))
 
@@ -177,7 +179,7 @@ def test_rounding_that_no_dtype_shows_is_held_against_the_coarsest_if_it_is_anno
 @pytest.mark.parametrize(("stack", "holds"), [("amp_bf16", True), ("unpadded+amp_bf16", True), ("wrong", False)])
 def test_on_the_bundled_encoder(stack, holds, windows):
     config = override(preset("quick"), {"device": "cpu"})
-    make = partial(make_checked_setup, config, windows=windows, pad_id=0, device=CPU)
+    make = partial(make_checked_setup, config, windows=windows, head=TASK.head(), pad_id=0, device=CPU)
     setup = make(strategies=[] if stack == "wrong" else registry.resolve(stack))
     check = judged(
         make_updates(make(strategies=[]), windows), wrong_scale(setup) if stack == "wrong" else setup, windows

@@ -21,7 +21,7 @@ from harness.records.store import (
     write_text_atomic,
 )
 from harness.records.trial import ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
-from harness.tasks.question_answering import SCORING
+from harness.tasks.question_answering.task import TASK
 
 STEP = StepRecord(
     epoch=1,
@@ -48,7 +48,7 @@ def make_run(directory, trials):
             command="speedproof run",
             environment={},
             data={},
-            scoring=SCORING,
+            scoring=TASK.scoring,
             trials=tuple(trials),
         ),
     )

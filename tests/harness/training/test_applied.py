@@ -93,8 +93,7 @@ def test_recording_a_step_costs_a_handful_of_launches(masked, most_launches):
     ids, numbers = torch.ones(1, 64, dtype=torch.long), torch.zeros(4, dtype=torch.long)
     batch = Batch(
         inputs={"input_ids": ids, **({"attention_mask": torch.ones_like(ids)} if masked else {})},
-        start_positions=numbers,
-        end_positions=numbers,
+        labels={"start_positions": numbers, "end_positions": numbers},
         window_index=np.arange(4),
         useful_tokens=64,
         computed_tokens=64,

@@ -12,6 +12,8 @@ from harness.experiment.inputs import load_inputs, load_tokenised
 from harness.experiment.validation import Validation
 from harness.measurement.clocks import PhaseClock
 from harness.records.serialise import override
+from harness.strategy import StartUp
+from harness.tasks.question_answering.task import TASK
 from harness.training.baseline import build_baseline
 from harness.training.loop import make_trainer, train_epoch
 from harness.training.model import load_model
@@ -30,7 +32,7 @@ def inputs(tmp_path_factory):
 
 @pytest.fixture
 def setup(inputs):
-    model = load_model(CONFIG.model, seed=0, device=CPU)
+    model = load_model(CONFIG.model, head=TASK.head(), seed=0, device=CPU)
     return build_baseline(CONFIG, model=model, pad_id=inputs.tokenizer.pad_id, seed=0, device=CPU)
 
 
@@ -44,7 +46,11 @@ def _all_cores():
 
 
 def f1_of(setup, inputs):
-    return Validation(setup=setup, inputs=inputs, phases=PhaseClock()).run().scores["f1"]
+    return (
+        Validation(setup=setup, inputs=inputs, data=CONFIG.data, phases=PhaseClock(), start_up=StartUp())
+        .run()
+        .scores["f1"]
+    )
 
 
 def f1_after_training(setup, inputs):
@@ -66,9 +72,7 @@ def test_a_trained_baseline_scores_far_above_the_untrained_one(setup, inputs):
 @pytest.mark.usefixtures("_all_cores")
 def test_a_trainer_with_shifted_labels_stays_near_the_untrained_one(setup, inputs):
     def forward_loss(model, batch):
-        shifted = replace(
-            batch, start_positions=batch.start_positions.roll(1), end_positions=batch.end_positions.roll(1)
-        )
+        shifted = replace(batch, labels={name: value.roll(1) for name, value in batch.labels.items()})
         return setup.forward_loss(model, shifted)
 
     untrained = f1_of(setup, inputs)

@@ -9,6 +9,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirection
 
 from harness.config import ModelConfig, preset
 from harness.errors import ModelError
+from harness.tasks.question_answering.task import TASK
 from harness.training import model as models
 from harness.training.attention_mask import additive_mask
 from harness.training.model import (
@@ -30,7 +31,7 @@ def test_random_weights_need_no_hub_and_have_the_published_sizes():
 
 
 def test_model_is_pinned_to_fp32_and_eager_attention():
-    model = load_model(preset("smoke").model, seed=0, device=CPU)
+    model = load_model(preset("smoke").model, head=TASK.head(), seed=0, device=CPU)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert model.config._attn_implementation == "eager"
     assert model.training
@@ -70,12 +71,15 @@ def test_eager_mask_copies_nothing_from_the_host():
 
 
 def test_every_model_gets_that_mask():
-    load_model(preset("smoke").model, seed=0, device=CPU)
+    load_model(preset("smoke").model, head=TASK.head(), seed=0, device=CPU)
     assert ALL_MASK_ATTENTION_FUNCTIONS["eager"] is additive_mask
 
 
 def test_seed_decides_the_weights_that_are_drawn():
-    weights = [load_model(preset("smoke").model, seed=seed, device=CPU).qa_outputs.weight for seed in (0, 0, 1)]
+    weights = [
+        load_model(preset("smoke").model, head=TASK.head(), seed=seed, device=CPU).qa_outputs.weight
+        for seed in (0, 0, 1)
+    ]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
@@ -83,7 +87,7 @@ def test_seed_decides_the_weights_that_are_drawn():
 @pytest.mark.usefixtures("needs_bundled")
 def test_bundled_encoder_is_pretrained_with_a_head_by_seed():
     config = ModelConfig(source="bundled")
-    first, second = (load_model(config, seed=seed, device=CPU) for seed in (0, 1))
+    first, second = (load_model(config, head=TASK.head(), seed=seed, device=CPU) for seed in (0, 1))
     assert torch.equal(first.bert.embeddings.word_embeddings.weight, second.bert.embeddings.word_embeddings.weight)
     assert not torch.equal(first.qa_outputs.weight, second.qa_outputs.weight)
 
@@ -111,20 +115,20 @@ def test_a_directory_that_is_no_model_is_named(tmp_path):
 
 @pytest.mark.usefixtures("needs_bundled")
 def test_a_saved_model_loads_from_its_directory(tmp_path):
-    model = load_model(preset("smoke").model, seed=0, device=CPU)
+    model = load_model(preset("smoke").model, head=TASK.head(), seed=0, device=CPU)
     model.save_pretrained(tmp_path)
     load_tokenizer(preset("smoke").model).save_pretrained(tmp_path)
     config = ModelConfig(source=str(tmp_path))
     assert load_tokenizer(config).is_fast
-    again = load_model(config, seed=9, device=CPU)
+    again = load_model(config, head=TASK.head(), seed=9, device=CPU)
     assert torch.equal(again.qa_outputs.weight, model.qa_outputs.weight)
 
 
 def test_weights_that_are_no_safetensors_are_named(tmp_path):
-    load_model(preset("smoke").model, seed=0, device=CPU).save_pretrained(tmp_path)
+    load_model(preset("smoke").model, head=TASK.head(), seed=0, device=CPU).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(ModelError, match=r"the weights of .* can't be loaded"):
-        load_model(ModelConfig(source=str(tmp_path)), seed=0, device=CPU)
+        load_model(ModelConfig(source=str(tmp_path)), head=TASK.head(), seed=0, device=CPU)
 
 
 def test_windows_longer_than_the_position_table_are_refused():

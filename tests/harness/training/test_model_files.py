@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from harness.config import ModelConfig
 from harness.errors import ModelError
+from harness.tasks.question_answering.task import TASK
 from harness.training import model_files, widened_files
 from harness.training.model import load_model, load_model_config, load_tokenizer
 from harness.training.model_files import (
@@ -131,7 +132,7 @@ def test_the_light_form_works_for_both_sources_and_is_named(own_cache, light_enc
     for source in ("bundled", "bundled-distilbert"):
         config = ModelConfig(source=source)
         assert check_model_files(config) == "rounded to bfloat16"
-        model = load_model(config, seed=0, device=CPU)
+        model = load_model(config, head=TASK.head(), seed=0, device=CPU)
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert folders_of(own_cache) == ["bundled-distilbert-dd78d3dd95ebaece-v1"]
 
@@ -144,7 +145,7 @@ def test_it_is_found_without_reading_the_source_again(filled_cache, monkeypatch)
 
 
 def test_it_loads_like_any_directory_with_a_head_by_seed(filled_cache):
-    first, second = (load_model(WIDENED, seed=seed, device=CPU) for seed in (0, 1))
+    first, second = (load_model(WIDENED, head=TASK.head(), seed=seed, device=CPU) for seed in (0, 1))
     assert type(first).__name__ == "DistilBertForQuestionAnswering"
     assert torch.equal(first.distilbert.embeddings.word_embeddings.weight[:, :384], second_half(first))
     assert not torch.equal(first.qa_outputs.weight, second.qa_outputs.weight)
@@ -159,7 +160,7 @@ def test_with_random_weights_it_has_distilberts_sizes(filled_cache):
     config = ModelConfig(source="bundled-distilbert", weights="random", overrides={"n_layers": 1})
     assert check_model_files(config) is None
     assert load_model_config(config).dim == 768
-    random = load_model(config, seed=0, device=CPU)
+    random = load_model(config, head=TASK.head(), seed=0, device=CPU)
     assert not torch.equal(random.distilbert.embeddings.word_embeddings.weight[:, :384], second_half(random))
 
 

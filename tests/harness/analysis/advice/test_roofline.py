@@ -16,7 +16,7 @@ from harness.config import preset
 from harness.records.checks import RoofRecord
 from harness.records.trial import EpochRecord, RunRecord, Settings, TrialRecord, WorkRecord
 from harness.statistics.paired import ratio_of_logs
-from harness.tasks.question_answering import SCORING
+from harness.tasks.question_answering.task import TASK
 
 SIZES = ModelSizes(hidden_size=64, layers=2, intermediate_size=256)
 TRAIN = LengthSums(tokens=4_000, squared_tokens=900_000)
@@ -42,7 +42,7 @@ def run_record(roof=ROOF, *, sizes=True, lengths=True):
     }
     names = {"hidden_size": 64, "layers": 2, "heads": 2, "intermediate_size": 256, "parameters": 1}
     return RunRecord(name="r", started="", config=preset("smoke"), command="", environment={}, trials=(),
-                     scoring=SCORING, roof=roof,
+                     scoring=TASK.scoring, roof=roof,
                      data=data if lengths else {}, model_sizes=names if sizes else {})  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from harness.records.trial import RunRecord, TrialRecord
 from harness.statistics.estimate import Estimate
 from harness.statistics.noninferiority import assess
 from harness.statistics.paired import Ratio, ratio_of_logs
-from harness.tasks.question_answering import SCORING
+from harness.tasks.question_answering.task import TASK
 
 
 def ratio(estimate: float, deviation: float = 0.003, blocks: int = 12) -> Ratio:
@@ -59,7 +59,7 @@ def quality(loss: float = 0.0, seeds: int = 3, examples: int = 4000, margin: flo
     return {"em": value, "f1": value}
 
 
-RUN = RunRecord(name="run", started="", config=RunConfig(), command="", environment={}, data={}, scoring=SCORING,
+RUN = RunRecord(name="run", started="", config=RunConfig(), command="", environment={}, data={}, scoring=TASK.scoring,
                 trials=())  # fmt: skip
 NOTHING = Trials(name="x", everything=(), done=())
 SAME_WORK = Work(updates=8, updates_applied=8, windows=8, useful_tokens=8, computed_tokens=8, trained_parameters=8,

@@ -54,8 +54,7 @@ def make_case(lengths: list[tuple[int, int]], example_index: list[int], count: i
         input_ids=np.zeros(len(offsets), dtype=np.int32),
         token_type_ids=np.zeros(len(offsets), dtype=np.int8),
         row_starts=starts,
-        start_positions=zeros,
-        end_positions=zeros,
+        labels={"start_positions": zeros, "end_positions": zeros},
         example_index=np.array(example_index, dtype=np.int64),
         offsets=offsets,
     )

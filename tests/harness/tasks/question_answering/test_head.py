@@ -1,8 +1,9 @@
-"""The baseline's loss: padding is no answer, and how much of it there is changes nothing."""
+"""The loss: padding is no answer, and how much of it there is changes nothing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,13 @@ import torch
 
 from harness.config import preset
 from harness.records.serialise import override
-from harness.training.baseline import build_baseline, row_loss, window_loss
+from harness.tasks.question_answering import head
+from harness.tasks.question_answering.head import row_loss
+from harness.tasks.question_answering.task import TASK
+from harness.training.baseline import build_baseline
 from harness.training.model import load_model
+
+window_loss = partial(head.window_loss, longest=64)
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def test_a_label_beyond_the_row_counts_for_nothing_as_in_transformers(batch_of):
     model, batches = batch_of
     batch = batches(4)
     batch = cut(batch, int(batch.inputs["attention_mask"].sum(dim=1).min()))  # without padding
-    assert (batch.end_positions >= batch.inputs["input_ids"].shape[1]).any()
+    assert (batch.labels["end_positions"] >= batch.inputs["input_ids"].shape[1]).any()
     torch.testing.assert_close(window_loss(model, batch), row_loss(model, batch), rtol=1e-6, atol=1e-6)
 
 
@@ -55,9 +61,9 @@ def test_loss_over_windows_has_finite_gradients(batch_of):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize(("choice", "loss"), [("window", window_loss), ("row", row_loss)])
+@pytest.mark.parametrize(("choice", "loss"), [("window", head.window_loss), ("row", row_loss)])
 def test_configuration_chooses_the_loss(choice, loss):
     config = override(preset("smoke"), {"training.loss_over": choice})
-    model = load_model(config.model, seed=0, device=torch.device("cpu"))
+    model = load_model(config.model, head=TASK.head(), seed=0, device=torch.device("cpu"))
     setup = build_baseline(config, model=model, pad_id=0, seed=0, device=torch.device("cpu"))
-    assert setup.forward_loss is loss
+    assert getattr(setup.forward_loss, "func", setup.forward_loss) is loss

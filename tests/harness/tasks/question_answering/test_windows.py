@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
-from harness.data import windows as features
-from harness.data.windows import Windows, hash_tokenizer, load_windows, make_windows, save_windows
+from harness.config import RunConfig, preset
+from harness.data.tokens import hash_tokenizer
+from harness.data.windows import Windows, load_windows, save_windows
 from harness.errors import DataError
+from harness.experiment import inputs
+from harness.records.serialise import override
 from harness.tasks.question_answering.examples import Answer, Example
 from harness.tasks.question_answering.sources import read_squad_file
+from harness.tasks.question_answering.windows import make_windows
 
-SQUAD = Path(__file__).resolve().parents[4] / "shared" / "data" / "squad"
+SQUAD = Path(__file__).resolve().parents[5] / "shared" / "data" / "squad"
 LONG = " ".join(f"word{i}" for i in range(90))
 """180 word pieces and more: several windows."""
 SMALL = {"max_length": 64, "doc_stride": 8}
@@ -60,8 +64,8 @@ def example(context: str, answer: str = "", question: str = "what is it?", key: 
 
 def labelled_text(windows: Windows, examples: list[Example], index: int) -> str:
     offsets = windows.offsets[windows.row(index)]
-    begin, stop = offsets[windows.start_positions[index], 0], offsets[windows.end_positions[index], 1]
-    return examples[windows.example_index[index]].context[begin:stop]
+    first, last = (windows.labels[name][index] for name in ("start_positions", "end_positions"))
+    return examples[windows.example_index[index]].context[offsets[first, 0] : offsets[last, 1]]
 
 
 def assert_equal_to_the_tokenizer(windows, examples, tokenizer, *, max_length, doc_stride):
@@ -97,7 +101,7 @@ def test_windows_of_real_questions_are_those_of_the_tokenizer_itself(bert, squad
 def test_labels_of_real_questions_give_back_the_answer(bert, squad):
     windows = make_windows(squad, bert, max_length=384, doc_stride=128)
     found = {}
-    for index in np.flatnonzero(windows.end_positions):
+    for index in np.flatnonzero(windows.labels["end_positions"]):
         found[int(windows.example_index[index])] = labelled_text(windows, squad, int(index))
     assert set(found) == set(range(len(squad)))
     exact = sum(found[i] == item.answers[0].text.strip() for i, item in enumerate(squad))
@@ -109,7 +113,7 @@ def test_other_layouts_of_special_tokens_are_kept(byte_level):
     examples = [example(LONG, "word40"), example("The fox — Ōtani’s 狐 — jumps over it.", "狐")]
     windows = make_windows(examples, byte_level, max_length=70, doc_stride=20)
     assert_equal_to_the_tokenizer(windows, examples, byte_level, max_length=70, doc_stride=20)
-    texts = {labelled_text(windows, examples, int(i)).strip() for i in np.flatnonzero(windows.end_positions)}
+    texts = {labelled_text(windows, examples, int(i)).strip() for i in np.flatnonzero(windows.labels["end_positions"])}
     assert texts == {"word40", "狐"}
 
 
@@ -158,7 +162,7 @@ def test_every_window_is_cut_and_labelled_right(bert, item, doc_stride, step):
         seen += plain["input_ids"][len(seen) : span.stop]
         if index < len(windows) - 1:
             assert len(ids) == max_length, "only the last window may be short"
-        labels = (int(windows.start_positions[index]), int(windows.end_positions[index]))
+        labels = (int(windows.labels["start_positions"][index]), int(windows.labels["end_positions"][index]))
         if of_answer and of_answer[0] in span and of_answer[-1] in span:
             assert labels == (len(head) + of_answer[0] - first, len(head) + of_answer[-1] - first)
         else:
@@ -168,7 +172,7 @@ def test_every_window_is_cut_and_labelled_right(bert, item, doc_stride, step):
 
 def test_an_answer_in_the_overlap_is_labelled_in_both_windows(bert):
     windows = make_windows([example(LONG, "word40")], bert, max_length=64, doc_stride=48)
-    texts = [labelled_text(windows, [example(LONG)], int(i)) for i in np.flatnonzero(windows.end_positions)]
+    texts = [labelled_text(windows, [example(LONG)], int(i)) for i in np.flatnonzero(windows.labels["end_positions"])]
     assert texts == ["word40"] * len(texts)
     assert len(texts) > 1
 
@@ -176,9 +180,9 @@ def test_an_answer_in_the_overlap_is_labelled_in_both_windows(bert):
 def test_an_answer_cut_by_a_window_is_not_labelled_there(bert):
     item = example(LONG, "word20 word21 word22")
     whole = make_windows([item], bert, max_length=384, doc_stride=0)
-    assert whole.end_positions[0] > 0
-    cut = make_windows([item], bert, max_length=int(whole.start_positions[0]) + 2, doc_stride=0)
-    assert (cut.start_positions[0], cut.end_positions[0]) == (0, 0)
+    assert whole.labels["end_positions"][0] > 0
+    cut = make_windows([item], bert, max_length=int(whole.labels["start_positions"][0]) + 2, doc_stride=0)
+    assert (cut.labels["start_positions"][0], cut.labels["end_positions"][0]) == (0, 0)
 
 
 def test_white_space_around_question_and_answer_does_not_count(byte_level):
@@ -186,8 +190,8 @@ def test_white_space_around_question_and_answer_does_not_count(byte_level):
     context = "It was in  1939  that the war began."
     items = example(context, "1939"), example(context, " 1939  ", question="  what is it? \n")
     plain, spaced = (make_windows([item], byte_level, max_length=96, doc_stride=8) for item in items)
-    for field in fields(Windows):
-        assert np.array_equal(getattr(plain, field.name), getattr(spaced, field.name)), field.name
+    for name, values in plain.arrays().items():
+        assert np.array_equal(values, spaced.arrays()[name]), name
 
 
 def test_an_answer_inside_a_word_piece_is_labelled_with_the_whole_piece(bert):
@@ -214,12 +218,17 @@ def test_a_long_question_is_fine_as_long_as_its_passage_fits(bert):
     assert windows.lengths.tolist() == [55]
 
 
+def configured(**shape: int) -> RunConfig:
+    return override(preset("smoke"), {f"data.{name}": value for name, value in shape.items()})
+
+
 def fingerprint(examples, tokenizer, **shape):
-    return features.fingerprint(examples, hash_tokenizer(tokenizer), **shape)
+    return inputs.windows_key(configured(**shape), examples, hash_tokenizer(tokenizer))
 
 
-def cached_windows(examples, tokenizer, **arguments):
-    return features.cached_windows(examples, lambda: tokenizer, hash_tokenizer(tokenizer), **arguments)
+def cached_windows(examples, tokenizer, *, cache_directory, **shape):
+    sha256 = hash_tokenizer(tokenizer)
+    return inputs.tokenise_once(configured(**shape), examples, lambda: tokenizer, sha256, cache_directory)
 
 
 def test_no_examples_give_no_windows(bert):
@@ -250,7 +259,7 @@ def test_the_fingerprint_knows_everything_that_decides_the_windows(bert, byte_le
         fingerprint([replace(item, context="It was in 1939!")], bert, **SMALL),
         fingerprint([replace(item, answers=(Answer(text="was", start=3),))], bert, **SMALL),
     ]
-    monkeypatch.setattr(features, "FORMAT_VERSION", 999)
+    monkeypatch.setattr(inputs, "FORMAT_VERSION", 999)
     prints.append(fingerprint([item], bert, **SMALL))
     assert len(set(prints)) == len(prints)
 
@@ -267,10 +276,10 @@ def test_the_second_time_windows_come_from_the_cache(bert, tmp_path):
     made, first = cached_windows([example(LONG, "word5")], bert, **arguments)
     read, second = cached_windows([example(LONG, "word5")], bert, **arguments)
     assert (first, second) == (False, True)
-    for field in fields(Windows):
-        one, two = getattr(made, field.name), getattr(read, field.name)
-        assert np.array_equal(one, two), field.name
-        assert one.dtype == two.dtype, field.name
+    assert made.arrays().keys() == read.arrays().keys()
+    for name, values in made.arrays().items():
+        assert np.array_equal(values, read.arrays()[name]), name
+        assert values.dtype == read.arrays()[name].dtype, name
     assert [path.suffix for path in (tmp_path / "new" / "cache").iterdir()] == [".npz"], "no temporary files stay"
 
 
@@ -286,7 +295,7 @@ def test_a_damaged_cache_file_is_made_again(bert, tmp_path, damage):
     if damage in replacements:
         path.write_bytes(replacements[damage])
     elif damage == "shapes":
-        save_windows(path, replace(made, end_positions=made.end_positions[:-1]))
+        save_windows(path, replace(made, labels={**made.labels, "end_positions": made.labels["end_positions"][:-1]}))
     else:
         np.savez(path, input_ids=np.array([None, 1], dtype=object) if damage == "pickle" else np.arange(3))
     assert load_windows(path) is None
@@ -311,8 +320,9 @@ def test_windows_from_the_cache_need_no_tokenizer(bert, tmp_path):
     def never():
         raise AssertionError("the tokenizer was loaded")
 
-    read, from_cache = features.cached_windows([example(LONG)], never, hash_tokenizer(bert), **arguments)
+    sha256 = hash_tokenizer(bert)
+    read, from_cache = inputs.tokenise_once(configured(**SMALL), [example(LONG)], never, sha256, tmp_path)
     assert from_cache
     assert np.array_equal(read.input_ids, made.input_ids)
     with pytest.raises(AssertionError, match="was loaded"):
-        features.cached_windows([example(LONG + " more")], never, hash_tokenizer(bert), **arguments)
+        inputs.tokenise_once(configured(**SMALL), [example(LONG + " more")], never, sha256, tmp_path)

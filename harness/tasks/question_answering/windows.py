@@ -1,0 +1,156 @@
+"""From questions to windows: tokens of question and passage, answer labels, and the way back to the characters.
+
+A passage that is too long for one window is cut into several that overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.data.tokens import unlimited
+from harness.data.windows import Windows
+from harness.errors import DataError
+from harness.tasks.question_answering.examples import Example
+from harness.tasks.question_answering.head import LABELS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_IDS, _TYPES, _CHAR_STARTS, _CHAR_ENDS = range(4)
+"""Rows of a token table, int32 (4, tokens)."""
+
+NO_OFFSET = -1
+"""Character offset of tokens that are not of the passage."""
+
+
+def make_windows(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, *, max_length: int, doc_stride: int
+) -> Windows:
+    """Return the windows of `examples`; only passages are cut, a question stands whole in each of its windows.
+
+    Args:
+        examples: questions; labels come from the first answer, without the white space around it.
+        tokenizer: a fast tokenizer, left as it was.
+        max_length: tokens of the longest window, question and special tokens included.
+        doc_stride: tokens of the passage that two consecutive windows share (`stride` of transformers).
+
+    Raises DataError if a question leaves too little room for its passage. Each passage is tokenised once, not once per
+    question (SQuAD: five), which is several times faster than `tokenizer(questions, passages)` and gives the same.
+    """
+    passages = {text: number for number, text in enumerate(dict.fromkeys(example.context for example in examples))}
+    with unlimited(tokenizer) as backend:
+        frame = _read_frame(backend)
+        passage_tables = [
+            _table(encoding, frame.passage_type, with_offsets=True)
+            for encoding in backend.encode_batch(list(passages), add_special_tokens=False)
+        ]
+        questions = backend.encode_batch([example.question.strip() for example in examples], add_special_tokens=False)
+    parts: list[np.ndarray] = []
+    rows: list[_Row] = []
+    for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
+        head = [frame.before, _table(question, frame.question_type), frame.between]
+        passage = passage_tables[passages[example.context]]
+        for tables, labels in _example_windows(example, head, passage, frame.after, max_length, doc_stride):
+            parts += tables
+            rows.append((number, sum(table.shape[1] for table in tables), *labels))
+    return _assemble(parts, rows)
+
+
+_Row = tuple[int, int, int, int]  # a window's example, length, start and end label
+
+
+def _example_windows(
+    example: Example, head: list[np.ndarray], passage: np.ndarray, after: np.ndarray, max_length: int, doc_stride: int
+) -> Iterator[tuple[list[np.ndarray], tuple[int, int]]]:
+    """Yield the token tables of each window of one example, and its start and end label."""
+    head_length, length = sum(table.shape[1] for table in head), passage.shape[1]
+    room = max_length - head_length - after.shape[1]
+    if length > room and room <= doc_stride:
+        raise DataError(
+            f"question {example.id!r} takes {head[1].shape[1]} tokens; that leaves {max(room, 0)} of each window for "
+            f"the passage of {length} tokens, and windows share {doc_stride}",
+            remedy="raise --max-length, lower --doc-stride, or leave the question out",
+        )
+    answer = _answer_tokens(example, passage)
+    for first, stop in _cut(length, room, doc_stride):
+        labels = (0, 0)
+        if answer is not None and first <= answer[0] and answer[1] < stop:
+            labels = (head_length + answer[0] - first, head_length + answer[1] - first)
+        yield [*head, passage[:, first:stop], after], labels
+
+
+def _assemble(parts: list[np.ndarray], rows: list[_Row]) -> Windows:
+    """Join token tables into flat arrays."""
+    tokens = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), dtype=np.int32)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    return Windows(
+        input_ids=tokens[_IDS].copy(),
+        token_type_ids=tokens[_TYPES].astype(np.int8),
+        row_starts=np.concatenate([[0], np.cumsum(table[:, 1])]).astype(np.int64),
+        labels={name: table[:, column].copy() for column, name in enumerate(LABELS, start=2)},
+        example_index=table[:, 0].copy(),
+        offsets=np.ascontiguousarray(tokens[[_CHAR_STARTS, _CHAR_ENDS]].T),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Frame:
+    """What the tokenizer puts around question and passage, as token tables, and the token types of the two."""
+
+    before: np.ndarray
+    between: np.ndarray
+    after: np.ndarray
+    question_type: int
+    passage_type: int
+
+
+def _read_frame(backend: Any) -> _Frame:
+    """Look at one encoded pair instead of assuming [CLS] … [SEP] … [SEP]."""
+    pair = backend.encode("a", "b")
+    special = np.full((4, len(pair.ids)), NO_OFFSET, dtype=np.int32)
+    special[_IDS], special[_TYPES] = pair.ids, pair.type_ids
+    sequence = pair.sequence_ids
+    question, passage = sequence.index(0), sequence.index(1)
+    question_stop, passage_stop = question + sequence.count(0), passage + sequence.count(1)
+    return _Frame(
+        before=special[:, :question],
+        between=special[:, question_stop:passage],
+        after=special[:, passage_stop:],
+        question_type=pair.type_ids[question],
+        passage_type=pair.type_ids[passage],
+    )
+
+
+def _table(encoding: Any, token_type: int, *, with_offsets: bool = False) -> np.ndarray:
+    table = np.full((4, len(encoding)), NO_OFFSET, dtype=np.int32)
+    table[_IDS] = encoding.ids
+    table[_TYPES] = token_type
+    if with_offsets and len(encoding):
+        table[[_CHAR_STARTS, _CHAR_ENDS]] = np.array(encoding.offsets, dtype=np.int32).T
+    return table
+
+
+def _answer_tokens(example: Example, passage: np.ndarray) -> tuple[int, int] | None:
+    """Return the first and last token of the first answer within the passage; None if no token belongs to it.
+
+    A token that only partly belongs to the answer counts: word pieces can't be cut.
+    """
+    if not example.answers:
+        return None
+    text = example.answers[0].text
+    start = example.answers[0].start + len(text) - len(text.lstrip())
+    stop = start + len(text.strip())
+    first = int(np.searchsorted(passage[_CHAR_ENDS], start, side="right"))
+    last = int(np.searchsorted(passage[_CHAR_STARTS], stop, side="left")) - 1
+    return (first, last) if first <= last else None
+
+
+def _cut(length: int, room: int, doc_stride: int) -> list[tuple[int, int]]:
+    """Return (first, stop) of the pieces of a passage; the last piece is as short as it comes out."""
+    if length <= room:
+        return [(0, length)]
+    return [(first, min(first + room, length)) for first in range(0, length - doc_stride, room - doc_stride)]
