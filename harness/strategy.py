@@ -28,7 +28,7 @@ from harness.data.packing import (
     unpack,
 )
 from harness.data.windows import Windows
-from harness.records.store import default_cache_directory
+from harness.records.files import default_cache_directory
 from harness.tasks.task import Head, Logits, Task
 
 __all__ = [

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.errors import RecordError
 from harness.measurement.metrics import METRICS, Metric, decode_throttle_reasons, metrics_by_name
-from harness.records.store import write_text_atomic
+from harness.records.files import write_text_atomic
 
 TIME_COLUMN = "timestamp_s"
 

@@ -1,4 +1,4 @@
-"""The run directory: where each file lies, and atomic writing and reading of the records.
+"""The run directory: where each file lies, and reading of the records.
 
 Layout: `run.json`, `trials/<contender>/<k>/…`, `analysis.json`, `report.md`, `figures/`, `tensorboard/`.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from harness.errors import ConfigError, RecordError
+from harness.records.files import write_json, write_text_atomic
 from harness.records.serialise import build
 from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
 from harness.records.upgrade import OLDEST, upgrade, upgrade_prediction
@@ -27,43 +26,6 @@ STEPS_FILE = "steps.jsonl"
 PREDICTIONS_FILE = "predictions.json"
 LOG_FILE = "log.txt"
 ANALYSIS_FILE = "analysis.json"
-
-
-def default_cache_directory() -> Path:
-    """Return where is kept what outlives a run: $XDG_CACHE_HOME/speedproof, ~/.cache/speedproof, or a folder for
-    temporary files where there is no home.
-    """
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "speedproof"
-    except RuntimeError:  # a user without an entry in the system's list and without $HOME
-        return own_temporary_directory()
-
-
-def own_temporary_directory() -> Path:
-    """Return this user's folder among the temporary files; it need not exist."""
-    return Path(tempfile.gettempdir()) / f"speedproof-{os.getuid()}"
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write `text` to a temporary file beside `path`, then rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write `data` (dataclasses included) as JSON, atomically."""
-    if dataclasses.is_dataclass(data) and not isinstance(data, type):
-        data = dataclasses.asdict(data)
-    write_text_atomic(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_record(path: Path, cls: type[T]) -> T:

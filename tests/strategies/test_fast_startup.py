@@ -19,8 +19,9 @@ from harness.experiment import trial
 from harness.experiment.inputs import hash_windows, load_inputs, load_tokenised
 from harness.experiment.process import import_path
 from harness.experiment.trial import TrialClock, prepare_setup, start_reading
+from harness.records.files import write_json
 from harness.records.serialise import override
-from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record, write_json
+from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record
 from harness.records.trial import HARNESS_PHASES, TrialRecord, TrialSpec
 from harness.strategy import StartUp
 from harness.tasks.question_answering.metrics import score_directly

@@ -8,6 +8,7 @@ import pytest
 
 from harness.config import preset
 from harness.errors import RecordError
+from harness.records.files import write_json, write_text_atomic
 from harness.records.store import (
     load_run,
     read_predictions,
@@ -15,10 +16,8 @@ from harness.records.store import (
     read_spec,
     read_steps,
     trial_is_finished,
-    write_json,
     write_predictions,
     write_steps,
-    write_text_atomic,
 )
 from harness.records.trial import ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
 from harness.tasks.question_answering.task import TASK
