@@ -14,8 +14,8 @@ from typing import TypeVar
 from harness.errors import ConfigError, RecordError
 from harness.records.files import write_json, write_text_atomic
 from harness.records.serialise import build
-from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
-from harness.records.upgrade import OLDEST, upgrade, upgrade_prediction
+from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord
+from harness.records.upgrade import OLDEST, upgrade, with_scores
 
 T = TypeVar("T")
 
@@ -82,16 +82,10 @@ def read_predictions(directory: Path) -> dict[int, list[ExamplePrediction]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {
-            int(epoch): [build(ExamplePrediction, upgrade_prediction(row)) for row in rows]
-            for epoch, rows in data.items()
+            int(epoch): [build(ExamplePrediction, with_scores(row)) for row in rows] for epoch, rows in data.items()
         }
     except (OSError, ValueError, AttributeError, TypeError, ConfigError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
-
-
-def read_spec(directory: Path) -> TrialSpec:
-    """Read what a worker is to do."""
-    return read_record(directory / SPEC_FILE, TrialSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,28 +119,20 @@ def trial_is_finished(directory: Path) -> bool:
         return False
 
 
-def load_trial(directory: Path) -> LoadedTrial:
-    """Read one trial with its steps and predictions; RecordError on damage."""
-    record = read_record(directory / TRIAL_FILE, TrialRecord)
-    is_job = record.status == "done" and record.kind == "job"
-    return LoadedTrial(
-        directory=directory,
-        record=record,
-        steps=read_steps(directory) if is_job else [],
-        predictions=read_predictions(directory) if is_job else {},
-    )
-
-
 def load_run(directory: Path) -> LoadedRun:
     """Read a run directory; RecordError only if its head is missing or damaged."""
     run = read_record(directory / RUN_FILE, RunRecord)
     trials, missing, damaged = [], [], []
     for name in run.trials:
-        if not (directory / name / TRIAL_FILE).exists():
+        folder = directory / name
+        if not (folder / TRIAL_FILE).exists():
             missing.append(name)
             continue
         try:
-            trials.append(load_trial(directory / name))
+            record = read_record(folder / TRIAL_FILE, TrialRecord)
+            is_job = record.status == "done" and record.kind == "job"
+            steps, predictions = (read_steps(folder), read_predictions(folder)) if is_job else ([], {})
+            trials.append(LoadedTrial(directory=folder, record=record, steps=steps, predictions=predictions))
         except RecordError as error:
             damaged.append(error.message)
     return LoadedRun(directory=directory, run=run, trials=trials, missing=missing, damaged=damaged)

@@ -112,10 +112,11 @@ from harness import registry
 from harness.experiment.commands import RunJob
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
-from harness.records.store import read_spec
+from harness.records.store import SPEC_FILE, read_record
+from harness.records.trial import TrialSpec
 registry.load_all()
 folder = Path(sys.argv[1])
-session = Session(read_spec(folder), TrialClock(0.0), lambda *_: None)
+session = Session(read_record(folder / SPEC_FILE, TrialSpec), TrialClock(0.0), lambda *_: None)
 session.handle(RunJob(directory=sys.argv[1]))
 print(json.dumps(sorted(sys.modules)))
 """

@@ -13,7 +13,6 @@ from harness.records.store import (
     load_run,
     read_predictions,
     read_record,
-    read_spec,
     read_steps,
     trial_is_finished,
     write_predictions,
@@ -63,7 +62,7 @@ def test_specification_reaches_the_worker_unchanged(tmp_path):
         compile_cache_directory="cc",
     )
     write_json(tmp_path / "spec.json", spec)
-    assert read_spec(tmp_path) == spec
+    assert read_record(tmp_path / "spec.json", TrialSpec) == spec
 
 
 def test_steps_keep_values_that_are_not_finite(tmp_path):
