@@ -9,13 +9,13 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.errors import ConfigError, RecordError
 from harness.records.files import write_json, write_text_atomic
 from harness.records.serialise import build
 from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord
-from harness.records.upgrade import OLDEST, upgrade, with_scores
+from harness.records.upgrade import OLDEST, UPGRADES, with_scores
 
 T = TypeVar("T")
 
@@ -36,14 +36,15 @@ def read_record(path: Path, cls: type[T]) -> T:
         raise RecordError(f"{path} is missing", remedy="check the path of the run directory") from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
-    version = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
+    version: Any = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
     if version not in range(OLDEST, SCHEMA_VERSION + 1):
         raise RecordError(
             f"{path} has schema version {version}, this program reads {OLDEST} to {SCHEMA_VERSION}",
             remedy="use the speedproof version that made the run",
         )
+    upgrade = UPGRADES.get((version, cls.__name__))
     try:
-        return build(cls, upgrade(data, cls.__name__))
+        return build(cls, upgrade(data) if upgrade else data)
     except ConfigError as error:
         raise RecordError(f"{path} is damaged: {error.message}", remedy="remove the trial and run it again") from None
     except (AttributeError, KeyError, TypeError) as error:

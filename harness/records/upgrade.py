@@ -17,13 +17,6 @@ CATALOGUE_2 = Path(__file__).with_name("catalogue_2.json")
 advised them."""
 
 
-def upgrade(data: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return the data of a record of class `kind`, whatever known version wrote it, as the present one writes it."""
-    if data.get("schema_version") == 2 and kind in UPGRADES_2:
-        return UPGRADES_2[kind](data)
-    return data
-
-
 def with_scores(data: dict[str, Any]) -> dict[str, Any]:
     """Return an epoch or an answer with its scores by name; files of predictions bear no version."""
     if "scores" in data:
@@ -58,4 +51,5 @@ def _trial(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"schema_version": 3, "epochs": epochs, "settings": settings}
 
 
-UPGRADES_2 = {"RunRecord": _run, "TrialRecord": _trial}
+UPGRADES = {(2, "RunRecord"): _run, (2, "TrialRecord"): _trial}
+"""By schema version and class of the record: the data as the present version writes it. Others are as they were."""
