@@ -71,7 +71,7 @@ class Task(Generic[E]):
     predict: Callable[[Windows, Logits, Sequence[E], DataConfig], list[str]]
     """Answers, one for each example."""
     prediction_phase: str
-    """Name of the phase of a job in which that is done, one of `harness.records.trial.HARNESS_PHASES`."""
+    """Name of the phase of a job in which that is done, one of `harness.records.strategy.HARNESS_PHASES`."""
     references: Callable[[E], Sequence[str]]
     """The right answers of an example."""
     score: Callable[[Sequence[str], Sequence[str], Sequence[Sequence[str]]], Scored]

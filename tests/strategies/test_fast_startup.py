@@ -22,7 +22,8 @@ from harness.experiment.trial import TrialClock, prepare_setup, start_reading
 from harness.records.files import write_json
 from harness.records.serialise import override
 from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record
-from harness.records.trial import HARNESS_PHASES, TrialRecord, TrialSpec
+from harness.records.strategy import HARNESS_PHASES
+from harness.records.trial import TrialRecord, TrialSpec
 from harness.strategy import StartUp
 from harness.tasks.question_answering.metrics import score_directly
 from harness.tasks.question_answering.squad_metric import evaluate_answers

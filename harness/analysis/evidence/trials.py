@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.records.trial import BASELINE, StrategyRecord, TrialRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import BASELINE, TrialRecord
 
 if TYPE_CHECKING:
     from harness.records.store import LoadedRun, LoadedTrial

@@ -8,7 +8,8 @@ import pytest
 
 from harness import registry
 from harness.records.serialise import build
-from harness.records.trial import BOTTLENECKS, Settings, StrategyRecord
+from harness.records.strategy import BOTTLENECKS, StrategyRecord
+from harness.records.trial import Settings
 from harness.records.upgrade import CATALOGUE_2, UPGRADES
 
 
