@@ -15,7 +15,7 @@ Sources: PyTorch CUDA semantics, "Use pinned memory buffers"; Karpathy's nanoGPT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,35 +40,26 @@ class ResidentWindows:
 
     def gather(self, numbers: np.ndarray, on_device: Tensor) -> Batch:
         """Return the batch of these windows; `on_device` holds the same numbers."""
-        lengths = self.lengths[numbers]
+        tokens, everything = int(self.lengths[numbers].sum()), self.everything.inputs
         if is_packed(self.everything):
-            inputs = gather_packed(self.everything.inputs, on_device, tokens=int(lengths.sum()))
+            # How many tokens they have is known on the host, so nothing waits for the device.
+            starts = everything["cu_seqlens"].index_select(0, on_device)
+            lengths = everything["cu_seqlens"].diff().index_select(0, on_device)
+            cu_seqlens = torch.nn.functional.pad(lengths.cumsum(dim=0, dtype=torch.int32), (1, 0))
+            shift = torch.repeat_interleave(starts - cu_seqlens[:-1], lengths, output_size=tokens)
+            places = torch.arange(tokens, device=on_device.device) + shift
+            inputs = {name: row.index_select(1, places) for name, row in everything.items() if name != "cu_seqlens"}
+            inputs["cu_seqlens"] = cu_seqlens
         else:
-            columns = self.fixed_length or int(lengths.max())
-            inputs = {
-                name: rows[:, :columns].index_select(0, on_device) for name, rows in self.everything.inputs.items()
-            }
+            columns = self.fixed_length or int(self.lengths[numbers].max())
+            inputs = {name: rows[:, :columns].index_select(0, on_device) for name, rows in everything.items()}
         return Batch(
             inputs=inputs,
             labels={name: value.index_select(0, on_device) for name, value in self.everything.labels.items()},
             window_index=numbers,
-            useful_tokens=int(lengths.sum()),
+            useful_tokens=tokens,
             computed_tokens=inputs["input_ids"].numel(),
         )
-
-
-def gather_packed(everything: dict[str, Tensor], numbers: Tensor, *, tokens: int) -> dict[str, Tensor]:
-    """Return the packed inputs of the windows `numbers`, out of those of all windows; nothing waits for the device.
-
-    `tokens` is how many they have together.
-    """
-    starts = everything["cu_seqlens"].index_select(0, numbers)
-    lengths = everything["cu_seqlens"].diff().index_select(0, numbers)
-    cu_seqlens = torch.nn.functional.pad(lengths.cumsum(dim=0, dtype=torch.int32), (1, 0))
-    shift = torch.repeat_interleave(starts - cu_seqlens[:-1], lengths, output_size=tokens)
-    places = torch.arange(tokens, device=numbers.device) + shift
-    rows = {name: row.index_select(1, places) for name, row in everything.items() if name != "cu_seqlens"}
-    return {**rows, "cu_seqlens": cu_seqlens}
 
 
 def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
@@ -85,18 +76,13 @@ def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
         everything=everything.to(setup.device), lengths=windows.lengths, fixed_length=fixed_length
     )
     sample = np.array([len(windows) - 1, shortest])
-    given = resident.gather(sample, torch.from_numpy(sample).to(setup.device))
-    if not is_same_batch(given.to(torch.device("cpu")), setup.collate(windows, sample)):
+    given = resident.gather(sample, torch.from_numpy(sample).to(setup.device)).to(torch.device("cpu")).tensors()
+    expected = setup.collate(windows, sample).tensors()
+    if given.keys() != expected.keys() or not all(torch.equal(given[name], expected[name]) for name in given):
         raise StrategyError(
             "device_resident_data does not know the layout of this stack's batches", remedy="leave it out of the stack"
         )
     return resident
-
-
-def is_same_batch(one: Batch, other: Batch) -> bool:
-    """Whether two batches hold the same tensors; both on one device."""
-    ours, theirs = one.tensors(), other.tensors()
-    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 class ResidentLoader:
@@ -107,20 +93,16 @@ class ResidentLoader:
         self._resident: ResidentWindows | None = None
 
     def __call__(self, setup: TrainSetup, windows: Windows, plan: list[np.ndarray]) -> Iterable[Batch]:
-        """Yield the planned batches; the first call with other windows copies them to the device."""
+        """Return an iterable of the planned batches; the first call with other windows copies them to the device."""
         if self._resident is None or windows is not self._windows:
             self._windows, self._resident = windows, move_to_device(setup, windows)
-        return gather_planned(self._resident, plan, setup.device)
-
-
-def gather_planned(resident: ResidentWindows, plan: list[np.ndarray], device: torch.device) -> Iterator[Batch]:
-    """Yield the planned batches; their window numbers go to the device together."""
-    if not plan:
-        return
-    order = torch.from_numpy(np.concatenate(plan).astype(np.int64)).to(device)
-    parts = order.split_with_sizes([len(numbers) for numbers in plan])
-    for numbers, on_device in zip(plan, parts, strict=True):
-        yield resident.gather(numbers, on_device)
+        if not plan:
+            return ()
+        resident = self._resident
+        # All window numbers of the plan go over together.
+        order = torch.from_numpy(np.concatenate(plan).astype(np.int64)).to(setup.device)
+        parts = order.split_with_sizes([len(numbers) for numbers in plan])
+        return (resident.gather(numbers, on_device) for numbers, on_device in zip(plan, parts, strict=True))
 
 
 @register

@@ -161,23 +161,6 @@ def make_bert_block(config: Any) -> Block:
 BLOCKS = {"distilbert": make_distilbert_block, "bert": make_bert_block}
 
 
-def make_base(config: Any) -> Group:
-    """Return the modules of a model without its answer head, without weights yet."""
-    kind, width, is_bert = config.model_type, config.hidden_size, config.model_type == "bert"
-    segments = {"token_type_embeddings": Embedding(config.type_vocab_size, width)} if is_bert else {}
-    embeddings = Embeddings(
-        word_embeddings=Embedding(config.vocab_size, width, padding_idx=config.pad_token_id),
-        position_embeddings=Embedding(config.max_position_embeddings, width),
-        **segments,
-        LayerNorm=nn.LayerNorm(width, eps=config.layer_norm_eps if is_bert else NORM_EPSILON),
-        dropout=nn.Dropout(config.hidden_dropout_prob if is_bert else config.dropout),
-    )
-    blocks = [BLOCKS[kind](config) for _ in range(config.num_hidden_layers)]
-    for block in blocks:
-        block.layers = read_layers(kind, block)
-    return Group(**{"embeddings": embeddings, ENCODERS[kind]: Encoder(layer=nn.ModuleList(blocks))})
-
-
 class LeanModel(nn.Module):
     """A question-answering model; a stand-in for transformers' of the same kind."""
 
@@ -189,8 +172,21 @@ class LeanModel(nn.Module):
         kind = config["model_type"]
         self.given_config = config
         self.config = complete_config(config)
+        width, is_bert = self.config.hidden_size, kind == "bert"
+        types = {"token_type_embeddings": Embedding(self.config.type_vocab_size, width)} if is_bert else {}
+        embeddings = Embeddings(
+            word_embeddings=Embedding(self.config.vocab_size, width, padding_idx=self.config.pad_token_id),
+            position_embeddings=Embedding(self.config.max_position_embeddings, width),
+            **types,
+            LayerNorm=nn.LayerNorm(width, eps=self.config.layer_norm_eps if is_bert else NORM_EPSILON),
+            dropout=nn.Dropout(self.config.hidden_dropout_prob if is_bert else self.config.dropout),
+        )
+        blocks = [BLOCKS[kind](self.config) for _ in range(self.config.num_hidden_layers)]
+        for block in blocks:
+            block.layers = read_layers(kind, block)
+        base = {"embeddings": embeddings, ENCODERS[kind]: Encoder(layer=nn.ModuleList(blocks))}
         self.base_model_prefix = kind
-        self.add_module(kind, make_base(self.config))
+        self.add_module(kind, Group(**base))
         self.qa_outputs = Linear(self.config.hidden_size, 2)
         self.dropout = nn.Dropout(getattr(self.config, "qa_dropout", 0.0))
         self.attention_functions: dict[str, Callable[..., tuple[Tensor, None]]] = {
