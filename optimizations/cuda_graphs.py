@@ -28,7 +28,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -83,16 +82,6 @@ def undone(model: nn.Module, optimizer: Optimizer, device: torch.device) -> Iter
 Outputs = tuple[Tensor, ...]
 
 
-class Recorder(Protocol):
-    """Records work and replays it; CUDA's in `GraphRecorder`."""
-
-    def warm_up(self, run: Callable[[], Outputs], times: int) -> None:
-        """Run it so many times for real."""
-
-    def record(self, run: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
-        """Return its outputs, and a function that runs it again into the same tensors."""
-
-
 class GraphRecorder:
     """Captures into CUDA graphs that share one memory pool: they never run at the same time, and outputs are cloned."""
 
@@ -111,7 +100,10 @@ class GraphRecorder:
         current.wait_stream(self._stream)
 
     def record(self, run: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
-        """Capture one run; nothing is computed yet."""
+        """Capture one run, which computes nothing yet.
+
+        Return its outputs, and a function that runs it again into the same tensors.
+        """
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             outputs = run()
@@ -133,7 +125,9 @@ class RecordedStep:
 class GraphedStep:
     """A step function that replays the shapes of batch it has recorded in `prepare`; others run eagerly."""
 
-    def __init__(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler, recorder: Recorder) -> None:
+    def __init__(
+        self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler, recorder: GraphRecorder
+    ) -> None:
         self._setup = setup
         self._optimizer = optimizer
         self._scheduler = scheduler

@@ -16,7 +16,7 @@ Sources: PyTorch CUDA semantics, "Use pinned memory buffers"; Karpathy's nanoGPT
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,16 +27,31 @@ from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows, is_packed
 
 
-@dataclass(frozen=True, kw_only=True)
 class ResidentWindows:
-    """All windows of a training as one batch on the device, from which smaller ones are gathered."""
+    """All windows of a training as one batch on the device, from which smaller ones are gathered.
 
-    everything: Batch
-    """As the setup's collate function made it of all windows: padded rows, or packed."""
-    lengths: np.ndarray
-    """Tokens of each window, on the host, so that shapes are known without asking the device."""
-    fixed_length: int | None
-    """Columns of every batch; None if a batch is as long as its longest window, or packed."""
+    `everything` is as the setup's collate function makes it of all windows: padded rows, or packed. `lengths` (tokens
+    of each window) stay on the host, so that shapes are known without asking the device. `fixed_length` are the columns
+    of every batch; None if a batch is as long as its longest window, or packed.
+    """
+
+    def __init__(self, setup: TrainSetup, windows: Windows) -> None:
+        """Collate once and copy to the device; StrategyError if the stack's batches can't be gathered from that."""
+        everything = setup.collate(windows, np.arange(len(windows)))
+        self.everything, self.lengths = everything.to(setup.device), windows.lengths
+        self.fixed_length: int | None = None
+        shortest = int(windows.lengths.argmin())
+        if not is_packed(everything):
+            columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
+            # Padded beyond the shortest window, or all are equally long.
+            if columns > windows.lengths[shortest] or len(set(windows.lengths)) == 1:
+                self.fixed_length = columns
+        sample = np.array([len(windows) - 1, shortest])
+        given = self.gather(sample, torch.from_numpy(sample).to(setup.device)).to(torch.device("cpu")).tensors()
+        expected = setup.collate(windows, sample).tensors()
+        if given.keys() != expected.keys() or not all(torch.equal(given[name], expected[name]) for name in given):
+            what = "device_resident_data does not know the layout of this stack's batches"
+            raise StrategyError(what, remedy="leave it out of the stack")
 
     def gather(self, numbers: np.ndarray, on_device: Tensor) -> Batch:
         """Return the batch of these windows; `on_device` holds the same numbers."""
@@ -62,29 +77,6 @@ class ResidentWindows:
         )
 
 
-def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
-    """Collate all windows once and copy them to the device; StrategyError if batches can't be gathered from that."""
-    everything = setup.collate(windows, np.arange(len(windows)))
-    shortest = int(windows.lengths.argmin())
-    fixed_length: int | None = None
-    if not is_packed(everything):
-        columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
-        # Padded beyond the shortest window, or all are equally long.
-        if columns > windows.lengths[shortest] or len(set(windows.lengths)) == 1:
-            fixed_length = columns
-    resident = ResidentWindows(
-        everything=everything.to(setup.device), lengths=windows.lengths, fixed_length=fixed_length
-    )
-    sample = np.array([len(windows) - 1, shortest])
-    given = resident.gather(sample, torch.from_numpy(sample).to(setup.device)).to(torch.device("cpu")).tensors()
-    expected = setup.collate(windows, sample).tensors()
-    if given.keys() != expected.keys() or not all(torch.equal(given[name], expected[name]) for name in given):
-        raise StrategyError(
-            "device_resident_data does not know the layout of this stack's batches", remedy="leave it out of the stack"
-        )
-    return resident
-
-
 class ResidentLoader:
     """A `load_batches` that keeps the windows it was last asked for on the device."""
 
@@ -95,7 +87,7 @@ class ResidentLoader:
     def __call__(self, setup: TrainSetup, windows: Windows, plan: list[np.ndarray]) -> Iterable[Batch]:
         """Return an iterable of the planned batches; the first call with other windows copies them to the device."""
         if self._resident is None or windows is not self._windows:
-            self._windows, self._resident = windows, move_to_device(setup, windows)
+            self._windows, self._resident = windows, ResidentWindows(setup, windows)
         if not plan:
             return ()
         resident = self._resident

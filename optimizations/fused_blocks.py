@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 import platform
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ from optimizations.native.attention import Segment
 from optimizations.native.block import lay_side_by_side, run_block
 from optimizations.native.dropout import FusedDropout
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import find_encoder, read_layers
+from optimizations.native.layers import PATHS, BlockLayers, find_encoder
 
 
 def find_segments(count: int, length: int, mask: Tensor | None, cu_seqlens: Tensor | None = None) -> list[Segment]:
@@ -82,7 +83,7 @@ def fuse_blocks(model: nn.Module) -> int:
                 fused.training = child.training
                 setattr(parent, name, fused)
     for block in encoder.layer:
-        layers = read_layers(kind, block)
+        layers = BlockLayers(**{name: attrgetter(path)(block) for name, path in PATHS[kind].items()})
         lay_side_by_side((layers.query, layers.key, layers.value))
         block.forward = partial(run_block, layers)
     return len(encoder.layer)

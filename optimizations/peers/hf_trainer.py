@@ -158,17 +158,6 @@ class TrainerStep:
         # Once is what a job of one call would do; the call's own lists must still be emptied.
         trainer.accelerator.free_memory = trainer.accelerator._dataloaders.clear
 
-    def predict(self, items: list[int], collate: Callable[[list[int]], Batch]) -> Logits:
-        """Return the model's outputs, float32 (items, columns), through Trainer's prediction loop."""
-        model = self.trainer.model
-        was_training = model.training
-        self.trainer.data_collator = lambda numbers: dict(collate(numbers).inputs)
-        try:
-            outputs = self.trainer.predict(items).predictions
-        finally:
-            model.train(was_training)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
-
 
 class TrainerPeer:
     """`transformers.Trainer` behind the extension points of a setup: step, epoch and evaluation."""
@@ -224,7 +213,13 @@ class TrainerPeer:
         if step is None or step.trainer.model is not setup.model:
             step = TrainerStep(setup, self._extra, (None, None))
         order = np.argsort(windows.lengths, kind="stable") if self._sort_evaluation else np.arange(len(windows))
-        outputs = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
+        trainer, was_training = step.trainer, setup.model.training
+        trainer.data_collator = lambda numbers: dict(setup.collate(windows, np.asarray(numbers)).inputs)
+        try:
+            outputs = trainer.predict(order.tolist()).predictions
+        finally:
+            setup.model.train(was_training)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         back = np.argsort(order)
         # A model may be set to give hidden states after them.
         return tuple(values[back] for values in outputs[: len(setup.task.logits)])

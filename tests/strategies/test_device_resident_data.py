@@ -121,8 +121,8 @@ def test_gathering_does_not_read_the_device(make_setup, windows):
     """On the meta device no value can be read, so a shape that came from one would fail."""
     setup = applied("unpadded+device_resident_data", make_setup())
     (batch,) = setup.load_batches(setup, windows, [np.arange(5)])
-    everything = setup.collate(windows, np.arange(24)).to(torch.device("meta"))
-    resident = ResidentWindows(everything=everything, lengths=windows.lengths, fixed_length=None)
+    resident = ResidentWindows(setup, windows)
+    resident.everything = resident.everything.to(torch.device("meta"))
     given = resident.gather(np.arange(5), torch.empty(5, dtype=torch.int64, device="meta"))
     assert {name: value.shape for name, value in given.inputs.items()} == {
         name: value.shape for name, value in batch.inputs.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from optimizations.fused_blocks import find_segments
 from optimizations.native import build as native
 from optimizations.native.dropout import FusedDropout
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import find_encoder, read_layers
+from optimizations.native.layers import PATHS, find_encoder
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 
@@ -131,7 +132,7 @@ def test_weights_that_were_moved_apart_still_count(fused, windows):
     setup = fused(dropout=False)
     before = first_loss(setup, windows)
     kind, encoder = find_encoder(setup.model)
-    value = read_layers(kind, encoder.layer[0]).value
+    value = attrgetter(PATHS[kind]["value"])(encoder.layer[0])
     value.weight = nn.Parameter(value.weight.detach() * 64)
     assert abs(first_loss(setup, windows) - before) > 1e-4
     value.weight.data /= 64
