@@ -47,11 +47,8 @@ class Build:
 
 def find_compiler() -> str | None:
     """Return the path of $CXX, g++, clang++ or c++, whichever is there first."""
-    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
-        path = shutil.which(name) if name else None
-        if path is not None:
-            return path
-    return None
+    names = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    return next(filter(None, (shutil.which(name) for name in names if name)), None)
 
 
 def cache_directory() -> Path:
@@ -60,9 +57,7 @@ def cache_directory() -> Path:
     Beside torch.compile's cache if that one has a place of its own: whoever asks for a cold start gets one here too.
     """
     inductor = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    if inductor:
-        return Path(inductor) / "native"
-    return default_cache_directory() / "native"
+    return (Path(inductor) if inductor else default_cache_directory()) / "native"
 
 
 def build() -> Build:
