@@ -18,7 +18,8 @@ from harness.errors import DataError
 from harness.records.trial import TokenizerFacts
 from harness.tasks import get_task
 from harness.tasks.task import Head
-from harness.training.model import describe_tokenizer, load_tokenizer, tokenizer_file
+from harness.training.model import load_tokenizer, uses_known_sizes
+from harness.training.model_files import bundled_directory, model_directory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -107,11 +108,11 @@ class BareTokenizer:
 
 def load_known_tokenizer(config: ModelConfig, known: TokenizerFacts | None) -> PreTrainedTokenizerBase:
     """Return the model's tokenizer; without transformers if its file gives the very tokenizer that is known."""
-    path = tokenizer_file(config)
-    if known is not None and path is not None:
+    directory = bundled_directory() if uses_known_sizes(config) else model_directory(config)
+    if known is not None and directory is not None and (directory / "tokenizer.json").is_file():
         from tokenizers import Tokenizer
 
-        bare = BareTokenizer(backend_tokenizer=Tokenizer.from_file(str(path)))
+        bare = BareTokenizer(backend_tokenizer=Tokenizer.from_file(str(directory / "tokenizer.json")))
         if hash_tokenizer(bare) == known.sha256:
             return bare
     return load_tokenizer(config)
@@ -136,7 +137,9 @@ def summarise_inputs(config: RunConfig, train: list[Any], inputs: Inputs) -> dic
         "mean_useful_tokens": round(float(lengths.mean()), 1),
         "max_useful_tokens": int(lengths.max()),
         "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
-        "tokenizer": describe_tokenizer(config.model),
+        "tokenizer": "bert-uncased vocabulary of the bundled encoder"
+        if uses_known_sizes(config.model)
+        else f"of {config.model.source}",
         "windows_from_cache": inputs.from_cache,
         "train_sha256": hash_windows(inputs.train_windows),
         "validation_sha256": hash_windows(inputs.validation_windows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +35,6 @@ from harness.training.loop import (
     Trainer,
     account_work,
     describe_step,
-    diverged,
     make_trainer,
     report_trained,
     train_epoch,
@@ -181,7 +181,7 @@ def train_all_epochs(directory: Path, trainer: Trainer, validation: Validation, 
 
 def check_losses(result: EpochResult) -> None:
     """HarnessError with the first step whose loss is not a number."""
-    first = diverged(result)
+    first = next((step for step in result.steps if not math.isfinite(step.loss)), None)
     if first is not None:
         raise HarnessError(
             f"the loss is {first.loss} at step {first.step} (epoch {first.epoch})",

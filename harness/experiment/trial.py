@@ -23,7 +23,7 @@ from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.tasks import get_task
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
-from harness.training.model import check_length, load_model_by
+from harness.training.model import check_length, load_model
 
 
 class TrialClock:
@@ -72,7 +72,7 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
         with clock.phases.measure("load_data"):
             head = task.head(read_data()[0])
     with clock.phases.measure("load_model"):
-        model = load_model_by(start_up.loaders, config.model, head=head, seed=spec.seed, device=device)
+        model = load_model(config.model, head=head, seed=spec.seed, device=device, loaders=start_up.loaders)
         check_length(model.config, config.data.max_length)
     with clock.phases.measure("load_data"):
         train, validation = read_data()

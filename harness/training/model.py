@@ -81,20 +81,6 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     return result
 
 
-def tokenizer_file(config: ModelConfig) -> Path | None:
-    """Return the tokenizer.json that `load_tokenizer` would read on this disk; None if there is none."""
-    directory = bundled_directory() if uses_known_sizes(config) else model_directory(config)
-    path = None if directory is None else directory / "tokenizer.json"
-    return path if path is not None and path.is_file() else None
-
-
-def describe_tokenizer(config: ModelConfig) -> str:
-    """Say in words which tokenizer `load_tokenizer` takes."""
-    if uses_known_sizes(config):
-        return "bert-uncased vocabulary of the bundled encoder"
-    return f"of {config.source}"
-
-
 def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
     from transformers import AutoConfig
@@ -123,8 +109,20 @@ def check_length(model_config: Any, max_length: int) -> None:
         )
 
 
-def load_model(config: ModelConfig, *, head: Head, seed: int, device: torch.device) -> nn.Module:
-    """Return the model on `device` in training mode: fp32, eager attention; the head drawn from `seed`."""
+def load_model(
+    config: ModelConfig, *, head: Head, seed: int, device: torch.device, loaders: Sequence[LoadModel] = ()
+) -> nn.Module:
+    """Return the model on `device` in training mode: fp32, eager attention; the head drawn from `seed`.
+
+    The first of `loaders` that does not decline the model's files makes it, else transformers.
+    """
+    files = find_model_files(config, head) if loaders else None
+    if files is not None:
+        for load in loaders:
+            loaded = load(files, seed, device)
+            if loaded is not None:
+                return loaded.train()
+
     import transformers
     from transformers import AttentionMaskInterface
 
@@ -180,16 +178,3 @@ def find_model_files(config: ModelConfig, head: Head) -> ModelFiles | None:
         return None
     pretrained = config.weights == "pretrained"
     return ModelFiles(config=stored | config.overrides, weights=weights if pretrained else None, head=head)
-
-
-def load_model_by(
-    loaders: Sequence[LoadModel], config: ModelConfig, *, head: Head, seed: int, device: torch.device
-) -> nn.Module:
-    """Return what the first of `loaders` makes of the model's files, which it may decline; else `load_model`'s."""
-    files = find_model_files(config, head) if loaders else None
-    if files is not None:
-        for load in loaders:
-            model = load(files, seed, device)
-            if model is not None:
-                return model.train()
-    return load_model(config, head=head, seed=seed, device=device)

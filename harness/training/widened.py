@@ -47,20 +47,16 @@ def widen(
     """Return a DistilBERT checkpoint, twice as wide, that computes what the BERT encoder `source` does, in fp32."""
     draw = torch.Generator().manual_seed(seed)
     weights = {name: tensor.float() for name, tensor in source.items() if tensor.is_floating_point()}
-    widened = _widen_embeddings(weights)
-    for layer in range(layers):
-        widened |= _widen_layer(weights, layer, heads=heads, noise=noise, draw=draw)
-    return {f"distilbert.{name}": tensor.contiguous() for name, tensor in widened.items()}
-
-
-def _widen_embeddings(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-    return {
+    widened = {
         "embeddings.word_embeddings.weight": _twice(weights["embeddings.word_embeddings.weight"], dim=1),
         "embeddings.position_embeddings.weight": _twice(positions, dim=1),
         "embeddings.LayerNorm.weight": _twice(weights["embeddings.LayerNorm.weight"]),
         "embeddings.LayerNorm.bias": _twice(weights["embeddings.LayerNorm.bias"]),
     }
+    for layer in range(layers):
+        widened |= _widen_layer(weights, layer, heads=heads, noise=noise, draw=draw)
+    return {f"distilbert.{name}": tensor.contiguous() for name, tensor in widened.items()}
 
 
 def _widen_layer(
@@ -81,7 +77,10 @@ def _widen_layer(
     widened = {}
     for name, new_name, groups_in, groups_out, scale in maps:
         weight = _twice(scale * weights[f"{old}.{name}.weight"], groups=groups_out)
-        widened[f"{new}.{new_name}.weight"] = _halve(weight, groups=groups_in, noise=noise, draw=draw)
+        # Each feature is read from both of its copies: half the weight plus noise from one, minus noise from the other.
+        half = (weight / 2).view(len(weight), groups_in, -1)
+        uneven = noise * half.std() * torch.randn(half.shape, generator=draw)
+        widened[f"{new}.{new_name}.weight"] = torch.cat([half + uneven, half - uneven], dim=2).flatten(1, 2)
         widened[f"{new}.{new_name}.bias"] = _twice(scale * weights[f"{old}.{name}.bias"], groups=groups_out)
     norms = (("attention.output.LayerNorm", "sa_layer_norm"), ("output.LayerNorm", "output_layer_norm"))
     for name, new_name in norms:
@@ -94,13 +93,6 @@ def _twice(tensor: Tensor, *, dim: int = 0, groups: int = 1) -> Tensor:
     """Repeat the features along `dim`, each group after itself: [a b c d] becomes [a b a b c d c d] for two groups."""
     grouped = tensor.view(*tensor.shape[:dim], groups, -1, *tensor.shape[dim + 1 :])
     return torch.cat([grouped, grouped], dim=dim + 1).flatten(dim, dim + 1)
-
-
-def _halve(weight: Tensor, *, groups: int, noise: float, draw: torch.Generator) -> Tensor:
-    """Read each feature from both of its copies: half the weight plus noise from one, minus noise from the other."""
-    half = (weight / 2).view(len(weight), groups, -1)
-    uneven = noise * half.std() * torch.randn(half.shape, generator=draw)
-    return torch.cat([half + uneven, half - uneven], dim=2).flatten(1, 2)
 
 
 def distilbert_config(source: Mapping[str, Any]) -> dict[str, Any]:

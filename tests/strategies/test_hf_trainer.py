@@ -15,10 +15,9 @@ from harness.errors import StrategyError
 from harness.experiment.segments import SegmentRunner
 from harness.records.serialise import override
 from harness.training.baseline import describe
-from harness.training.changes import ChangeReport
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import check_evaluation
-from harness.training.loop import account_work, make_trainer, train_epoch, warm_up
+from harness.training.loop import ChangeReport, account_work, make_trainer, train_epoch, warm_up
 
 PEERS = ("hf_trainer", "hf_trainer_best")
 

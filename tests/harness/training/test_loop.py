@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from harness.errors import HarnessError
+from harness.experiment.job import check_losses
 from harness.training.baseline import describe
-from harness.training.changes import ChangeReport
 from harness.training.loop import (
+    ChangeReport,
     account_work,
-    diverged,
     make_trainer,
-    probe_weights,
     report_trained,
     set_process_flags,
     train_epoch,
@@ -141,10 +141,10 @@ def test_warm_up_runs_each_batch_shape_and_changes_neither_parameters_nor_random
 def test_divergence_is_noticed(make_setup, windows):
     setup = make_setup(epochs=1)
     with torch.no_grad():
-        probe_weights(setup.model)[0].fill_(math.nan)
-    first = diverged(train(setup, windows)[0])
-    assert (first.step, math.isnan(first.loss)) == (1, True)
-    assert not diverged(train(make_setup(epochs=1), windows)[0])
+        make_trainer(setup, windows).probes[0].fill_(math.nan)
+    with pytest.raises(HarnessError, match=r"the loss is nan at step 1 \(epoch 1\)"):
+        check_losses(train(setup, windows)[0])
+    check_losses(train(make_setup(epochs=1), windows)[0])
 
 
 def test_epoch_loss_weights_a_smaller_last_batch_by_its_windows(make_setup, windows):
