@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from harness.errors import DataError
 from harness.records.trial import TokenizerFacts
 from harness.tasks import get_task
 from harness.tasks.task import Head
-from harness.training.model import load_tokenizer, uses_known_sizes
+from harness.training.model import known_sizes, load_tokenizer
 from harness.training.model_files import bundled_directory, model_directory
 
 if TYPE_CHECKING:
@@ -69,7 +69,11 @@ def load_tokenised(
     return Inputs(
         validation=validation,
         train_windows=train_windows,
-        validation_windows=validation_windows.without_labels(),
+        # What evaluates must not see the answers.
+        validation_windows=replace(
+            validation_windows,
+            labels={name: np.zeros_like(values) for name, values in validation_windows.labels.items()},
+        ),
         tokenizer=facts,
         head=get_task(config.task).head(train),
         from_cache=first and second,
@@ -108,7 +112,7 @@ class BareTokenizer:
 
 def load_known_tokenizer(config: ModelConfig, known: TokenizerFacts | None) -> PreTrainedTokenizerBase:
     """Return the model's tokenizer; without transformers if its file gives the very tokenizer that is known."""
-    directory = bundled_directory() if uses_known_sizes(config) else model_directory(config)
+    directory = bundled_directory() if known_sizes(config) else model_directory(config)
     if known is not None and directory is not None and (directory / "tokenizer.json").is_file():
         from tokenizers import Tokenizer
 
@@ -138,7 +142,7 @@ def summarise_inputs(config: RunConfig, train: list[Any], inputs: Inputs) -> dic
         "max_useful_tokens": int(lengths.max()),
         "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
         "tokenizer": "bert-uncased vocabulary of the bundled encoder"
-        if uses_known_sizes(config.model)
+        if known_sizes(config.model)
         else f"of {config.model.source}",
         "windows_from_cache": inputs.from_cache,
         "train_sha256": hash_windows(inputs.train_windows),

@@ -36,7 +36,6 @@ from harness.training.loop import (
     account_work,
     describe_step,
     make_trainer,
-    report_trained,
     train_epoch,
     warm_up,
 )
@@ -99,7 +98,7 @@ def run_job(
         phases_s=phases_s,
         job_time_s=job_time_s,
         epochs=tuple(job.epochs),
-        work=account_work(job.results, report_trained(trainer)),
+        work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
     )
     return add_checks(spec, directory, prepared, done, job), job

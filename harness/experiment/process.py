@@ -15,15 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.data.hub import offline_environment
+from harness.config import BUNDLED_DISTILBERT, BUNDLED_MODEL
+from harness.data.hub import hub_reachable
 from harness.errors import HarnessError
 from harness.experiment.commands import Answer, Command
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of
 from harness.records.store import LOG_FILE, SPEC_FILE, write_json
 from harness.records.trial import TrialSpec
-from harness.training.model import uses_known_sizes
-from harness.training.model_files import is_local
+from harness.training.model import known_sizes
 
 SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -143,13 +143,15 @@ def worker_environment(spec: TrialSpec) -> dict[str, str]:
 
     What the contender's strategies need set before the process starts comes last.
     """
-    config = spec.config
+    config, source = spec.config, spec.config.model.source
     # Everything but what may have to come from the hub never waits for it.
-    needs_hub = config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
+    is_here = source in (BUNDLED_MODEL, BUNDLED_DISTILBERT) or Path(source).is_dir() or known_sizes(config.model)
+    needs_hub = config.data.source == "hub" or not is_here
     strategies = resolve_contender(config, spec.contender)
     return {
         **os.environ,
-        **(offline_environment() if needs_hub else {"HF_HUB_OFFLINE": "1"}),
+        # Set before the libraries are imported, it makes them read the local cache at once; they retry for a minute.
+        **({} if needs_hub and hub_reachable() else {"HF_HUB_OFFLINE": "1"}),
         "PYTHONPATH": import_path(),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",

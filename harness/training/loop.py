@@ -41,15 +41,6 @@ class Trainer:
     total_steps: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChangeReport:
-    """Elements of the tensors that changed, of all elements, and the names of tensors that did not."""
-
-    trained: int
-    total: int
-    untrained: tuple[str, ...]
-
-
 def set_process_flags(setup: TrainSetup) -> None:
     """Set what PyTorch keeps per process. Only a worker calls this: it ends with its trial.
 
@@ -177,17 +168,30 @@ def train_epoch(
     return recorder.finish(epoch)
 
 
-def report_trained(trainer: Trainer) -> ChangeReport:
-    """Return which parameters have changed since the trainer was made."""
+def account_work(trainer: Trainer, results: list[EpochResult]) -> WorkRecord:
+    """Sum up how much was trained, hash order and learning rates, and find the tensors that stayed as they were."""
+    steps = [step for result in results for step in result.steps]
+    order = np.concatenate([result.window_order for result in results]).astype("<i8")
+    rates = ",".join(f"{step.learning_rate:.9g}" for step in steps)
     before, parameters = trainer.initial_sample, dict(trainer.setup.model.named_parameters())
-    changed = {
-        name: name in before and not torch.equal(_spread_elements(parameter), before[name])
+    untrained = [
+        name
         for name, parameter in parameters.items()
-    }
-    return ChangeReport(
-        trained=sum(parameter.numel() for name, parameter in parameters.items() if changed[name]),
-        total=sum(parameter.numel() for parameter in parameters.values()),
-        untrained=tuple(name for name in parameters if not changed[name]),
+        if name not in before or torch.equal(_spread_elements(parameter), before[name])
+    ]
+    sizes = {name: parameter.numel() for name, parameter in parameters.items()}
+    return WorkRecord(
+        updates=len(steps),
+        updates_applied=sum(step.applied for step in steps),
+        windows=sum(step.windows for step in steps),
+        useful_tokens=sum(step.useful_tokens for step in steps),
+        computed_tokens=sum(step.computed_tokens for step in steps),
+        token_id_sum=sum(step.token_id_sum for step in steps),
+        trained_parameters=sum(sizes.values()) - sum(sizes[name] for name in untrained),
+        total_parameters=sum(sizes.values()),
+        untrained_tensors=tuple(untrained),
+        order_sha256=hashlib.sha256(order.tobytes()).hexdigest(),
+        learning_rate_sha256=hashlib.sha256(rates.encode()).hexdigest(),
     )
 
 
@@ -196,23 +200,3 @@ def _spread_elements(parameter: Tensor) -> Tensor:
     flat = parameter.detach()
     flat = flat.view(-1) if flat.is_contiguous() else flat.reshape(-1)
     return flat[:: max(1, -(-flat.numel() // SAMPLED_ELEMENTS))]
-
-
-def account_work(results: list[EpochResult], changes: ChangeReport) -> WorkRecord:
-    """Sum up how much was trained, and hash order and learning rates."""
-    steps = [step for result in results for step in result.steps]
-    order = np.concatenate([result.window_order for result in results]).astype("<i8")
-    rates = ",".join(f"{step.learning_rate:.9g}" for step in steps)
-    return WorkRecord(
-        updates=len(steps),
-        updates_applied=sum(step.applied for step in steps),
-        windows=sum(step.windows for step in steps),
-        useful_tokens=sum(step.useful_tokens for step in steps),
-        computed_tokens=sum(step.computed_tokens for step in steps),
-        token_id_sum=sum(step.token_id_sum for step in steps),
-        trained_parameters=changes.trained,
-        total_parameters=changes.total,
-        untrained_tensors=changes.untrained,
-        order_sha256=hashlib.sha256(order.tobytes()).hexdigest(),
-        learning_rate_sha256=hashlib.sha256(rates.encode()).hexdigest(),
-    )

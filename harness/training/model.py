@@ -36,13 +36,11 @@ KNOWN_SIZES: dict[str, dict[str, Any]] = {
 which is the bundled encoder's too."""
 
 
-def _short_name(source: str) -> str:
-    return source.rsplit("/", 1)[-1]
-
-
-def uses_known_sizes(config: ModelConfig) -> bool:
-    """Whether the model is one of `KNOWN_SIZES` with random weights, and so needs no hub."""
-    return config.weights == "random" and not Path(config.source).is_dir() and _short_name(config.source) in KNOWN_SIZES
+def known_sizes(config: ModelConfig) -> dict[str, Any] | None:
+    """Return the configuration of a model of `KNOWN_SIZES` with random weights, which needs no hub; None for others."""
+    if config.weights != "random" or Path(config.source).is_dir():
+        return None
+    return KNOWN_SIZES.get(config.source.rsplit("/", 1)[-1])
 
 
 def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: Any) -> Any:
@@ -68,7 +66,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the model's fast tokenizer; ModelError says where it was looked for."""
     from transformers import AutoTokenizer
 
-    if uses_known_sizes(config):
+    if known_sizes(config):
         tokenizer = AutoTokenizer.from_pretrained(bundled_directory(), local_files_only=True)
     else:
         tokenizer = _from_hub_or_disk(AutoTokenizer, config, "the tokenizer", use_fast=True)
@@ -85,10 +83,8 @@ def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
     from transformers import AutoConfig
 
-    if uses_known_sizes(config):
-        loaded = AutoConfig.for_model(**KNOWN_SIZES[_short_name(config.source)])
-    else:
-        loaded = _from_hub_or_disk(AutoConfig, config, "the configuration")
+    sizes = known_sizes(config)
+    loaded = AutoConfig.for_model(**sizes) if sizes else _from_hub_or_disk(AutoConfig, config, "the configuration")
     for name, value in config.overrides.items():
         if not hasattr(loaded, name):
             raise ModelError(
@@ -161,9 +157,9 @@ def find_model_files(config: ModelConfig, head: Head) -> ModelFiles | None:
     With random weights there are none, and the configuration is the known one. The bundled weights' SHA-256 is not
     computed again: the parent did that, once for the run (`check_model_files`).
     """
-    if uses_known_sizes(config):
-        known = KNOWN_SIZES[_short_name(config.source)] | config.overrides
-        return ModelFiles(config=known, weights=None, head=head)
+    sizes = known_sizes(config)
+    if sizes:
+        return ModelFiles(config=sizes | config.overrides, weights=None, head=head)
     directory = model_directory(config)
     if directory is None:
         return None

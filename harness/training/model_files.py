@@ -71,11 +71,6 @@ def check_bundled_weights(directory: Path) -> BundledWeights:
     )
 
 
-def is_local(config: ModelConfig) -> bool:
-    """Whether the model's source stands for files on this machine, so that the hub is never asked for them."""
-    return config.source in (BUNDLED_MODEL, BUNDLED_DISTILBERT) or Path(config.source).is_dir()
-
-
 def model_directory(config: ModelConfig) -> Path | None:
     """Return the directory whose files the model's source stands for; None for a name on the hub.
 

@@ -41,6 +41,18 @@ they differ by a percent everywhere.
 """
 
 
+_MAPS = (
+    # (name, new name, whether it reads features by head, whether it writes them by head)
+    ("attention.self.query", "attention.q_lin", False, True),
+    ("attention.self.key", "attention.k_lin", False, True),
+    ("attention.self.value", "attention.v_lin", False, True),
+    ("attention.output.dense", "attention.out_lin", True, False),
+    ("intermediate.dense", "ffn.lin1", False, False),
+    ("output.dense", "ffn.lin2", False, False),
+)
+_NORMS = (("attention.output.LayerNorm", "sa_layer_norm"), ("output.LayerNorm", "output_layer_norm"))
+
+
 def widen(
     source: Mapping[str, Tensor], *, layers: int, heads: int, noise: float = NOISE, seed: int = 0
 ) -> dict[str, Tensor]:
@@ -54,39 +66,23 @@ def widen(
         "embeddings.LayerNorm.weight": _twice(weights["embeddings.LayerNorm.weight"]),
         "embeddings.LayerNorm.bias": _twice(weights["embeddings.LayerNorm.bias"]),
     }
-    for layer in range(layers):
-        widened |= _widen_layer(weights, layer, heads=heads, noise=noise, draw=draw)
-    return {f"distilbert.{name}": tensor.contiguous() for name, tensor in widened.items()}
-
-
-def _widen_layer(
-    weights: dict[str, Tensor], layer: int, *, heads: int, noise: float, draw: torch.Generator
-) -> dict[str, Tensor]:
-    old, new = f"encoder.layer.{layer}", f"transformer.layer.{layer}"
-    head_size = len(weights[f"{old}.attention.self.query.bias"]) // heads
+    head_size = positions.shape[1] // heads
     query_scale = math.sqrt(2 * head_size) / (2 * math.sqrt(head_size))
-    maps = (
-        # (name, new name, groups of features that it reads, groups that it writes, scale)
-        ("attention.self.query", "attention.q_lin", 1, heads, query_scale),
-        ("attention.self.key", "attention.k_lin", 1, heads, 1.0),
-        ("attention.self.value", "attention.v_lin", 1, heads, 1.0),
-        ("attention.output.dense", "attention.out_lin", heads, 1, 1.0),
-        ("intermediate.dense", "ffn.lin1", 1, 1, 1.0),
-        ("output.dense", "ffn.lin2", 1, 1, 1.0),
-    )
-    widened = {}
-    for name, new_name, groups_in, groups_out, scale in maps:
-        weight = _twice(scale * weights[f"{old}.{name}.weight"], groups=groups_out)
-        # Each feature is read from both of its copies: half the weight plus noise from one, minus noise from the other.
-        half = (weight / 2).view(len(weight), groups_in, -1)
-        uneven = noise * half.std() * torch.randn(half.shape, generator=draw)
-        widened[f"{new}.{new_name}.weight"] = torch.cat([half + uneven, half - uneven], dim=2).flatten(1, 2)
-        widened[f"{new}.{new_name}.bias"] = _twice(scale * weights[f"{old}.{name}.bias"], groups=groups_out)
-    norms = (("attention.output.LayerNorm", "sa_layer_norm"), ("output.LayerNorm", "output_layer_norm"))
-    for name, new_name in norms:
-        for kind in ("weight", "bias"):
-            widened[f"{new}.{new_name}.{kind}"] = _twice(weights[f"{old}.{name}.{kind}"])
-    return widened
+    for old, new in ((f"encoder.layer.{layer}", f"transformer.layer.{layer}") for layer in range(layers)):
+        for name, new_name, by_head_in, by_head_out in _MAPS:
+            scale, groups_in, groups_out = 1.0, heads if by_head_in else 1, heads if by_head_out else 1
+            if name == "attention.self.query":
+                scale = query_scale
+            # Both copies of a feature are read: half the weight plus noise from one, minus noise from the other.
+            weight = _twice(scale * weights[f"{old}.{name}.weight"], groups=groups_out)
+            half = (weight / 2).view(len(weight), groups_in, -1)
+            uneven = noise * half.std() * torch.randn(half.shape, generator=draw)
+            widened[f"{new}.{new_name}.weight"] = torch.cat([half + uneven, half - uneven], dim=2).flatten(1, 2)
+            widened[f"{new}.{new_name}.bias"] = _twice(scale * weights[f"{old}.{name}.bias"], groups=groups_out)
+        for name, new_name in _NORMS:
+            for kind in ("weight", "bias"):
+                widened[f"{new}.{new_name}.{kind}"] = _twice(weights[f"{old}.{name}.{kind}"])
+    return {f"distilbert.{name}": tensor.contiguous() for name, tensor in widened.items()}
 
 
 def _twice(tensor: Tensor, *, dim: int = 0, groups: int = 1) -> Tensor:

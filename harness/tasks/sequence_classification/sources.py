@@ -49,9 +49,16 @@ def read_file(path: Path, limit: int | None = None) -> list[Example]:
     objects. Raises DataError that names the file and the place in it.
     """
     text = read_text(path, _FORM)
-    readers = {".csv": _csv_rows, ".jsonl": _json_lines}
-    rows = readers.get(path.suffix.lower(), _json_rows)(text, path)
-    return _check(rows, str(path), limit)
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        return _check(_csv_rows(text, path), str(path), limit)
+    if kind == ".jsonl":
+        lines = ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
+        return _check(((f"line {n}", parse_json(line, path, first_line=n)) for n, line in lines), str(path), limit)
+    document = parse_json(text, path)
+    if not isinstance(document, list):
+        raise DataError(f"{path} holds no list of objects", remedy=f"give {_FORM}; JSON lines end in .jsonl")
+    return _check(((f"[{number}]", row) for number, row in enumerate(document)), str(path), limit)
 
 
 def load_hub_split(hub_id: str, split: str, limit: int | None = None) -> list[Example]:
@@ -84,19 +91,6 @@ def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
         raise DataError(
             f"{path}, line {reader.reader.line_num}: {error}", remedy="quote fields as RFC 4180 says"
         ) from None
-
-
-def _json_lines(text: str, path: Path) -> Iterator[_Row]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"line {number}", parse_json(line, path, first_line=number)
-
-
-def _json_rows(text: str, path: Path) -> Iterator[_Row]:
-    document = parse_json(text, path)
-    if not isinstance(document, list):
-        raise DataError(f"{path} holds no list of objects", remedy=f"give {_FORM}; JSON lines end in .jsonl")
-    yield from ((f"[{number}]", row) for number, row in enumerate(document))
 
 
 def _check(rows: Iterable[_Row], source: str, limit: int | None) -> list[Example]:
