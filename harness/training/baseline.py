@@ -59,13 +59,11 @@ def make_linear_schedule(optimizer: Optimizer, training: TrainingConfig, total_s
     The first step's rate is above 0 even with LR warm-up: an update that changes nothing would be lost work.
     """
     warmup = round(training.lr_warmup_ratio * total_steps)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return max(0.0, (total_steps - step) / max(1, total_steps - warmup))
-
-    return LambdaLR(optimizer, factor)
+    falling = max(1, total_steps - warmup)
+    return LambdaLR(
+        optimizer,
+        lambda step: (step + 1) / (warmup + 1) if step < warmup else max(0.0, (total_steps - step) / falling),
+    )
 
 
 def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:

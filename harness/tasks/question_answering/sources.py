@@ -22,14 +22,8 @@ _KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole n
 
 def load_examples(config: DataConfig) -> tuple[list[Example], list[Example]]:
     """Return training and validation examples, as `load_sets` has it."""
-    return load_sets(config, read_file=read_squad_file, read_hub=load_hub_split, generate=_generate)
-
-
-def _generate(**arguments: int) -> list[Example]:
-    # Reading its tables takes longer than the import of everything else here.
-    from harness.tasks.question_answering.generator import generate_examples
-
-    return generate_examples(**arguments)
+    generator = "harness.tasks.question_answering.generator"
+    return load_sets(config, read_file=read_squad_file, read_hub=load_hub_split, generator_module=generator)
 
 
 def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:

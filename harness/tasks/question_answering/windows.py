@@ -6,7 +6,6 @@ A passage that is too long for one window is cut into several that overlap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,18 +39,18 @@ def make_windows(
     """
     passages = {text: number for number, text in enumerate(dict.fromkeys(example.context for example in examples))}
     with unlimited(tokenizer) as backend:
-        frame = _read_frame(backend)
+        (before, between, after), (question_type, passage_type) = _read_frame(backend)
         passage_tables = [
-            _table(encoding, frame.passage_type, with_offsets=True)
+            _table(encoding, passage_type, with_offsets=True)
             for encoding in backend.encode_batch(list(passages), add_special_tokens=False)
         ]
         questions = backend.encode_batch([example.question.strip() for example in examples], add_special_tokens=False)
     parts: list[np.ndarray] = []
     rows: list[_Row] = []
     for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
-        head = [frame.before, _table(question, frame.question_type), frame.between]
+        head = [before, _table(question, question_type), between]
         passage = passage_tables[passages[example.context]]
-        for tables, labels in _example_windows(example, head, passage, frame.after, max_length, doc_stride):
+        for tables, labels in _example_windows(example, head, passage, after, max_length, doc_stride):
             parts += tables
             rows.append((number, sum(table.shape[1] for table in tables), *labels))
     tokens = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), dtype=np.int32)
@@ -99,32 +98,19 @@ def _example_windows(
         yield [*head, passage[:, first:stop], after], labels
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    """What the tokenizer puts around question and passage, as token tables, and the token types of the two."""
+def _read_frame(backend: Any) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[int, int]]:
+    """Return what the tokenizer puts before, between and after question and passage, and the token types of the two.
 
-    before: np.ndarray
-    between: np.ndarray
-    after: np.ndarray
-    question_type: int
-    passage_type: int
-
-
-def _read_frame(backend: Any) -> _Frame:
-    """Look at one encoded pair instead of assuming [CLS] … [SEP] … [SEP]."""
+    One encoded pair is looked at instead of assuming [CLS] … [SEP] … [SEP].
+    """
     pair = backend.encode("a", "b")
     special = np.full((4, len(pair.ids)), NO_OFFSET, dtype=np.int32)
     special[_IDS], special[_TYPES] = pair.ids, pair.type_ids
     sequence = pair.sequence_ids
     question, passage = sequence.index(0), sequence.index(1)
     question_stop, passage_stop = question + sequence.count(0), passage + sequence.count(1)
-    return _Frame(
-        before=special[:, :question],
-        between=special[:, question_stop:passage],
-        after=special[:, passage_stop:],
-        question_type=pair.type_ids[question],
-        passage_type=pair.type_ids[passage],
-    )
+    around = special[:, :question], special[:, question_stop:passage], special[:, passage_stop:]
+    return around, (pair.type_ids[question], pair.type_ids[passage])
 
 
 def _table(encoding: Any, token_type: int, *, with_offsets: bool = False) -> np.ndarray:

@@ -15,7 +15,6 @@ from harness.data.files import parse_json, read_text
 from harness.data.hub import load_split
 from harness.errors import DataError
 from harness.tasks.sequence_classification.examples import Example
-from harness.tasks.sequence_classification.generator import generate_examples
 from harness.tasks.sources import load_sets
 
 _FORM = "a CSV, JSON or JSON-lines file with the fields text and label"
@@ -26,7 +25,8 @@ _Row = tuple[str, Any]
 
 def load_examples(config: DataConfig) -> tuple[list[Example], list[Example]]:
     """Return training and validation examples, as `load_sets` has it; their classes are those of the training set."""
-    train, validation = load_sets(config, read_file=read_file, read_hub=load_hub_split, generate=generate_examples)
+    generator = "harness.tasks.sequence_classification.generator"
+    train, validation = load_sets(config, read_file=read_file, read_hub=load_hub_split, generator_module=generator)
     classes = tuple(sorted({example.label for example in train}))
     if len(classes) < 2:
         raise DataError(
