@@ -20,16 +20,15 @@ TIMEOUT_S = 120.0
 
 
 def measure_roof_of(config: RunConfig, sizes: dict[str, int]) -> RoofRecord | None:
-    """Return the machine's roof for products of a model's shapes; None if it is not wanted or they aren't known."""
+    """Return the machine's roof for products of a model's shapes; None if it is not wanted or they aren't known.
+
+    `harness.measurement.roof` measures it in a process of its own; HarnessError says why it could not.
+    """
     if not config.roof or not sizes:
         return None
-    return measure_roof_apart(
-        RoofSpec(device=config.device, hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"])
+    spec = RoofSpec(
+        device=config.device, hidden_size=sizes["hidden_size"], intermediate_size=sizes["intermediate_size"]
     )
-
-
-def measure_roof_apart(spec: RoofSpec) -> RoofRecord:
-    """Return what `harness.measurement.roof` measures in a process of its own; HarnessError says why it could not."""
     command = [sys.executable, "-m", "harness.measurement.roof", json.dumps(dataclasses.asdict(spec))]
     environment = {**os.environ, "PYTHONPATH": import_path()}
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shutil
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from harness import registry
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
+from harness.experiment.inputs import Inputs, hash_windows, length_sums, load_inputs, load_tokenised
 from harness.experiment.listener import Listener
-from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
-from harness.experiment.prepare import Preparation, prepare
+from harness.experiment.plan import PlannedSession, PlannedTrial, order_contenders, plan_sessions
 from harness.experiment.roof import measure_roof_of
+from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
+from harness.measurement.profiling import check_schedule
 from harness.records.store import (
     RUN_FILE,
     TRIAL_FILE,
@@ -24,8 +28,11 @@ from harness.records.store import (
     trial_is_finished,
     write_json,
 )
-from harness.records.trial import RunRecord, TrialRecord
+from harness.records.trial import RunRecord, TokenizerFacts, TrialRecord
 from harness.tasks import get_task
+from harness.training.model import check_length, describe_tokenizer, load_model_config, quieten_transformers
+from harness.training.model_files import check_model_files
+from harness.training.sizes import model_sizes
 
 
 def execute_run(
@@ -37,33 +44,86 @@ def execute_run(
     holds another run, or one that began on other data, another machine or another PyTorch.
     """
     cache_directory = cache_directory or default_cache_directory()
-    check_same_run(directory, config)
-    preparation = prepare(config, cache_directory)
+    file = directory / RUN_FILE
+    if file.exists():
+        if read_record(file, RunRecord).config != config:
+            raise ConfigError(
+                f"{directory} holds a run with another configuration",
+                remedy="choose another --name, or give the same options to resume it",
+            )
+    elif directory.exists() and any(directory.iterdir()):
+        raise ConfigError(f"{directory} exists and is not a run directory", remedy="choose another --name")
+    head, tokenizer = prepare(config, directory.name, command, cache_directory)
     sessions = plan_sessions(config)
-    if (directory / RUN_FILE).exists():
-        check_same_circumstances(directory, read_record(directory / RUN_FILE, RunRecord), preparation)
+    if file.exists():
+        check_same_circumstances(directory, read_record(file, RunRecord), head)
     else:
-        head = RunRecord(
-            name=directory.name,
-            started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            config=config,
-            command=command,
-            environment=preparation.environment,
-            data=preparation.data,
-            scoring=get_task(config.task).scoring,
-            trials=tuple(trial.folder for session in sessions for trial in session.trials),
-            roof=measure_roof_of(config, preparation.model_sizes),
-            model_sizes=preparation.model_sizes,
-            catalogue=registry.catalogue(),
-        )
-        write_json(directory / RUN_FILE, head)
+        trials = tuple(trial.folder for session in sessions for trial in session.trials)
+        write_json(file, replace(head, trials=trials, roof=measure_roof_of(config, head.model_sizes)))
     # A run that was killed has left its own: compiled code would make a first compile a warm one.
     remove_temporary_folders(directory)
     try:
-        with Bench(config, directory, cache_directory, listener, preparation.tokenizer) as running:
+        with Bench(config, directory, cache_directory, listener, tokenizer) as running:
             run_sessions(running, directory, sessions, listener)
     finally:
         remove_temporary_folders(directory)
+
+
+def prepare(config: RunConfig, name: str, command: str, cache_directory: Path) -> tuple[RunRecord, TokenizerFacts]:
+    """Check device, strategies, model and data, and tokenise once for all trials.
+
+    Returns the head of the run's record, still without its trials and the machine's roof. Every mistake that the user
+    can make is a HarnessError from here.
+    """
+    quieten_transformers()
+    device = choose_device(config.device)
+    registry.load_all(config.plugins)
+    order_contenders(config.contenders)
+    registry.resolve(config.baseline)
+    weights = check_model_files(config.model)
+    model_config = load_model_config(config.model)
+    check_length(model_config, config.data.max_length)
+    task = get_task(config.task)
+    train, validation = load_inputs(config)
+    inputs = load_tokenised(config, train, validation, cache_directory)
+    steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
+    check_schedule(config.profile, steps)
+    head = RunRecord(
+        name=name,
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        config=config,
+        command=command,
+        environment={**describe_environment(device), "gpu_settings": describe_gpu_settings(device)},
+        data=summarise_inputs(config, train, inputs) | {"model_weights": weights},
+        scoring=task.scoring,
+        trials=(),
+        model_sizes=model_sizes(
+            model_config, head_parameters=lambda hidden: task.head_parameters(hidden, inputs.head.classes)
+        ),
+        catalogue=registry.catalogue(),
+    )
+    return head, inputs.tokenizer
+
+
+def summarise_inputs(config: RunConfig, train: list[Any], inputs: Inputs) -> dict[str, Any]:
+    """Return the data's counts for the run's record."""
+    lengths = inputs.train_windows.lengths
+    return {
+        "source": config.data.source,
+        "train_questions": len(train),
+        "validation_questions": len(inputs.validation),
+        "train_windows": len(inputs.train_windows),
+        "validation_windows": len(inputs.validation_windows),
+        **{f"train_{name}": value for name, value in length_sums(lengths).items()},
+        **{f"validation_{name}": value for name, value in length_sums(inputs.validation_windows.lengths).items()},
+        "mean_useful_tokens": round(float(lengths.mean()), 1),
+        "max_useful_tokens": int(lengths.max()),
+        "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
+        "tokenizer": describe_tokenizer(config.model),
+        "windows_from_cache": inputs.from_cache,
+        "train_sha256": hash_windows(inputs.train_windows),
+        "validation_sha256": hash_windows(inputs.validation_windows),
+    }
 
 
 def remove_temporary_folders(directory: Path) -> None:
@@ -92,26 +152,13 @@ def run_sessions(running: Bench, directory: Path, sessions: list[PlannedSession]
             running.run(session, pending, announce)
 
 
-def check_same_run(directory: Path, config: RunConfig) -> None:
-    """ConfigError if `directory` holds anything but a run of the same configuration."""
-    if not directory.exists() or not any(directory.iterdir()):
-        return
-    if not (directory / RUN_FILE).exists():
-        raise ConfigError(f"{directory} exists and is not a run directory", remedy="choose another --name")
-    if read_record(directory / RUN_FILE, RunRecord).config != config:
-        raise ConfigError(
-            f"{directory} holds a run with another configuration",
-            remedy="choose another --name, or give the same options to resume it",
-        )
-
-
-def check_same_circumstances(directory: Path, head: RunRecord, preparation: Preparation) -> None:
+def check_same_circumstances(directory: Path, begun: RunRecord, now: RunRecord) -> None:
     """ConfigError if the run began under other circumstances than today's: its trials could not be compared.
 
     What an earlier version did not record is not compared.
     """
-    present = circumstances(preparation.data, preparation.environment)
-    for what, recorded in circumstances(head.data, head.environment).items():
+    present = circumstances(now)
+    for what, recorded in circumstances(begun).items():
         if recorded is not None and recorded != present[what]:
             raise ConfigError(
                 f"{directory} holds a run that began with another {what} ({recorded}, now {present[what]})",
@@ -119,8 +166,9 @@ def check_same_circumstances(directory: Path, head: RunRecord, preparation: Prep
             )
 
 
-def circumstances(data: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+def circumstances(run: RunRecord) -> dict[str, Any]:
     """Return what all trials of a run must share beside its configuration; None for what is not recorded."""
+    data, environment = run.data, run.environment
     return {
         "training set": data.get("train_sha256"),
         "validation set": data.get("validation_sha256"),

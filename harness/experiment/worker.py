@@ -11,19 +11,17 @@ import dataclasses
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.commands import decode
-from harness.experiment.early import defer_meta_kernels, start_context_beside, without_collector
+from harness.experiment.early import defer_meta_kernels, retain_primary_context, without_collector
 from harness.records.store import read_spec
-
-if TYPE_CHECKING:
-    from harness.experiment.session import Session
 
 
 def open_channel() -> Callable[..., None]:
@@ -54,7 +52,7 @@ def main(arguments: list[str]) -> int:
     report("imports", 0, 1)
     imports_start_s = time.perf_counter()
     if spec.cuda_beside_imports and spec.config.device != "cpu":
-        start_context_beside()
+        threading.Thread(target=retain_primary_context, name="cuda-start", daemon=True).start()
     if spec.without_meta_kernels:
         defer_meta_kernels()
     with without_collector():
@@ -66,22 +64,18 @@ def main(arguments: list[str]) -> int:
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
     session = Session(spec, clock, report)
     for line in sys.stdin:
-        _serve(session, line, send)
+        try:
+            answer = session.handle(decode(line))
+            send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
+        except HarnessError as error:
+            traceback.print_exc()
+            send(event="failed", reason=str(error))
+        except Exception as error:
+            # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
+            traceback.print_exc()
+            first_line = (str(error).splitlines() or [""])[0]
+            send(event="failed", reason=f"{type(error).__name__}: {first_line}")
     return 0
-
-
-def _serve(session: Session, line: str, send: Callable[..., None]) -> None:
-    try:
-        answer = session.handle(decode(line))
-        send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
-    except HarnessError as error:
-        traceback.print_exc()
-        send(event="failed", reason=str(error))
-    except Exception as error:
-        # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
-        traceback.print_exc()
-        first_line = (str(error).splitlines() or [""])[0]
-        send(event="failed", reason=f"{type(error).__name__}: {first_line}")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_what_segments_held_is_let_go_before_the_profiled_trainer_is_made(tmp_pa
     )
     session = Session(spec, TrialClock(time.time()), lambda *_: None)
     session.handle(LoadBlock(kind="training", numbers=(0, 1), rehearse=False, repetitions=1))
-    step = weakref.ref(session._runner_once()._trainer.step)
+    step = weakref.ref(session._segments()._trainer.step)
     alive = []
     make_trainer = profile.make_trainer
     monkeypatch.setattr(
