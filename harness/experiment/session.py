@@ -21,7 +21,6 @@ from harness.experiment.footprint import take_footprint
 from harness.experiment.job import metric_of, run_job
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, variables_of
-from harness.experiment.profile import run_profile
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
@@ -29,11 +28,13 @@ from harness.experiment.trial import (
     prepare_setup,
 )
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
+from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
 from harness.measurement.samples import write_samples_csv
 from harness.records.store import TRIAL_FILE, write_json
 from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord, TrialSpec
-from harness.training.loop import set_process_flags
+from harness.training.baseline import describe
+from harness.training.loop import describe_step, make_trainer, plan_training, set_process_flags, train_epoch, warm_up
 
 
 class Session:
@@ -154,10 +155,30 @@ class Session:
         set_process_flags(self._prepared.setup)
 
     def _run_profile(self, command: commands.RunProfile) -> None:
-        prepared, directory = self._prepared, Path(command.directory)
+        """Run the profiler's schedule on the contender, in a process whose timings are done: it taxes what follows it.
+
+        The warm-up is the job's, for every batch that a job has: what a job prepares before its clock is no part of a
+        step.
+        """
+        prepared, directory, spec = self._prepared, Path(command.directory), self._spec
         # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
         # profiled trainer can't use them; no segment follows.
         self._runner = None
-        profile, knobs = run_profile(self._spec, directory, prepared, self._report)
-        record = replace(self._record("profile", prepared), profile=profile, knobs=knobs)
-        write_json(directory / TRIAL_FILE, record)
+        config, windows = spec.config.profile, prepared.inputs.train_windows
+        setup = replace(prepared.setup, training=replace(prepared.setup.training, max_steps=config.total_steps))
+        torch.manual_seed(spec.seed)
+        trainer = make_trainer(setup, windows)
+        warm_up(trainer, plan_training(prepared.setup, windows))
+        metadata = {"strategy": spec.contender, "model": spec.config.model.source, "seed": str(spec.seed)}
+        with profile_session(config, setup.device, metadata) as session:
+
+            def on_step(number: int) -> None:
+                session.step()
+                self._report("profiling", number, config.total_steps)
+
+            for epoch in range(1, setup.training.epochs + 1):
+                if session.steps_done < trainer.total_steps:
+                    train_epoch(trainer, epoch=epoch, first_step=session.steps_done + 1, on_step=on_step)
+        profile = save_profile(session, directory, spec.contender)
+        knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
+        write_json(directory / TRIAL_FILE, replace(self._record("profile", prepared), profile=profile, knobs=knobs))
