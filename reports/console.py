@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
-from reports.formatting import NONE, NOT_MEASURED, full_stop, one_line
-from reports.verdicts import VerdictRow, headers, result_sentence, spread_notes, verdict_rows
+from reports.formatting import NONE, NOT_MEASURED, full_stop
+from reports.verdicts import VerdictRow, headers, reasons_words, result_sentence, spread_notes, verdict_rows
 
 STYLES = {
     "ACCEPTED": "green",
@@ -28,9 +28,6 @@ NARROW_COLUMNS = 120
 
 SHORT_HEADS = {"Job speedup": "Job", "Step speedup": "Step", "Peak memory": "Memory"}
 
-LONGEST_REASON = 600
-"""Characters; the report has all of it."""
-
 LONGEST_NAME = 32
 """Names up to here stay in one line, whatever the console's width."""
 
@@ -47,7 +44,7 @@ def print_table(analysis: Analysis, console: Console) -> None:
         console.print(f"[yellow]Careful:[/yellow] {escape(full_stop(warning))}", highlight=False)
     for contender in analysis.contenders:
         if contender.reasons:
-            reasons = escape(full_stop(one_line("; ".join(contender.reasons), LONGEST_REASON)))
+            reasons = escape(reasons_words(contender))
             console.print(f"[bold]{escape(contender.name)}[/bold]: {reasons}", highlight=False)
     for note in (*spread_notes(analysis, ranges=not narrow)[1:], *_energy_note(rows), *analysis.notes):
         console.print(escape(full_stop(note)), style="dim", highlight=False)

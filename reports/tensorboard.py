@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.records.store import LoadedRun, LoadedTrial
+from harness.statistics.estimate import Estimate
 from reports.document import Block, Bullets, Paragraph
 from reports.events import EventWriter
 from reports.markdown import blocks

@@ -7,7 +7,22 @@ from dataclasses import dataclass
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import Text, code, joined, spans
-from reports.formatting import NONE, energy, memory, points, quality, ratio, speedup, supported_digits
+from reports.formatting import (
+    NONE,
+    energy,
+    full_stop,
+    memory,
+    one_line,
+    points,
+    quality,
+    ratio,
+    speedup,
+    supported_digits,
+)
+from reports.sections.select import best_accepted
+
+LONGEST_REASON = 600
+"""Characters; a reason may hold numbers, bounds and what would settle it, and `analysis.json` has all of it."""
 
 STATES = {"measured": "measured", "not_applicable": "NOT_APPLICABLE", "failed": "FAILED", "not_run": "not run"}
 
@@ -53,7 +68,7 @@ def verdict_rows(analysis: Analysis, *, ranges: bool = True) -> list[VerdictRow]
 
 def verdict_row(analysis: Analysis, contender: ContenderAnalysis, *, ranges: bool = True) -> VerdictRow:
     """Return one row; a contender without a single whole job has no numbers."""
-    if not contender.seeds:
+    if contender.evidence is None:
         nothing = (NONE,) * len(titles(analysis))
         return VerdictRow(name=contender.name, verdict=verdict_words(contender), job_speedup=NONE, step_speedup=NONE,
                           quality=NONE, scores=nothing, peak_memory=NONE, energy=NONE)  # fmt: skip
@@ -81,31 +96,20 @@ def verdict_words(contender: ContenderAnalysis) -> str:
     return f"{words} (peer)" if contender.is_peer else words
 
 
+def reasons_words(contender: ContenderAnalysis) -> str:
+    """Return the reasons of a verdict in one line."""
+    return full_stop(one_line("; ".join(reason.text for reason in contender.reasons), LONGEST_REASON))
+
+
 def quality_words(contender: ContenderAnalysis) -> str:
     """Say in a word or two whether quality is shown to hold: a part of what the verdict rests on."""
     if contender.is_baseline:
         return NONE
     if contender.verdict == "REJECTED":
         return "rejected"
-    if _makes_same_updates(contender):
+    if contender.evidence is not None and contender.evidence.shown_same:
         return SAME_UPDATES
     return "holds" if contender.verdict == "ACCEPTED" else "open"
-
-
-def _makes_same_updates(contender: ContenderAnalysis) -> bool:
-    same_math = bool(contender.strategies) and all(part.effect == "SAME_MATH" for part in contender.strategies)
-    return same_math and contender.equivalence is not None and contender.equivalence.proves
-
-
-def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
-    """Return the accepted contender with the best job speedup, peers left out."""
-    accepted = [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not other.is_peer]
-    return max(accepted, key=job_speedup_or_0, default=None)
-
-
-def job_speedup_or_0(contender: ContenderAnalysis) -> float:
-    """Return the job speedup to order contenders by; what was not measured comes last."""
-    return 0.0 if contender.job_speedup is None else contender.job_speedup.estimate
 
 
 def result_sentence(analysis: Analysis, mark: Callable[[str], str] = "`{}`".format) -> str:
@@ -115,7 +119,7 @@ def result_sentence(analysis: Analysis, mark: Callable[[str], str] = "`{}`".form
 
 def result_text(analysis: Analysis) -> Text:
     """Say in one sentence what to switch on, and why."""
-    if not analysis.baseline_contender.seeds:
+    if analysis.baseline_contender.evidence is None:
         return "No speedups: there is no whole baseline job to compare with."
     contenders = analysis.contenders[1:]
     if not any(contender.state == "measured" for contender in contenders):
@@ -123,15 +127,13 @@ def result_text(analysis: Analysis) -> Text:
     best = best_accepted(analysis)
     if best is None:
         strategies = sum(not contender.is_peer for contender in contenders)
-        return (f"Switch on nothing: {_none_of(strategies)} is accepted (", _tally(analysis), ").")
+        none = f"none of {strategies} contenders" if strategies != 1 else "no contender"
+        return (f"Switch on nothing: {none} is accepted (", _tally(analysis), ").")
+    steps = "" if best.step_speedup is None else f", its steps {speedup(best.step_speedup, ranges=False)}"
     return (
-        "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{_step_words(best)}; quality holds: "
+        "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{steps}; quality holds: "
         f"{_kept_words(analysis, best)}.",
     )  # fmt: skip
-
-
-def _none_of(count: int) -> str:
-    return f"none of {count} contenders" if count != 1 else "no contender"
 
 
 def _job_words(contender: ContenderAnalysis) -> str:
@@ -143,13 +145,9 @@ def _job_words(contender: ContenderAnalysis) -> str:
     return f"{fast} (95 % interval {estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
 
 
-def _step_words(contender: ContenderAnalysis) -> str:
-    return "" if contender.step_speedup is None else f", its steps {speedup(contender.step_speedup, ranges=False)}"
-
-
 def _kept_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
     """Say how quality is known to hold."""
-    if _makes_same_updates(contender):
+    if quality_words(contender) == SAME_UPDATES:
         return "it makes the same updates"
     scoring, score = analysis.scoring, contender.scores.get(analysis.scoring.headline)
     if score is None or score.difference is None:
@@ -191,7 +189,8 @@ def sampled_over(analysis: Analysis) -> str:
 
 def range_notes(analysis: Analysis) -> list[str]:
     """Say where a speedup's brackets hold something else than an interval."""
-    if not any(_is_range(contender) for contender in analysis.contenders):
+    speedups = (value for c in analysis.contenders for value in (c.job_speedup, c.step_speedup) if value is not None)
+    if not any(value.low is not None and value.kind == "range" for value in speedups):
         return []
     return [
         "Without timed segments a speedup's brackets hold the lowest and highest value seen instead: a range over "
@@ -207,10 +206,5 @@ def noise_words(analysis: Analysis) -> str:
     aa = floor.ratio
     return (
         f"Noise floor: the baseline against itself (A/A) came out at {ratio(aa.estimate, aa.low, aa.high)}; no step "
-        f"speedup within ±{100 * floor.floor:.1f} % is claimed."
+        f"speedup within ±{100 * floor.share:.1f} % is claimed."
     )
-
-
-def _is_range(contender: ContenderAnalysis) -> bool:
-    estimates = (contender.job_speedup, contender.step_speedup)
-    return any(value is not None and value.low is not None and value.kind == "range" for value in estimates)

@@ -1,32 +1,27 @@
-"""What an analysis says: the contents of `analysis.json` (DESIGN §8). What was not measured is None, never 0."""
+"""What an analysis says: the contents of `analysis.json`. What was not measured is None, never 0."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from harness.analysis.advice.findings import Diagnosis
 from harness.analysis.advice.roofline import Roofline
-from harness.analysis.evidence.energy import EnergyEvidence
-from harness.analysis.evidence.job import JobSpeed, WarmUp
-from harness.analysis.evidence.quality import Learning, QualityEvidence
-from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
-from harness.analysis.evidence.sampling import SamplingSummary
-from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.summary import Difference, Estimate, Throughput
-from harness.analysis.evidence.time_to_quality import TimeToScore
+from harness.analysis.evidence.gather import Evidence
+from harness.analysis.evidence.quality import Difference, Learning
+from harness.analysis.evidence.speed import NoiseFloor
+from harness.analysis.evidence.trials import State
 from harness.analysis.evidence.work import Work
 from harness.analysis.trace.kernels import ProfileSummary
 from harness.analysis.trace.model import Ledger, Waterfall
-from harness.analysis.verdict.rules import Verdict
+from harness.analysis.verdict.reason import Reason, Verdict
 from harness.records.serialise import plain
-from harness.records.trial import BASELINE, MemoryRecord, ScoringRecord, Settings, StrategyRecord
+from harness.records.trial import BASELINE, ScoringRecord, Settings, StrategyRecord
+from harness.statistics.estimate import Estimate
 
 ANALYSIS_SCHEMA_VERSION = 3
 """Raised when a key of `analysis.json` changes its meaning."""
-
-State = Literal["measured", "not_applicable", "failed", "not_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +39,7 @@ class EpochRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ContenderAnalysis:
-    """Everything about one contender."""
+    """One contender: what other programs read of it, and below that all the evidence."""
 
     name: str
     parts: tuple[str, ...]
@@ -53,49 +48,35 @@ class ContenderAnalysis:
     """Summaries and effects of the parts; empty if no trial got so far."""
     state: State
     verdict: Verdict | None
-    reasons: tuple[str, ...]
-    seeds: tuple[int, ...]
-    """Seeds of the whole fine-tunings that ended."""
+    reasons: tuple[Reason, ...]
+    """Of the verdict; of what was not measured, why."""
     job_time_s: float | None
     """Mean over the seeds."""
     train_time_s: float | None
     """All epochs' training together, mean over the seeds."""
     job_speedup: Estimate | None
-    """Of the whole job, from its parts (`job`); without timed segments of the jobs as they ran."""
+    """Of the whole job, from its parts (`evidence.job`); without timed segments of the jobs as they ran."""
     step_speedup: Estimate | None
     """Of training, from the timed segments; without them of the training time per epoch."""
     scores: dict[str, Difference]
     """By metric, beside the baseline's; empty where nothing was scored."""
-    speed: SpeedEvidence | None
-    """The timed segments against the live baseline; of the baseline: A/A."""
-    job: JobSpeed | None
-    warm_up: WarmUp | None
-    time_to_score: TimeToScore | None
-    quality: QualityEvidence | None
-    equivalence: Equivalence | None
-    footprint: FootprintDifference | None
     peak_memory_gib: float | None
     """Highest of any seed: tensors on the device, or without one the resident memory of the process."""
-    memory: MemoryRecord | None
     energy_j: float | None
     """From the first step to the last evaluation, mean over the seeds."""
-    energy: EnergyEvidence | None
-    """Of training per epoch and token, from long segments beside the baseline; of the baseline: A/A."""
     work: Work | None
     phases_s: dict[str, float]
     """Mean over the seeds."""
     epochs: tuple[EpochRow, ...]
-    throughput: Throughput | None
-    sampling: SamplingSummary | None
+    knobs: dict[str, str]
+    settings: Settings
+    evidence: Evidence | None
+    """Whole, of what ended a fine-tuning, even if another seed failed; None of what did not."""
     profile: ProfileSummary | None
     ledger: Ledger | None
     """Where its step's time goes, from its trace."""
     waterfall: Waterfall | None
     """From the baseline's step to its own; None for the baseline."""
-    compile_cache: str | None
-    """State of the compiler's caches before the first job; None when nothing was compiled."""
-    knobs: dict[str, str]
-    settings: Settings
     notes: tuple[str, ...]
     """What bears on how far to trust the numbers."""
 
@@ -156,6 +137,11 @@ class Analysis:
     def baseline_contender(self) -> ContenderAnalysis:
         """The baseline, measured or not."""
         return self.contenders[0]
+
+    @property
+    def ran(self) -> tuple[tuple[ContenderAnalysis, Evidence], ...]:
+        """Those that ended a whole fine-tuning, each with its evidence; the baseline first."""
+        return tuple((contender, contender.evidence) for contender in self.contenders if contender.evidence is not None)
 
 
 def to_json(analysis: Analysis) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.analysis.evidence.energy import EnergyEvidence
+from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.quality import Learning
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.evidence.speed import NoiseFloor
+from harness.analysis.evidence.trials import Trials
 from harness.records.store import LoadedRun
 from harness.records.trial import TrialRecord
 
@@ -25,7 +27,24 @@ THROTTLED_SHARE = 0.05
 """Share of samples with a throttle reason that is worth a line."""
 
 
-def contender_notes(
+def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str], loaded: LoadedRun) -> list[str]:
+    """Return what speaks against a contender's numbers; `unreadable` are lines on files of its trace."""
+    notes = []
+    planned = sum(folder.rsplit("/", 1)[1].isdigit() for folder in trials.planned)
+    if trials.done and len(trials.done) < planned:
+        notes.append(f"the numbers are of {len(trials.done)} of {planned} planned fine-tunings")
+    for trial in trials.everything:
+        if trials.done and trial.record.kind == "profile" and trial.record.status != "done":
+            notes.append(f"its profiled run did not end: {trial.record.reason}")
+    lost = [*(() if case is None else case.unreadable), *unreadable]
+    notes += [f"left out: {relative(line, loaded)}" for line in lost]
+    speed = None if trials.beside is None else trials.beside.speed
+    problem = None if speed is None else speed.energy_problem
+    sampling, energy = (None, None) if case is None else (case.evidence.sampling, case.evidence.energy)
+    return notes + sampling_notes(sampling, energy, problem)
+
+
+def sampling_notes(
     sampling: SamplingSummary | None, energy: EnergyEvidence | None, energy_problem: str | None
 ) -> list[str]:
     """Return what was seen beside the job and the energy's segments that speaks against a contender's numbers."""
@@ -100,10 +119,10 @@ def run_warnings(
 
 def floor_note(floor: NoiseFloor | None) -> str | None:
     """Return a line if only large speedups could be told from noise."""
-    if floor is None or floor.floor <= HIGH_FLOOR:
+    if floor is None or floor.share <= HIGH_FLOOR:
         return None
     return (
-        f"the noise floor is high: a step speedup under {100 * floor.floor:.0f} % could not have been shown here. On a "
+        f"the noise floor is high: a step speedup under {100 * floor.share:.0f} % could not have been shown here. On a "
         "quieter machine or with a longer --budget it can"
     )
 

@@ -1,4 +1,4 @@
-"""Non-inferiority of EM and F1, paired by seed and question."""
+"""Non-inferiority of scores, paired by seed and example."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Medicine 24)."""
 
 @dataclass(frozen=True, kw_only=True)
 class NonInferiority:
-    """EM or F1 of a contender minus the baseline's, in points, held against the margin."""
+    """A score of a contender minus the baseline's, in points, held against the margin."""
 
     margin: float
     """Loss that is accepted, in points."""
@@ -68,7 +68,8 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
     """
     seeds, examples = differences.shape
     mean = float(differences.mean())
-    spread = estimate_spread(with_pseudo_examples(differences))
+    pseudo = np.resize([LOST_AND_WON, -LOST_AND_WON], (seeds, 2))
+    spread = _estimate_spread(np.hstack([differences, pseudo]))
     error = math.sqrt(spread.variance)
     t = stats.t(spread.degrees)
     half, one_sided = float(t.ppf(0.975)) * error, float(t.ppf(1.0 - alpha)) * error
@@ -92,13 +93,7 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
     )
 
 
-def with_pseudo_examples(differences: np.ndarray) -> np.ndarray:
-    """Return the differences with one question won and one lost beside them, for the spread only."""
-    rows = differences.shape[0]
-    return np.hstack([differences, np.full((rows, 1), LOST_AND_WON), np.full((rows, 1), -LOST_AND_WON)])
-
-
-def estimate_spread(differences: np.ndarray) -> _Spread:
+def _estimate_spread(differences: np.ndarray) -> _Spread:
     """Return variance components (moments; negative ones are 0) and the variance of the mean."""
     seeds, examples = differences.shape
     by_example = float(np.var(differences.mean(axis=0), ddof=1))
@@ -142,9 +137,3 @@ def _seeds_needed(spread: _Spread, examples: int, margin: float, alpha: float) -
         return None
     needed = math.ceil((spread.seeds + spread.interaction / examples) / allowed)
     return needed if needed <= MOST_SEEDS else None
-
-
-def paired_gain(before: np.ndarray, after: np.ndarray, *, alpha: float) -> tuple[float, float]:
-    """Return the mean gain of `after` over `before`, float (seeds, examples) in points, and its lower bound."""
-    result = assess(after - before, margin=1.0, alpha=alpha)
-    return result.difference, result.bound

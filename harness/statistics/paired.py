@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from harness.statistics.estimate import Estimate
+
+CONFIDENCE = 0.95
+
 LEAST_BLOCKS = 3
 """Fewer say nothing about their own spread."""
 
@@ -41,8 +45,18 @@ class Ratio:
     autocorrelation: float | None
     """Lag-1, of the blocks' log ratios; None with too few blocks."""
 
+    @property
+    def interval(self) -> Estimate:
+        """The estimate and its interval alone."""
+        return Estimate(estimate=self.estimate, low=self.low, high=self.high, kind="interval")
 
-def ratio_of_logs(values: Sequence[float], *, confidence: float = 0.95) -> Ratio | None:
+    @property
+    def log_half_width(self) -> float:
+        """Half the interval's width, in logs."""
+        return math.log(self.high / self.low) / 2.0
+
+
+def ratio_of_logs(values: Sequence[float]) -> Ratio | None:
     """Return the trimmed geometric mean of ratios, given as logs, with a t-interval in log space; None of fewer than
     `LEAST_BLOCKS`.
 
@@ -72,16 +86,33 @@ def ratio_of_logs(values: Sequence[float], *, confidence: float = 0.95) -> Ratio
     effective = max(2.0, kept * (1.0 - used) / (1.0 + used))
     error = deviation / math.sqrt(effective)
     degrees = max(effective - 1.0, (kept - 1) / 2.0)
-    half = float(stats.t.ppf(0.5 + confidence / 2.0, degrees)) * error
+    return _with_t_interval(mean, error, degrees, blocks=count, autocorrelation=correlation)
+
+
+def combine(log_ratio: float, parts: Sequence[tuple[float, float]], *, blocks: int) -> Ratio:
+    """Return a ratio whose log has independent errors with these (standard error, degrees of freedom).
+
+    Degrees of freedom are those of Welch (1947, Biometrika 34) and Satterthwaite.
+    """
+    variance = sum(error**2 for error, _ in parts)
+    weights = sum(error**4 / degrees for error, degrees in parts)
+    degrees = variance**2 / weights if weights > 0 else max(degrees for _, degrees in parts)
+    return _with_t_interval(log_ratio, math.sqrt(variance), degrees, blocks=blocks, autocorrelation=None)
+
+
+def _with_t_interval(
+    log_ratio: float, error: float, degrees: float, *, blocks: int, autocorrelation: float | None
+) -> Ratio:
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2.0, degrees)) * error
     return Ratio(
-        estimate=math.exp(mean),
-        low=math.exp(mean - half),
-        high=math.exp(mean + half),
-        confidence=confidence,
+        estimate=math.exp(log_ratio),
+        low=math.exp(log_ratio - half),
+        high=math.exp(log_ratio + half),
+        confidence=CONFIDENCE,
         log_standard_error=error,
         degrees_of_freedom=degrees,
-        blocks=count,
-        autocorrelation=correlation,
+        blocks=blocks,
+        autocorrelation=autocorrelation,
     )
 
 
@@ -119,10 +150,9 @@ def is_tight(ratio: Ratio, precision: float) -> bool:
     This is when measuring stops. It looks at the width alone and never at the estimate, so looking again and again
     hardly biases what comes out (Chow and Robbins 1965: fixed-width sequential confidence intervals).
     """
-    return math.log(ratio.high / ratio.low) / 2.0 <= math.log1p(precision)
+    return ratio.log_half_width <= math.log1p(precision)
 
 
 def blocks_needed(ratio: Ratio, precision: float) -> int:
     """Return about how many blocks would make the interval that tight, if their spread stays as it is."""
-    half = math.log(ratio.high / ratio.low) / 2.0
-    return max(ratio.blocks, math.ceil(ratio.blocks * (half / math.log1p(precision)) ** 2))
+    return max(ratio.blocks, math.ceil(ratio.blocks * (ratio.log_half_width / math.log1p(precision)) ** 2))

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.statistics.estimate import Estimate
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, name_rows, new_figure, write_beside
 from reports.formatting import speedup
 
@@ -29,7 +29,7 @@ def draw(analysis: Analysis) -> Figure | None:
     if not shown:
         return None
     figure, (axis,) = new_figure(1.2 + 0.55 * len(shown))
-    step_floor = None if analysis.noise_floor is None else analysis.noise_floor.floor
+    step_floor = None if analysis.noise_floor is None else analysis.noise_floor.share
     for row, contender in enumerate(shown):
         _band(axis, row - 0.17, _job_floor(contender))
         _band(axis, row + 0.17, step_floor)
@@ -62,13 +62,15 @@ def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
     }
     if analysis.noise_floor is None:
         return plots
-    ratio = analysis.noise_floor.ratio
-    again = Estimate(estimate=ratio.estimate, low=ratio.low, high=ratio.high, kind="interval")
-    return {analysis.baseline: _row_plot(again, MUTED, analysis.noise_floor.floor, limits), **plots}
+    return {
+        analysis.baseline: _row_plot(analysis.noise_floor.ratio.interval, MUTED, analysis.noise_floor.share, limits),
+        **plots,
+    }
 
 
 def _job_floor(contender: ContenderAnalysis) -> float | None:
-    return None if contender.job is None else contender.job.floor
+    job = None if contender.evidence is None else contender.evidence.job
+    return None if job is None else job.floor
 
 
 def _row_plot(estimate: Estimate, colour: str, floor: float | None, limits: tuple[float, float]) -> Figure:

@@ -21,8 +21,7 @@ from reports.document import (
     table,
 )
 from reports.formatting import NONE, milliseconds, one_line, percent
-from reports.sections.select import best_explained
-from reports.verdicts import best_accepted
+from reports.sections.select import best_accepted, best_explained
 
 NO_LEDGER = "There is no ledger of the step: no profiled steps with a readable trace are there."
 NO_WATERFALL = "There is no waterfall: it needs the ledgers of the baseline and of a contender."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
 
+from harness.analysis.evidence.gather import Evidence
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import (
     Block,
@@ -20,17 +21,23 @@ from reports.document import (
     table,
 )
 from reports.formatting import NOT_MEASURED, decimal, full_stop, one_line, quality
-from reports.sections.select import measured_contenders
-from reports.verdicts import SPEEDUP_MEANS, noise_words, range_notes, result_text, titles, verdict_row, verdict_words
+from reports.verdicts import (
+    LONGEST_REASON,
+    SPEEDUP_MEANS,
+    noise_words,
+    range_notes,
+    reasons_words,
+    result_text,
+    titles,
+    verdict_row,
+    verdict_words,
+)
 
 ROW_PLOT = "speedup-"
 """Beginning of the names of the small plots in the table of verdicts, one for each contender."""
 
 PLOT_HEADER = "95\u00a0%\u00a0interval"
 """Can't break, so that GitHub leaves the plots below it their width."""
-
-LONGEST_REASON = 600
-"""Characters; a reason may hold numbers, bounds and what would settle it."""
 
 
 def overview(analysis: Analysis, drawn: Container[str]) -> tuple[Block, ...]:
@@ -107,7 +114,7 @@ def reason_lines(analysis: Analysis) -> Iterator[Text]:
     for contender in analysis.contenders:
         if not contender.reasons:
             continue
-        reasons = full_stop(one_line("; ".join(contender.reasons), LONGEST_REASON))
+        reasons = reasons_words(contender)
         log: Text = ""
         if contender.state == "failed":
             log = (" The traceback is in a ", code("log.txt"), " below ", code(f"trials/{contender.name}/"), ".")
@@ -132,14 +139,14 @@ def _reading_notes(analysis: Analysis) -> Iterable[Text]:
         f"fp32 reference, the second by {analysis.scoring.titles} against the margin; “open” means that nothing is "
         "shown either way."
     )
-    yield from _memory_note(analysis.baseline_contender)
+    yield from _memory_note(analysis.baseline_contender.evidence)
     yield energy_note(analysis)
     yield from _untrained_note(analysis)
 
 
-def _memory_note(baseline: ContenderAnalysis) -> Iterator[str]:
+def _memory_note(baseline: Evidence | None) -> Iterator[str]:
     """Say which memory the table shows."""
-    if baseline.memory is None:
+    if baseline is None or baseline.memory is None:
         return
     if baseline.memory.allocated_gib is None:
         yield "Peak memory: resident memory of the process, libraries included."
@@ -149,19 +156,16 @@ def _memory_note(baseline: ContenderAnalysis) -> Iterator[str]:
 
 def energy_note(analysis: Analysis) -> str:
     """Say where energies are from, or why there are none."""
-    watched = [contender.sampling for contender in measured_contenders(analysis) if contender.sampling is not None]
+    watched = [evidence.sampling for _, evidence in analysis.ran if evidence.sampling is not None]
     if not watched:
         return "Energy was not measured: no sampler watched the jobs."
     if watched[0].source == "nvml":
-        if all(contender.energy_j is None for contender in analysis.contenders) and _has_segment_energy(analysis):
+        segments = any(evidence.energy is not None for _, evidence in analysis.ran)
+        if segments and all(contender.energy_j is None for contender in analysis.contenders):
             return "Energy of the whole jobs is not stated (see below); per epoch it stands in the evidence on speed."
         return "Energy: the whole GPU's, from the first step to the last evaluation."
     reason = f" ({one_line(watched[0].source_reason)})" if watched[0].source_reason else ""
     return f"Energy was {NOT_MEASURED}: it needs NVML{reason}."
-
-
-def _has_segment_energy(analysis: Analysis) -> bool:
-    return any(contender.energy is not None for contender in analysis.contenders)
 
 
 def _untrained_note(analysis: Analysis) -> Iterator[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from harness.analysis.evidence.sameness import Equivalence
-from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
 from harness.statistics.noninferiority import NonInferiority
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
-from reports.sections.select import measured_contenders
 from reports.verdicts import sampled_over
 
 INTERVALS = (
@@ -23,10 +22,9 @@ CHANGES = "What runs differently from the baseline"
 
 def section(analysis: Analysis) -> Section:
     """Return what the judgement of quality rests on."""
-    contenders = measured_contenders(analysis)
-    changes = bullets(change_lines(contenders))
+    changes = bullets(change_lines(analysis))
     blocks: list[Block] = [paragraph(learning_note(analysis))]
-    rows = quality_table(analysis, contenders)
+    rows = quality_table(analysis)
     if rows:
         blocks += [paragraph(INTERVALS.format(analysis.scoring.titles, sampled_over(analysis))), *rows]
     certification = certification_note(analysis)
@@ -38,17 +36,17 @@ def section(analysis: Analysis) -> Section:
     return Section(title="The evidence on quality", blocks=tuple(blocks))
 
 
-def quality_table(analysis: Analysis, contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+def quality_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return each contender's equivalence and non-inferiority."""
     rows, metrics = [], analysis.scoring.metrics
-    for contender in contenders:
-        if contender.is_baseline or (contender.quality is None and contender.equivalence is None):
+    for contender, evidence in analysis.ran:
+        if contender.is_baseline or (evidence.quality is None and evidence.equivalence is None):
             continue
-        quality = contender.quality or {}
+        quality = evidence.quality or {}
         rows.append(
             (
                 contender_name(contender.name),
-                _equivalence(contender.equivalence),
+                _equivalence(evidence.equivalence),
                 *(_non_inferiority(quality.get(metric.name)) for metric in metrics),
                 ", ".join(f"{m.title} {quality[m.name].detectable_loss:.1f}" for m in metrics if m.name in quality)
                 or NONE,
@@ -83,18 +81,18 @@ def _non_inferiority(value: NonInferiority | None) -> str:
     )
 
 
-def change_lines(contenders: Sequence[ContenderAnalysis]) -> Iterator[Text]:
+def change_lines(analysis: Analysis) -> Iterator[Text]:
     """Yield what each contender changed of what runs."""
-    for contender in contenders:
-        if contender.footprint is not None:
-            what = "; ".join(one_line(aspect) for aspect in contender.footprint.aspects) or "nothing"
+    for contender, evidence in analysis.ran:
+        if evidence.footprint is not None:
+            what = "; ".join(one_line(aspect) for aspect in evidence.footprint.aspects) or "nothing"
             yield code(contender.name), f": {what}."
 
 
 def certification_note(analysis: Analysis) -> str:
     """Say what a run of this size can certify, and what not."""
     scoring = analysis.scoring
-    measured = [other.quality[scoring.headline] for other in analysis.contenders if other.quality is not None]
+    measured = [evidence.quality[scoring.headline] for _, evidence in analysis.ran if evidence.quality is not None]
     if not measured:
         return ""
     first, title = measured[0], scoring.headline_title

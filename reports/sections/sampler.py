@@ -9,14 +9,13 @@ from harness.analysis.model import Analysis
 from harness.measurement.metrics import METRICS, in_display_order
 from reports.document import Picture, Section, Text, bullets, code
 from reports.formatting import one_line, percent
-from reports.sections.select import measured_contenders
 
 NAMES = {"nvml": "NVML", "psutil": "psutil"}
 
 
 def section(analysis: Analysis) -> Section:
     """Return the readings over the baseline's first job."""
-    watched = {c.name: c.sampling for c in measured_contenders(analysis) if c.sampling is not None}
+    watched = {c.name: evidence.sampling for c, evidence in analysis.ran if evidence.sampling is not None}
     first = next(iter(watched.items()), None)
     on_gpu = first is not None and first[1].source == "nvml"
     lines = bullets(_lines(watched))

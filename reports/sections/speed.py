@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
-from harness.analysis.evidence.job import WarmUp
-from harness.analysis.evidence.time_to_quality import TimeToScore
+from harness.analysis.evidence.job import TimeToScore, WarmUp
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.paired import Ratio
 from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table
@@ -23,7 +20,6 @@ from reports.formatting import (
     times,
     token_energy,
 )
-from reports.sections.select import measured_contenders
 
 HOW = (
     "Segments of training and of evaluation over the same samples, alternated between each contender and a baseline "
@@ -44,8 +40,7 @@ ENERGY = (
 
 def section(analysis: Analysis) -> Section:
     """Return how speed was timed and what came out."""
-    contenders = measured_contenders(analysis)
-    segments = segment_table(contenders)
+    segments = segment_table(analysis)
     if not segments:
         nothing = paragraph("No segments were timed beside a live baseline, so there is no verdict on speed.")
         return Section(title="The evidence on speed", blocks=(nothing,))
@@ -56,36 +51,43 @@ def section(analysis: Analysis) -> Section:
             paragraph(HOW),
             Picture(name="speedup", caption=caption),
             *segments,
-            *warm_up_table(contenders),
-            *energy_part(contenders),
+            *warm_up_table(analysis),
+            *energy_part(analysis),
         ),
     )
 
 
-def segment_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+def segment_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return the timed segments of each contender; the baseline's row is A/A."""
     headers = ("Strategy", "Steps", "Evaluation", "Blocks", "Job from its parts", "Jobs as they ran")
-    return table(headers, (_segment_row(contender) for contender in contenders if contender.speed is not None))
+    rows = []
+    for contender, evidence in analysis.ran:
+        speed, job = evidence.speed, evidence.job
+        if speed is None:
+            continue
+        repeated = f", {speed.repeats} repeated" if speed.repeats else ""
+        rows.append(
+            (
+                _beside_baseline(contender),
+                _ratio(speed.training),
+                _ratio(speed.evaluation),
+                f"{speed.blocks}{repeated}, {speed.spoilt} spoilt",
+                NONE if job is None else _ratio(job.ratio),
+                NONE if job is None or job.as_run is None else speedup(job.as_run),
+            )
+        )
+    return table(headers, rows)
 
 
-def _segment_row(contender: ContenderAnalysis) -> Iterator[Text]:
-    evidence, job = contender.speed, contender.job
-    if evidence is None:
-        return
-    repeated = f", {evidence.repeats} repeated" if evidence.repeats else ""
-    yield (code(contender.name), " again (A/A)") if contender.is_baseline else contender_name(contender.name)
-    yield _ratio(evidence.training)
-    yield _ratio(evidence.evaluation)
-    yield f"{evidence.blocks}{repeated}, {evidence.spoilt} spoilt"
-    yield NONE if job is None else _ratio(job.ratio)
-    yield NONE if job is None or job.as_run is None else speedup(job.as_run)
+def _beside_baseline(contender: ContenderAnalysis) -> Text:
+    return (code(contender.name), " again (A/A)") if contender.is_baseline else contender_name(contender.name)
 
 
 def _ratio(value: Ratio | None) -> str:
     return NOT_MEASURED if value is None else ratio(value.estimate, value.low, value.high)
 
 
-def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+def warm_up_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return one-time costs and when they are earned back."""
     headers = ("Strategy", "Warm-up", "with a warm cache", "Saved per step", "Break-even", "Time to the baseline's F1")
     rows = (
@@ -95,32 +97,31 @@ def warm_up_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
             seconds(cost.warm_s) if cost.warm_s is not None else (NOT_MEASURED if cost.compiles else NONE),
             NONE if cost.saved_per_step_s is None else f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms",
             _break_even(cost),
-            _time_to_f1(contender.time_to_score),
+            _time_to_f1(evidence.time_to_score),
         )
-        for contender, cost in ((contender, contender.warm_up) for contender in contenders)
-        if cost is not None
+        for contender, evidence in analysis.ran
+        if (cost := evidence.warm_up) is not None
     )
     return table(headers, rows)
 
 
-def energy_part(contenders: Sequence[ContenderAnalysis]) -> tuple[Block, ...]:
+def energy_part(analysis: Analysis) -> tuple[Block, ...]:
     """Return energies per epoch and token; nothing where none was measured."""
     headers = (
         "Strategy", "Energy per epoch", "the baseline's", "Baseline ÷ own", "Per useful token", "the baseline's",
         "Mean power", "Checked by"
     )  # fmt: skip
     rows = [
-        _energy_row(contender.name, contender.energy, is_baseline=contender.is_baseline)
-        for contender in contenders
-        if contender.energy is not None
+        (_beside_baseline(contender), *_energies(evidence.energy))
+        for contender, evidence in analysis.ran
+        if evidence.energy is not None
     ]
     return (paragraph(ENERGY), *table(headers, rows)) if rows else ()
 
 
-def _energy_row(name: str, evidence: EnergyEvidence, *, is_baseline: bool) -> tuple[Text, ...]:
+def _energies(evidence: EnergyEvidence) -> tuple[Text, ...]:
     baseline, own = evidence.baseline, evidence.contender
     return (
-        (code(name), " again (A/A)") if is_baseline else contender_name(name),
         f"{energy(own.epoch_j)} ± {percent(own.error_share)}" if own.error_share > 0 else energy(own.epoch_j),
         energy(baseline.epoch_j),
         times(evidence.ratio),

@@ -79,6 +79,6 @@ def _throughput_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, .
             count(speed.computed_tokens_per_s),
         )
         for contender in contenders
-        if (speed := contender.throughput) is not None
+        if contender.evidence is not None and (speed := contender.evidence.throughput) is not None
     )
     return table(headers, rows)

@@ -157,7 +157,7 @@ def read_outcomes(analysis: Analysis, faults: tuple[Fault, ...]) -> list[Outcome
         Outcome(
             fault=fault,
             verdict=by_name[fault.name].verdict or by_name[fault.name].state,
-            reasons=by_name[fault.name].reasons,
+            reasons=tuple(reason.text for reason in by_name[fault.name].reasons),
         )
         for fault in faults
     ]

@@ -92,7 +92,7 @@ def test_speedups_show_intervals_and_the_noise_floor(
     figures: dict[str, Figure], built_run: Path, analysed: Any
 ) -> None:
     (axis,) = figures["speedup"].axes
-    job = analysed(built_run).contenders[1].job
+    job = analysed(built_run).contenders[1].evidence.job
     bands = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axis.patches]
     assert bands[0] == pytest.approx((1 / (1 + job.floor), 1 + job.floor))
     whiskers = [tuple(line.get_xdata()) for line in axis.lines]
@@ -103,7 +103,7 @@ def test_small_plots_share_one_axis(built_run: Path, analysed: Any) -> None:
     plots = draw_table_plots(analysed(built_run))
     assert set(plots) == {"speedup-baseline", "speedup-amp_bf16", "speedup-fused_adamw+sdpa"}
     assert len({plot.axes[0].get_xlim() for plot in plots.values()}) == 1
-    job = analysed(built_run).contenders[1].job
+    job = analysed(built_run).contenders[1].evidence.job
     axis = plots["speedup-amp_bf16"].axes[0]
     band = axis.patches[0]
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((1 / (1 + job.floor), 1 + job.floor))

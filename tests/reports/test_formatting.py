@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.analysis.evidence.summary import Difference, Estimate
+from harness.analysis.evidence.quality import Difference
+from harness.statistics.estimate import Estimate
 from reports import formatting
 
 

@@ -15,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.analysis.model import Analysis
+from harness.analysis.verdict.reason import Reason
 from reports.document import Document
 from reports.figures.canvas import GRID, INK, PAPER, to_svg
 from reports.figures.gallery import draw_table_plots
@@ -81,7 +82,9 @@ def test_every_table_holds_what_the_markdown_report_holds(analysis: Analysis, re
 
 def test_foreign_text_is_never_markup(analysis: Analysis) -> None:
     evil = '<script>alert(1)</script> "quoted" & <b>bold</b>'
-    contenders = tuple(replace(c, reasons=(evil,), notes=(evil,)) for c in analysis.contenders)
+    contenders = tuple(
+        replace(c, reasons=(Reason(rule="x", text=evil, numbers={}),), notes=(evil,)) for c in analysis.contenders
+    )
     run = replace(analysis.run, name=evil, command=evil, data=analysis.run.data | {"source": evil, "tokenizer": evil})
     html = page(replace(analysis, run=run, contenders=contenders, warnings=(evil,), notes=(evil,)))
     root = parse(html)

@@ -12,6 +12,13 @@ from reports.document import plain_text
 from reports.sections.speed import energy_part, warm_up_table
 
 
+def ran(**evidence):
+    """An analysis of contenders with this evidence."""
+    return SimpleNamespace(
+        ran=[(SimpleNamespace(name=name, is_baseline=False), found) for name, found in evidence.items()]
+    )
+
+
 def cells(**changes):
     """The row of a contender with these one-time costs, without its name."""
     costs = {
@@ -25,8 +32,8 @@ def cells(**changes):
         "break_even_epochs": 7.5,
         "break_even_steps_warm": None,
     }
-    contender = SimpleNamespace(name="compile", warm_up=WarmUp(**costs | changes), time_to_score=None)
-    (table,) = warm_up_table([contender])
+    evidence = SimpleNamespace(warm_up=WarmUp(**costs | changes), time_to_score=None)
+    (table,) = warm_up_table(ran(compile=evidence))
     return [plain_text(cell) for cell in table.rows[0][1:]]
 
 
@@ -64,9 +71,8 @@ def energy_cells(own, *, name="amp_bf16"):
     evidence = EnergyEvidence(
         baseline=energy_of(epoch_j=12_500.0, token_j=62.5e-3), contender=own, ratio=12_500.0 / own.epoch_j, notes=()
     )
-    contender = SimpleNamespace(name=name, energy=evidence, is_baseline=False)
-    nothing = SimpleNamespace(name="sdpa", energy=None, is_baseline=False)
-    _, table = energy_part([contender, nothing])
+    analysis = ran(**{name: SimpleNamespace(energy=evidence)}, sdpa=SimpleNamespace(energy=None))
+    _, table = energy_part(analysis)
     (row,) = table.rows
     return [plain_text(cell) for cell in row]
 
@@ -91,4 +97,4 @@ def test_energy_without_a_counter_says_so():
 
 
 def test_where_no_energy_was_measured_nothing_is_said_of_it():
-    assert energy_part([SimpleNamespace(name="sdpa", energy=None, is_baseline=False)]) == ()
+    assert energy_part(ran(sdpa=SimpleNamespace(energy=None))) == ()

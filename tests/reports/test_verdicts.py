@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.model import Analysis
+from harness.analysis.evidence.sameness import Equivalence
+from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import plain_text
 from reports.sections.quality import quality_table
-from reports.sections.select import best_explained
+from reports.sections.select import best_accepted, best_explained
 from reports.sections.setup import card_table
-from reports.verdicts import best_accepted, result_sentence, verdict_rows
+from reports.verdicts import result_sentence, verdict_rows
 
 
 def accept(analysis: Analysis, *names: str, peer: str | None = None) -> Analysis:
@@ -26,6 +27,11 @@ def accept(analysis: Analysis, *names: str, peer: str | None = None) -> Analysis
         for contender in analysis.contenders
     )
     return replace(analysis, contenders=contenders)
+
+
+def with_check(contender: ContenderAnalysis, check: Equivalence | None) -> ContenderAnalysis:
+    """Return the contender with another check of its updates."""
+    return replace(contender, evidence=replace(contender.evidence, equivalence=check))
 
 
 @pytest.fixture
@@ -65,8 +71,8 @@ def test_quality_is_said_to_hold_only_where_it_was_shown(measured: Analysis) -> 
 
 def test_updates_are_called_the_same_only_in_full_precision(measured: Analysis) -> None:
     in_bf16 = tuple(
-        replace(contender, equivalence=replace(contender.equivalence, dtype="bfloat16"))
-        if contender.equivalence is not None
+        with_check(contender, replace(contender.evidence.equivalence, dtype="bfloat16"))
+        if contender.evidence is not None
         else contender
         for contender in measured.contenders
     )
@@ -80,12 +86,13 @@ def test_names_can_be_marked_up(measured: Analysis) -> None:
 
 def test_the_quality_table_says_what_a_check_in_a_lower_precision_found(measured: Analysis) -> None:
     amp = next(contender for contender in measured.contenders if contender.name == "amp_bf16")
-    assert amp.equivalence is not None
-    broken = replace(amp.equivalence, holds=False, problem="the gradient of a is off")
-    unmade = replace(amp.equivalence, holds=False, unmade="its gradients overflowed")
+    check = amp.evidence.equivalence
+    assert check is not None
+    broken = replace(check, holds=False, problem="the gradient of a is off")
+    unmade = replace(check, holds=False, unmade="its gradients overflowed")
     cells = []
-    for check in (amp.equivalence, broken, unmade, None):
-        (found,) = quality_table(measured, [replace(amp, equivalence=check)])
+    for found_check in (check, broken, unmade, None):
+        (found,) = quality_table(replace(measured, contenders=(with_check(amp, found_check),)))
         cells.append(plain_text(found.rows[0][1]))
     assert cells == [
         "not refuted: gradients off by 0.02 at most, 2e-01 allowed in bfloat16",

@@ -44,7 +44,7 @@ def facts_of_run(loaded: LoadedRun, contenders: Sequence[ContenderAnalysis], env
         achieved_tflops=achieved_tflops(
             baseline.ledger, loaded.run.model_sizes, None if work is None else work.computed_tokens / work.updates
         ),
-        peak_memory_gib=held_memory_gib(baseline.memory),
+        peak_memory_gib=held_memory_gib(None if baseline.evidence is None else baseline.evidence.memory),
         memory_gib=memory_gib(environment),
         allocator_retries=sum(counted) if counted else None,
         one_time_costs=tuple(filter(None, (one_time_cost(baseline, contender) for contender in contenders[1:]))),
@@ -104,10 +104,11 @@ def memory_gib(environment: Mapping[str, Any]) -> float | None:
 
 def one_time_cost(baseline: ContenderAnalysis, contender: ContenderAnalysis) -> OneTimeCost | None:
     """Return what a contender's compiler cost; None if it compiles nothing or a part was not measured."""
-    warm_up, speedup = contender.warm_up, contender.job_speedup
-    if warm_up is None or speedup is None or not warm_up.compiles or not baseline.job_time_s:
+    own, reference, speedup = contender.evidence, baseline.evidence, contender.job_speedup
+    if own is None or reference is None or speedup is None or not baseline.job_time_s:
         return None
-    if baseline.throughput is None:
+    warm_up = own.warm_up
+    if warm_up is None or not warm_up.compiles or reference.throughput is None:
         return None
     return OneTimeCost(
         contender=contender.name,
@@ -116,5 +117,5 @@ def one_time_cost(baseline: ContenderAnalysis, contender: ContenderAnalysis) -> 
         baseline_s=baseline.job_time_s,
         saved_per_step_s=warm_up.saved_per_step_s,
         break_even_steps=warm_up.break_even_steps,
-        steps=baseline.throughput.steps / max(1, len(baseline.seeds)),
+        steps=reference.throughput.steps / len(reference.seeds),
     )

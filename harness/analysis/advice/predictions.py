@@ -10,8 +10,8 @@ from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup
 from harness.analysis.advice.diagnosis import find
 from harness.analysis.advice.facts import Facts
 from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
-from harness.analysis.evidence.summary import Estimate
 from harness.analysis.model import ContenderAnalysis
+from harness.statistics.estimate import Estimate
 
 OVER_TOLERANCE = 0.05
 """A measured speedup may lie this share beyond its bound: rules are silent about rows below 5 % of a step."""

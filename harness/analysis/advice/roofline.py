@@ -15,7 +15,7 @@ from harness.analysis.advice.flops import (
     training_flops,
 )
 from harness.analysis.advice.peaks import find_dense_peak
-from harness.analysis.evidence.job import job_parts, scaled_training_s
+from harness.analysis.evidence.parts import job_parts, scaled_training_s
 from harness.analysis.evidence.speed import SpeedEvidence
 from harness.records.checks import RoofRecord
 from harness.records.trial import BASELINE, RunRecord, TrialRecord
@@ -156,12 +156,11 @@ def training_time_s(contender: Trained, baseline: Trained) -> float | None:
     ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job moves
     neither. Without segments it is the phase of the contender's own jobs.
     """
-    usual, own, speed = job_parts(baseline.jobs), job_parts(contender.jobs), contender.speed
-    if usual is None or own is None:
+    before, own = job_parts(baseline.jobs), job_parts(contender.jobs)
+    if before is None or own is None:
         return None
-    if contender.name == baseline.name or speed is None or speed.training is None:
-        return own.training_s
-    return scaled_training_s(usual, own, speed.training, speed.same_samples)
+    timed_s = None if contender.name == baseline.name else scaled_training_s(before, own, contender.speed)
+    return own.training_s if timed_s is None else timed_s
 
 
 def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) -> str | None:

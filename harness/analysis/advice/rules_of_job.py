@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.advice.amdahl import WHOLE
 from harness.analysis.advice.facts import Facts, of_passes, of_step
 from harness.analysis.advice.rule import Observation, rule
-from harness.analysis.evidence.job import WARM_UP_PHASES
+from harness.analysis.evidence.parts import WARM_UP_PHASES
 from harness.analysis.trace.model import Category
 
 DOMINATING_SHARE = 0.2

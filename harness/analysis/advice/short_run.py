@@ -47,7 +47,8 @@ def advise(loaded: LoadedRun, planned: PlannedJob) -> Advice:
     phases_s = extrapolate(job, loaded.run.data, planned)
     facts = replace(facts_of_run(loaded, [baseline], analysis.environment), phases_s=phases_s)
     profile = baseline.profile
-    load = load_warning({loaded.run.config.baseline: baseline.sampling}, analysis.environment)
+    sampling = None if baseline.evidence is None else baseline.evidence.sampling
+    load = load_warning({loaded.run.config.baseline: sampling}, analysis.environment)
     evaluations = len(job.record.epochs)
     basis = f"{len(job.steps)} steps and {evaluations} short evaluation{'s' if evaluations > 1 else ''}"
     return Advice(

@@ -1,4 +1,4 @@
-"""The speed of the whole job, put together from its phases and the ratios of the timed segments."""
+"""How fast the whole job is, and when as good: put together from its phases and the ratios of the timed segments."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from statistics import fmean, median
 
 from scipy import stats
 
-from harness.analysis.evidence.phases import changed_phases
-from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.summary import Estimate, summarise_ratios
+from harness.analysis.evidence.parts import (
+    changed_phases,
+    job_parts,
+    scaled_evaluation_s,
+    scaled_training_s,
+    warm_up_s,
+)
+from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.trials import Pair, last_score, pair_by_seed
 from harness.records.trial import TrialRecord
-from harness.statistics.paired import Ratio
-
-WARM_UP_PHASES = ("apply_strategies", "warm_up")
-"""Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""
+from harness.statistics.estimate import Estimate, mean_or_none, range_of_ratios
+from harness.statistics.paired import Ratio, combine
 
 WARM_UP_SCATTER = 0.1
 """Share by which a one-time cost is taken to differ from process to process (standard deviation): an assumption for
@@ -25,17 +29,11 @@ what a run measures once, such as a cold compile."""
 SCATTER_DEGREES = 30.0
 """Degrees of freedom of that assumption; the interval is to be a little wider than a normal one."""
 
-STALL = 1.25
-"""A first epoch that takes this many times the longest of the later ones holds one-time work: what is compiled, chosen
-or built at first use. Less may be noise."""
-
 CONTRADICTION = 1.5
 """A contender whose jobs take this many times what its segments promise is not what was timed. Less may be drift."""
 
 CONTRADICTION_SHARE = 0.1
 """Of the job; a smaller difference between jobs and segments does not matter."""
-
-CONFIDENCE = 0.95
 
 MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation as an estimate of normal spread."""
@@ -83,61 +81,23 @@ class JobSpeed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The phases of one contender's jobs that matter here, means over its seeds."""
+class TimeToScore:
+    """Time from the start of the job until the headline score reaches a target, both put together from the job's parts.
 
-    job_s: float
-    """With `warm_up_s`."""
-    training_s: float
-    evaluation_s: float
-    warm_up_s: float
-    """Of the jobs that compiled with cold caches if there are any, else the mean."""
-    warm_ups: int
-    """Jobs that `warm_up_s` is the mean of."""
-    stall_s: float
-    """One-time work in the first epoch."""
-    windows: float
-    evaluations: float
-    steps: float
+    Each seed has its own target, the baseline's score at the end with that seed less the non-inferiority margin: a seed
+    may end points below the mean of all, which it then never reaches. It is the measure for strategies that train on
+    another schedule.
+    """
 
-
-def job_parts(jobs: Sequence[TrialRecord]) -> Parts | None:
-    """Return the parts; None if a job lacks one."""
-    whole = [job for job in jobs if job.job_time_s is not None and job.work is not None and job.epochs]
-    if not whole or len(whole) < len(jobs):
-        return None
-    cold = [warm_up_s(job) for job in whole if job.compile_cache == "cold"]
-    once = cold or [warm_up_s(job) for job in whole]
-    return Parts(
-        job_s=fmean((job.job_time_s or 0.0) - warm_up_s(job) for job in whole) + fmean(once),
-        training_s=fmean(job.phases_s.get("training", 0.0) for job in whole),
-        evaluation_s=fmean(job.phases_s.get("evaluation", 0.0) for job in whole),
-        warm_up_s=fmean(once),
-        warm_ups=len(once),
-        stall_s=fmean(stall_s(job) for job in whole),
-        windows=fmean(job.work.windows for job in whole if job.work is not None),
-        evaluations=fmean(len(job.epochs) for job in whole),
-        steps=fmean(job.work.updates for job in whole if job.work is not None),
-    )
-
-
-def warm_up_s(job: TrialRecord) -> float:
-    """Return a job's one-time costs of the strategies."""
-    return sum(job.phases_s.get(name, 0.0) for name in WARM_UP_PHASES)
-
-
-def stall_s(job: TrialRecord) -> float:
-    """Return what the first epoch took beyond the longest later one, in training and evaluation; 0 under `STALL`."""
-    training_s = [epoch.train_time_s for epoch in job.epochs]
-    evaluation_s = [epoch.evaluation_time_s for epoch in job.epochs]
-    return sum(
-        first - max(later) for first, *later in (training_s, evaluation_s) if later and first > STALL * max(later)
-    )
-
-
-def extra_stall_s(ours: Parts, theirs: Parts) -> float:
-    """Return a contender's one-time work in the first epoch beyond the baseline's."""
-    return max(0.0, theirs.stall_s - ours.stall_s)
+    target: float
+    """Mean over the seeds."""
+    baseline_epochs: tuple[int | None, ...]
+    """First epoch that reaches the target, by seed; None where none does."""
+    contender_epochs: tuple[int | None, ...]
+    baseline_s: float | None
+    """Mean over the seeds; None if a seed never got there."""
+    contender_s: float | None
+    speedup: float | None
 
 
 def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord]) -> tuple[float, float]:
@@ -160,10 +120,9 @@ def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecor
 def compose_job(
     baseline: Sequence[TrialRecord],
     contender: Sequence[TrialRecord],
-    evidence: SpeedEvidence,
-    floor: NoiseFloor,
+    speed: SpeedEvidence | None,
+    floor: NoiseFloor | None,
     everyone: Sequence[TrialRecord],
-    as_run: Estimate | None,
 ) -> JobSpeed | None:
     """Return the job's speedup with a 95 % interval; None if a part was not measured.
 
@@ -174,109 +133,86 @@ def compose_job(
     warm-up and of declared phases to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM,
     5.1.2 and G.4.1). `everyone` are all jobs of the run: how much they differ is the uncertainty of single times.
     """
-    ours, theirs = job_parts(baseline), job_parts(contender)
-    if ours is None or theirs is None or evidence.training is None or evidence.evaluation is None:
+    base, own = job_parts(baseline), job_parts(contender)
+    if base is None or own is None or floor is None or speed is None:
         return None
-    training_s, evaluation_s = scaled_parts(ours, theirs, evidence.training, evidence.evaluation, evidence.same_samples)
+    training_s, evaluation_s = scaled_training_s(base, own, speed), scaled_evaluation_s(base, own, speed)
+    if training_s is None or evaluation_s is None or speed.training is None or speed.evaluation is None:
+        return None
     changes = changed_phases(baseline, contender, everyone)
-    stalled_s = extra_stall_s(ours, theirs)
-    rest_s = ours.job_s - ours.training_s - ours.evaluation_s - ours.warm_up_s
+    stall_s = max(0.0, own.stall_s - base.stall_s)
+    rest_s = base.job_s - base.training_s - base.evaluation_s - base.warm_up_s
     rest_s += sum(change.difference_s for change in changes)
-    job_s = rest_s + theirs.warm_up_s + stalled_s + training_s + evaluation_s
+    job_s = rest_s + own.warm_up_s + stall_s + training_s + evaluation_s
     noise_s, noise_degrees = warm_up_noise(baseline, everyone)
     scatter_s = WARM_UP_SCATTER * math.hypot(
-        ours.warm_up_s / math.sqrt(ours.warm_ups), (theirs.warm_up_s + stalled_s) / math.sqrt(theirs.warm_ups)
+        base.warm_up_s / math.sqrt(base.warm_ups), (own.warm_up_s + stall_s) / math.sqrt(own.warm_ups)
     )
-    parts = [
-        (training_s / job_s * evidence.training.log_standard_error, evidence.training.degrees_of_freedom),
-        (evaluation_s / job_s * evidence.evaluation.log_standard_error, evidence.evaluation.degrees_of_freedom),
+    errors = [
+        (training_s / job_s * speed.training.log_standard_error, speed.training.degrees_of_freedom),
+        (evaluation_s / job_s * speed.evaluation.log_standard_error, speed.evaluation.degrees_of_freedom),
         (math.sqrt(2.0) * noise_s / job_s, noise_degrees),
         (scatter_s / job_s, SCATTER_DEGREES),
         *((change.standard_error_s / job_s, change.degrees) for change in changes),
     ]
-    promised_s = {"training": training_s + stalled_s, "evaluation": evaluation_s + stalled_s}
-    taken_s = {"training": theirs.training_s, "evaluation": theirs.evaluation_s}
+    promised_s = {"training": training_s + stall_s, "evaluation": evaluation_s + stall_s}
+    taken_s = {"training": own.training_s, "evaluation": own.evaluation_s}
     return JobSpeed(
-        ratio=combine(math.log(ours.job_s / job_s), parts, blocks=evidence.training.blocks),
-        floor=max(LEAST_FLOOR, math.expm1(math.log1p(floor.floor) * (training_s + evaluation_s) / job_s)),
-        baseline_s=ours.job_s,
+        ratio=combine(math.log(base.job_s / job_s), errors, blocks=speed.training.blocks),
+        floor=floor.of_job((training_s + evaluation_s) / job_s),
+        baseline_s=base.job_s,
         contender_s=job_s,
-        stall_s=stalled_s,
-        contradictions=tuple(find_contradictions(promised_s, taken_s, job_s)),
+        stall_s=stall_s,
+        contradictions=tuple(_contradictions(promised_s, taken_s, job_s)),
         phase_differences_s={change.phase: change.difference_s for change in changes},
-        as_run=as_run,
+        as_run=jobs_as_run(pair_by_seed(baseline, contender)),
     )
 
 
-def find_contradictions(promised_s: Mapping[str, float], taken_s: Mapping[str, float], job_s: float) -> Iterator[str]:
+def _contradictions(promised_s: Mapping[str, float], taken_s: Mapping[str, float], job_s: float) -> Iterator[str]:
     """Yield the parts of a job that took much longer than promised: what was timed is not what the jobs did."""
     for part, time_s in taken_s.items():
         if time_s > CONTRADICTION * promised_s[part] and time_s - promised_s[part] > CONTRADICTION_SHARE * job_s:
             yield f"{part} took {time_s:.1f} s in its jobs, where its segments promise {promised_s[part]:.1f} s"
 
 
-def scaled_parts(
-    ours: Parts, theirs: Parts, training: Ratio, evaluation: Ratio, same_samples: bool
-) -> tuple[float, float]:
-    """Return the contender's training and evaluation time: the baseline's, by the segments' ratios, per window."""
-    evaluations = theirs.evaluations / ours.evaluations
-    evaluation_s = ours.evaluation_s * evaluations / evaluation.estimate
-    return scaled_training_s(ours, theirs, training, same_samples), evaluation_s
+def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
+    """Return baseline ÷ contender wall-clock of the jobs of the same seed, as they ran: mean and range."""
+    return range_of_ratios((baseline.job_time_s, contender.job_time_s) for baseline, contender in pairs)
 
 
-def scaled_training_s(ours: Parts, theirs: Parts, training: Ratio, same_samples: bool) -> float:
-    """Return the contender's training time: the baseline's, by the segments' ratio, per window.
-
-    A schedule that leaves windows out does so in its segments too; then their ratio already says it.
-    """
-    windows = theirs.windows / ours.windows if same_samples else 1.0
-    return ours.training_s * windows / training.estimate
-
-
-def combine(log_ratio: float, parts: Sequence[tuple[float, float]], *, blocks: int) -> Ratio:
-    """Return a ratio whose log has independent errors with these (standard error, degrees of freedom)."""
-    variance = sum(error**2 for error, _ in parts)
-    weights = sum(error**4 / degrees for error, degrees in parts)
-    degrees = variance**2 / weights if weights > 0 else max(degrees for _, degrees in parts)
-    standard_error = math.sqrt(variance)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)) * standard_error
-    return Ratio(
-        estimate=math.exp(log_ratio),
-        low=math.exp(log_ratio - half),
-        high=math.exp(log_ratio + half),
-        confidence=CONFIDENCE,
-        log_standard_error=standard_error,
-        degrees_of_freedom=degrees,
-        blocks=blocks,
-        autocorrelation=None,
-    )
+def training_as_run(pairs: Sequence[Pair]) -> Estimate | None:
+    """Return baseline ÷ contender training time of the same epoch and seed, as they ran: mean and range."""
+    times_s = []
+    for baseline, contender in pairs:
+        own_s = {epoch.epoch: epoch.train_time_s for epoch in contender.epochs}
+        times_s += [(epoch.train_time_s, own_s.get(epoch.epoch)) for epoch in baseline.epochs]
+    return range_of_ratios(times_s)
 
 
 def summarise_warm_up(
-    baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord], evidence: SpeedEvidence | None
+    baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord], speed: SpeedEvidence | None
 ) -> WarmUp | None:
     """Return one-time costs and break-even; None without whole jobs of both."""
-    ours, theirs = job_parts(baseline), job_parts(contender)
-    if ours is None or theirs is None:
+    base, own = job_parts(baseline), job_parts(contender)
+    if base is None or own is None:
         return None
-    compiles = any(job.compile_cache is not None for job in contender)
-    warm_s = [warm_up_s(job) for job in contender if job.compile_cache == "warm"]
+    warm_s = mean_or_none(warm_up_s(job) for job in contender if job.compile_cache == "warm")
     saved_s = None
-    if evidence is not None and evidence.training is not None:
-        saved_s = ours.training_s / ours.steps * (1.0 - 1.0 / evidence.training.estimate)
-    stalled_s = extra_stall_s(ours, theirs)
-    steps = break_even(theirs.warm_up_s + stalled_s - ours.warm_up_s, saved_s)
-    steps_per_epoch = ours.steps / ours.evaluations
+    if speed is not None and speed.training is not None:
+        saved_s = base.training_s / base.steps * (1.0 - 1.0 / speed.training.estimate)
+    stall_s = max(0.0, own.stall_s - base.stall_s)
+    steps = break_even(own.warm_up_s + stall_s - base.warm_up_s, saved_s)
     return WarmUp(
-        baseline_s=ours.warm_up_s,
-        cold_s=theirs.warm_up_s,
-        warm_s=fmean(warm_s) if warm_s else None,
-        compiles=compiles,
-        stall_s=stalled_s,
+        baseline_s=base.warm_up_s,
+        cold_s=own.warm_up_s,
+        warm_s=warm_s,
+        compiles=any(job.compile_cache is not None for job in contender),
+        stall_s=stall_s,
         saved_per_step_s=saved_s,
         break_even_steps=steps,
-        break_even_epochs=None if steps is None else steps / steps_per_epoch,
-        break_even_steps_warm=break_even(fmean(warm_s) + stalled_s - ours.warm_up_s, saved_s) if warm_s else None,
+        break_even_epochs=None if steps is None else steps / (base.steps / base.evaluations),
+        break_even_steps_warm=None if warm_s is None else break_even(warm_s + stall_s - base.warm_up_s, saved_s),
     )
 
 
@@ -289,11 +225,53 @@ def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
     return extra_s / saved_per_step_s if saved_per_step_s > 0 else None
 
 
-def jobs_as_run(pairs: Sequence[tuple[TrialRecord, TrialRecord]]) -> Estimate | None:
-    """Return baseline ÷ contender wall-clock of the jobs of the same seed, as they ran."""
-    ratios = [
-        ours.job_time_s / theirs.job_time_s
-        for ours, theirs in pairs
-        if ours.job_time_s and theirs.job_time_s and ours.job_time_s > 0 and theirs.job_time_s > 0
+def time_to_score(
+    metric: str,
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    job: JobSpeed | None,
+    speed: SpeedEvidence | None,
+    *,
+    margin: float,
+) -> TimeToScore | None:
+    """Return the time to the target over the seeds of both; None without the job's speed or its scores."""
+    base, own = job_parts(baseline), job_parts(contender)
+    targets = [
+        (pair, final - margin)
+        for pair in pair_by_seed(baseline, contender)
+        if (final := last_score(pair[0], metric)) is not None
     ]
-    return summarise_ratios(ratios)
+    if job is None or base is None or own is None or not targets:
+        return None
+    training_s, evaluation_s = scaled_training_s(base, own, speed), scaled_evaluation_s(base, own, speed)
+    if training_s is None or evaluation_s is None:
+        return None
+    baseline_epochs, contender_epochs = (
+        tuple(_first_epoch(metric, pair[side], target) for pair, target in targets) for side in (0, 1)
+    )
+    starts_s = (
+        job.baseline_s - base.training_s - base.evaluation_s,
+        job.contender_s - training_s - evaluation_s,
+    )
+    epochs_s = (
+        (base.training_s + base.evaluation_s) / base.evaluations,
+        (training_s + evaluation_s) / own.evaluations,
+    )
+    baseline_s, contender_s = map(_mean_time, (baseline_epochs, contender_epochs), starts_s, epochs_s)
+    return TimeToScore(
+        target=fmean(target for _, target in targets),
+        baseline_epochs=baseline_epochs,
+        contender_epochs=contender_epochs,
+        baseline_s=baseline_s,
+        contender_s=contender_s,
+        speedup=baseline_s / contender_s if baseline_s and contender_s else None,
+    )
+
+
+def _first_epoch(metric: str, record: TrialRecord, target: float) -> int | None:
+    return next((epoch.epoch for epoch in record.epochs if epoch.scores.get(metric, -1.0) >= target), None)
+
+
+def _mean_time(epochs: Sequence[int | None], start_s: float, epoch_s: float) -> float | None:
+    reached = [start_s + epoch * epoch_s for epoch in epochs if epoch is not None]
+    return fmean(reached) if reached and len(reached) == len(epochs) else None

@@ -8,9 +8,11 @@ from statistics import fmean
 
 import numpy as np
 
+from harness.analysis.evidence.trials import last_score, pair_by_seed
 from harness.records.store import LoadedTrial
-from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord
-from harness.statistics.noninferiority import NonInferiority, assess, paired_gain
+from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord, TrialRecord
+from harness.statistics.estimate import value_range
+from harness.statistics.noninferiority import NonInferiority, assess
 
 LEARNED_POINTS = 5.0
 """The baseline's headline score must be above the untrained model's by more than this, with its whole interval, for
@@ -25,6 +27,24 @@ LEAST_SEEDS = 2
 
 QualityEvidence = dict[str, NonInferiority]
 """Scores of a contender against the baseline, paired by seed and example, by the metric's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A score of the baseline and of a contender, in percent; the difference in points."""
+
+    baseline: float | None
+    """Mean over the seeds."""
+    contender: float | None
+    """Mean over the seeds."""
+    difference: float | None
+    """Contender minus baseline."""
+    low: float | None
+    """Lower bound of the difference's 95 % interval; None without the scores of single questions."""
+    high: float | None
+    contender_low: float | None
+    """The contender's lowest value of any seed; None with one seed."""
+    contender_high: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +81,13 @@ def paired_differences(
     name: str, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]
 ) -> np.ndarray | None:
     """Return contender minus baseline in points, float64 (seeds, examples), over what both have; None if nothing."""
-    ours = {trial.record.seed: _last_scores(name, trial) for trial in baseline}
-    theirs = {trial.record.seed: _last_scores(name, trial) for trial in contender}
-    seeds = [seed for seed in sorted(ours) if seed in theirs]
+    before, after = ({trial.record.seed: _last_scores(name, trial) for trial in side} for side in (baseline, contender))
+    seeds = [seed for seed in sorted(before) if seed in after]
     if not seeds:
         return None
-    shared = set.intersection(*(set(scores[seed]) for seed in seeds for scores in (ours, theirs)))
-    ids = [example for example in ours[seeds[0]] if example in shared]
-    rows = [[theirs[seed][example] - ours[seed][example] for example in ids] for seed in seeds]
+    shared = set.intersection(*(set(scores[seed]) for seed in seeds for scores in (before, after)))
+    ids = [example for example in before[seeds[0]] if example in shared]
+    rows = [[after[seed][example] - before[seed][example] for example in ids] for seed in seeds]
     return 100.0 * np.array(rows, dtype=np.float64) if ids else None
 
 
@@ -91,19 +110,19 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     if len(ids) < 2 or any(set(ids) != set(row) for row in scores):
         return None
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
-    gain, low = paired_gain(before, after, alpha=run.config.quality.alpha)
-    vacuous = low <= LEARNED_POINTS
-    trend = last_epoch_gain(metric, trained)
+    gain = assess(after - before, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
+    vacuous = gain.bound <= LEARNED_POINTS
+    trend = _last_epoch_gain(metric, trained)
     return Learning(
-        gain=gain,
-        gain_low=low,
+        gain=gain.difference,
+        gain_low=gain.bound,
         last_epoch_gain=trend,
         vacuous=vacuous,
-        reason=_learning_words(run.scoring, gain, low, trend, vacuous=vacuous),
+        reason=_learning_words(run.scoring, gain.difference, gain.bound, trend, vacuous=vacuous),
     )
 
 
-def last_epoch_gain(metric: str, baseline: Sequence[LoadedTrial]) -> float | None:
+def _last_epoch_gain(metric: str, baseline: Sequence[LoadedTrial]) -> float | None:
     """Return the mean change of a score in the last epoch; None with fewer than two epochs."""
     changes = []
     for trial in baseline:
@@ -128,3 +147,35 @@ def _learning_words(
             "so a contender that is a little behind or ahead of it shows as a large difference"
         )
     return None
+
+
+def compare_scores(
+    scoring: ScoringRecord,
+    baseline: Sequence[TrialRecord],
+    contender: Sequence[TrialRecord],
+    quality: QualityEvidence | None,
+) -> dict[str, Difference]:
+    """Return each score after the last epoch beside the baseline's, with the interval of the non-inferiority test.
+
+    With partners, means and differences are over the paired seeds only. What the contender has no value of is left out.
+    """
+    found = {}
+    for name in (metric.name for metric in scoring.metrics):
+        pairs = [(last_score(b, name), last_score(c, name)) for b, c in pair_by_seed(baseline, contender)]
+        measured = [(before, after) for before, after in pairs if before is not None and after is not None]
+        single = (last_score(job, name) for job in contender)
+        own = [after for _, after in measured] or [value for value in single if value is not None]
+        if not own:
+            continue
+        interval = quality[name] if quality is not None and measured else None
+        contender_low, contender_high = value_range(own)
+        found[name] = Difference(
+            baseline=fmean(before for before, _ in measured) if measured else None,
+            contender=fmean(own),
+            difference=fmean(after - before for before, after in measured) if measured else None,
+            low=None if interval is None else interval.low,
+            high=None if interval is None else interval.high,
+            contender_low=contender_low,
+            contender_high=contender_high,
+        )
+    return found

@@ -76,15 +76,16 @@ def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: floa
     if record.missing:
         more = f" and {len(record.missing) - 1} more" if len(record.missing) > 1 else ""
         return f"it does not train the tensor {record.missing[0]}{more}"
-    for error in record.worst:
-        if error.gradient is not None and not error.gradient <= tolerance.gradient:
-            return _tensor_words(error.name, "gradient", error.gradient, tolerance.gradient)
-        if error.update is not None and not error.update <= tolerance.update:
-            return _tensor_words(error.name, "update", error.update, tolerance.update)
-    if record.typical_gradient is not None and not record.typical_gradient <= tolerance.typical_gradient:
-        return _tensor_words("the median matrix", "gradient", record.typical_gradient, tolerance.typical_gradient)
-    if record.typical_update is not None and not record.typical_update <= tolerance.typical_update:
-        return _tensor_words("the median matrix", "update", record.typical_update, tolerance.typical_update)
+    typical = "the median matrix"
+    errors = [
+        *((error.name, error.gradient, error.update, tolerance.gradient, tolerance.update) for error in record.worst),
+        (typical, record.typical_gradient, record.typical_update, tolerance.typical_gradient, tolerance.typical_update),
+    ]
+    for name, gradient, update, gradient_limit, update_limit in errors:
+        for what, error, limit in (("gradient", gradient, gradient_limit), ("update", update, update_limit)):
+            if error is not None and not error <= limit:
+                differs = f"the {what} of {name} differs from the reference by {error:.2g} of its norm"
+                return f"{differs} (allowed: {limit:.0e})"
     # Later losses carry the errors of the updates before them.
     if not loss_error <= tolerance.typical_gradient:
         return f"its losses are {_list(record.losses)}, the reference's {_list(record.losses_reference)}"
@@ -111,15 +112,11 @@ def _list(values: Sequence[float]) -> str:
 def _largest_relative(values: Sequence[float], references: Sequence[float]) -> float:
     if len(values) != len(references):
         return math.inf
-    return max((_relative(value, reference) for value, reference in zip(values, references, strict=True)), default=0.0)
-
-
-def _tensor_words(name: str, what: str, error: float, limit: float) -> str:
-    return f"the {what} of {name} differs from the reference by {error:.2g} of its norm (allowed: {limit:.0e})"
-
-
-def _relative(value: float, reference: float) -> float:
-    return abs(value - reference) / max(abs(reference), 1e-12) if math.isfinite(value) else math.inf
+    errors = (
+        abs(value - reference) / max(abs(reference), 1e-12) if math.isfinite(value) else math.inf
+        for value, reference in zip(values, references, strict=True)
+    )
+    return max(errors, default=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from harness.analysis.evidence.summary import mean_or_none
 from harness.errors import RecordError
 from harness.measurement.energy import energy_note, integrate_w
 from harness.measurement.metrics import METRICS, Metric
 from harness.measurement.samples import Sample, known_values, read_samples_csv
 from harness.records.store import LoadedTrial
+from harness.statistics.estimate import mean_or_none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
-from harness.records.checks import BlockKind, SpeedRecord
+from harness.records.checks import SpeedRecord
+from harness.records.trial import StepRecord
 from harness.statistics.paired import Ratio, ratio_of_logs
 
 LEAST_FLOOR = 0.01
@@ -41,23 +43,50 @@ class NoiseFloor:
 
     ratio: Ratio
     """Of its training segments; 1 in truth."""
-    floor: float
-    """Share beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
+    share: float
+    """Beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
+
+    def of_job(self, timed_share: float) -> float:
+        """Return the floor of a job of which the segments stand for this share; no less than `LEAST_FLOOR`."""
+        return max(LEAST_FLOOR, math.expm1(math.log1p(self.share) * timed_share))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """How fast the steps were. All steps count, those of the first epoch too: warm-up is a phase before them."""
+
+    steps: int
+    median_step_time_ms: float
+    windows_per_s: float
+    useful_tokens_per_s: float
+    """Tokens that are not padding."""
+    computed_tokens_per_s: float
+    """Tokens with padding."""
 
 
 def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
     """Return what the clean blocks say."""
     spoilt = [block for block in record.blocks if block.contamination]
+    clean = [block for block in record.blocks if not block.contamination]
     return SpeedEvidence(
-        training=_ratio(record, "training"),
-        evaluation=_ratio(record, "evaluation"),
+        training=ratio_of_logs([block.log_ratio for block in clean if block.kind == "training"]),
+        evaluation=ratio_of_logs([block.log_ratio for block in clean if block.kind == "evaluation"]),
         blocks=len(record.blocks),
         repeats=sum(block.attempt > 1 for block in record.blocks),
         spoilt=len(spoilt),
         contamination=group_reasons([reason for block in spoilt for reason in block.contamination]),
         stopped=record.stopped,
-        same_samples=all(ours == theirs for block in record.blocks for ours, theirs in block.work.values()),
+        same_samples=segment_difference(record) is None,
     )
+
+
+def segment_difference(record: SpeedRecord) -> str | None:
+    """Return in words how the work in the timed segments differed; None if it did not."""
+    for block in record.blocks:
+        for name, (baseline, contender) in block.work.items():
+            if baseline != contender:
+                return f"{name.replace('_', ' ')} {contender:,}, the baseline's {baseline:,}"
+    return None
 
 
 def group_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
@@ -68,14 +97,24 @@ def group_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
     return tuple(same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in kinds.values())
 
 
-def _ratio(record: SpeedRecord, kind: BlockKind) -> Ratio | None:
-    return ratio_of_logs([block.log_ratio for block in record.blocks if block.kind == kind and not block.contamination])
-
-
 def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:
     """Return the floor: the far end of the A/A interval, and no less than `LEAST_FLOOR`; None without A/A."""
     if evidence is None or evidence.training is None:
         return None
     ratio = evidence.training
     far = max(abs(math.log(ratio.low)), abs(math.log(ratio.high)))
-    return NoiseFloor(ratio=ratio, floor=max(LEAST_FLOOR, math.expm1(far)))
+    return NoiseFloor(ratio=ratio, share=max(LEAST_FLOOR, math.expm1(far)))
+
+
+def measure_throughput(steps: Sequence[StepRecord]) -> Throughput | None:
+    """Return the throughput over all steps given; None if there are none, or no time passed."""
+    total_s = sum(step.time_s for step in steps)
+    if not steps or total_s <= 0:
+        return None
+    return Throughput(
+        steps=len(steps),
+        median_step_time_ms=median(step.time_s for step in steps) * 1000.0,
+        windows_per_s=sum(step.windows for step in steps) / total_s,
+        useful_tokens_per_s=sum(step.useful_tokens for step in steps) / total_s,
+        computed_tokens_per_s=sum(step.computed_tokens for step in steps) / total_s,
+    )

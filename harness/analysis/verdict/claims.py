@@ -1,4 +1,4 @@
-"""The evidence on one contender, and what can be claimed from it: p-values, corrected for the number of contenders."""
+"""What can be claimed of each contender: beyond noise, and p-values corrected for the number of contenders."""
 
 from __future__ import annotations
 
@@ -6,112 +6,111 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.quality import LEAST_SEEDS, Learning, QualityEvidence
-from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
-from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.time_to_quality import TimeToScore
-from harness.analysis.evidence.work import NEW_SCHEDULE
-from harness.records.trial import ScoringRecord
+from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.job import JobSpeed, TimeToScore
+from harness.analysis.evidence.quality import LEAST_SEEDS
+from harness.analysis.evidence.trials import NEW_SCHEDULE
 from harness.statistics.multiple import holm, intersection_union
-from harness.statistics.paired import p_not_above, p_not_below
+from harness.statistics.paired import Ratio, blocks_needed, p_not_above, p_not_below
 
-SAME_MATH = "SAME_MATH"
-"""The effect of strategies whose updates are the baseline's up to rounding (`harness.strategy.Effect`, by name)."""
+WIDE = 0.05
+"""Half width of the job speedup's interval, as a share, beyond which "no gain" may be "not measured well"."""
 
-LOWER_PRECISION = "LOWER_PRECISION"
-"""The effect of strategies that make the baseline's updates with fewer digits."""
+CLEAR_HALF_WIDTHS = 2.0
+"""Half widths of its 95 % interval from the noise floor at which a speedup is beyond noise however many contenders
+there are: its p-value is about 0.00005."""
 
 COLLAPSE_SHARE = 0.5
 """Share of the baseline's gain over the untrained model whose loss even one seed shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """All that bears on the verdict of one contender that was measured."""
+class BeyondNoise:
+    """How a job's speedup lies to its noise floor: all that verdicts know of the floor."""
 
-    effects: tuple[str, ...]
-    """Of its strategies."""
-    fraud: tuple[str, ...]
-    """What disqualifies it, in words: unequal work, scores that are not the model's, a clock that runs wrong."""
-    speed: SpeedEvidence | None
-    job: JobSpeed | None
-    floor: NoiseFloor | None
-    time_to_score: TimeToScore | None
-    equivalence: Equivalence | None
-    footprint: FootprintDifference | None
-    quality: QualityEvidence | None
-    learning: Learning | None
-    scoring: ScoringRecord
-    seeds: int
-    """Jobs that have one of the baseline's with the same seed."""
-    baseline_dtype: str | None = "float32"
-    """Of the baseline's own forward pass, as in `Equivalence.dtype`; None if it was not looked at."""
-    unchecked: tuple[str, ...] = ()
-    """Checks that could not be made, in words."""
-    phases: tuple[str, ...] = ()
-    """Outside training and evaluation: what it declares to change."""
+    ratio: Ratio
+    floor: float
+    p_faster: float
+    """Of "the job is not faster than the floor allows"."""
+    p_slower: float
+    """Of "the job is not slower than the floor allows"."""
+    faster: bool
+    """The whole interval lies above the floor."""
+    clear: bool
+    """The whole interval lies beyond the floor, on either side."""
+    wide: bool
+    """The interval is so wide that "no gain" may be "not measured well"."""
+    distance: float
+    """From the floor's end to the estimate, in logs."""
 
     @property
-    def same_math(self) -> bool:
-        """Whether every part claims to make the baseline's updates."""
-        return bool(self.effects) and all(effect == SAME_MATH for effect in self.effects)
+    def blocks_needed(self) -> int:
+        """About how many blocks would show what is clear among any number of contenders."""
+        return blocks_needed(self.ratio, math.expm1(self.distance / CLEAR_HALF_WIDTHS))
 
-    @property
-    def lowers_precision(self) -> bool:
-        """Whether it claims the baseline's updates up to the rounding of a lower precision."""
-        return LOWER_PRECISION in self.effects and set(self.effects) <= {SAME_MATH, LOWER_PRECISION}
 
-    @property
-    def shown_same(self) -> bool:
-        """Whether it claims the baseline's updates and the equivalence check proves them."""
-        return self.same_math and self.equivalence is not None and self.equivalence.proves
+def beyond_noise(job: JobSpeed) -> BeyondNoise:
+    """Hold a job's speedup against its noise floor: the one place that does."""
+    ratio, end = job.ratio, 1.0 + job.floor
+    return BeyondNoise(
+        ratio=ratio,
+        floor=job.floor,
+        p_faster=p_not_above(ratio, end),
+        p_slower=p_not_below(ratio, 1.0 / end),
+        faster=ratio.low > end,
+        clear=max(ratio.low, 1.0 / ratio.high) > end,
+        wide=ratio.log_half_width > math.log1p(max(WIDE, 3.0 * job.floor)),
+        distance=abs(math.log(ratio.estimate)) - math.log1p(job.floor),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claims:
     """What is shown, corrected for the number of contenders."""
 
+    noise: BeyondNoise | None
+    """None where the job's speed was not measured."""
     faster: bool
     accepted: bool
     slower: bool
     worse: bool
+    quality_lags: bool
+    """Quality is less sure to hold than the job is to be faster."""
 
 
-def settle_claims(evidence: Mapping[str, Evidence], *, alpha: float) -> dict[str, Claims]:
+def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claims]:
     """Return what is shown of each contender.
 
     An acceptance claims "faster, and no worse": each part must be shown (intersection-union, Berger 1982), and
     over all contenders together the chance of a false acceptance is at most `alpha` (Holm 1979); likewise for the
-    claims "slower" and "worse".
+    claims "slower" and "worse". What was not measured has a p-value of 1.
     """
-    faster = holm({name: p_faster(item) for name, item in evidence.items()})
-    accepted = holm(
-        {name: intersection_union([p_faster(item), p_quality_holds(item)]) for name, item in evidence.items()}
-    )
-    slower = holm({name: p_slower(item) for name, item in evidence.items()})
-    worse = holm({name: p_worse(item) for name, item in evidence.items()})
+    jobs = {name: case.evidence.job for name, case in cases.items()}
+    noise = {name: None if job is None else beyond_noise(job) for name, job in jobs.items()}
+    p_faster = {name: _p_faster(case, noise[name]) for name, case in cases.items()}
+    p_quality = {name: _p_quality_holds(case) for name, case in cases.items()}
+    faster = holm(p_faster)
+    accepted = holm({name: intersection_union([p_faster[name], p_quality[name]]) for name in cases})
+    slower = holm({name: 1.0 if found is None else found.p_slower for name, found in noise.items()})
+    worse = holm({name: _p_worse(case) for name, case in cases.items()})
     return {
         name: Claims(
+            noise=noise[name],
             faster=faster[name] < alpha,
             accepted=accepted[name] < alpha,
             slower=slower[name] < alpha,
             worse=worse[name] < alpha,
+            quality_lags=p_quality[name] > p_faster[name],
         )
-        for name in evidence
+        for name in cases
     }
 
 
-def p_faster(item: Evidence) -> float:
-    """Return the p-value of "the job is not faster than the noise floor allows"; 1 without evidence.
-
-    A new schedule must also reach the baseline's score sooner.
-    """
-    if item.job is None:
+def _p_faster(case: Case, noise: BeyondNoise | None) -> float:
+    """Return the p-value of "not faster"; a new schedule must also reach the baseline's score sooner."""
+    if noise is None or (NEW_SCHEDULE in case.evidence.effects and not is_sooner(case.evidence.time_to_score)):
         return 1.0
-    if NEW_SCHEDULE in item.effects and not is_sooner(item.time_to_score):
-        return 1.0
-    return p_not_above(item.job.ratio, 1.0 + item.job.floor)
+    return noise.p_faster
 
 
 def is_sooner(time: TimeToScore | None) -> bool:
@@ -119,30 +118,27 @@ def is_sooner(time: TimeToScore | None) -> bool:
     return time is not None and time.speedup is not None and time.speedup > 1.0
 
 
-def p_slower(item: Evidence) -> float:
-    """Return the p-value of "the job is not slower than the noise floor allows"; 1 without evidence."""
-    return 1.0 if item.job is None else p_not_below(item.job.ratio, 1.0 / (1.0 + item.job.floor))
-
-
-def p_quality_holds(item: Evidence) -> float:
+def _p_quality_holds(case: Case) -> float:
     """Return 0 if equivalence is shown, else the p-value of "a score is worse by the margin"; 1 if nobody can tell."""
-    if item.shown_same:
+    evidence, learning = case.evidence, case.reference.learning
+    if evidence.shown_same:
         return 0.0
-    if item.quality is None or item.learning is None or item.learning.vacuous or item.seeds < LEAST_SEEDS:
+    if evidence.quality is None or learning is None or learning.vacuous or evidence.pairs < LEAST_SEEDS:
         return 1.0
-    return intersection_union([value.p_value for value in item.quality.values()])
+    return intersection_union([value.p_value for value in evidence.quality.values()])
 
 
-def p_worse(item: Evidence) -> float:
-    """Return the p-value of "no score is worse by the margin", Bonferroni over the metrics; 1 without evidence.
+def _p_worse(case: Case) -> float:
+    """Return the p-value of "no score is worse by the margin", Bonferroni over the metrics.
 
     Against a baseline that has not learned there is none. One seed is not evidence either, as another may train to some
     points more or less, unless half of what the baseline had learned is lost.
     """
-    if item.quality is None or (item.learning is not None and item.learning.vacuous):
+    quality, learning = case.evidence.quality, case.reference.learning
+    if quality is None or (learning is not None and learning.vacuous):
         return 1.0
-    if item.seeds < LEAST_SEEDS:
-        gain = math.inf if item.learning is None else item.learning.gain
-        headline = item.quality[item.scoring.headline]
+    if case.evidence.pairs < LEAST_SEEDS:
+        gain = math.inf if learning is None else learning.gain
+        headline = quality[case.reference.run.scoring.headline]
         return headline.p_inferior if headline.high < -COLLAPSE_SHARE * gain else 1.0
-    return min(1.0, len(item.quality) * min(value.p_inferior for value in item.quality.values()))
+    return min(1.0, len(quality) * min(value.p_inferior for value in quality.values()))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from harness.analysis.evidence.speed import NoiseFloor
-from harness.analysis.notes import HIGH_FLOOR, contender_notes, floor_note
+from harness.analysis.notes import HIGH_FLOOR, floor_note, sampling_notes
 from harness.statistics.paired import ratio_of_logs
 
 
 def noise_floor(floor: float) -> NoiseFloor:
-    return NoiseFloor(ratio=ratio_of_logs(np.zeros(5)), floor=floor)
+    return NoiseFloor(ratio=ratio_of_logs(np.zeros(5)), share=floor)
 
 
 def test_a_high_noise_floor_is_told_with_what_helps():
@@ -24,5 +24,5 @@ def test_an_ordinary_noise_floor_is_not_worth_a_line():
 
 
 def test_a_meter_that_failed_is_told_with_its_error():
-    assert contender_notes(None, None, "the process ended") == ["its energy could not be measured: the process ended"]
-    assert contender_notes(None, None, None) == []
+    assert sampling_notes(None, None, "the process ended") == ["its energy could not be measured: the process ended"]
+    assert sampling_notes(None, None, None) == []

@@ -48,7 +48,7 @@ def test_every_trial_reads(loaded):
 
 def test_verdicts_and_numbers_are_those_of_then(loaded):
     analysis = analyse(loaded)
-    assert analysis.noise_floor.floor == pytest.approx(0.10634147936061211)
+    assert analysis.noise_floor.share == pytest.approx(0.10634147936061211)
     by_name = {contender.name: contender for contender in analysis.contenders}
     assert by_name["cuda_graphs"].verdict == "NOT_APPLICABLE"
     for name, (verdict, job, step) in THEN.items():

@@ -36,7 +36,7 @@ def shown_run(explained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     run = Path(shutil.copytree(explained_run, tmp_path_factory.mktemp("browser") / "shown"))
     path = run / ANALYSIS_FILE
     analysis = json.loads(path.read_text(encoding="utf-8"))
-    analysis["contenders"][-1]["reasons"] = [INJECTION]
+    analysis["contenders"][-1]["reasons"] = [{"rule": "x", "text": INJECTION, "numbers": {}}]
     path.write_text(json.dumps(analysis), encoding="utf-8")
     trace = run / "trials/baseline/profile/trace/baseline.pt.trace.json.gz"
     trace.parent.mkdir(parents=True, exist_ok=True)

@@ -5,19 +5,21 @@ import { count, decimal, known, milliseconds, seconds, times } from "../format.j
 
 /** Return a contender's reasons and evidence as a list of terms and sentences; `headline` is the score that counts. */
 export function evidenceOf(contender, headline) {
+  const evidence = contender.evidence ?? {};
   const entries = [
-    ["Reasons", contender.reasons ?? []],
+    // An analysis of an earlier version holds sentences alone.
+    ["Reasons", (contender.reasons ?? []).map((reason) => reason.text ?? reason)],
     [
       "Strategies",
       (contender.strategies ?? []).map(
         (part) => `\`${part.name}\`: ${part.summary} (${part.effect.toLowerCase().replaceAll("_", " ")})`,
       ),
     ],
-    ["What it changed", contender.footprint?.aspects ?? []],
-    ["Equivalence", equivalence(contender.equivalence)],
-    ["Speed", speed(contender)],
-    ["Warm-up", warmUp(contender.warm_up)],
-    [`Time to the baseline’s ${headline}`, timeToScore(contender.time_to_score, headline)],
+    ["What it changed", evidence.footprint?.aspects ?? []],
+    ["Equivalence", equivalence(evidence.equivalence)],
+    ["Speed", speed(evidence)],
+    ["Warm-up", warmUp(evidence.warm_up)],
+    [`Time to the baseline’s ${headline}`, timeToScore(evidence.time_to_score, headline)],
     ["Work", work(contender.work)],
     ["Notes", contender.notes ?? []],
   ].filter(([, sentences]) => sentences.length);
@@ -43,12 +45,11 @@ function equivalence(check) {
   ];
 }
 
-function speed(contender) {
-  const { speed: evidence, job } = contender;
-  if (!known(evidence)) return [];
-  const spoilt = evidence.spoilt ? `, ${evidence.spoilt} of them spoilt and not counted` : "";
+function speed({ speed: segments, job }) {
+  if (!known(segments)) return [];
+  const spoilt = segments.spoilt ? `, ${segments.spoilt} of them spoilt and not counted` : "";
   const asRun = known(job?.as_run) ? [`The jobs as they ran, one after the other: ${times(job.as_run.estimate)}.`] : [];
-  return [`${evidence.blocks} timed blocks${spoilt}; stopped because ${evidence.stopped}.`, ...asRun];
+  return [`${segments.blocks} timed blocks${spoilt}; stopped because ${segments.stopped}.`, ...asRun];
 }
 
 function warmUp(cost) {

@@ -9,7 +9,7 @@ import { table } from "../table.js";
 
 export const title = (run) => (isGpu(run.analysis) ? "GPU" : "Samples");
 
-const isGpu = (analysis) => analysis.contenders.some((contender) => contender.sampling?.source === "nvml");
+const isGpu = (analysis) => analysis.contenders.some((contender) => contender.evidence?.sampling?.source === "nvml");
 
 export function render(run) {
   if (!run.jobs.length) return absent("No samples: the records of the single jobs are not here.");

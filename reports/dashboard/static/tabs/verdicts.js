@@ -81,7 +81,7 @@ function verdictTable(analysis) {
   );
   const headline = analysis.scoring?.metrics.find(({ name }) => name === analysis.scoring.headline).title;
   const chart = columns.find((column) => column.cell === null);
-  chart.cell = (contender) => chartCell(contender, scale, analysis.noise_floor?.floor);
+  chart.cell = (contender) => chartCell(contender, scale, analysis.noise_floor?.share);
   const heads = columns.map((column) => el("th", { scope: "col", class: side(column) }, column.head));
   return el(
     "div",
@@ -170,15 +170,15 @@ function legendSentence(analysis) {
     .flatMap((contender) => [contender.job_speedup, contender.step_speedup])
     .filter(known);
   const ranges = estimates.some((estimate) => known(estimate.low) && estimate.kind !== "interval");
-  const band = known(floor?.floor) ? " Grey band: noise floor." : "";
+  const band = known(floor?.share) ? " Grey band: noise floor." : "";
   return [
     el("span", { class: "picture" }, `Dot: job. Square: step. Lines: their spread.${band} `),
     "Below a speedup stands its 95 % interval",
     ranges ? ", or, without timed segments, the range that was seen. " : ". ",
     "Below a score: the difference to the baseline in points, and its 95 % interval. ",
-    known(floor?.floor)
+    known(floor?.share)
       ? `Noise floor: the baseline against itself came out at ${decimal(floor.ratio.estimate, 3)}×, and no step speedup within ` +
-        `±${percent(floor.floor)} is claimed.`
+        `±${percent(floor.share)} is claimed.`
       : "The noise floor was not measured.",
     analysis.contenders.some((contender) => known(contender.energy_j)) ? "" : " Energy was not measured.",
   ];

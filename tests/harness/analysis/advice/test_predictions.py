@@ -9,7 +9,7 @@ import pytest
 from harness.analysis.advice.amdahl import cut_job, removed_share, speedup_bound
 from harness.analysis.advice.findings import Finding
 from harness.analysis.advice.predictions import predict
-from harness.analysis.evidence.summary import Estimate
+from harness.statistics.estimate import Estimate
 
 CELLS = {("training", "matmul"): 60.0, ("training", "optimizer"): 20.0, ("imports", ""): 20.0}
 PADDING = {("training", "matmul"): 0.5}

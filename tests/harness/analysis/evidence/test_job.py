@@ -59,11 +59,11 @@ def make_job(*, warm_up_s=1.0, training_s=20.0, compile_cache=None, windows=64, 
 
 
 def noise_floor(floor):
-    return NoiseFloor(ratio=ratio_of_logs(NOISE), floor=floor)
+    return NoiseFloor(ratio=ratio_of_logs(NOISE), share=floor)
 
 
 def compose(contender, found, everyone=(), floor=0.01, baseline=None):
-    return compose_job(baseline or [make_job()], [contender], found, noise_floor(floor), everyone, None)
+    return compose_job(baseline or [make_job()], [contender], found, noise_floor(floor), everyone)
 
 
 def test_the_baseline_against_itself_is_one():
@@ -150,9 +150,7 @@ def test_spread_of_jobs_that_do_not_change_a_phase_is_its_uncertainty():
 
 def test_more_seeds_know_a_phase_better():
     contender = make_job(imports=1.0, declares=("imports",))
-    one, four = (
-        compose_job([make_job()] * n, [contender] * n, evidence(), noise_floor(0.01), STEADY, None) for n in (1, 4)
-    )
+    one, four = (compose_job([make_job()] * n, [contender] * n, evidence(), noise_floor(0.01), STEADY) for n in (1, 4))
     assert one.ratio.log_standard_error > 1.5 * four.ratio.log_standard_error
 
 
@@ -207,8 +205,14 @@ def test_a_single_compile_is_not_taken_for_exact():
 
 def with_epochs(*train_times_s, evaluation_times_s=(1.0, 1.0, 1.0), **changes):
     epochs = tuple(
-        EpochRecord(epoch=n, train_time_s=ours, train_loss=1.0, evaluation_time_s=theirs, scores={"em": 1.0, "f1": 1.0})
-        for n, (ours, theirs) in enumerate(zip(train_times_s, evaluation_times_s, strict=True), start=1)
+        EpochRecord(
+            epoch=n,
+            train_time_s=training_s,
+            train_loss=1.0,
+            evaluation_time_s=evaluation_s,
+            scores={"em": 1.0, "f1": 1.0},
+        )
+        for n, (training_s, evaluation_s) in enumerate(zip(train_times_s, evaluation_times_s, strict=True), start=1)
     )
     return replace(make_job(training_s=sum(train_times_s), **changes), epochs=epochs)
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.analysis.evidence.speed import LEAST_FLOOR, SpeedEvidence, find_noise_floor, group_reasons
+from harness.analysis.evidence.speed import (
+    LEAST_FLOOR,
+    SpeedEvidence,
+    find_noise_floor,
+    group_reasons,
+    measure_throughput,
+)
+from harness.records.trial import StepRecord
 from harness.statistics.paired import ratio_of_logs
 
 NOISE = 0.004 * np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
@@ -25,8 +32,8 @@ def evidence(training=1.0, noise=NOISE):
 
 def test_the_floor_is_the_far_end_of_a_against_a_and_never_below_one_percent():
     assert find_noise_floor(None) is None
-    assert find_noise_floor(evidence(noise=NOISE / 100)).floor == LEAST_FLOOR
-    assert find_noise_floor(evidence(training=1.03)).floor > 0.03
+    assert find_noise_floor(evidence(noise=NOISE / 100)).share == LEAST_FLOOR
+    assert find_noise_floor(evidence(training=1.03)).share > 0.03
 
 
 def test_reasons_that_differ_in_numbers_only_are_said_once():
@@ -35,3 +42,15 @@ def test_reasons_that_differ_in_numbers_only_are_said_once():
         "other processes used 0.31 of 2 cores (in 2 blocks alike)",
         "0.02 GiB were swapped",
     )
+
+
+def test_throughput_is_over_all_steps() -> None:
+    steps = [
+        StepRecord(epoch=1, step=i, time_s=time_s, loss=1.0, learning_rate=1e-4, gradient_norm=1.0, windows=4,
+                   useful_tokens=100, computed_tokens=200, token_id_sum=9, applied=True)
+        for i, time_s in enumerate([1.0, 0.5, 0.5], start=1)
+    ]  # fmt: skip
+    result = measure_throughput(steps)
+    assert result.median_step_time_ms == 500.0
+    assert (result.windows_per_s, result.useful_tokens_per_s, result.computed_tokens_per_s) == (6.0, 150.0, 300.0)
+    assert measure_throughput([]) is None

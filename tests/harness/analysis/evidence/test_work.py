@@ -18,9 +18,8 @@ SAME = WorkRecord(updates=64, updates_applied=64, windows=768, useful_tokens=900
 
 
 def compare(change: dict[str, Any], effects: tuple[str, ...] = ("SAME_MATH",)) -> Work:
-    theirs = replace(SAME, **change)
-    ours, other = (loaded(name, work) for name, work in (("baseline", SAME), ("x", theirs)))
-    return compare_work([other], [(ours, other)], effects)
+    baseline, other = loaded("baseline", SAME), loaded("x", replace(SAME, **change))
+    return compare_work([baseline], [other], effects)
 
 
 def loaded(name: str, work: WorkRecord, steps: list[StepRecord] | None = None) -> LoadedTrial:
@@ -80,15 +79,15 @@ def test_a_new_schedule_that_freezes_parameters_is_unequal() -> None:
 
 
 def test_the_first_learning_rate_that_differs_is_told() -> None:
-    theirs = replace(SAME, learning_rate_sha256="c" * 64)
-    pair = loaded("baseline", SAME, [step(1e-3)]), loaded("x", theirs, [step(5e-4)])
-    work = compare_work([pair[1]], [pair], ("SAME_MATH",))
+    other = replace(SAME, learning_rate_sha256="c" * 64)
+    pair = loaded("baseline", SAME, [step(1e-3)]), loaded("x", other, [step(5e-4)])
+    work = compare_work([pair[0]], [pair[1]], ("SAME_MATH",))
     assert work.differences == ("other learning rates: 0.0005 at step 1, the baseline's was 0.001",)
 
 
 def test_gradients_of_another_size_are_unequal_work() -> None:
     pair = loaded("baseline", SAME, [step()]), loaded("x", SAME, [step(gradient_norm=2.0)])
-    work = compare_work([pair[1]], [pair], ("SAME_MATH",))
+    work = compare_work([pair[0]], [pair[1]], ("SAME_MATH",))
     assert work.gradient_norm_ratio == 2.0
     assert not work.equal
 
@@ -96,7 +95,7 @@ def test_gradients_of_another_size_are_unequal_work() -> None:
 def test_gradients_of_fewer_parameters_are_smaller_and_announced_by_a_new_model() -> None:
     frozen = replace(SAME, trained_parameters=250, untrained_tensors=("a", "b"))
     pair = loaded("baseline", SAME, [step()]), loaded("x", frozen, [step(gradient_norm=0.5)])
-    work = compare_work([pair[1]], [pair], ("NEW_MODEL", "LOWER_PRECISION"))
+    work = compare_work([pair[0]], [pair[1]], ("NEW_MODEL", "LOWER_PRECISION"))
     assert work.equal
     assert work.expected == (
         "trained 250 of 500 parameters, the baseline 500 of 500 (a and 1 more tensors did not change)",
@@ -104,10 +103,10 @@ def test_gradients_of_fewer_parameters_are_smaller_and_announced_by_a_new_model(
     )
     other_order = replace(frozen, order_sha256="c" * 64)
     pair = loaded("baseline", SAME, [step()]), loaded("x", other_order, [step(gradient_norm=0.5)])
-    assert compare_work([pair[1]], [pair], ("NEW_MODEL",)).differences == ("saw the windows in another order",)
+    assert compare_work([pair[0]], [pair[1]], ("NEW_MODEL",)).differences == ("saw the windows in another order",)
 
 
 def test_without_a_baseline_nothing_is_claimed() -> None:
-    work = compare_work([loaded("x", SAME)], [], ())
+    work = compare_work([], [loaded("x", SAME)], ())
     assert work.equal is None
     assert compare_work([], [], ()) is None

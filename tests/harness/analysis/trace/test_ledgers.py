@@ -37,7 +37,7 @@ def test_the_baselines_ledger_is_held_against_the_median_step_of_its_jobs(
 def test_a_contenders_step_follows_the_timed_segments(run: Path, analysed: Callable[[Path], Analysis]) -> None:
     baseline, contender = (next(c for c in analysed(run).contenders if c.name == n) for n in ("baseline", "amp_bf16"))
     ratio = baseline.ledger.unprofiled_step_ms / contender.ledger.unprofiled_step_ms
-    assert ratio == pytest.approx(contender.speed.training.estimate)
+    assert ratio == pytest.approx(contender.evidence.speed.training.estimate)
     assert contender.waterfall.contender_ms == pytest.approx(contender.ledger.unprofiled_step_ms)
 
 

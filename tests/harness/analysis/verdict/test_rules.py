@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.job import JobSpeed
+from harness.analysis.evidence.gather import Case, Evidence, Reference
+from harness.analysis.evidence.job import JobSpeed, TimeToScore
 from harness.analysis.evidence.quality import Learning, QualityEvidence
 from harness.analysis.evidence.sameness import Equivalence, FootprintDifference
 from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.summary import Estimate
-from harness.analysis.evidence.time_to_quality import TimeToScore
-from harness.analysis.verdict.claims import Evidence
-from harness.analysis.verdict.rules import Judgement, judge_all
-from harness.records.checks import TensorError
+from harness.analysis.evidence.trials import Trials
+from harness.analysis.evidence.work import Work
+from harness.analysis.verdict.rules import RULES, Judgement, judge_all
+from harness.config import RunConfig
+from harness.records.checks import BlockRecord, EvaluationCheckRecord, SpeedRecord, TensorError
+from harness.records.store import LoadedTrial
+from harness.records.trial import RunRecord, TrialRecord
+from harness.statistics.estimate import Estimate
 from harness.statistics.noninferiority import assess
 from harness.statistics.paired import Ratio, ratio_of_logs
 from harness.tasks.question_answering.task import TASK
@@ -54,53 +59,107 @@ def quality(loss: float = 0.0, seeds: int = 3, examples: int = 4000, margin: flo
     return {"em": value, "f1": value}
 
 
-def evidence(estimate: float = 1.2, effects: tuple[str, ...] = ("SAME_MATH",), **changes: Any) -> Evidence:
-    made = Evidence(
+RUN = RunRecord(name="run", started="", config=RunConfig(), command="", environment={}, data={}, scoring=TASK.scoring,
+                trials=())  # fmt: skip
+NOTHING = Trials(name="x", everything=(), done=())
+SAME_WORK = Work(updates=8, updates_applied=8, windows=8, useful_tokens=8, computed_tokens=8, trained_parameters=8,
+                 total_parameters=8, order_sha256="", learning_rate_sha256="", gradient_norm_ratio=1.0, equal=True,
+                 differences=(), expected=())  # fmt: skip
+
+
+def case(estimate: float = 1.2, effects: tuple[str, ...] = ("SAME_MATH",), **changes: Any) -> Case:
+    """Return a contender that is faster and makes the same updates, but for `changes`; see `change`."""
+    found = Evidence(
+        seeds=(0, 1, 2),
+        pairs=3,
         effects=effects,
-        fraud=(),
+        phases=(),
         speed=speed(estimate),
         job=job(estimate),
-        floor=NoiseFloor(ratio=ratio(1.0), floor=0.01),
+        warm_up=None,
         time_to_score=None,
         equivalence=HOLDS,
         footprint=FootprintDifference(inert=False, aspects=("operators of training",)),
         quality=quality(),
-        learning=LEARNED,
-        scoring=TASK.scoring,
-        seeds=3,
+        energy=None,
+        throughput=None,
+        memory=None,
+        sampling=None,
+        compile_cache=None,
     )
-    return replace(made, **changes)
+    floor = NoiseFloor(ratio=ratio(1.0), share=0.01)
+    reference = Reference(run=RUN, baseline=NOTHING, floor=floor, learning=LEARNED, dtype="float32")
+    return change(Case(trials=NOTHING, reference=reference, work=SAME_WORK, evidence=found), **changes)
 
 
-def judge(item: Evidence) -> Judgement:
-    return judge_all({"x": item}, alpha=0.05)["x"]
+def change(item: Case, **changes: Any) -> Case:
+    """Return the case with other fields of itself, its evidence, or what it is held against."""
+    parts: dict[str, dict[str, Any]] = {"case": {}, "evidence": {}, "reference": {}}
+    for name, value in changes.items():
+        owner = next(n for n, part in (("case", item), ("evidence", item.evidence), ("reference", item.reference))
+                     if hasattr(part, name))  # fmt: skip
+        parts[owner][name] = value
+    return replace(
+        item,
+        evidence=replace(item.evidence, **parts["evidence"]),
+        reference=replace(item.reference, **parts["reference"]),
+        **parts["case"],
+    )
+
+
+def trials(kind: str = "job", **fields: Any) -> Trials:
+    """Return a contender with one trial of this kind."""
+    record = TrialRecord(contender="x", kind=kind, seed=0, status="done", **fields)
+    trial = LoadedTrial(directory=Path("nowhere"), record=record, steps=[], predictions={})
+    return Trials(name="x", everything=(trial,), done=(trial,) if kind == "job" else ())
+
+
+def evaluation_check(**changes: Any) -> EvaluationCheckRecord:
+    return EvaluationCheckRecord(**{"windows": 8, "error": None, "dtype": "float32"} | changes)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A judgement as people read it."""
+
+    verdict: str
+    reasons: tuple[str, ...]
+
+
+def tell(judgement: Judgement) -> Told:
+    return Told(judgement.verdict, tuple(reason.text for reason in judgement.reasons))
+
+
+def judge(item: Case) -> Told:
+    return tell(judge_all({"x": item}, alpha=0.05)["x"])
 
 
 def test_faster_with_equivalent_updates_is_accepted() -> None:
-    judgement = judge(evidence())
+    judgement = judge(case())
     assert judgement.verdict == "ACCEPTED"
     assert "equivalence" in judgement.reasons[1]
 
 
 def test_faster_with_equivalent_updates_needs_no_learning_baseline() -> None:
-    assert judge(evidence(learning=VACUOUS, quality=None)).verdict == "ACCEPTED"
+    assert judge(case(learning=VACUOUS, quality=None)).verdict == "ACCEPTED"
 
 
 def test_faster_and_non_inferior_is_accepted() -> None:
-    assert judge(evidence(effects=("LOWER_PRECISION",))).verdict == "ACCEPTED"
+    assert judge(case(effects=("LOWER_PRECISION",))).verdict == "ACCEPTED"
 
 
 def test_unequal_work_is_rejected_before_everything_else() -> None:
     inert = FootprintDifference(inert=True, aspects=())
-    judgement = judge(evidence(fraud=("unequal work: half of it",), footprint=inert, speed=None))
-    assert judgement == Judgement(verdict="REJECTED", reasons=("unequal work: half of it",))
+    half = replace(SAME_WORK, equal=False, differences=("half of it",))
+    judgement = judge(case(work=half, footprint=inert, speed=None))
+    assert judgement == Told("REJECTED", ("unequal work: half of it",))
 
 
 def test_claimed_but_broken_mathematics_is_rejected_with_the_tensor() -> None:
-    judgement = judge(evidence(equivalence=BROKEN))
+    judgement = judge(case(equivalence=BROKEN))
     assert judgement.verdict == "REJECTED"
     assert "layer.3.weight" in judgement.reasons[0]
-    assert judge(evidence(effects=("NEW_MODEL",), equivalence=BROKEN)).verdict == "ACCEPTED"
+    assert judge(case(effects=("NEW_MODEL",), equivalence=BROKEN)).verdict == "ACCEPTED"
 
 
 IN_BF16 = replace(HOLDS, dtype="bfloat16", tolerance=0.2, tolerance_dtype="bfloat16")
@@ -109,7 +168,7 @@ LOWER = ("SAME_MATH", "LOWER_PRECISION")
 
 @pytest.mark.parametrize("effects", [("LOWER_PRECISION",), LOWER])
 def test_broken_mathematics_in_a_lower_precision_is_rejected_with_the_tensor(effects: tuple[str, ...]) -> None:
-    judgement = judge(evidence(effects=effects, equivalence=replace(BROKEN, dtype="bfloat16")))
+    judgement = judge(case(effects=effects, equivalence=replace(BROKEN, dtype="bfloat16")))
     assert judgement.verdict == "REJECTED"
     assert judgement.reasons[0].startswith("it claims the baseline's mathematics in a lower precision, but the ")
     assert "layer.3.weight" in judgement.reasons[0]
@@ -117,12 +176,12 @@ def test_broken_mathematics_in_a_lower_precision_is_rejected_with_the_tensor(eff
 
 @pytest.mark.parametrize("effects", [(*LOWER, "NEW_SCHEDULE"), (*LOWER, "NEW_MODEL")])
 def test_who_announces_other_updates_is_not_held_against_the_reference(effects: tuple[str, ...]) -> None:
-    assert judge(evidence(effects=effects, equivalence=BROKEN)).verdict != "REJECTED"
+    assert judge(case(effects=effects, equivalence=BROKEN)).verdict != "REJECTED"
 
 
 def test_a_lower_precision_within_its_tolerance_proves_nothing_and_says_so() -> None:
     worst = TensorError(name="layer.3.weight", gradient=0.019, update=0.1)
-    item = evidence(effects=LOWER, equivalence=replace(IN_BF16, worst=worst))
+    item = case(effects=LOWER, equivalence=replace(IN_BF16, worst=worst))
     accepted = judge(item)
     assert accepted.verdict == "ACCEPTED"
     assert "quality holds: EM" in accepted.reasons[1]
@@ -130,131 +189,131 @@ def test_a_lower_precision_within_its_tolerance_proves_nothing_and_says_so() -> 
         "some updates are the reference's within the tolerance of bfloat16 (worst tensor layer.3.weight: 0.02, allowed "
         "2e-01), which alone does not show that quality holds"
     )
-    still_open = judge(replace(item, quality=quality(examples=100)))
+    still_open = judge(change(item, quality=quality(examples=100)))
     assert still_open.verdict == "INCONCLUSIVE"
     assert "within the tolerance of bfloat16" in still_open.reasons[-1]
-    unscored = judge(replace(item, quality=None))
+    unscored = judge(change(item, quality=None))
     assert unscored.verdict == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_lower_precision_proves_nothing_even_where_fp32_is_what_shows(dtype: str) -> None:
-    item = evidence(effects=LOWER, equivalence=replace(IN_BF16, dtype=dtype), quality=quality(examples=100))
+    item = case(effects=LOWER, equivalence=replace(IN_BF16, dtype=dtype), quality=quality(examples=100))
     assert judge(item).verdict == "INCONCLUSIVE"
 
 
 def test_a_lower_precision_without_a_check_is_judged_as_before() -> None:
-    judgement = judge(evidence(effects=LOWER, equivalence=None))
+    judgement = judge(case(effects=LOWER, equivalence=None))
     assert judgement.verdict == "ACCEPTED"
     assert "quality holds: EM" in judgement.reasons[1]
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "tf32"])
 def test_who_claims_the_same_mathematics_in_a_lower_precision_is_rejected(dtype: str) -> None:
-    judgement = judge(evidence(equivalence=replace(HOLDS, dtype=dtype, tolerance=8e-2)))
+    judgement = judge(case(equivalence=replace(HOLDS, dtype=dtype, tolerance=8e-2)))
     assert judgement.verdict == "REJECTED"
     assert judgement.reasons == (f"it claims the baseline's mathematics, but computes in {dtype}",)
 
 
 def test_the_baselines_own_lower_precision_breaks_no_claim_but_proves_nothing() -> None:
-    in_bf16 = evidence(equivalence=replace(HOLDS, dtype="bfloat16", tolerance=8e-2), baseline_dtype="bfloat16")
+    in_bf16 = case(equivalence=replace(HOLDS, dtype="bfloat16", tolerance=8e-2), dtype="bfloat16")
     accepted = judge(in_bf16)
     assert accepted.verdict == "ACCEPTED"
     assert "quality holds: EM" in accepted.reasons[1]
-    assert judge(replace(in_bf16, quality=quality(examples=100))).verdict == "INCONCLUSIVE"
-    assert judge(evidence(baseline_dtype="bfloat16", quality=quality(examples=100))).verdict == "ACCEPTED"
+    assert judge(change(in_bf16, quality=quality(examples=100))).verdict == "INCONCLUSIVE"
+    assert judge(case(dtype="bfloat16", quality=quality(examples=100))).verdict == "ACCEPTED"
 
 
 def test_a_check_that_could_not_be_made_leaves_it_open_and_is_told() -> None:
-    judgement = judge(evidence(unchecked=("its scores could not be checked: ValueError",)))
-    assert judgement == Judgement(verdict="INCONCLUSIVE", reasons=("its scores could not be checked: ValueError",))
+    judgement = judge(case(trials=trials(evaluation_check=evaluation_check(problem="ValueError"))))
+    assert judgement == Told("INCONCLUSIVE", ("its scores could not be checked: ValueError",))
 
 
 def test_without_a_common_seed_its_work_is_unknown() -> None:
-    judgement = judge(evidence(seeds=0))
+    judgement = judge(case(pairs=0))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "no job of it has a baseline job of the same seed" in judgement.reasons[0]
 
 
 @pytest.mark.parametrize("effect", ["SAME_MATH", "LOWER_PRECISION"])
 def test_a_shown_loss_of_quality_is_rejected_whatever_was_claimed(effect: str) -> None:
-    judgement = judge(evidence(effects=(effect,), quality=quality(loss=20.0)))
+    judgement = judge(case(effects=(effect,), quality=quality(loss=20.0)))
     assert judgement.verdict == "REJECTED"
     assert "is worse" in judgement.reasons[0]
 
 
 def test_a_collapse_is_rejected_even_with_one_seed_and_a_small_loss_is_not() -> None:
-    collapsed = evidence(effects=("LOWER_PRECISION",), quality=quality(loss=30.0, seeds=1), seeds=1)
+    collapsed = case(effects=("LOWER_PRECISION",), quality=quality(loss=30.0, seeds=1), pairs=1)
     assert judge(collapsed).verdict == "REJECTED"
-    assert judge(replace(collapsed, quality=quality(loss=5.0, seeds=1))).verdict == "INCONCLUSIVE"
+    assert judge(change(collapsed, quality=quality(loss=5.0, seeds=1))).verdict == "INCONCLUSIVE"
 
 
 def test_who_declares_a_phase_is_not_inert_because_training_runs_as_before() -> None:
     inert = FootprintDifference(inert=True, aspects=())
-    assert judge(evidence(1.2, footprint=inert, phases=("imports",))).verdict == "ACCEPTED"
-    assert judge(evidence(1.0, footprint=inert, phases=("imports",))).verdict == "NO_GAIN"
+    assert judge(case(1.2, footprint=inert, phases=("imports",))).verdict == "ACCEPTED"
+    assert judge(case(1.0, footprint=inert, phases=("imports",))).verdict == "NO_GAIN"
 
 
 def test_nothing_changed_is_inert_whatever_the_clock_says() -> None:
     inert = FootprintDifference(inert=True, aspects=())
-    assert judge(evidence(2.0, footprint=inert)).verdict == "INERT"
-    assert judge(evidence(0.5, footprint=inert)).verdict == "INERT"
+    assert judge(case(2.0, footprint=inert)).verdict == "INERT"
+    assert judge(case(0.5, footprint=inert)).verdict == "INERT"
 
 
 def test_spoilt_blocks_are_inconclusive_and_say_why() -> None:
     spoilt = replace(speed(1.2), training=None, spoilt=15, contamination=("the GPU was throttled (sw_power_cap)",))
-    judgement = judge(evidence(speed=spoilt, job=None))
+    judgement = judge(case(speed=spoilt, job=None))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "15 of 15 timed blocks are spoilt" in judgement.reasons[0]
     assert "throttled" in judgement.reasons[0]
 
 
 def test_without_a_noise_floor_there_is_no_verdict_on_speed() -> None:
-    assert judge(evidence(floor=None)).verdict == "INCONCLUSIVE"
+    assert judge(case(floor=None)).verdict == "INCONCLUSIVE"
 
 
 def test_within_noise_is_no_gain() -> None:
-    assert judge(evidence(1.002)).verdict == "NO_GAIN"
+    assert judge(case(1.002)).verdict == "NO_GAIN"
 
 
 def test_above_one_but_below_the_floor_is_no_gain() -> None:
-    item = evidence(1.006)
-    assert item.job is not None
-    assert item.job.ratio.low > 1.0
+    item = case(1.006)
+    assert item.evidence.job is not None
+    assert item.evidence.job.ratio.low > 1.0
     assert judge(item).verdict == "NO_GAIN"
 
 
 def test_slower_beyond_noise_is_slower() -> None:
-    assert judge(evidence(0.9)).verdict == "SLOWER"
+    assert judge(case(0.9)).verdict == "SLOWER"
 
 
 def test_a_wide_interval_is_inconclusive_and_says_how_many_blocks() -> None:
-    judgement = judge(evidence(1.05, speed=speed(1.05, 0.4), job=job(1.05, 0.4)))
+    judgement = judge(case(1.05, speed=speed(1.05, 0.4), job=job(1.05, 0.4)))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "blocks would settle it" in judgement.reasons[1]
 
 
 def test_open_quality_is_inconclusive_and_says_what_would_settle_it() -> None:
-    judgement = judge(evidence(effects=("LOWER_PRECISION",), quality=quality(examples=100)))
+    judgement = judge(case(effects=("LOWER_PRECISION",), quality=quality(examples=100)))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "quality is open" in judgement.reasons[1]
     assert "questions" in judgement.reasons[2]
 
 
 def test_a_vacuous_baseline_certifies_nothing_for_lower_precision() -> None:
-    judgement = judge(evidence(effects=("LOWER_PRECISION",), learning=VACUOUS))
+    judgement = judge(case(effects=("LOWER_PRECISION",), learning=VACUOUS))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "hardly learned" in judgement.reasons[1]
 
 
 def test_a_baseline_that_has_not_learned_shows_no_loss() -> None:
-    lost = evidence(effects=("LOWER_PRECISION",), quality=quality(loss=20.0))
+    lost = case(effects=("LOWER_PRECISION",), quality=quality(loss=20.0))
     assert judge(lost).verdict == "REJECTED"
-    assert judge(replace(lost, learning=VACUOUS)).verdict == "INCONCLUSIVE"
+    assert judge(change(lost, learning=VACUOUS)).verdict == "INCONCLUSIVE"
 
 
 def test_one_seed_cant_be_accepted_by_em_and_f1() -> None:
-    judgement = judge(evidence(effects=("LOWER_PRECISION",), quality=quality(seeds=1, examples=20_000), seeds=1))
+    judgement = judge(case(effects=("LOWER_PRECISION",), quality=quality(seeds=1, examples=20_000), pairs=1))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "at least 2 seeds" in judgement.reasons[2]
 
@@ -269,38 +328,38 @@ def reached(speedup: float | None) -> TimeToScore:
     ("time", "verdict"), [(reached(1.3), "ACCEPTED"), (reached(None), "NO_GAIN"), (reached(0.9), "NO_GAIN")]
 )
 def test_a_new_schedule_must_reach_the_baselines_f1_sooner(time: TimeToScore, verdict: str) -> None:
-    assert judge(evidence(effects=("NEW_SCHEDULE",), time_to_score=time)).verdict == verdict
+    assert judge(case(effects=("NEW_SCHEDULE",), time_to_score=time)).verdict == verdict
 
 
 def test_a_new_schedule_whose_f1_was_not_timed_is_open() -> None:
-    judgement = judge(evidence(effects=("NEW_SCHEDULE",), time_to_score=None))
+    judgement = judge(case(effects=("NEW_SCHEDULE",), time_to_score=None))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "was not measured" in judgement.reasons[1]
 
 
 def test_segments_and_jobs_that_contradict_each_other_are_inconclusive() -> None:
-    judgement = judge(evidence(job=job(1.2, as_run=0.7)))
+    judgement = judge(case(job=job(1.2, as_run=0.7)))
     assert judgement.verdict == "INCONCLUSIVE"
     assert "contradict" in judgement.reasons[0]
 
 
 def test_many_contenders_raise_the_bar_for_each() -> None:
-    weak = evidence(1.03, speed=speed(1.03, 0.03), job=job(1.03, 0.025))
+    weak = case(1.03, speed=speed(1.03, 0.03), job=job(1.03, 0.025))
     alone = judge(weak).verdict
-    among = judge_all({str(i): weak for i in range(1)} | {f"n{i}": evidence(1.0) for i in range(40)}, alpha=0.05)["0"]
+    among = judge_all({str(i): weak for i in range(1)} | {f"n{i}": case(1.0) for i in range(40)}, alpha=0.05)["0"]
     assert alone == "ACCEPTED"
     assert among.verdict != "ACCEPTED"
 
 
-def beside_equals(item: Evidence, others: int) -> Judgement:
-    equal = evidence(1.0)
-    return judge_all({"x": item} | {f"equal {number}": equal for number in range(others)}, alpha=0.05)["x"]
+def beside_equals(item: Case, others: int) -> Told:
+    equal = case(1.0)
+    return tell(judge_all({"x": item} | {f"equal {number}": equal for number in range(others)}, alpha=0.05)["x"])
 
 
 @pytest.mark.parametrize("estimate", [1.03, 1 / 1.03])
 @pytest.mark.parametrize("effect", ["SAME_MATH", "LOWER_PRECISION"])
 def test_beyond_noise_alone_is_open_and_not_within_noise_among_many(estimate: float, effect: str) -> None:
-    weak = evidence(estimate, effects=(effect,), speed=speed(estimate, 0.02), job=job(estimate, 0.02))
+    weak = case(estimate, effects=(effect,), speed=speed(estimate, 0.02), job=job(estimate, 0.02))
     assert beside_equals(weak, 0).verdict in ("ACCEPTED", "SLOWER")
     judgement = beside_equals(weak, 40)
     assert judgement.verdict == "INCONCLUSIVE"
@@ -308,16 +367,16 @@ def test_beyond_noise_alone_is_open_and_not_within_noise_among_many(estimate: fl
 
 
 def test_among_many_it_says_how_many_more_blocks_would_settle_it() -> None:
-    weak = evidence(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02))
+    weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02))
     blocks = int(re.findall(r"about (\d+) blocks", beside_equals(weak, 40).reasons[1])[0])
-    assert weak.job is not None
-    assert blocks > weak.job.ratio.blocks
+    assert weak.evidence.job is not None
+    assert blocks > weak.evidence.job.ratio.blocks
     more = ratio(1.03, 0.02, blocks=blocks)
-    assert beside_equals(replace(weak, job=replace(weak.job, ratio=more)), 40).verdict == "ACCEPTED"
+    assert beside_equals(change(weak, job=replace(weak.evidence.job, ratio=more)), 40).verdict == "ACCEPTED"
 
 
 def test_a_sooner_new_schedule_is_not_called_too_late_among_many() -> None:
-    weak = evidence(1.03, effects=("NEW_SCHEDULE",), speed=speed(1.03, 0.02), job=job(1.03, 0.02),
+    weak = case(1.03, effects=("NEW_SCHEDULE",), speed=speed(1.03, 0.02), job=job(1.03, 0.02),
                     time_to_score=reached(1.03))  # fmt: skip
     judgement = beside_equals(weak, 40)
     assert judgement.verdict == "INCONCLUSIVE"
@@ -325,9 +384,42 @@ def test_a_sooner_new_schedule_is_not_called_too_late_among_many() -> None:
 
 
 def test_quality_is_not_called_open_where_equivalence_holds() -> None:
-    fast = evidence(1.2, effects=("LOWER_PRECISION",), quality=quality(examples=100))
-    weak = evidence(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02), quality=quality(seeds=1), seeds=1)
-    judgement = judge_all({"x": weak} | {f"fast {number}": fast for number in range(40)}, alpha=0.05)["x"]
+    fast = case(1.2, effects=("LOWER_PRECISION",), quality=quality(examples=100))
+    weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02), quality=quality(seeds=1), pairs=1)
+    judgement = tell(judge_all({"x": weak} | {f"fast {number}": fast for number in range(40)}, alpha=0.05)["x"])
     assert judgement.verdict == "INCONCLUSIVE"
     assert not any("quality" in reason or "seeds" in reason for reason in judgement.reasons)
     assert "not yet beyond noise" in judgement.reasons[1]
+
+
+def test_a_rejection_tells_everything_that_disqualifies_each_thing_once() -> None:
+    two = trials(evaluation_check=evaluation_check(error=0.5), clock_error_s=9.0, job_time_s=10.0)
+    half = replace(SAME_WORK, equal=False, differences=("half of it", "another order"))
+    (judgement,) = judge_all({"x": case(work=half, trials=replace(two, done=two.done * 2))}, alpha=0.05).values()
+    assert judgement.verdict == "REJECTED"
+    assert [reason.rule for reason in judgement.reasons] == ["unequal_work"] * 2 + ["wrong_scores", "wrong_clock"]
+
+
+def test_unequal_work_in_the_segments_disqualifies_unless_it_is_announced() -> None:
+    block = BlockRecord(kind="training", number=1, attempt=1, first="baseline", windows=8, baseline_s=(1.0, 1.0),
+                        contender_s=(1.0, 1.0), work={"useful_tokens": (9000, 8000)})  # fmt: skip
+    beside = trials("speed", speed=SpeedRecord(blocks=(block,), stopped="", settle_s=0.0))
+    told = judge(case(trials=beside))
+    assert told == Told("REJECTED", ("unequal work in the timed segments: useful tokens 8,000, the baseline's 9,000",))
+    assert judge(case(trials=beside, effects=("NEW_SCHEDULE",), time_to_score=reached(1.3))).verdict == "ACCEPTED"
+
+
+def test_a_reason_names_its_rule_and_holds_its_numbers() -> None:
+    (judgement,) = judge_all({"x": case(0.9)}, alpha=0.05).values()
+    reason = judgement.reasons[0]
+    assert (reason.rule, reason.numbers["noise_floor"]) == ("slower", 0.01)
+    assert reason.numbers["low"] < reason.numbers["job_speedup"] < reason.numbers["high"]
+    (open_quality,) = judge_all(
+        {"x": case(effects=("LOWER_PRECISION",), quality=quality(examples=100))}, alpha=0.05
+    ).values()
+    assert {reason.rule for reason in open_quality.reasons} == {"open_quality"}
+    assert open_quality.reasons[1].numbers["em_margin"] == 1.0
+
+
+def test_rules_have_names_of_their_own() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)

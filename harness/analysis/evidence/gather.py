@@ -1,0 +1,174 @@
+"""All the evidence on each contender of a run that ended a whole fine-tuning, the baseline's A/A included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
+from harness.analysis.evidence.job import JobSpeed, TimeToScore, WarmUp, compose_job, summarise_warm_up, time_to_score
+from harness.analysis.evidence.parts import declared_phases
+from harness.analysis.evidence.quality import (
+    Learning,
+    QualityEvidence,
+    assess_learning,
+    assess_quality,
+)
+from harness.analysis.evidence.sameness import (
+    Equivalence,
+    FootprintDifference,
+    compare_footprints,
+    judge_equivalence,
+)
+from harness.analysis.evidence.sampling import SamplingSummary, summarise_sampling
+from harness.analysis.evidence.speed import (
+    NoiseFloor,
+    SpeedEvidence,
+    Throughput,
+    find_noise_floor,
+    measure_throughput,
+    summarise_speed,
+)
+from harness.analysis.evidence.trials import LOWER_PRECISION, SAME_MATH, Trials, pair_by_seed
+from harness.analysis.evidence.work import Work, compare_work
+from harness.records.trial import MemoryRecord, RunRecord, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was found out about one contender that ran; of the baseline: about itself, A/A."""
+
+    seeds: tuple[int, ...]
+    """Of its whole fine-tunings that ended."""
+    pairs: int
+    """How many of them have one of the baseline's with the same seed."""
+    effects: tuple[str, ...]
+    """Of its strategies, part by part."""
+    phases: tuple[str, ...]
+    """Outside training and evaluation: what it declares to change."""
+    speed: SpeedEvidence | None
+    """The timed segments against the live baseline."""
+    job: JobSpeed | None
+    warm_up: WarmUp | None
+    time_to_score: TimeToScore | None
+    equivalence: Equivalence | None
+    footprint: FootprintDifference | None
+    quality: QualityEvidence | None
+    energy: EnergyEvidence | None
+    """Of training per epoch and token, from long segments beside the baseline."""
+    throughput: Throughput | None
+    memory: MemoryRecord | None
+    """Highest peaks of any seed."""
+    sampling: SamplingSummary | None
+    compile_cache: Literal["cold", "warm"] | None
+    """State of the compiler's caches before the first job; None when nothing was compiled."""
+
+    @property
+    def same_math(self) -> bool:
+        """Whether every part claims to make the baseline's updates."""
+        return set(self.effects) == {SAME_MATH}
+
+    @property
+    def lowers_precision(self) -> bool:
+        """Whether it claims the baseline's updates up to the rounding of a lower precision."""
+        return LOWER_PRECISION in self.effects and set(self.effects) <= {SAME_MATH, LOWER_PRECISION}
+
+    @property
+    def shown_same(self) -> bool:
+        """Whether it claims the baseline's updates and the equivalence check proves them."""
+        return self.same_math and self.equivalence is not None and self.equivalence.proves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What all contenders of a run are held against."""
+
+    run: RunRecord
+    baseline: Trials
+    floor: NoiseFloor | None
+    """From A/A: the baseline against itself."""
+    learning: Learning | None
+    """Whether the baseline learned."""
+    dtype: str | None
+    """Of the baseline's forward pass: it may be a stack that computes in a lower precision. None: not looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One contender that ran, with everything that its judgement may look at."""
+
+    trials: Trials
+    reference: Reference
+    work: Work | None
+    evidence: Evidence
+    unreadable: tuple[str, ...] = ()
+    """A line for each file that could not be read."""
+
+
+def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dict[str, Case]]:
+    """Return what the contenders are held against, and the case of each with a whole job; the first is the baseline."""
+    baseline = contenders[0]
+    beside = baseline.beside
+    reference = Reference(
+        run=run,
+        baseline=baseline,
+        floor=find_noise_floor(_speed_of(beside)),
+        learning=assess_learning(run, baseline.done),
+        dtype=None if beside is None or beside.equivalence is None else beside.equivalence.dtype,
+    )
+    everyone = [job for trials in contenders for job in trials.jobs]
+    return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
+
+
+def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord]) -> Case:
+    baseline, jobs, beside = reference.baseline, trials.jobs, trials.beside
+    speed = _speed_of(beside)
+    effects = tuple(strategy.effect for strategy in trials.strategies)
+    check = None if beside is None else beside.equivalence
+    sampling, unreadable = summarise_sampling(trials.done)
+    job = warm_up = time = footprint = quality = None
+    if not trials.is_baseline:
+        headline = reference.run.scoring.headline
+        margin = reference.run.config.quality.margin_of(headline)
+        job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
+        warm_up = summarise_warm_up(baseline.jobs, jobs, speed)
+        time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
+        before, after = (None if b is None else b.footprint for b in (baseline.beside, beside))
+        footprint = None if before is None or after is None else compare_footprints(before, after)
+        quality = assess_quality(reference.run, baseline.done, trials.done)
+    evidence = Evidence(
+        seeds=tuple(job.seed for job in jobs),
+        pairs=len(pair_by_seed(baseline.jobs, jobs)),
+        effects=effects,
+        phases=tuple(sorted(declared_phases(jobs))),
+        speed=speed,
+        job=job,
+        warm_up=warm_up,
+        time_to_score=time,
+        equivalence=None if check is None else judge_equivalence(check, lowers_precision=LOWER_PRECISION in effects),
+        footprint=footprint,
+        quality=quality,
+        energy=None if beside is None or beside.speed is None else summarise_energy(beside.speed.energy),
+        throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
+        memory=_peak_memory(jobs),
+        sampling=sampling,
+        compile_cache=jobs[0].compile_cache,
+    )
+    work = compare_work([] if trials.is_baseline else baseline.done, trials.done, effects)
+    return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
+
+
+def _speed_of(beside: TrialRecord | None) -> SpeedEvidence | None:
+    return None if beside is None or beside.speed is None else summarise_speed(beside.speed)
+
+
+def _peak_memory(jobs: Sequence[TrialRecord]) -> MemoryRecord | None:
+    records = [job.memory for job in jobs if job.memory is not None]
+    if not records:
+        return None
+    return MemoryRecord(
+        allocated_gib=max((r.allocated_gib for r in records if r.allocated_gib is not None), default=None),
+        reserved_gib=max((r.reserved_gib for r in records if r.reserved_gib is not None), default=None),
+        rss_gib=max(record.rss_gib for record in records),
+    )
