@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +23,16 @@ from harness.experiment.early import defer_meta_kernels, retain_primary_context,
 from harness.records.store import read_spec
 
 
-def open_channel() -> Callable[..., None]:
-    """Take standard output for the parent, and send what anybody else prints to standard error.
-
-    Returns what writes its keyword arguments as a line to the parent.
-    """
-    own = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def send(**message: Any) -> None:
-        own.write(json.dumps(message) + "\n")
-        own.flush()
-
-    return send
-
-
 def main(arguments: list[str]) -> int:
     """Serve commands until the input ends."""
     directory, spawned_at_s = Path(arguments[0]), float(arguments[1])
     process_start_s = time.time() - spawned_at_s
-    send = open_channel()
+    # Standard output is the parent's; what anybody else prints goes to standard error.
+    parent = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def send(**message: Any) -> None:
+        print(json.dumps(message), file=parent, flush=True)
 
     def report(phase: str, done: int, total: int) -> None:
         send(event="progress", phase=phase, done=done, total=total)
@@ -67,14 +56,11 @@ def main(arguments: list[str]) -> int:
         try:
             answer = session.handle(decode(line))
             send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
-        except HarnessError as error:
-            traceback.print_exc()
-            send(event="failed", reason=str(error))
         except Exception as error:
             # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
             traceback.print_exc()
-            first_line = (str(error).splitlines() or [""])[0]
-            send(event="failed", reason=f"{type(error).__name__}: {first_line}")
+            in_short = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            send(event="failed", reason=str(error) if isinstance(error, HarnessError) else in_short)
     return 0
 
 
