@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
 from harness.records.checks import SpeedRecord
-from harness.records.store import TRIAL_FILE, read_record, write_json
+from harness.records.store import TRIAL_FILE, read_record, trial_is_finished, write_json
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
 
@@ -38,12 +37,14 @@ class Bench:
     def __init__(
         self,
         config: RunConfig,
+        trials: list[PlannedTrial],
         directory: Path,
         cache_directory: Path,
         listener: Listener,
         tokenizer: TokenizerFacts | None = None,
     ) -> None:
         self._config = config
+        self._trials = trials
         self._directory = directory.resolve()
         self._cache_directory = cache_directory.resolve()
         self._reference_updates = self._directory / CHECKS / "reference.safetensors"
@@ -72,10 +73,21 @@ class Bench:
             self._live.close()
             self._live = None
 
-    def run(
-        self, session: PlannedSession, pending: list[PlannedTrial], on_start: Callable[[PlannedTrial], None]
-    ) -> None:
-        """Run the pending trials of a session in one process. What fails once fails the trials after it too."""
+    def _announce(self, trial: PlannedTrial) -> None:
+        self._listener.trial_started(trial, 1 + self._trials.index(trial), len(self._trials))
+
+    def run(self, session: PlannedSession) -> None:
+        """Run what is not done yet of a session in one process. What fails once fails the trials after it too."""
+        pending = []
+        for trial in session.trials:
+            folder = self._directory / trial.folder
+            if trial_is_finished(folder):
+                self._announce(trial)
+                self._listener.trial_ended(trial, read_record(folder / TRIAL_FILE, TrialRecord), resumed=True)
+            else:
+                pending.append(trial)
+        if not pending:
+            return
         if session.seed > 0:
             self.close_baseline()
         # If the contender's first job did not end well: what could not run once is not run again.
@@ -88,7 +100,7 @@ class Bench:
         worker = None
         try:
             for trial in pending:
-                on_start(trial)
+                self._announce(trial)
                 if failure is None:
                     worker = worker or self._start(session, trial)
                     record = self._run_trial(worker, trial)

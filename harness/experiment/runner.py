@@ -14,17 +14,15 @@ from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.listener import Listener
-from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
+from harness.experiment.plan import plan_sessions
 from harness.experiment.prepare import measure_roof_of, prepare
 from harness.records.store import (
     RUN_FILE,
-    TRIAL_FILE,
     default_cache_directory,
     read_record,
-    trial_is_finished,
     write_json,
 )
-from harness.records.trial import RunRecord, TrialRecord
+from harness.records.trial import RunRecord
 
 CIRCUMSTANCES: dict[str, Callable[[RunRecord], Any]] = {
     "training set": lambda run: run.data.get("train_sha256"),
@@ -58,16 +56,18 @@ def execute_run(
         raise ConfigError(f"{directory} exists and is not a run directory", remedy="choose another --name")
     head, tokenizer = prepare(config, directory.name, command, cache_directory)
     sessions = plan_sessions(config)
+    trials = [trial for session in sessions for trial in session.trials]
     if file.exists():
         check_same_circumstances(directory, read_record(file, RunRecord), head)
     else:
-        trials = tuple(trial.folder for session in sessions for trial in session.trials)
-        write_json(file, replace(head, trials=trials, roof=measure_roof_of(config, head.model_sizes)))
+        folders = tuple(trial.folder for trial in trials)
+        write_json(file, replace(head, trials=folders, roof=measure_roof_of(config, head.model_sizes)))
     # A run that was killed has left its own: compiled code would make a first compile a warm one.
     remove_temporary_folders(directory)
     try:
-        with Bench(config, directory, cache_directory, listener, tokenizer) as running:
-            run_sessions(running, directory, sessions, listener)
+        with Bench(config, trials, directory, cache_directory, listener, tokenizer) as bench:
+            for session in sessions:
+                bench.run(session)
     finally:
         remove_temporary_folders(directory)
 
@@ -76,26 +76,6 @@ def remove_temporary_folders(directory: Path) -> None:
     """Remove what only a run that goes on needs."""
     for folder in (COMPILE_CACHES, CHECKS):
         shutil.rmtree(directory / folder, ignore_errors=True)
-
-
-def run_sessions(running: Bench, directory: Path, sessions: list[PlannedSession], listener: Listener) -> None:
-    """Run what is not done yet, session by session."""
-    trials = [trial for session in sessions for trial in session.trials]
-
-    def announce(trial: PlannedTrial) -> None:
-        listener.trial_started(trial, 1 + trials.index(trial), len(trials))
-
-    for session in sessions:
-        pending = []
-        for trial in session.trials:
-            if trial_is_finished(directory / trial.folder):
-                announce(trial)
-                record = read_record(directory / trial.folder / TRIAL_FILE, TrialRecord)
-                listener.trial_ended(trial, record, resumed=True)
-            else:
-                pending.append(trial)
-        if pending:
-            running.run(session, pending, announce)
 
 
 def check_same_circumstances(directory: Path, begun: RunRecord, now: RunRecord) -> None:

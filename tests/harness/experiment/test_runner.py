@@ -159,7 +159,7 @@ def test_what_a_killed_run_left_is_gone_before_the_first_trial(execute_on_copy, 
         (tmp_path / "runs/r" / name).parent.mkdir(parents=True)
         (tmp_path / "runs/r" / name).write_text("of a run that was killed")
     found = []
-    monkeypatch.setattr(runner, "run_sessions", lambda _bench, directory, *_: found.extend(directory.iterdir()))
+    monkeypatch.setattr(runner.Bench, "run", lambda bench, _: found.extend(bench._directory.iterdir()))
     execute_on_copy()
     assert "trials" in {path.name for path in found}
     assert not {"compile-cache", "checks"} & {path.name for path in found}
