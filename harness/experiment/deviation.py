@@ -127,7 +127,7 @@ def _tensor_error(
     if made is not None and made.shape == expected.shape:
         if not bool(made.isfinite().all()):
             update_error = math.nan
-        elif gradient_norm >= (UPDATE_SHARE if is_matrix else tolerance.vector_share) * whole_norm:
+        elif not gradient_norm < (UPDATE_SHARE if is_matrix else tolerance.vector_share) * whole_norm:
             # Factors of 0 and 1 take a tenth of the time that picking the elements out would.
             counted = gradient.abs() > NEAR_ZERO_SHARE * gradient_norm / math.sqrt(gradient.numel())
             scale = _norm(expected * counted)

@@ -46,15 +46,16 @@ def take_footprint(runner: SegmentRunner, *, variables: Iterable[str] = ()) -> F
     `variables` are environment variables that strategies of the run set.
     """
     setup = runner.setup
-    training = runner.numbers("training")[: BASELINE_BATCHES * runner.baseline_batch_size]
-    evaluation = runner.numbers("evaluation")[: setup.training.eval_batch_size]
+    windows = runner.numbers("training")[: BASELINE_BATCHES * runner.baseline_batch_size]
+    training = _profiled(runner, "training", windows)
+    evaluation = _profiled(runner, "evaluation", runner.numbers("evaluation")[: setup.training.eval_batch_size])
     layout = [
         [name, str(p.dtype), list(p.shape), list(p.stride()), p.requires_grad]
         for name, p in setup.model.named_parameters()
     ]
     return FootprintRecord(
-        training=_profiled(runner, "training", training),
-        evaluation=_profiled(runner, "evaluation", evaluation),
+        training=training,
+        evaluation=evaluation,
         parameters_sha256=hashlib.sha256(json.dumps(layout).encode()).hexdigest(),
         host_code={name: describe_code(getattr(setup, name)) for name in HOST_FUNCTIONS},
         flags=process_flags(setup, variables),

@@ -57,7 +57,7 @@ class Session:
         self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
             commands.Prepare: self._prepare,
             commands.RunJob: self._run_job,
-            commands.Rest: lambda _: torch.cuda.empty_cache(),
+            commands.Rest: lambda _: torch.cuda.empty_cache(),  # which does nothing without CUDA
             commands.LoadBlock: lambda block: self._segments().load_block(**vars(block)),
             commands.RunSegment: lambda command: self._segments().run(command.repetitions),
             commands.SaveUpdates: self._save_updates,

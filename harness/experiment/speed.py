@@ -102,15 +102,10 @@ class Duel:
 
     def measure(self, on_progress: Report) -> SpeedRecord:
         """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
-        budget_s = self._config.budget_s
-        training, reason = self._measure_kind(
-            "training", budget_s * (1 - EVALUATION_SHARE), self._config.precision, on_progress
-        )
+        budget_s, precision = self._config.budget_s, self._config.precision
+        training, reason = self._measure_kind("training", budget_s * (1 - EVALUATION_SHARE), precision, on_progress)
         evaluation, _ = self._measure_kind(
-            "evaluation",
-            budget_s * EVALUATION_SHARE,
-            self._config.precision * EVALUATION_PRECISION_FACTOR,
-            on_progress,
+            "evaluation", budget_s * EVALUATION_SHARE, precision * EVALUATION_PRECISION_FACTOR, on_progress
         )
         record = SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
         if self._gpu is None or not self._config.energy:
