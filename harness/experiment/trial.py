@@ -18,7 +18,7 @@ from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of
 from harness.measurement.clocks import PhaseClock
-from harness.records.trial import BASELINE, TrialSpec
+from harness.records.trial import TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.tasks import get_task
 from harness.training.baseline import build_baseline
@@ -119,12 +119,6 @@ def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[lis
     reading = pool.submit(load_inputs, config)
     pool.shutdown(wait=False)
     return reading.result
-
-
-def variables_of_strategies(config: RunConfig) -> set[str]:
-    """Return the names of all environment variables that any contender of the run has set in its process."""
-    strategies = [part for name in (BASELINE, *config.contenders) for part in resolve_contender(config, name)]
-    return {name for strategy in strategies for name in strategy.process_environment()}
 
 
 def apply_strategies(setup: TrainSetup, strategies: list[Strategy]) -> tuple[TrainSetup, str | None]:

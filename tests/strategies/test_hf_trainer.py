@@ -116,8 +116,7 @@ def test_timed_segments_go_on_with_the_same_optimizer(name, make_setup, windows)
     runner = SegmentRunner(setup, inputs, baseline_batch_size=4)
     for numbers in ([0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11]):
         runner.load_block("training", numbers, rehearse=True)
-        runner.run(repetitions=2)
-        work = runner.last_work
+        work = runner.run(repetitions=2).work
         assert work["lost_updates"] == 0
         assert work["useful_tokens"] == 2 * int(windows.lengths[numbers].sum())
     runner.load_block("evaluation", [0, 1, 2], rehearse=True)
