@@ -10,8 +10,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.errors import HarnessError
-from harness.experiment.job import check_losses
 from harness.training.baseline import describe
 from harness.training.loop import (
     account_work,
@@ -142,9 +140,9 @@ def test_divergence_is_noticed(make_setup, windows):
     setup = make_setup(epochs=1)
     with torch.no_grad():
         make_trainer(setup, windows).probes[0].fill_(math.nan)
-    with pytest.raises(HarnessError, match=r"the loss is nan at step 1 \(epoch 1\)"):
-        check_losses(train(setup, windows)[0])
-    check_losses(train(make_setup(epochs=1), windows)[0])
+    first = train(setup, windows)[0].steps[0]
+    assert (first.step, math.isnan(first.loss)) == (1, True)
+    assert all(math.isfinite(step.loss) for step in train(make_setup(epochs=1), windows)[0].steps)
 
 
 def test_epoch_loss_weights_a_smaller_last_batch_by_its_windows(make_setup, windows):

@@ -9,7 +9,8 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirection
 
 from harness.config import ModelConfig, preset
 from harness.errors import ModelError
-from harness.experiment.inputs import Inputs, summarise_inputs
+from harness.experiment.inputs import Inputs
+from harness.experiment.prepare import summarise_inputs
 from harness.records.serialise import override
 from harness.records.trial import TokenizerFacts
 from harness.tasks.question_answering.task import TASK
