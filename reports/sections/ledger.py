@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.model import Analysis, ContenderAnalysis
@@ -10,6 +10,7 @@ from harness.analysis.trace.model import CATEGORY_WORDS, Category, Ledger, Water
 from reports.document import (
     Block,
     Picture,
+    Section,
     Table,
     Text,
     bullets,
@@ -21,7 +22,7 @@ from reports.document import (
     table,
 )
 from reports.formatting import NONE, milliseconds, one_line, percent
-from reports.sections.select import best_accepted, best_explained
+from reports.verdicts import best_accepted, job_speedup_or_0
 
 NO_LEDGER = "There is no ledger of the step: no profiled steps with a readable trace are there."
 NO_WATERFALL = "There is no waterfall: it needs the ledgers of the baseline and of a contender."
@@ -54,33 +55,43 @@ def scaled_steps(ledgers: Mapping[str, Ledger]) -> tuple[str, dict[str, ScaledSt
         for name, ledger in ledgers.items()
     }
     scaled = windows and any(scale != 1.0 for scale in scales.values())
-    steps = {name: _scaled_step(ledger, scales[name]) for name, ledger in ledgers.items()}
+    steps = {
+        name: ScaledStep(
+            # Gaps have time without any event.
+            rows_ms={row.category: row.time_ms * scales[name] for row in ledger.rows if row.events or row.time_ms},
+            residual_ms=None if ledger.residual_ms is None else ledger.residual_ms * scales[name],
+            step_ms=None if ledger.unprofiled_step_ms is None else ledger.unprofiled_step_ms * scales[name],
+        )
+        for name, ledger in ledgers.items()
+    }
     return (f"{windows:.0f} windows" if scaled else "step"), steps
 
 
-def _scaled_step(ledger: Ledger, scale: float) -> ScaledStep:
-    return ScaledStep(
-        # Gaps have time without any event.
-        rows_ms={row.category: row.time_ms * scale for row in ledger.rows if row.events or row.time_ms},
-        residual_ms=None if ledger.residual_ms is None else ledger.residual_ms * scale,
-        step_ms=None if ledger.unprofiled_step_ms is None else ledger.unprofiled_step_ms * scale,
-    )
-
-
-def ledger_blocks(analysis: Analysis) -> Iterator[Block]:
-    """Yield what a step of each contender is spent on."""
+def ledger_section(analysis: Analysis) -> Section:
+    """Return what a step of each contender is spent on."""
+    title = "One step: the ledger"
     ledgers = {c.name: c.ledger for c in analysis.contenders if c.ledger is not None}
     if not ledgers:
-        yield paragraph(NO_LEDGER)
-        return
-    yield paragraph(LEDGER_HOW)
-    yield from ledger_table(ledgers)
-    yield Picture(name="ledger", caption="One step of each contender by what it was spent on")
-    baseline = analysis.baseline_contender.ledger
+        return Section(title=title, blocks=(paragraph(NO_LEDGER),))
+    parts: tuple[Block, ...] = ()
+    baseline = ledgers.get(analysis.baseline)
     if baseline is not None:
-        yield paragraph(_parts_sentence(baseline))
-    notes = {note: None for ledger in ledgers.values() for note in ledger.notes}
-    yield from bullets(one_line(note) for note in notes)
+        shares = ", ".join(f"{part.name} {percent(part.share)}" for part in baseline.parts)
+        whose = "kernels on the device" if baseline.time_kind == "device" else "operators on the processor"
+        host_ms = baseline.host_ms
+        host = "" if host_ms is None else f" The host spent {milliseconds(host_ms)} ms a step in runtime calls."
+        parts = (paragraph(f"The baseline's {baseline.steps} profiled steps ({whose}): {shares}.{host}"),)
+    notes = dict.fromkeys(note for ledger in ledgers.values() for note in ledger.notes)
+    return Section(
+        title=title,
+        blocks=(
+            paragraph(LEDGER_HOW),
+            *ledger_table(ledgers),
+            Picture(name="ledger", caption="One step of each contender by what it was spent on"),
+            *parts,
+            *bullets(map(one_line, notes)),
+        ),
+    )
 
 
 def ledger_table(ledgers: Mapping[str, Ledger]) -> tuple[Table, ...]:
@@ -96,49 +107,43 @@ def ledger_table(ledgers: Mapping[str, Ledger]) -> tuple[Table, ...]:
     return table((f"ms per {per}", *map(contender_name, steps)), rows)
 
 
-def _parts_sentence(ledger: Ledger) -> str:
-    """Say how a profiled step divides into its parts."""
-    parts = ", ".join(f"{part.name} {percent(part.share)}" for part in ledger.parts)
-    whose = "kernels on the device" if ledger.time_kind == "device" else "operators on the processor"
-    host = "" if ledger.host_ms is None else \
-        f" The host spent {milliseconds(ledger.host_ms)} ms a step in runtime calls."  # fmt: skip
-    return f"The baseline's {ledger.steps} profiled steps ({whose}): {parts}.{host}"
-
-
-def waterfall_blocks(analysis: Analysis) -> Iterator[Block]:
-    """Yield where the best contender's saving comes from."""
-    shown = best_explained(analysis)
-    if shown is None or shown.waterfall is None:
-        yield paragraph(NO_WATERFALL)
-        return
-    waterfall = shown.waterfall
-    saved_ms = waterfall.baseline_ms - waterfall.contender_ms
-    yield paragraph(
-        code(shown.name),
-        _why_shown(analysis, shown),
-        f"a step of {milliseconds(waterfall.baseline_ms)} ms becomes {milliseconds(waterfall.contender_ms)} ms, which "
-        f"{'saves' if saved_ms >= 0 else 'costs'} {milliseconds(abs(saved_ms))} ms, by what it was spent on:",
-    )
-    yield Picture(name="waterfall", caption=f"From the baseline's step to that of {shown.name}")
-    changes = [(CATEGORY_WORDS[b.category], milliseconds(b.difference_ms, sign=True)) for b in changed_bars(waterfall)]
-    yield from table(
-        ("", "ms"),
-        (
-            ("baseline", milliseconds(waterfall.baseline_ms)),
-            *changes,
-            (emphasis("residual"), milliseconds(waterfall.residual_ms, sign=True)),
-            (strong("contender"), strong(milliseconds(waterfall.contender_ms))),
-        ),
-    )
-
-
-def _why_shown(analysis: Analysis, shown: ContenderAnalysis) -> str:
+def best_explained(analysis: Analysis) -> ContenderAnalysis | None:
+    """Return the contender whose waterfall is shown: the best accepted one, else the fastest that has one; no peer."""
     best = best_accepted(analysis)
+    if best is not None and best.waterfall is not None:
+        return best
+    explained = [other for other in analysis.contenders if other.waterfall is not None and not other.is_peer]
+    return max(explained, key=job_speedup_or_0, default=None)
+
+
+def waterfall_section(analysis: Analysis) -> Section:
+    """Return where the best contender's saving comes from."""
+    title = "Where the saving comes from"
+    shown, best = best_explained(analysis), best_accepted(analysis)
+    if shown is None or shown.waterfall is None:
+        return Section(title=title, blocks=(paragraph(NO_WATERFALL),))
     if best is None:
-        return " is shown, the fastest contender with a ledger, as none is accepted: "
-    if best.name != shown.name:
-        return f" is shown, the fastest contender with a ledger, as {best.name}, the best accepted one, has none: "
-    return ", the best accepted contender: "
+        why = " is shown, the fastest contender with a ledger, as none is accepted"
+    elif best.name != shown.name:
+        why = f" is shown, the fastest contender with a ledger, as {best.name}, the best accepted one, has none"
+    else:
+        why = ", the best accepted contender"
+    waterfall = shown.waterfall
+    baseline_ms, contender_ms = milliseconds(waterfall.baseline_ms), milliseconds(waterfall.contender_ms)
+    saved_ms = waterfall.baseline_ms - waterfall.contender_ms
+    how = paragraph(
+        code(shown.name),
+        f"{why}: a step of {baseline_ms} ms becomes {contender_ms} ms, which {'saves' if saved_ms >= 0 else 'costs'} "
+        f"{milliseconds(abs(saved_ms))} ms, by what it was spent on:",
+    )
+    rows: list[tuple[Text, Text]] = [
+        ("baseline", baseline_ms),
+        *((CATEGORY_WORDS[b.category], milliseconds(b.difference_ms, sign=True)) for b in changed_bars(waterfall)),
+        (emphasis("residual"), milliseconds(waterfall.residual_ms, sign=True)),
+        (strong("contender"), strong(contender_ms)),
+    ]
+    picture = Picture(name="waterfall", caption=f"From the baseline's step to that of {shown.name}")
+    return Section(title=title, blocks=(how, picture, *table(("", "ms"), rows)))
 
 
 def changed_bars(waterfall: Waterfall) -> list[WaterfallBar]:

@@ -12,8 +12,7 @@ from harness.analysis.model import Analysis
 from reports.document import Table, plain_text
 from reports.figures.gallery import draw_figures
 from reports.figures.ledger import draw_waterfall
-from reports.sections.ledger import ledger_table
-from reports.sections.select import best_explained
+from reports.sections.ledger import best_explained, ledger_table
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from types import ModuleType
@@ -12,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.records.store import RUN_FILE, TRIAL_FILE
+from harness.records.trial import MetricRecord, ScoringRecord
 from reports import reference
 
 FIGURES = {"speedup", "phases", "epochs", "samples", "speedup-amp_bf16", "speedup-baseline"}
@@ -184,6 +186,30 @@ def test_comparability_is_always_stated(make_run: Any, analysed: Any, render: An
     analysis = analysed(make_run("same"))
     same = replace(analysis, run=replace(analysis.run, config=to_dict(preset("seed"))))
     assert "times only as an order of magnitude" in render(same)
+
+
+def test_another_task_is_told_in_its_own_words(make_run: Any, analysed: Any, render: Any) -> None:
+    analysis = analysed(make_run())
+    metrics = (MetricRecord(name="accuracy", title="accuracy"), MetricRecord(name="f1", title="macro score"))
+    phases = {name: 1.0 for name in analysis.baseline_contender.phases_s if name != "span_search"}
+    other = replace(
+        analysis,
+        run=replace(analysis.run, config=analysis.run.config | {"task": "sequence_classification"}),
+        scoring=ScoringRecord(metrics=metrics, headline="f1"),
+        untrained=None,
+        diagnosis=None,
+        warnings=(),
+        contenders=tuple(replace(c, reasons=(), phases_s=phases if c.evidence else {}) for c in analysis.contenders),
+    )
+    text = render(other, FIGURES)
+    told, configuration = text.split("### The whole configuration")
+    assert re.findall(r"question|passage|\bspan|stride|\bEM\b|\bF1\b|SQuAD|published", told) == []
+    assert "stride" in configuration
+    for words in ("validation examples", "accuracy and macro score", "Time to the baseline's macro score",
+                  "\n| scoring |"):  # fmt: skip
+        assert words in text
+    assert "span search and scoring" in render(analysis)
+    assert "*published*" in render(analysis)
 
 
 def test_profiler_overhead_is_stated(make_run: Any, analysed: Any, recorded: ModuleType, render: Any) -> None:
