@@ -9,7 +9,6 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -25,7 +24,7 @@ FILE_NAME = "events.out.tfevents.0000000000.speedproof"
 
 
 class EventWriter:
-    """Writes one event file of one TensorBoard run; use it in a `with`."""
+    """Writes one event file of one TensorBoard run; use it in `with closing(…)`."""
 
     def __init__(self, folder: Path, wall_time_s: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,12 +32,8 @@ class EventWriter:
         self._records = RecordWriter((folder / FILE_NAME).open("wb"))
         self._write(event_pb2.Event(wall_time=wall_time_s, file_version="brain.Event:2"))
 
-    def __enter__(self) -> EventWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the file."""
         self._records.close()
 
     def _write(self, event: Any) -> None:

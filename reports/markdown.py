@@ -69,5 +69,5 @@ def _line_start(text: str) -> str:
 
 def _table(block: Table) -> str:
     lines = [[inline(cell) for cell in row] for row in (block.headers, *block.rows)]
-    lines.insert(1, [":---" if side == "l" else "---:" for side in block.sides])
+    lines.insert(1, [":---" if side == "l" else "---:" for side in block.align])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

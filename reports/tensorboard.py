@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def _write_report(folder: Path, analysis: Analysis, images: Mapping[str, bytes],
         "3_phases": phase_table(analysis),
         "4_work": work_table(analysis),
     }
-    with EventWriter(folder, started_s) as writer:
+    with closing(EventWriter(folder, started_s)) as writer:
         for name, content in texts.items():
             if content:
                 writer.text(f"report/{name}", blocks(content))
@@ -60,7 +61,7 @@ def _write_jobs(folder: Path, analysis: Analysis, loaded: LoadedRun, started_s: 
     """Write the hyperparameter table, and the curves of each job."""
     measured = [contender for contender, _ in analysis.ran]
     parameters = _parameters(measured)
-    with EventWriter(folder, started_s) as writer:
+    with closing(EventWriter(folder, started_s)) as writer:
         titles = {tag: title for tag, (title, _) in _results(analysis, analysis.baseline_contender).items()}
         writer.experiment(list(parameters.values()), titles)
     jobs = [trial for trial in loaded.trials if trial.record.kind == "job" and trial.record.status == "done"]
@@ -68,7 +69,8 @@ def _write_jobs(folder: Path, analysis: Analysis, loaded: LoadedRun, started_s: 
         mine = sorted((job for job in jobs if job.record.contender == contender.name), key=lambda job: job.record.seed)
         for number, job in enumerate(mine):
             base = folder / contender.name
-            with EventWriter(base / f"seed{job.record.seed}" if number else base, started_s) as writer:
+            own = base / f"seed{job.record.seed}" if number else base
+            with closing(EventWriter(own, started_s)) as writer:
                 if number == 0:
                     done = contender.state == "measured"
                     writer.session(contender.name, parameters[contender.name], succeeded=done)

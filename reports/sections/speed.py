@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.analysis.evidence.job import WarmUp
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table
 from reports.formatting import (
@@ -85,26 +84,23 @@ def warm_up_table(analysis: Analysis) -> tuple[Table, ...]:
         warm = NOT_MEASURED if cost.compiles else NONE
         if cost.warm_s is not None:
             warm = seconds(cost.warm_s)
-        saved_s = cost.saved_per_step_s
-        saved = NONE if saved_s is None else f"{milliseconds(1000 * saved_s, sign=True)} ms"
-        reached = NONE
+        saved = earned = reached = NONE
+        if cost.saved_per_step_s is not None:
+            saved = f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms"
+            if cost.saved_per_step_s <= 0 or cost.break_even_steps is None:
+                earned = "saves nothing"
+            elif cost.break_even_steps < 1:
+                earned = "at once"
+            else:
+                earned = f"{count(cost.break_even_steps)} steps ({cost.break_even_epochs:.1f} epochs)"
+                if cost.break_even_steps_warm is not None:
+                    earned += f"; warm {count(cost.break_even_steps_warm)} steps"
         if time is not None:
             reached = "not reached" if time.contender_s is None else seconds(time.contender_s)
             reached += "" if time.contender_s is None or time.speedup is None else f" ({times(time.speedup)})"
-        rows.append((contender_name(contender.name), once, warm, saved, _break_even(cost), reached))
+        rows.append((contender_name(contender.name), once, warm, saved, earned, reached))
     reaching = f"Time to the baseline's {analysis.scoring.headline_title}"
     return table(("Strategy", "Warm-up", "with a warm cache", "Saved per step", "Break-even", reaching), rows)
-
-
-def _break_even(cost: WarmUp) -> str:
-    if cost.saved_per_step_s is None:
-        return NONE
-    if cost.saved_per_step_s <= 0 or cost.break_even_steps is None:
-        return "saves nothing"
-    if cost.break_even_steps < 1:
-        return "at once"
-    warm = "" if cost.break_even_steps_warm is None else f"; warm {count(cost.break_even_steps_warm)} steps"
-    return f"{count(cost.break_even_steps)} steps ({cost.break_even_epochs:.1f} epochs){warm}"
 
 
 def energy_part(analysis: Analysis) -> tuple[Block, ...]:
