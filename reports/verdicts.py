@@ -22,6 +22,9 @@ from reports.formatting import (
 LONGEST_REASON = 600
 """Characters; a reason may hold numbers, bounds and what would settle it, and `analysis.json` has all of it."""
 
+ROW_PLOT = "speedup-"
+"""Beginning of the names of the small plots in the table of verdicts, one for each contender."""
+
 STATES = {"measured": "measured", "not_applicable": "NOT_APPLICABLE", "failed": "FAILED", "not_run": "not run"}
 
 SAME_UPDATES = "same updates"

@@ -14,7 +14,7 @@ from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.estimate import Estimate
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, STYLE, name_rows, new_figure, write_beside
 from reports.formatting import speedup
-from reports.sections.overview import ROW_PLOT
+from reports.verdicts import ROW_PLOT
 
 VERDICT_COLOURS = {"ACCEPTED": "#009E73", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
 """Of the small plots; every other verdict is grey."""

@@ -22,6 +22,7 @@ from reports.document import (
 from reports.formatting import NOT_MEASURED, decimal, full_stop, one_line, quality
 from reports.verdicts import (
     LONGEST_REASON,
+    ROW_PLOT,
     SPEEDUP_MEANS,
     examples_word,
     noise_words,
@@ -31,9 +32,6 @@ from reports.verdicts import (
     verdict_rows,
     verdict_words,
 )
-
-ROW_PLOT = "speedup-"
-"""Beginning of the names of the small plots in the table of verdicts, one for each contender."""
 
 PLOT_HEADER = "95\u00a0%\u00a0interval"
 """Can't break, so that GitHub leaves the plots below it their width."""
