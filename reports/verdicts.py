@@ -18,6 +18,7 @@ from reports.formatting import (
     speedup,
     supported_digits,
 )
+from reports.select import best_accepted
 
 LONGEST_REASON = 600
 """Characters; a reason may hold numbers, bounds and what would settle it, and `analysis.json` has all of it."""
@@ -83,17 +84,6 @@ def quality_words(contender: ContenderAnalysis) -> str:
     if contender.evidence is not None and contender.evidence.shown_same:
         return SAME_UPDATES
     return "holds" if contender.verdict == "ACCEPTED" else "open"
-
-
-def job_speedup_or_0(contender: ContenderAnalysis) -> float:
-    """Return the job speedup to order contenders by; what was not measured comes last."""
-    return 0.0 if contender.job_speedup is None else contender.job_speedup.estimate
-
-
-def best_accepted(analysis: Analysis) -> ContenderAnalysis | None:
-    """Return the accepted contender with the best job speedup, peers left out."""
-    accepted = [other for other in analysis.contenders if other.verdict == "ACCEPTED" and not other.is_peer]
-    return max(accepted, key=job_speedup_or_0, default=None)
 
 
 def result_sentence(analysis: Analysis, mark: Callable[[str], str] = "`{}`".format) -> str:

@@ -10,10 +10,10 @@ import pytest
 from harness.analysis.evidence.sameness import Equivalence
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import plain_text
-from reports.sections.ledger import best_explained
 from reports.sections.quality import quality_table
 from reports.sections.setup import what_was_run
-from reports.verdicts import best_accepted, result_sentence, verdict_rows
+from reports.select import best_accepted, best_explained
+from reports.verdicts import result_sentence, verdict_rows
 
 
 def accept(analysis: Analysis, *names: str, peer: str | None = None) -> Analysis:
