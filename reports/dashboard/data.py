@@ -39,20 +39,6 @@ def overview(run: Path) -> dict[str, Any]:
     scoring = None if whole is None else whole.scoring
     published = reference.EPOCHS if scoring is None else reference.published_epochs(scoring)
     contenders = analysis["contenders"]
-    order = [contender["name"] for contender in contenders]
-    jobs = [{"contender": folder.parent.name, "number": folder.name} for folder in find_jobs(run)]
-    traces = [
-        {
-            "contender": trace.parents[2].name,
-            "file": trace.relative_to(run).as_posix(),
-            "size_mib": trace.stat().st_size / 2**20,
-        }
-        for trace in sorted(run.glob(f"trials/*/*/trace/*{TRACE_SUFFIX}"))
-    ]
-
-    def place(item: dict[str, Any]) -> int:
-        return order.index(item["contender"]) if item["contender"] in order else len(order)
-
     return {
         "name": run.name,
         "analysis": analysis,
@@ -70,10 +56,27 @@ def overview(run: Path) -> dict[str, Any]:
         }
         if published
         else None,
-        "jobs": sorted(jobs, key=place),
-        "traces": sorted(traces, key=place),
+        **_jobs_and_traces(run, [contender["name"] for contender in contenders]),
         "perfetto_missing": MISSING if find_perfetto() is None else None,
     }
+
+
+def _jobs_and_traces(run: Path, order: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return what can be chosen, in the order of the contenders; those of none come last."""
+    jobs = [{"contender": folder.parent.name, "number": folder.name} for folder in find_jobs(run)]
+    traces = [
+        {
+            "contender": trace.parents[2].name,
+            "file": trace.relative_to(run).as_posix(),
+            "size_mib": trace.stat().st_size / 2**20,
+        }
+        for trace in sorted(run.glob(f"trials/*/*/trace/*{TRACE_SUFFIX}"))
+    ]
+
+    def place(item: dict[str, Any]) -> int:
+        return order.index(item["contender"]) if item["contender"] in order else len(order)
+
+    return {"jobs": sorted(jobs, key=place), "traces": sorted(traces, key=place)}
 
 
 def _read_analysis(run: Path) -> dict[str, Any]:
