@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.analysis.trace.model import Category, Ledger, Waterfall, WaterfallBar
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
 
 LEAST_MS = 0.005
 """Differences below are printed as 0.00."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from harness.analysis import notes as notes_about
 from harness.analysis.advice.gathering import facts_of_run
@@ -17,7 +18,6 @@ from harness.analysis.trace.kernels import ProfileSummary, summarise_profile
 from harness.analysis.trace.ledgers import read_ledger, usual_step, with_waterfalls
 from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
-from harness.config import to_dict
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE, Settings, TrialRecord
 from harness.statistics.estimate import Estimate, mean_or_none
@@ -73,7 +73,7 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
         name=run.name,
         started=run.started,
         command=run.command,
-        config=to_dict(run.config),
+        config=asdict(run.config),
         data=run.data,
         trials_planned=len(run.trials),
         trials_missing=tuple(loaded.missing),

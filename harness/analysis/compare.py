@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean, variance
 from typing import Any
 
 from harness.analysis.evidence.quality import paired_differences
 from harness.analysis.evidence.trials import Trials, find_state, last_score, sort_out
-from harness.config import to_dict
 from harness.errors import ConfigError
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE
@@ -114,7 +113,7 @@ def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
 
 def check_comparable(a: LoadedRun, b: LoadedRun) -> None:
     """ConfigError if model, data, length of training or hardware differ, or a baseline is missing."""
-    before, after = to_dict(a.run.config), to_dict(b.run.config)
+    before, after = asdict(a.run.config), asdict(b.run.config)
     for loaded in (a, b):
         if not sort_out(loaded)[BASELINE].done:
             raise ConfigError(f"run {loaded.run.name} has no whole baseline job", remedy="finish that run first")
@@ -148,7 +147,7 @@ def _require_same(what: str, a: Any, b: Any) -> None:
 
 def describe_changes(a: LoadedRun, b: LoadedRun) -> list[str]:
     """Return the settings of training and of the GPU and the versions that differ, of those that both runs recorded."""
-    before, after = to_dict(a.run.config)["training"], to_dict(b.run.config)["training"]
+    before, after = asdict(a.run.config)["training"], asdict(b.run.config)["training"]
     pairs = [(f"training.{name}", before[name], after[name]) for name in before]
     packages, others = (_environment(loaded).get("packages") or {} for loaded in (a, b))
     pairs += [(name, packages[name], others[name]) for name in packages if name in others]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import ModuleType
 from typing import Any
 
@@ -179,12 +179,12 @@ def test_reports_of_broken_runs(make_run: Any, analysed: Any, render: Any) -> No
 
 
 def test_comparability_is_always_stated(make_run: Any, analysed: Any, render: Any) -> None:
-    from harness.config import preset, to_dict
+    from harness.config import preset
 
     assert "**Not comparable with this run**" in render(analysed(make_run()))
-    assert "are the same" in reference.comparability(to_dict(preset("seed")))
+    assert "are the same" in reference.comparability(asdict(preset("seed")))
     analysis = analysed(make_run("same"))
-    same = replace(analysis, run=replace(analysis.run, config=to_dict(preset("seed"))))
+    same = replace(analysis, run=replace(analysis.run, config=asdict(preset("seed"))))
     assert "times only as an order of magnitude" in render(same)
 
 
@@ -229,7 +229,7 @@ def test_command_can_not_break_out_of_its_fence(make_run: Any, analysed: Any, re
 def test_configuration_can_be_read_back() -> None:
     import sys
 
-    from harness.config import RunConfig, preset, to_dict
+    from harness.config import RunConfig, preset
     from harness.records.serialise import build
     from reports.toml import to_toml
 
@@ -239,7 +239,7 @@ def test_configuration_can_be_read_back() -> None:
         import tomli as tomllib
     for name in ("seed", "quick", "smoke"):
         config = preset(name)
-        assert build(RunConfig, tomllib.loads(to_toml(to_dict(config)))) == config
+        assert build(RunConfig, tomllib.loads(to_toml(asdict(config)))) == config
 
 
 def test_it_says_in_which_form_the_bundled_weights_were(make_run: Any, analysed: Any, render: Any) -> None:

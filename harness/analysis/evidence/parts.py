@@ -6,10 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from harness.analysis.evidence.speed import SpeedEvidence
-from harness.records.trial import HARNESS_PHASES, TrialRecord
+from harness.records.strategy import HARNESS_PHASES
+from harness.records.trial import TrialRecord
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.speed import SpeedEvidence
 
 WARM_UP_PHASES = ("apply_strategies", "warm_up")
 """Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.records.store import LoadedRun, LoadedTrial
-from harness.records.trial import BASELINE, StrategyRecord, TrialRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import BASELINE, TrialRecord
+
+if TYPE_CHECKING:
+    from harness.records.store import LoadedRun, LoadedTrial
 
 SAME_MATH = "SAME_MATH"
 """The effect of strategies whose updates are the baseline's up to rounding (`harness.strategy.Effect`, by name)."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
-from harness.analysis.evidence.speed import SpeedEvidence
-from harness.analysis.model import ContenderAnalysis
 from harness.analysis.trace.ledger import build_ledger
-from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.waterfall import make_waterfall
-from harness.config import ProfileConfig
 from harness.errors import RecordError
-from harness.records.store import LoadedTrial
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.speed import SpeedEvidence
+    from harness.analysis.model import ContenderAnalysis
+    from harness.analysis.trace.model import Ledger
+    from harness.config import ProfileConfig
+    from harness.records.store import LoadedTrial
 
 
 @dataclass(frozen=True, kw_only=True)
