@@ -11,7 +11,8 @@ from harness.errors import RecordError
 from harness.records.files import write_json, write_text_atomic
 from harness.records.store import ANALYSIS_FILE, LoadedRun, load_run
 from reports.figures.canvas import to_png, to_svg
-from reports.figures.gallery import draw_figures, draw_table_plots
+from reports.figures.gallery import draw_figures
+from reports.figures.speedups import draw_table_plots
 from reports.html import to_html
 from reports.markdown import FIGURE_FOLDER, to_markdown
 from reports.report import compose_report
@@ -32,22 +33,17 @@ def build_reports(run_directory: Path) -> Analysis:
     write_json(run_directory / ANALYSIS_FILE, to_json(analysis))
     figures = draw_figures(analysis, baseline_samples(loaded, analysis))
     svgs = {name: to_svg(figure) for name, figure in (figures | draw_table_plots(analysis)).items()}
-    write_figures(run_directory / FIGURE_FOLDER, {f"{name}.svg": svg for name, svg in svgs.items()})
+    for old in (run_directory / FIGURE_FOLDER).glob("*.svg"):
+        if old.stem not in svgs:
+            old.unlink()
+    for name, svg in svgs.items():
+        write_text_atomic(run_directory / FIGURE_FOLDER / f"{name}.svg", svg)
     report = compose_report(analysis, svgs)
     write_text_atomic(run_directory / REPORT_FILE, to_markdown(report))
     write_text_atomic(run_directory / PAGE_FILE, to_html(report, svgs))
     images = {name: to_png(figure) for name, figure in figures.items()}
     write_tensorboard(run_directory / TENSORBOARD_FOLDER, analysis, loaded, images)
     return analysis
-
-
-def write_figures(folder: Path, figures: dict[str, str]) -> None:
-    """Write the figures, and remove those of an earlier report that this one doesn't have."""
-    for old in folder.glob("*.svg"):
-        if old.name not in figures:
-            old.unlink()
-    for name, svg in figures.items():
-        write_text_atomic(folder / name, svg)
 
 
 def baseline_samples(loaded: LoadedRun, analysis: Analysis) -> TrialSamples:

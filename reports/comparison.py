@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -12,11 +9,6 @@ from rich.table import Table
 
 from harness.analysis.compare import Change, Comparison
 from reports.formatting import NOT_MEASURED, decimal, seconds, signed
-
-
-def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as JSON-ready data."""
-    return dataclasses.asdict(comparison)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:

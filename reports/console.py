@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
 from reports.formatting import NONE, NOT_MEASURED, full_stop
-from reports.verdicts import VerdictRow, headers, reasons_words, result_sentence, spread_notes, verdict_rows
+from reports.verdicts import noise_words, range_notes, reasons_words, result_sentence, sampled_over, verdict_rows
 
 STYLES = {
     "ACCEPTED": "green",
@@ -33,12 +33,23 @@ LONGEST_NAME = 32
 
 
 def print_table(analysis: Analysis, console: Console) -> None:
-    """Print the same rows as the report's table of verdicts, with what one must know to read them."""
+    """Print the report's table of verdicts but for quality in words, with what one must know to read it."""
     narrow = console.width < NARROW_COLUMNS
     rows = verdict_rows(analysis, ranges=not narrow)
-    console.print(
-        _make_table(rows, tuple(SHORT_HEADS.get(head, head) if narrow else head for head in headers(analysis)))
-    )
+    # A column that says nothing leaves the others too little room.
+    with_energy = any(row["Energy"] not in (NOT_MEASURED, NONE) for row in rows)
+    names_fit = max(len(row["Strategy"]) for row in rows) <= LONGEST_NAME
+    shown = [head for head in rows[0] if head != "Quality" and (with_energy or head != "Energy")]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for head in shown:
+        whole = head == "Verdict" or (head == "Strategy" and names_fit)
+        justify: JustifyMethod = "left" if head in ("Strategy", "Verdict") else "right"
+        words = SHORT_HEADS.get(head, head) if narrow else head
+        table.add_column(words, justify=justify, overflow="fold", no_wrap=whole)
+    for row in rows:
+        style = STYLES.get(row["Verdict"].removesuffix(" (peer)"), "")
+        table.add_row(*(Text(row[head]) for head in shown), style=style)
+    console.print(table)
     console.print(f"[bold]{escape(result_sentence(analysis, str))}[/bold]", highlight=False)
     for warning in analysis.warnings:
         console.print(f"[yellow]Careful:[/yellow] {escape(full_stop(warning))}", highlight=False)
@@ -46,25 +57,14 @@ def print_table(analysis: Analysis, console: Console) -> None:
         if contender.reasons:
             reasons = escape(reasons_words(contender))
             console.print(f"[bold]{escape(contender.name)}[/bold]: {reasons}", highlight=False)
-    for note in (*spread_notes(analysis, ranges=not narrow)[1:], *_energy_note(rows), *analysis.notes):
+    brackets = (
+        f"In brackets after a speedup: its 95 % interval. After {analysis.scoring.titles}: the difference to the "
+        f"baseline in points, then its 95 % interval over {sampled_over(analysis)}."
+    )
+    notes = [noise_words(analysis), brackets, *range_notes(analysis)]
+    if narrow:
+        notes[1:] = ["In brackets: the difference to the baseline in points. The intervals are in the report."]
+    if not with_energy:
+        notes.append("Energy was not measured: the report says why.")
+    for note in (*notes, *analysis.notes):
         console.print(escape(full_stop(note)), style="dim", highlight=False)
-
-
-def _make_table(rows: list[VerdictRow], headers: tuple[str, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    names_fit = max(len(row.name) for row in rows) <= LONGEST_NAME
-    # A column that says nothing leaves the others too little room.
-    shown = headers[:-1] if _energy_note(rows) else headers
-    for number, header in enumerate(shown):
-        whole = number == 1 or (number == 0 and names_fit)
-        table.add_column(header, justify="left" if number < 2 else "right", overflow="fold", no_wrap=whole)
-    for row in rows:
-        cells = (Text(cell) for cell in row.cells()[: len(shown)])
-        table.add_row(*cells, style=STYLES.get(row.verdict.removesuffix(" (peer)"), ""))
-    return table
-
-
-def _energy_note(rows: list[VerdictRow]) -> list[str]:
-    if all(row.energy in (NOT_MEASURED, NONE) for row in rows):
-        return ["Energy was not measured: the report says why."]
-    return []

@@ -102,20 +102,15 @@ class Table:
     kind: ClassVar[str] = "table"
     headers: tuple[Text, ...]
     rows: tuple[tuple[Text, ...], ...]
-    align: str = "l"
-    """An l or r for each column; missing ones are r."""
+    align: str
+    """An l or r for each column."""
 
     def __post_init__(self) -> None:
-        if len(self.align) > len(self.headers):
+        if len(self.align) != len(self.headers):
             raise ValueError(f"{len(self.align)} sides for {len(self.headers)} headers")
         wrong = [row for row in self.rows if len(row) != len(self.headers)]
         if wrong:
             raise ValueError(f"a row has {len(wrong[0])} cells under {len(self.headers)} headers")
-
-    @property
-    def sides(self) -> str:
-        """An l or r for every column."""
-        return self.align.ljust(len(self.headers), "r")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +167,6 @@ def bullets(items: Iterable[Text]) -> tuple[Bullets, ...]:
 
 
 def table(headers: Iterable[Text], rows: Iterable[Iterable[Text]], align: str = "l") -> tuple[Table, ...]:
-    """Return a table, or nothing if it has no rows."""
-    body = tuple(tuple(row) for row in rows)
-    return (Table(headers=tuple(headers), rows=body, align=align),) if body else ()
+    """Return a table, or nothing if it has no rows; `align` holds an l or r for each column, missing ones are r."""
+    heads, body = tuple(headers), tuple(tuple(row) for row in rows)
+    return (Table(headers=heads, rows=body, align=align.ljust(len(heads), "r")),) if body else ()

@@ -9,7 +9,6 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tensorboard.compat.proto import event_pb2, summary_pb2
@@ -25,7 +24,7 @@ FILE_NAME = "events.out.tfevents.0000000000.speedproof"
 
 
 class EventWriter:
-    """Writes one event file of one TensorBoard run; use it in a `with`."""
+    """Writes one event file of one TensorBoard run; use it in `with closing(…)`."""
 
     def __init__(self, folder: Path, wall_time_s: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,12 +32,8 @@ class EventWriter:
         self._records = RecordWriter((folder / FILE_NAME).open("wb"))
         self._write(event_pb2.Event(wall_time=wall_time_s, file_version="brain.Event:2"))
 
-    def __enter__(self) -> EventWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the file."""
         self._records.close()
 
     def _write(self, event: Any) -> None:
@@ -78,9 +73,16 @@ class EventWriter:
         `rows` are the parameters of each session, all of the same names; `metrics` maps the tag of a scalar to the name
         to show.
         """
+        parameters = []
+        for name in rows[0] if rows else ():
+            values = [row[name] for row in rows]
+            is_bool = isinstance(values[0], bool)
+            kind = api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING
+            parameters.append(api_pb2.HParamInfo(name=name, type=kind))
+            parameters[-1].domain_discrete.extend([True, False] if is_bool else dict.fromkeys(values))
         experiment = api_pb2.Experiment(
             time_created_secs=self._wall_time_s,
-            hparam_infos=[_parameter(name, [row[name] for row in rows]) for name in (rows[0] if rows else ())],
+            hparam_infos=parameters,
             metric_infos=[
                 api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=shown)
                 for tag, shown in metrics.items()
@@ -111,10 +113,3 @@ class EventWriter:
         )
         metadata = summary_pb2.SummaryMetadata(plugin_data=plugin)
         self._add([summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)])
-
-
-def _parameter(name: str, values: Sequence[bool | str]) -> Any:
-    is_bool = isinstance(values[0], bool)
-    info = api_pb2.HParamInfo(name=name, type=api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING)
-    info.domain_discrete.extend([True, False] if is_bool else dict.fromkeys(values))
-    return info

@@ -14,7 +14,7 @@ from functools import partial
 import jinja2
 from markupsafe import Markup, escape
 
-from reports.document import Document, Section, plain_text, spans
+from reports.document import Document, plain_text, spans
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, PAPER
 
 TEMPLATE = "report.html.j2"
@@ -44,16 +44,16 @@ def to_html(document: Document, svgs: Mapping[str, str]) -> str:
         keep_trailing_newline=True,
         autoescape=True,
     )
-    unbroken = partial(_RANGE.sub, "\u00a0")
-    environment.filters |= {"spans": spans, "plain_text": plain_text, "anchor": _anchor, "unbroken": unbroken}
+    environment.filters |= {
+        "spans": spans,
+        "plain_text": plain_text,
+        "anchor": lambda section: re.sub(r"[^a-z0-9]+", "-", plain_text(section.title).lower()).strip("-"),
+        "unbroken": partial(_RANGE.sub, "\u00a0"),
+    }
     # A small plot may stand in more than one place, so each place counts.
     places = itertools.count()
     environment.globals["figure"] = lambda name, what: _inline_svg(svgs.get(name, ""), f"f{next(places)}-", what)
     return environment.get_template(TEMPLATE).render(document=document)
-
-
-def _anchor(section: Section) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", plain_text(section.title).lower()).strip("-")
 
 
 def _inline_svg(svg: str, prefix: str, what: str) -> Markup:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from reports.document import Block, Bullets, Document, Paragraph, Picture, Section, Span, Table, Text, picture, spans
+from reports.document import Block, Bullets, Document, Paragraph, Picture, Section, Table, Text, picture, spans
 
 FIGURE_FOLDER = "figures"
 
@@ -49,22 +49,17 @@ def _block(block: Block, depth: int) -> str:
 
 def inline(text: Text) -> str:
     """Return a text in one line that Markdown shows as it is, in a table cell too."""
-    return "".join(_span(span) for span in spans(text))
-
-
-def _span(span: Span) -> str:
-    flat = _WHITE.sub(" ", span.text)
-    # A bar would end a table cell and a backtick the code: such text stays plain.
-    if span.kind == "code" and flat and not {"|", "`"} & set(flat):
-        return f"`{flat}`"
-    target = f"{FIGURE_FOLDER}/{span.target}.svg" if span.kind == "picture" else span.target
-    return _SPANS.get(span.kind, "{}").format(_escape(flat), quote(target, safe="/:+#?=&")) if flat else ""
-
-
-def _escape(text: str) -> str:
-    """Return foreign characters so that none of them is markup."""
-    escaped = html.escape(text, quote=False)
-    return _MARKUP.sub(lambda match: "\\" + match.group(), escaped).replace("|", "&#124;")
+    parts = []
+    for span in spans(text):
+        flat = _WHITE.sub(" ", span.text)
+        # A bar would end a table cell and a backtick the code: such text stays plain.
+        if span.kind == "code" and flat and not {"|", "`"} & set(flat):
+            parts.append(f"`{flat}`")
+        elif flat:
+            escaped = _MARKUP.sub(r"\\\g<0>", html.escape(flat, quote=False)).replace("|", "&#124;")
+            target = f"{FIGURE_FOLDER}/{span.target}.svg" if span.kind == "picture" else span.target
+            parts.append(_SPANS.get(span.kind, "{}").format(escaped, quote(target, safe="/:+#?=&")))
+    return "".join(parts)
 
 
 def _line_start(text: str) -> str:
@@ -74,5 +69,5 @@ def _line_start(text: str) -> str:
 
 def _table(block: Table) -> str:
     lines = [[inline(cell) for cell in row] for row in (block.headers, *block.rows)]
-    lines.insert(1, [":---" if side == "l" else "---:" for side in block.sides])
+    lines.insert(1, [":---" if side == "l" else "---:" for side in block.align])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

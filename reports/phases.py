@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from itertools import takewhile
 
-PHASE_WORDS = {
-    "cuda_start": "CUDA start",
-    "warm_up": "warm-up and compile",
-    "evaluation": "evaluation (forward)",
-    "scoring": "scoring (EM, F1)",
-}
-"""Where the name alone does not say it."""
+from harness.analysis.model import ContenderAnalysis
+
+SPANS = "span search and scoring"
 
 PHASE_GROUPS = {
     "start, imports": ("process_start", "imports", "cuda_start"),
@@ -19,10 +15,28 @@ PHASE_GROUPS = {
     "warm-up and compile": ("warm_up",),
     "training": ("training",),
     "evaluation (forward)": ("evaluation",),
-    "span search and scoring": ("span_search", "scoring"),
+    SPANS: ("span_search", "scoring"),
     "saving": ("saving",),
 }
 """What tables and figures show as one; every other phase is "other"."""
+
+
+def phase_words(titles: Sequence[str]) -> dict[str, str]:
+    """Return what phases are called where the name alone does not say it; `titles` are the metrics'."""
+    return {
+        "cuda_start": "CUDA start",
+        "warm_up": "warm-up and compile",
+        "evaluation": "evaluation (forward)",
+        "scoring": f"scoring ({', '.join(titles)})" if titles else "scoring",
+    }
+
+
+def phase_groups(occurred: Container[str]) -> dict[str, tuple[str, ...]]:
+    """Return the groups of phases by name; a task without spans searches none."""
+    return {
+        "scoring" if name == SPANS and "span_search" not in occurred else name: phases
+        for name, phases in PHASE_GROUPS.items()
+    }
 
 
 def training_start_s(phases_s: Mapping[str, float]) -> float:
@@ -30,11 +44,19 @@ def training_start_s(phases_s: Mapping[str, float]) -> float:
     return sum(phases_s[name] for name in takewhile(lambda name: name != "training", phases_s))
 
 
-def group_phases(phases_s: Mapping[str, float]) -> dict[str, float]:
-    """Return the seconds of each group of phases that occurs, in the order of a job, "other" last."""
-    of_phase = {phase: group for group, phases in PHASE_GROUPS.items() for phase in phases}
-    grouped: dict[str, float] = {}
-    for phase, time_s in phases_s.items():
-        group = of_phase.get(phase, "other")
-        grouped[group] = grouped.get(group, 0.0) + time_s
-    return {group: grouped[group] for group in (*PHASE_GROUPS, "other") if group in grouped}
+def group_phases(contenders: Sequence[ContenderAnalysis]) -> dict[str, list[float | None]]:
+    """Return the seconds of each contender in each group, in the order of a job, "other" last.
+
+    None where nothing of the group occurred; a group that occurred nowhere is left out.
+    """
+    groups = phase_groups({name for contender in contenders for name in contender.phases_s})
+    known = {name for phases in groups.values() for name in phases}
+    others = {name: None for contender in contenders for name in contender.phases_s if name not in known}
+    times_s = {
+        group: [
+            sum(found) if (found := [time_s for name, time_s in c.phases_s.items() if name in phases]) else None
+            for c in contenders
+        ]
+        for group, phases in (*groups.items(), ("other", tuple(others)))
+    }
+    return {group: times for group, times in times_s.items() if any(time_s is not None for time_s in times)}

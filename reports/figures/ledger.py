@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.model import Analysis
 from harness.analysis.trace.model import CATEGORY_WORDS, Category
 from reports.figures.canvas import INK, MUTED, SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import milliseconds
-from reports.sections.ledger import changed_bars, scaled_steps
-from reports.sections.select import best_explained
+from reports.select import best_explained, changed_bars, scaled_steps
 
 CATEGORY_COLOURS: dict[Category, str] = {
     "matmul": "#0072B2", "attention": "#56B4E9", "elementwise": "#009E73", "loss": "#F0E442", "optimizer": "#E69F00",
@@ -33,27 +31,20 @@ def draw(analysis: Analysis) -> Figure | None:
         for name, colour in CATEGORY_COLOURS.items()
     )
     ends_ms = stack_bars(axis, layers, len(steps))
-    furthest_ms = max(
-        _draw_step(axis, row, step.step_ms, end_ms)
-        for row, (step, end_ms) in enumerate(zip(steps.values(), ends_ms, strict=True))
-    )
+    for row, step in enumerate(steps.values()):
+        step_ms, end_ms = step.step_ms, ends_ms[row]
+        if step_ms is None:
+            continue
+        axis.barh([row], [step_ms - end_ms], left=[end_ms], color="none", edgecolor=MUTED, hatch="////", height=0.72,
+                  linewidth=0.5)  # fmt: skip
+        axis.plot([step_ms, step_ms], [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
+        ends_ms[row] = max(step_ms, end_ms)
+        write_beside(axis, ends_ms[row], row, f"{milliseconds(step_ms)} ms")
     name_rows(axis, list(steps))
-    axis.set_xlim(0.0, furthest_ms * 1.1)
+    axis.set_xlim(0.0, max(ends_ms) * 1.1)
     axis.set_xlabel(f"ms per {per} (hatched: residual; line: the step without the profiler)")
     figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=SMALL)
     return figure
-
-
-def _draw_step(axis: Axes, row: int, step_ms: float | None, end_ms: float) -> float:
-    """Draw the residual and the unprofiled step; return how far right the row now goes."""
-    if step_ms is None:
-        return end_ms
-    axis.barh([row], [step_ms - end_ms], left=[end_ms], color="none", edgecolor=MUTED, hatch="////", height=0.72,
-              linewidth=0.5)  # fmt: skip
-    axis.plot([step_ms, step_ms], [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
-    right_ms = max(step_ms, end_ms)
-    write_beside(axis, right_ms, row, f"{milliseconds(step_ms)} ms")
-    return right_ms
 
 
 def draw_waterfall(analysis: Analysis) -> Figure | None:

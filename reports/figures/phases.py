@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from harness.analysis.model import Analysis
 from reports.figures.canvas import SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import seconds
-from reports.phases import PHASE_GROUPS, group_phases
+from reports.phases import PHASE_GROUPS, SPANS, group_phases
 
-GROUP_COLOURS = ("#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#F0E442", "#999999")
-"""Of the groups in their order, "other" last."""
+COLOURS = ("#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#F0E442", "#999999")
+GROUP_COLOURS = dict(zip((*PHASE_GROUPS, "other"), COLOURS, strict=True))
 
 
 def draw(analysis: Analysis) -> Figure | None:
@@ -19,10 +19,9 @@ def draw(analysis: Analysis) -> Figure | None:
     if not shown:
         return None
     figure, (axis,) = new_figure(1.4 + 0.34 * len(shown))
-    grouped = [group_phases(contender.phases_s) for contender in shown]
     layers = (
-        (group, colour, [phases.get(group, 0.0) for phases in grouped])
-        for group, colour in zip((*PHASE_GROUPS, "other"), GROUP_COLOURS, strict=True)
+        (group, GROUP_COLOURS.get(group, GROUP_COLOURS[SPANS]), [time_s or 0.0 for time_s in times_s])
+        for group, times_s in group_phases(shown).items()
     )
     ends_s = stack_bars(axis, layers, len(shown))
     for row, end_s in enumerate(ends_s):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.evidence.sampling import TrialSamples
-from harness.measurement.metrics import Panel, arrange_panels
-from harness.measurement.samples import Sample, known_values, measured_metrics
+from harness.measurement.metrics import arrange_panels
+from harness.measurement.samples import known_values, measured_metrics
 from reports.figures.canvas import COLOURS, SMALL, new_figure
 
 
@@ -21,7 +18,16 @@ def draw_samples(samples: TrialSamples) -> Figure | None:
     start_s = samples.everything[0].timestamp_s
     figure, axes = new_figure(0.7 + 1.15 * len(panels), rows=len(panels))
     for axis, panel in zip(axes, panels, strict=True):
-        _draw_panel(axis, panel, samples.everything)
+        for number, (name, words) in enumerate(panel.lines.items()):
+            times_s = [sample.timestamp_s - start_s for sample in samples.everything if sample[name] is not None]
+            values = known_values(samples.everything, name)
+            axis.plot(times_s, values, color=COLOURS[number], label=words, linewidth=1.1)
+        axis.set_ylabel(panel.title, fontsize=SMALL)
+        highest = max(value for name in panel.lines for value in known_values(samples.everything, name))
+        axis.set_ylim(0.0, 1.35 * highest or 1.0)
+        axis.set_xlim(0.0, samples.everything[-1].timestamp_s - start_s or 1.0)
+        if len(panel.lines) > 1:
+            axis.legend(loc="upper left", fontsize=SMALL, frameon=False, ncols=2)
         if samples.training:
             axis.axvspan(samples.training[0].timestamp_s - start_s, samples.training[-1].timestamp_s - start_s,
                          color=COLOURS[0], alpha=0.08, linewidth=0)  # fmt: skip
@@ -29,17 +35,3 @@ def draw_samples(samples: TrialSamples) -> Figure | None:
     axes[-1].set_xlabel("seconds since the first sample (shaded: training and evaluation)")
     figure.align_ylabels()
     return figure
-
-
-def _draw_panel(axis: Axes, panel: Panel, samples: Sequence[Sample]) -> None:
-    start_s = samples[0].timestamp_s
-    for number, (name, words) in enumerate(panel.lines.items()):
-        times_s = [sample.timestamp_s - start_s for sample in samples if sample[name] is not None]
-        axis.plot(times_s, known_values(samples, name), color=COLOURS[number], label=words,
-                  linewidth=1.1)  # fmt: skip
-    axis.set_ylabel(panel.title, fontsize=SMALL)
-    highest = max(value for name in panel.lines for value in known_values(samples, name))
-    axis.set_ylim(0.0, 1.35 * highest or 1.0)
-    axis.set_xlim(0.0, samples[-1].timestamp_s - start_s or 1.0)
-    if len(panel.lines) > 1:
-        axis.legend(loc="upper left", fontsize=SMALL, frameon=False, ncols=2)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.statistics.estimate import Estimate
-from reports.figures.canvas import COLOURS, GRID, INK, MUTED, name_rows, new_figure, write_beside
+from reports.figures.canvas import COLOURS, GRID, INK, MUTED, STYLE, name_rows, new_figure, write_beside
 from reports.formatting import speedup
+from reports.verdicts import ROW_PLOT
 
 VERDICT_COLOURS = {"ACCEPTED": "#009E73", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
 """Of the small plots; every other verdict is grey."""
@@ -49,23 +51,21 @@ def draw(analysis: Analysis) -> Figure | None:
     return figure
 
 
-def draw_row_plots(analysis: Analysis) -> dict[str, Figure]:
-    """Draw one small plot per contender with a job speedup, all on one axis; the baseline's is A/A."""
+def draw_table_plots(analysis: Analysis) -> dict[str, Figure]:
+    """Return the small plots in the table of verdicts by name, all on one axis; the baseline's is A/A."""
     shown = [c for c in analysis.contenders if not c.is_baseline and c.job_speedup is not None]
     if not shown:
         return {}
-    limits = speedup_limits(shown)
-    plots = {
-        c.name: _row_plot(estimate, VERDICT_COLOURS.get(c.verdict or "", MUTED), _job_floor(c), limits)
-        for c in shown
-        if (estimate := c.job_speedup) is not None
-    }
-    if analysis.noise_floor is None:
-        return plots
-    return {
-        analysis.baseline: _row_plot(analysis.noise_floor.ratio.interval, MUTED, analysis.noise_floor.share, limits),
-        **plots,
-    }
+    limits, aa, plots = speedup_limits(shown), analysis.noise_floor, {}
+    with matplotlib.rc_context(STYLE):
+        if aa is not None:
+            plots[ROW_PLOT + analysis.baseline] = _row_plot(aa.ratio.interval, MUTED, aa.share, limits)
+        for contender in shown:
+            if contender.job_speedup is not None:
+                colour = VERDICT_COLOURS.get(contender.verdict or "", MUTED)
+                plot = _row_plot(contender.job_speedup, colour, _job_floor(contender), limits)
+                plots[ROW_PLOT + contender.name] = plot
+    return plots
 
 
 def _job_floor(contender: ContenderAnalysis) -> float | None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 
-from harness.analysis.advice.findings import Finding, Prediction
+from harness.analysis.advice.findings import Finding
 from harness.analysis.model import Analysis
 from reports.document import (
     Block,
     Section,
-    Table,
     Text,
     bullets,
     code,
@@ -32,55 +30,40 @@ BOUND = (
 
 def section(analysis: Analysis) -> Section:
     """Return the diagnosis."""
-    return Section(title="What holds the baseline back", blocks=tuple(_blocks(analysis)))
-
-
-def _blocks(analysis: Analysis) -> Iterator[Block]:
-    diagnosis = analysis.diagnosis
+    title, diagnosis = "What holds the baseline back", analysis.diagnosis
     if diagnosis is None:
-        yield paragraph(MISSING)
-        return
-    yield from bullets(map(_finding_line, diagnosis.findings)) or (paragraph(NO_FINDING),)
-    if diagnosis.predictions:
-        yield paragraph(BOUND)
-        yield from _prediction_table(diagnosis.predictions)
+        return Section(title=title, blocks=(paragraph(MISSING),))
+    blocks: list[Block] = [*(bullets(map(_finding, diagnosis.findings)) or (paragraph(NO_FINDING),))]
+    headers = ("Strategy", "Findings it addresses", "Predicted, at most", "Measured", "Outcome")
+    rows = []
+    for prediction in diagnosis.predictions:
+        rules, measured = prediction.rules, prediction.measured
+        outcome: Text = NONE if measured is None else "agrees"
+        if prediction.missed:
+            outcome = (strong("missed"), f": {prediction.sentence}")
+        row = (
+            contender_name(prediction.contender),
+            joined(rule.replace("_", " ") for rule in rules) if rules else NONE,
+            times(prediction.job_speedup_bound) if rules else "no gain",
+            NOT_MEASURED if measured is None else ratio(measured, prediction.measured_low, prediction.measured_high),
+            outcome,
+        )
+        rows.append(row)
+    if rows:
+        blocks += [paragraph(BOUND), *table(headers, rows, "llrrl")]
+    return Section(title=title, blocks=tuple(blocks))
 
 
-def _finding_line(finding: Finding) -> Text:
+def _finding(finding: Finding) -> Text:
     """Return a finding with the share of the job that would go away at best, and the bound that follows."""
     share, bound = percent(finding.share), times(finding.job_speedup_bound)
     # Other findings are about a contender's job, which may be longer than the baseline's.
-    about_baseline = math.isclose(finding.job_speedup_bound * (1.0 - finding.share), 1.0, rel_tol=0.01)
-    if about_baseline:
-        without = f"Without it {share} of the job would go away at best ({bound} as fast)"
+    if math.isclose(finding.job_speedup_bound * (1.0 - finding.share), 1.0, rel_tol=0.01):
+        at_best = f"the job would go away at best ({bound} as fast)"
     else:
-        without = f"Without it {share} of that job would go away at best, which would then be {bound} as fast as the " \
-            "baseline's"  # fmt: skip
+        at_best = f"that job would go away at best, which would then be {bound} as fast as the baseline's"
     addressed: Text = "no registered strategy addresses it"
     if finding.strategies:
         addressed = ("addressed by ", joined(code(name) for name in finding.strategies))
-    return (strong(finding.rule.replace("_", " ")), f": {full_stop(finding.sentence)} {without}; ", addressed, ".")
-
-
-def _prediction_table(predictions: Sequence[Prediction]) -> tuple[Table, ...]:
-    """Return predictions beside measurements; the outcome is spelled out where they don't agree."""
-    rows = (
-        (
-            contender_name(prediction.contender),
-            joined(rule.replace("_", " ") for rule in prediction.rules) if prediction.rules else NONE,
-            times(prediction.job_speedup_bound) if prediction.rules else "no gain",
-            NOT_MEASURED
-            if prediction.measured is None
-            else ratio(prediction.measured, prediction.measured_low, prediction.measured_high),
-            _outcome(prediction),
-        )
-        for prediction in predictions
-    )
-    headers = ("Strategy", "Findings it addresses", "Predicted, at most", "Measured", "Outcome")
-    return table(headers, rows, "llrrl")
-
-
-def _outcome(prediction: Prediction) -> Text:
-    if prediction.missed:
-        return (strong("missed"), f": {prediction.sentence}")
-    return NONE if prediction.measured is None else "agrees"
+    sentence = f": {full_stop(finding.sentence)} Without it {share} of {at_best}; "
+    return (strong(finding.rule.replace("_", " ")), sentence, addressed, ".")

@@ -16,8 +16,7 @@ def profile_blocks(analysis: Analysis) -> Iterator[Block]:
     if profile is None:
         yield paragraph("The baseline was not profiled, so there is no table of kernels or operators.")
     else:
-        what = "kernel" if profile.time_kind == "device" else "operator"
-        yield Section(title=f"The baseline by {what}", blocks=tuple(_baseline_profile(profile)), folded=True)
+        yield _baseline_profile(profile)
     traces = {c.name: c.profile.trace_file for c in analysis.contenders if c.profile is not None}
     if traces:
         perfetto = link("ui.perfetto.dev", "https://ui.perfetto.dev")
@@ -28,18 +27,19 @@ def profile_blocks(analysis: Analysis) -> Iterator[Block]:
         yield Section(title="Traces and curves", blocks=(how, *bullets(lines)), folded=True)
 
 
-def _baseline_profile(profile: ProfileSummary) -> Iterator[Block]:
-    """Yield what was profiled, what the profiler cost, and the longest kernels or operators of the profiled steps."""
-    if profile.overhead is None or profile.unprofiled_step_time_ms is None:
-        cost = "without an unprofiled step to hold against."
-    else:
-        cost = f"against a median of {significant(profile.unprofiled_step_time_ms)} ms unprofiled "
-        cost += "(so the difference is noise, not a cost of the profiler)." if profile.overhead < 0 else \
-            f"({percent(profile.overhead)} profiler overhead, noise included)."  # fmt: skip
-    of: Text = "all kernels on the device."
-    if profile.time_kind != "device":
-        of = ("all operators on the CPU; ", code("ProfilerStep*"), " is Python between them.")
-    yield paragraph(
+def _baseline_profile(profile: ProfileSummary) -> Section:
+    """Return what was profiled, what the profiler cost, and the longest kernels or operators of the profiled steps."""
+    of: Text = ("all operators on the CPU; ", code("ProfilerStep*"), " is Python between them.")
+    what = "operator"
+    if profile.time_kind == "device":
+        what, of = "kernel", "all kernels on the device."
+    cost = "without an unprofiled step to hold against."
+    if profile.overhead is not None and profile.unprofiled_step_time_ms is not None:
+        share = f"({percent(profile.overhead)} profiler overhead, noise included)"
+        if profile.overhead < 0:
+            share = "(so the difference is noise, not a cost of the profiler)"
+        cost = f"against a median of {significant(profile.unprofiled_step_time_ms)} ms unprofiled {share}."
+    how = paragraph(
         f"{profile.active_steps} steps under the profiler, after all that is timed: "
         f"{milliseconds(profile.profiled_step_time_ms)} ms a step, {cost} Speedups come from unprofiled steps. The "
         "share is of the self time of ",
@@ -52,5 +52,5 @@ def _baseline_profile(profile: ProfileSummary) -> Iterator[Block]:
     ]  # fmt: skip
     if profile.other_rows:
         rows.append((f"{profile.other_rows} others", percent(profile.other_share), "", ""))
-    what = "Kernel" if profile.time_kind == "device" else "Operator"
-    yield from table((what, "Share", "Calls per step", "Self time per step"), rows)
+    kernels = table((what.capitalize(), "Share", "Calls per step", "Self time per step"), rows)
+    return Section(title=f"The baseline by {what}", blocks=(how, *kernels), folded=True)

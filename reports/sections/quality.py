@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from harness.analysis.evidence.sameness import Equivalence
 from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
-from harness.statistics.noninferiority import NonInferiority
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
-from reports.verdicts import sampled_over
+from reports.verdicts import examples_word, sampled_over
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off; with it on, the loss of one window must "
@@ -22,14 +21,28 @@ CHANGES = "What runs differently from the baseline"
 
 def section(analysis: Analysis) -> Section:
     """Return what the judgement of quality rests on."""
-    changes = bullets(change_lines(analysis))
-    blocks: list[Block] = [paragraph(learning_note(analysis))]
+    learning, scoring = analysis.learning, analysis.scoring
+    learned: Text = "Whether the baseline learned was not measured: the untrained model was not scored."
+    if learning is not None:
+        last = learning.last_epoch_gain
+        trend = "" if last is None else f"; the last epoch changed it by {signed(last)}"
+        gate: Text = (strong("vacuous"), f": {scoring.titles} can say nothing") if learning.vacuous else "meaningful"
+        learned = (
+            f"The baseline gained {signed(learning.gain)} points of {scoring.headline_title} over the untrained model "
+            f"(at least {signed(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
+            gate,
+            ".",
+        )
+    blocks: list[Block] = [paragraph(learned)]
     rows = quality_table(analysis)
     if rows:
-        blocks += [paragraph(INTERVALS.format(analysis.scoring.titles, sampled_over(analysis))), *rows]
-    certification = certification_note(analysis)
-    if certification:
-        blocks.append(paragraph(certification))
+        blocks += [paragraph(INTERVALS.format(scoring.titles, sampled_over(analysis))), *rows]
+    blocks += _certification(analysis)
+    changes = bullets(
+        (code(contender.name), f": {'; '.join(map(one_line, evidence.footprint.aspects)) or 'nothing'}.")
+        for contender, evidence in analysis.ran
+        if evidence.footprint is not None
+    )
     if changes:
         what = paragraph("Operators with their dtypes and shapes, weights' layout, host code, settings:")
         blocks.append(Section(title=CHANGES, blocks=(what, *changes), folded=True))
@@ -42,18 +55,21 @@ def quality_table(analysis: Analysis) -> tuple[Table, ...]:
     for contender, evidence in analysis.ran:
         if contender.is_baseline or (evidence.quality is None and evidence.equivalence is None):
             continue
-        quality = evidence.quality or {}
-        rows.append(
-            (
-                contender_name(contender.name),
-                _equivalence(evidence.equivalence),
-                *(_non_inferiority(quality.get(metric.name)) for metric in metrics),
-                ", ".join(f"{m.title} {quality[m.name].detectable_loss:.1f}" for m in metrics if m.name in quality)
-                or NONE,
-            )
+        values = [(evidence.quality or {}).get(metric.name) for metric in metrics]
+        scores = (
+            NOT_MEASURED
+            if value is None
+            else f"{points(value.difference, value.low, value.high)}, at worst {signed(value.bound)} "
+            f"(margin {value.margin:g})"
+            for value in values
         )
-    scores = (f"{metric.title}, points" for metric in metrics)
-    headers = ("Strategy", "Equivalence of updates", *scores, "Smallest loss certifiable, points")
+        certifiable = (
+            f"{m.title} {v.detectable_loss:.1f}" for m, v in zip(metrics, values, strict=True) if v is not None
+        )
+        equivalence = _equivalence(evidence.equivalence)
+        rows.append((contender_name(contender.name), equivalence, *scores, ", ".join(certifiable) or NONE))
+    titles = (f"{metric.title}, points" for metric in metrics)
+    headers = ("Strategy", "Equivalence of updates", *titles, "Smallest loss certifiable, points")
     return table(headers, rows, "l" * len(headers))
 
 
@@ -73,55 +89,24 @@ def _equivalence(check: Equivalence | None) -> Text:
     )
 
 
-def _non_inferiority(value: NonInferiority | None) -> str:
-    if value is None:
-        return NOT_MEASURED
-    return (
-        f"{points(value.difference, value.low, value.high)}, at worst {signed(value.bound)} (margin {value.margin:g})"
-    )
-
-
-def change_lines(analysis: Analysis) -> Iterator[Text]:
-    """Yield what each contender changed of what runs."""
-    for contender, evidence in analysis.ran:
-        if evidence.footprint is not None:
-            what = "; ".join(one_line(aspect) for aspect in evidence.footprint.aspects) or "nothing"
-            yield code(contender.name), f": {what}."
-
-
-def certification_note(analysis: Analysis) -> str:
+def _certification(analysis: Analysis) -> Iterator[Block]:
     """Say what a run of this size can certify, and what not."""
-    scoring = analysis.scoring
+    scoring, examples = analysis.scoring, examples_word(analysis)
     measured = [evidence.quality[scoring.headline] for _, evidence in analysis.ran if evidence.quality is not None]
     if not measured:
-        return ""
+        return
     first, title = measured[0], scoring.headline_title
     smallest = min(score.detectable_loss for score in measured)
-    questions = max(score.examples_needed or 0 for score in measured)
-    margin = f"{first.margin:g} point{'' if first.margin == 1 else 's'}"
-    needed = f" Certifying {margin} of {title} needs up to about {questions:,} questions with as many seeds." \
-        if questions > first.examples else ""  # fmt: skip
-    one = f" One seed says nothing of what another would give, so {scoring.titles} alone can accept nothing." \
-        if analysis.seeds < 2 else ""  # fmt: skip
-    return (
-        f"This run has {first.examples} validation questions and {first.seeds} seed{'s' if first.seeds > 1 else ''}. "
+    needed = max(score.examples_needed or 0 for score in measured)
+    more = one = ""
+    if needed > first.examples:
+        margin = f"{first.margin:g} point{'' if first.margin == 1 else 's'}"
+        more = f" Certifying {margin} of {title} needs up to about {needed:,} {examples} with as many seeds."
+    if analysis.seeds < 2:
+        one = f" One seed says nothing of what another would give, so {scoring.titles} alone can accept nothing."
+    yield paragraph(
+        f"This run has {first.examples} validation {examples} and {first.seeds} seed{'s' if first.seeds > 1 else ''}. "
         f"With 80 % power it could certify a loss of {title} below {smallest:.1f} points at best, if nothing is "
-        f"really lost.{needed}{one} Strategies that claim the same mathematics don't need it: they are held against "
+        f"really lost.{more}{one} Strategies that claim the same mathematics don't need it: they are held against "
         "the fp32 reference, tensor by tensor."
-    )
-
-
-def learning_note(analysis: Analysis) -> Text:
-    """Say whether the baseline learned, without which the gate of quality is vacuous."""
-    learning = analysis.learning
-    if learning is None:
-        return "Whether the baseline learned was not measured: the untrained model was not scored."
-    last, scoring = learning.last_epoch_gain, analysis.scoring
-    trend = "" if last is None else f"; the last epoch changed it by {signed(last)}"
-    gate: Text = (strong("vacuous"), f": {scoring.titles} can say nothing") if learning.vacuous else "meaningful"
-    return (
-        f"The baseline gained {signed(learning.gain)} points of {scoring.headline_title} over the untrained model (at "
-        f"least {signed(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
-        gate,
-        ".",
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from harness.analysis.advice.roofline import Roofline
 from harness.analysis.model import Analysis
-from reports.document import Block, Paragraph, Picture, Section, code, contender_name, joined, paragraph, strong, table
+from reports.document import Picture, Section, Table, code, contender_name, joined, paragraph, strong, table
 from reports.formatting import NONE, amount, count, duration, full_stop, milliseconds, one_line, percent, significant
 
 MISSING = "The machine's roof (its best rate of matrix products) was not measured in this run."
@@ -18,18 +16,34 @@ MFU_HOW = (
 
 def section(analysis: Analysis) -> Section:
     """Return the roof, the speed of light of the job, and how near each contender comes."""
-    return Section(title="Distance to the roof", blocks=tuple(_blocks(analysis)))
-
-
-def _blocks(analysis: Analysis) -> Iterator[Block]:
-    roofline = analysis.roofline
+    title, roofline = "Distance to the roof", analysis.roofline
     if roofline is None:
-        yield paragraph(MISSING)
-        return
-    yield _speed_of_light(roofline, analysis.baseline_contender.job_time_s)
-    yield _rates(roofline)
-    yield paragraph(MFU_HOW)
-    yield Picture(name="roofline", caption="Useful arithmetic of each contender's steps against the measured roof")
+        return Section(title=title, blocks=(paragraph(MISSING),))
+    light_s, job_s = roofline.speed_of_light_s, analysis.baseline_contender.job_time_s
+    job = ""
+    if job_s and light_s > 0:
+        job = f" The baseline's job took {duration(job_s)}, {_multiple(job_s / light_s)} times that."
+    speed_of_light = paragraph(
+        f"Speed of light: the whole job needs {amount(roofline.job_useful_flops, 'FLOP')} of useful arithmetic "
+        f"({amount(roofline.flops_per_useful_token, 'FLOP')} per useful token of training), so no job here can be "
+        "shorter than ",
+        strong(f"{milliseconds(1000 * light_s)} ms" if light_s < 1.0 else duration(light_s)),
+        ", at the best measured rate (",
+        code(roofline.best_dtype),
+        f").{job}",
+    )
+    products = ((code(name), f" products {significant(rate)} TFLOP/s") for name, rate in roofline.matmul_tflops.items())
+    copy = roofline.copy_gb_per_s
+    copies = "the rate of large copies was not measured" if copy is None else f"large copies {significant(copy)} GB/s"
+    rates = paragraph("Measured at the start of the run: ", joined(products), f"; {copies}.")
+    picture = Picture(name="roofline", caption="Useful arithmetic of each contender's steps against the measured roof")
+    note = one_line(roofline.note or "")
+    notes = (paragraph(full_stop(note[:1].upper() + note[1:])),) if note else ()
+    blocks = (speed_of_light, rates, paragraph(MFU_HOW), picture, *_points(roofline), *notes)
+    return Section(title=title, blocks=blocks)
+
+
+def _points(roofline: Roofline) -> tuple[Table, ...]:
     rows = (
         (
             contender_name(point.contender),
@@ -42,40 +56,8 @@ def _blocks(analysis: Analysis) -> Iterator[Block]:
         for point in roofline.points
     )
     headers = ("Strategy", "Useful rate", "Products in", "MFU", "of the vendor's dense peak", "Job ÷ speed of light")
-    yield from table(headers, rows, "lrl")
-    if roofline.note:
-        note = one_line(roofline.note)
-        yield paragraph(full_stop(note[:1].upper() + note[1:]))
-
-
-def _speed_of_light(roofline: Roofline, job_time_s: float | None) -> Paragraph:
-    """Say how short the job could be at best, and how long it is."""
-    light_s = roofline.speed_of_light_s
-    job = ""
-    if job_time_s and light_s > 0:
-        job = f" The baseline's job took {duration(job_time_s)}, {_multiple(job_time_s / light_s)} times that."
-    return paragraph(
-        f"Speed of light: the whole job needs {amount(roofline.job_useful_flops, 'FLOP')} of useful arithmetic "
-        f"({amount(roofline.flops_per_useful_token, 'FLOP')} per useful token of training), so no job here can be "
-        "shorter than ",
-        strong(f"{milliseconds(1000 * light_s)} ms" if light_s < 1.0 else duration(light_s)),
-        ", at the best measured rate (",
-        code(roofline.best_dtype),
-        f").{job}",
-    )
+    return table(headers, rows, "lrl")
 
 
 def _multiple(value: float) -> str:
     return count(value) if value >= 100 else significant(value, 2)
-
-
-def _rates(roofline: Roofline) -> Paragraph:
-    copy = roofline.copy_gb_per_s
-    return paragraph(
-        "Measured at the start of the run: ",
-        joined(
-            (code(dtype), f" products {significant(tflops)} TFLOP/s")
-            for dtype, tflops in roofline.matmul_tflops.items()
-        ),
-        "; the rate of large copies was not measured." if copy is None else f"; large copies {significant(copy)} GB/s.",
-    )

@@ -10,6 +10,7 @@ from harness.analysis.model import Analysis
 from reports.document import Block, Listing, Section, Table, Text, bullets, code, joined, paragraph, table
 from reports.formatting import full_stop, one_line, percent, significant
 from reports.toml import to_toml
+from reports.verdicts import examples_word
 
 NOT_RECORDED = "not recorded"
 NOTHING_ODD = "Nothing was missing, damaged or out of the ordinary."
@@ -36,14 +37,23 @@ def trust(analysis: Analysis) -> Section:
 
 def what_was_run(analysis: Analysis) -> Section:
     """Return what was run on what."""
-    cards = card_table(analysis)
-    strategies = (Section(title="The strategies", blocks=cards),) if cards else ()
-    return Section(title="What was run", blocks=(*setting_table(analysis), *strategies))
+    cards = {part.name: part for contender in analysis.contenders for part in contender.strategies}
+    rows = (
+        (
+            code(part.name),
+            one_line(part.summary),
+            f"{part.effect.lower().replace('_', ' ')}{' (peer)' if part.is_peer else ''}",
+        )
+        for part in cards.values()
+    )
+    strategies = table(("Strategy", "What it does", "Effect on the numbers"), rows, "lll")
+    below = (Section(title="The strategies", blocks=strategies),) if strategies else ()
+    return Section(title="What was run", blocks=(*setting_table(analysis), *below))
 
 
 def setting_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return model, data, training, hardware and versions."""
-    config, data, env = analysis.run.config, analysis.run.data, analysis.environment
+    config, data = analysis.run.config, analysis.run.data
     model, training = config["model"], config["training"]
     sizes = (", sizes changed: ", code(json.dumps(model["overrides"]))) if model["overrides"] else ""
     form = f" (of the bundled encoder, {data['model_weights']})" if data.get("model_weights") else ""
@@ -52,13 +62,13 @@ def setting_table(analysis: Analysis) -> tuple[Table, ...]:
         ("Model", (code(str(model["source"])), f", {model['weights']} weights{form}", sizes)),
         ("Tokenizer", str(data.get("tokenizer", NOT_RECORDED))),
         ("Data", f"{data.get('source', config['data']['source'])}: {data.get('train_questions', '?')} training and "
-                 f"{data.get('validation_questions', '?')} validation questions"),
-        ("Windows", _windows(data, config["data"])),
+                 f"{data.get('validation_questions', '?')} validation {examples_word(analysis)}"),
+        ("Windows", _windows(data, config)),
         ("Training", f"{training['epochs']} epochs, batch {training['batch_size']} "
                      f"(evaluation {training['eval_batch_size']}), learning rate {training['learning_rate']:g}, "
                      f"LR warm-up {percent(training['lr_warmup_ratio'])} of the steps{stopped}"),
         ("Seeds", f"{config['seeds']} per contender"),
-        *_machine(env),
+        *_machine(analysis.environment),
     ]  # fmt: skip
     return table(("Setting", "This run"), facts, "ll")
 
@@ -66,9 +76,16 @@ def setting_table(analysis: Analysis) -> tuple[Table, ...]:
 def _machine(env: dict[str, Any]) -> Iterator[tuple[Text, Text]]:
     device, name = (str(env.get(key) or NOT_RECORDED) for key in ("device", "device_name"))
     yield "Device", (name if env.get("device_name") else device, " (", code(device), ")")
-    settings = ", ".join(_gpu_settings(env.get("gpu_settings") or {}))
+    known = {key: value for key, value in (env.get("gpu_settings") or {}).items() if value is not None}
+    known.pop("mig" if known.get("is_slice") else "is_slice", None)
+    on_off = {True: "on", False: "off"}
+    settings = [
+        words.format(on_off[known[key]] if isinstance(known[key], bool) else known[key])
+        for key, words in GPU_SETTINGS.items()
+        if key in known
+    ]
     if settings:
-        yield "GPU settings", settings
+        yield "GPU settings", ", ".join(settings)
     threads = env.get("torch_threads")
     yield (
         "Host",
@@ -79,39 +96,18 @@ def _machine(env: dict[str, Any]) -> Iterator[tuple[Text, Text]]:
     yield "Versions", ", ".join((f"Python {env.get('python', '?')}", *packages))
 
 
-def _gpu_settings(settings: dict[str, Any]) -> Iterator[str]:
-    known = {name: value for name, value in settings.items() if value is not None}
-    known.pop("mig" if known.get("is_slice") else "is_slice", None)
-    for name, words in GPU_SETTINGS.items():
-        if name in known:
-            value = known[name]
-            yield words.format({True: "on", False: "off"}[value] if isinstance(value, bool) else value)
-
-
 def _windows(data: dict[str, Any], config: dict[str, Any]) -> str:
     text = (
         f"{data.get('train_windows', '?')} training and {data.get('validation_windows', '?')} validation windows of up "
-        f"to {config['max_length']} tokens, stride {config['doc_stride']}"
+        f"to {config['data']['max_length']} tokens"
     )
+    if config["task"] == "question_answering":
+        text += f", stride {config['data']['doc_stride']}"
     if isinstance(data.get("mean_useful_tokens"), (int, float)):
         text += f"; {significant(data['mean_useful_tokens'])} useful tokens a window on average"
     if isinstance(data.get("padding_share"), (int, float)):
         text += f", so {percent(data['padding_share'])} of the baseline's tokens are padding"
     return text
-
-
-def card_table(analysis: Analysis) -> tuple[Table, ...]:
-    """Return each strategy's summary and effect."""
-    cards = {part.name: part for contender in analysis.contenders for part in contender.strategies}
-    rows = (
-        (
-            code(part.name),
-            one_line(part.summary),
-            part.effect.lower().replace("_", " ") + (" (peer)" if part.is_peer else ""),
-        )
-        for part in cards.values()
-    )
-    return table(("Strategy", "What it does", "Effect on the numbers"), rows, "lll")
 
 
 def reproduce(analysis: Analysis) -> Section:

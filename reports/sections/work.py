@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from harness.analysis.evidence.work import Work
-from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.analysis.model import Analysis
 from reports.document import Section, Table, Text, contender_name, paragraph, strong, table
 from reports.formatting import NONE, count, one_line
-from reports.sections.select import measured_contenders
 
 HOW = (
     "A contender that did less is not faster. An update counts as applied if it changed the answer head's weights and "
@@ -20,18 +16,27 @@ HOW = (
 
 def section(analysis: Analysis) -> Section:
     """Return the accounting of the work."""
-    rows = work_table(measured_contenders(analysis))
-    return Section(title="Was it the same work?", blocks=(*rows, paragraph(HOW)))
+    return Section(title="Was it the same work?", blocks=(*work_table(analysis), paragraph(HOW)))
 
 
-def work_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
+def work_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return how much was trained, and whether that is what the baseline trained."""
     headers = ("Strategy", "Same as the baseline", "Updates applied", "Windows", "Useful tokens", "Tokens with padding",
                "Parameters trained", "Gradient norm")  # fmt: skip
-    rows = (
-        (
+    rows = []
+    for contender, _ in analysis.ran:
+        work = contender.work
+        if work is None:
+            continue
+        same: Text = "nothing to compare with" if work.equal is None else "yes"
+        if contender.is_baseline:
+            same = "the measure"
+        elif work.differences:
+            same = (strong("no"), f": {one_line('; '.join(work.differences))}")
+        by_design = f"; by design: {one_line('; '.join(work.expected))}" if work.expected else ""
+        row = (
             contender_name(contender.name),
-            tuple(_sameness(work, is_baseline=contender.is_baseline)),
+            (same, by_design),
             f"{work.updates_applied} of {work.updates}",
             count(work.windows),
             count(work.useful_tokens),
@@ -39,19 +44,5 @@ def work_table(contenders: Sequence[ContenderAnalysis]) -> tuple[Table, ...]:
             count(work.trained_parameters),
             NONE if work.gradient_norm_ratio is None else f"{work.gradient_norm_ratio:.2f}×",
         )
-        for contender, work in ((contender, contender.work) for contender in contenders)
-        if work is not None
-    )
+        rows.append(row)
     return table(headers, rows, "ll")
-
-
-def _sameness(work: Work, *, is_baseline: bool) -> Iterator[Text]:
-    if is_baseline:
-        yield "the measure"
-    elif work.differences:
-        yield strong("no")
-        yield ": " + one_line("; ".join(work.differences))
-    else:
-        yield "nothing to compare with" if work.equal is None else "yes"
-    if work.expected:
-        yield "; by design: " + one_line("; ".join(work.expected))

@@ -12,8 +12,8 @@ from harness.analysis.model import Analysis
 from reports.document import Table, plain_text
 from reports.figures.gallery import draw_figures
 from reports.figures.ledger import draw_waterfall
-from reports.sections.ledger import ledger_table
-from reports.sections.select import best_explained
+from reports.sections.where_time_goes import ledger_table
+from reports.select import best_explained
 
 
 @pytest.fixture

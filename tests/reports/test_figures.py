@@ -21,7 +21,8 @@ from harness.records.trial import MetricRecord, ScoringRecord
 from reports.build import baseline_samples
 from reports.document import Picture, Section
 from reports.figures.canvas import SMALL, to_png, to_svg
-from reports.figures.gallery import draw_figures, draw_table_plots
+from reports.figures.gallery import draw_figures
+from reports.figures.speedups import draw_table_plots
 from reports.report import SECTIONS
 
 ALL = {"speedup", "phases", "ledger", "waterfall", "epochs", "wall_clock", "samples", "roofline"}

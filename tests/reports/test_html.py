@@ -18,7 +18,7 @@ from harness.analysis.model import Analysis
 from harness.analysis.verdict.reason import Reason
 from reports.document import Document
 from reports.figures.canvas import GRID, INK, PAPER, to_svg
-from reports.figures.gallery import draw_table_plots
+from reports.figures.speedups import draw_table_plots
 from reports.html import to_html
 from reports.report import compose_report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from types import ModuleType
@@ -12,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from harness.records.store import RUN_FILE, TRIAL_FILE
+from harness.records.trial import MetricRecord, ScoringRecord
 from reports import reference
 
 FIGURES = {"speedup", "phases", "epochs", "samples", "speedup-amp_bf16", "speedup-baseline"}
@@ -180,10 +182,34 @@ def test_comparability_is_always_stated(make_run: Any, analysed: Any, render: An
     from harness.config import preset
 
     assert "**Not comparable with this run**" in render(analysed(make_run()))
-    assert reference.differences(asdict(preset("seed"))) == []
+    assert "are the same" in reference.comparability(asdict(preset("seed")))
     analysis = analysed(make_run("same"))
     same = replace(analysis, run=replace(analysis.run, config=asdict(preset("seed"))))
     assert "times only as an order of magnitude" in render(same)
+
+
+def test_another_task_is_told_in_its_own_words(make_run: Any, analysed: Any, render: Any) -> None:
+    analysis = analysed(make_run())
+    metrics = (MetricRecord(name="accuracy", title="accuracy"), MetricRecord(name="f1", title="macro score"))
+    phases = {name: 1.0 for name in analysis.baseline_contender.phases_s if name != "span_search"}
+    other = replace(
+        analysis,
+        run=replace(analysis.run, config=analysis.run.config | {"task": "sequence_classification"}),
+        scoring=ScoringRecord(metrics=metrics, headline="f1"),
+        untrained=None,
+        diagnosis=None,
+        warnings=(),
+        contenders=tuple(replace(c, reasons=(), phases_s=phases if c.evidence else {}) for c in analysis.contenders),
+    )
+    text = render(other, FIGURES)
+    told, configuration = text.split("### The whole configuration")
+    assert re.findall(r"question|passage|\bspan|stride|\bEM\b|\bF1\b|SQuAD|published", told) == []
+    assert "stride" in configuration
+    for words in ("validation examples", "accuracy and macro score", "Time to the baseline's macro score",
+                  "\n| scoring |"):  # fmt: skip
+        assert words in text
+    assert "span search and scoring" in render(analysis)
+    assert "*published*" in render(analysis)
 
 
 def test_profiler_overhead_is_stated(make_run: Any, analysed: Any, recorded: ModuleType, render: Any) -> None:
@@ -203,7 +229,7 @@ def test_command_can_not_break_out_of_its_fence(make_run: Any, analysed: Any, re
 def test_configuration_can_be_read_back() -> None:
     import sys
 
-    from harness.config import RunConfig, preset, to_dict
+    from harness.config import RunConfig, preset
     from harness.records.serialise import build
     from reports.toml import to_toml
 
@@ -213,7 +239,7 @@ def test_configuration_can_be_read_back() -> None:
         import tomli as tomllib
     for name in ("seed", "quick", "smoke"):
         config = preset(name)
-        assert build(RunConfig, tomllib.loads(to_toml(to_dict(config)))) == config
+        assert build(RunConfig, tomllib.loads(to_toml(asdict(config)))) == config
 
 
 def test_it_says_in_which_form_the_bundled_weights_were(make_run: Any, analysed: Any, render: Any) -> None:

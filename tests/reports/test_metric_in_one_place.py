@@ -55,7 +55,7 @@ def test_it_is_read_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def test_it_is_summed_up_drawn_and_said(watched_run: Path, analysed: Any) -> None:
     analysis = analysed(watched_run)
-    values = analysis.baseline_contender.sampling.values
+    values = analysis.baseline_contender.evidence.sampling.values
     assert (values["mean_threads"], values["max_threads"]) == (pytest.approx(4.5, abs=0.03), 5.0)
     figure = draw_figures(analysis, baseline_samples(load_run(watched_run), analysis))["samples"]
     assert figure.axes[-1].get_ylabel() == "parallel work (threads)"
@@ -67,8 +67,11 @@ def test_it_is_summed_up_drawn_and_said(watched_run: Path, analysed: Any) -> Non
 
 def test_runs_from_before_it_are_read_and_it_is_null(watched_run: Path, analysed: Any) -> None:
     other = next(c for c in analysed(watched_run).contenders if c.name == "amp_bf16")
-    assert other.sampling.values["max_rss_gib"] is not None
-    assert (other.sampling.values["mean_threads"], other.sampling.values["max_threads"]) == (None, None)
+    assert other.evidence.sampling.values["max_rss_gib"] is not None
+    assert (other.evidence.sampling.values["mean_threads"], other.evidence.sampling.values["max_threads"]) == (
+        None,
+        None,
+    )
     assert THREADS.name not in samples(watched_run, "amp_bf16", "0")["series"]
 
 
@@ -77,8 +80,8 @@ def test_a_run_that_has_it_is_read_by_a_version_without(
 ) -> None:
     monkeypatch.undo()
     analysis = analysed(watched_run)
-    assert analysis.baseline_contender.sampling.samples == 21
-    assert "mean_threads" not in analysis.baseline_contender.sampling.values
+    assert analysis.baseline_contender.evidence.sampling.samples == 21
+    assert "mean_threads" not in analysis.baseline_contender.evidence.sampling.values
     figure = draw_figures(analysis, baseline_samples(load_run(watched_run), analysis))["samples"]
     assert figure.axes[-1].get_ylabel() == "load average"
     assert samples(watched_run, "baseline", "0")["panels"][-1]["lines"] == {THREADS.name: THREADS.name}

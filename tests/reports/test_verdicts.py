@@ -11,8 +11,8 @@ from harness.analysis.evidence.sameness import Equivalence
 from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import plain_text
 from reports.sections.quality import quality_table
-from reports.sections.select import best_accepted, best_explained
-from reports.sections.setup import card_table
+from reports.sections.setup import what_was_run
+from reports.select import best_accepted, best_explained
 from reports.verdicts import result_sentence, verdict_rows
 
 
@@ -48,8 +48,9 @@ def test_a_peer_is_shown_but_never_recommended(measured: Analysis) -> None:
     assert best is not None
     assert best.name == other
     assert result_sentence(analysis).startswith(f"Switch on `{other}`:")
-    assert {row.name: row.verdict for row in verdict_rows(analysis)}[fastest.name] == "ACCEPTED (peer)"
-    (table,) = card_table(analysis)
+    assert {row["Strategy"]: row["Verdict"] for row in verdict_rows(analysis)}[fastest.name] == "ACCEPTED (peer)"
+    *_, strategies = what_was_run(analysis).blocks
+    (table,) = strategies.blocks
     assert "(peer)" in "".join(plain_text(cell) for row in table.rows for cell in row)
     assert best_explained(analysis).name == other
 
@@ -60,13 +61,13 @@ def test_a_peer_alone_recommends_nothing(measured: Analysis) -> None:
 
 
 def test_quality_is_said_to_hold_only_where_it_was_shown(measured: Analysis) -> None:
-    words = {row.name: row.quality for row in verdict_rows(measured)}
+    words = {row["Strategy"]: row["Quality"] for row in verdict_rows(measured)}
     assert words["amp_bf16"] == "holds"
     assert words["fused_adamw+sdpa"] == "same updates"
     undecided = replace(measured, contenders=tuple(replace(c, verdict="INCONCLUSIVE") for c in measured.contenders))
-    assert {row.name: row.quality for row in verdict_rows(undecided)}["amp_bf16"] == "open"
+    assert {row["Strategy"]: row["Quality"] for row in verdict_rows(undecided)}["amp_bf16"] == "open"
     rejected = replace(measured, contenders=tuple(replace(c, verdict="REJECTED") for c in measured.contenders))
-    assert {row.name: row.quality for row in verdict_rows(rejected)}["fused_adamw+sdpa"] == "rejected"
+    assert {row["Strategy"]: row["Quality"] for row in verdict_rows(rejected)}["fused_adamw+sdpa"] == "rejected"
 
 
 def test_updates_are_called_the_same_only_in_full_precision(measured: Analysis) -> None:
@@ -76,7 +77,7 @@ def test_updates_are_called_the_same_only_in_full_precision(measured: Analysis) 
         else contender
         for contender in measured.contenders
     )
-    words = {row.name: row.quality for row in verdict_rows(replace(measured, contenders=in_bf16))}
+    words = {row["Strategy"]: row["Quality"] for row in verdict_rows(replace(measured, contenders=in_bf16))}
     assert words["fused_adamw+sdpa"] == "holds"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from harness.errors import ConfigError
 from harness.records.files import write_json
 from harness.records.serialise import override
 from harness.records.store import RUN_FILE, RunRecord, load_run, read_record
-from reports.comparison import comparison_json
 
 STRICT = Limits(max_slowdown=1.0, max_f1_loss=0.0)
 
@@ -67,7 +66,7 @@ def test_worse_answers_fail_the_gate_beyond_noise(make_run: Any) -> None:
         path.write_text(json.dumps(answers), encoding="utf-8")
     comparison = compare_runs(load_run(a), load_run(b), Limits(max_f1_loss=1.0))
     assert "beyond noise" in comparison.failures[0]
-    json.dumps(comparison_json(comparison), allow_nan=False)
+    json.dumps(asdict(comparison), allow_nan=False)
 
 
 LIMITS = [Limits(max_slowdown=1.5), Limits(max_f1_loss=5.0)]

@@ -41,6 +41,23 @@ def test_the_overview_holds_the_sentence_of_the_report_and_the_analysis_as_it_is
     assert [job["contender"] for job in page["jobs"]][:3] == ["baseline", "baseline", "amp_bf16"]
 
 
+def test_pages_speak_the_tasks_own_words(run: Path) -> None:
+    page = overview(run)
+    assert (page["examples"], page["phase_words"]["scoring"]) == ("questions", "scoring (EM, F1)")
+    assert len(page["reference"]["epochs"]) == 5
+    path = run / ANALYSIS_FILE
+    analysis = json.loads(path.read_text(encoding="utf-8"))
+    analysis["run"]["config"]["task"] = "sequence_classification"
+    analysis["scoring"] = {"metrics": [{"name": "accuracy", "title": "accuracy"}], "headline": "accuracy"}
+    for contender in analysis["contenders"]:
+        contender["phases_s"].pop("span_search", None)
+    path.write_text(json.dumps(analysis), encoding="utf-8")
+    page = overview(run)
+    assert (page["examples"], page["phase_words"]["scoring"]) == ("examples", "scoring (accuracy)")
+    assert "span search and scoring" not in page["phase_groups"]
+    assert page["reference"] is None
+
+
 def test_an_analysis_of_another_version_is_shown_and_said_to_be_one(run: Path) -> None:
     path = run / ANALYSIS_FILE
     analysis = json.loads(path.read_text(encoding="utf-8"))

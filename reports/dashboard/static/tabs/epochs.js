@@ -126,7 +126,7 @@ function epochTables(run) {
       ...metrics.map(({ name }) => decimal(epoch.scores?.[name])),
     ]),
   );
-  const published = run.reference.epochs.map((epoch, i) => [
+  const published = (run.reference?.epochs ?? []).map((epoch, i) => [
     `published reference, ${i + 1}`,
     seconds(epoch.train_time_s),
     "not stated",
@@ -135,11 +135,12 @@ function epochTables(run) {
   ]);
   return [
     table({ caption: "Each epoch, mean over the seeds", columns, rows: [...rows, ...published] }),
-    el(
-      "p",
-      { class: "aside" },
-      `The published reference is ${run.reference.what}; its whole job took ${seconds(run.reference.total_s)}.`,
-    ),
-    run.reference.comparability === null ? null : el("p", { class: "aside" }, run.reference.comparability),
+    run.reference &&
+      el(
+        "p",
+        { class: "aside" },
+        `The published reference is ${run.reference.what}; its whole job took ${seconds(run.reference.total_s)}.`,
+      ),
+    run.reference?.comparability && el("p", { class: "aside" }, run.reference.comparability),
   ];
 }

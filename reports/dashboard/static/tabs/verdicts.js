@@ -28,7 +28,7 @@ export function render(run) {
     (analysis.warnings ?? []).map((warning) => el("p", { class: "warning" }, prose(warning))),
     verdictTable(analysis),
     el("p", { class: "legend-line" }, legendSentence(analysis)),
-    settings(analysis),
+    settings(run),
     (analysis.notes ?? []).length
       ? disclosure(
           "Notes on this run",
@@ -184,16 +184,16 @@ function legendSentence(analysis) {
   ];
 }
 
-function settings(analysis) {
-  const { run, environment } = analysis;
+function settings(page) {
+  const { run, environment } = page.analysis;
   const facts = [
     ["Model", [run.config?.model?.source, run.config?.model?.weights && `${run.config.model.weights} weights`]],
     [
       "Data",
       [
         run.data?.source,
-        known(run.data?.train_questions) && `${count(run.data.train_questions)} training questions`,
-        known(run.data?.validation_questions) && `${count(run.data.validation_questions)} validation questions`,
+        known(run.data?.train_questions) && `${count(run.data.train_questions)} training ${page.examples}`,
+        known(run.data?.validation_questions) && `${count(run.data.validation_questions)} validation ${page.examples}`,
       ],
     ],
     [
