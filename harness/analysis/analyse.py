@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.analysis import notes as notes_about
 from harness.analysis.advice.gathering import facts_of_run
 from harness.analysis.advice.predictions import diagnose
-from harness.analysis.advice.roofline import Trained, build_roofline
+from harness.analysis.advice.roofline import build_roofline
 from harness.analysis.evidence.gather import Case, gather
 from harness.analysis.evidence.job import jobs_as_run, training_as_run
+from harness.analysis.evidence.parts import Jobs, pair_by_seed
 from harness.analysis.evidence.quality import compare_scores
-from harness.analysis.evidence.trials import Trials, find_state, pair_by_seed, sort_out
+from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
-from harness.analysis.trace.kernels import ProfileSummary, summarise_profile
-from harness.analysis.trace.ledgers import read_ledger, usual_step, with_waterfalls
+from harness.analysis.trace.kernels import summarise_profile
+from harness.analysis.trace.ledgers import find_profile, read_ledger, usual_step
+from harness.analysis.trace.waterfall import make_waterfall
 from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.config import to_dict
 from harness.records.store import LoadedRun
-from harness.records.trial import BASELINE, Settings, TrialRecord
+from harness.records.trial import BASELINE, Settings
 from harness.statistics.estimate import Estimate, mean_or_none
 
 VERDICT_OF: dict[str, Verdict] = {"failed": "FAILED", "not_applicable": "NOT_APPLICABLE"}
@@ -37,34 +39,27 @@ def analyse(loaded: LoadedRun) -> Analysis:
     reference, cases = gather(contenders, loaded.run)
     judged = {name: case for name, case in cases.items() if name != BASELINE}
     judgements = judge_all(judged, alpha=loaded.run.config.quality.alpha)
-    analysed = with_waterfalls(
-        [
-            _analyse_contender(trials, baseline, cases.get(trials.name), judgements.get(trials.name), loaded)
-            for trials in contenders
-        ]
+    first, *others = (
+        _analyse_contender(trials, baseline, cases.get(trials.name), judgements.get(trials.name), loaded)
+        for trials in contenders
     )
+    others = [replace(one, waterfall=make_waterfall(first.ledger, one.ledger)) for one in others]
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
     warnings = notes_about.run_warnings(reference.learning, baseline.jobs, samplings, environment)
     return Analysis(
         run=_summarise_run(loaded),
-        contenders=analysed,
+        contenders=(first, *others),
         seeds=len(baseline.done),
         scoring=loaded.run.scoring,
         untrained=untrained,
         learning=reference.learning,
         noise_floor=reference.floor,
-        diagnosis=diagnose(facts_of_run(loaded, analysed, environment), analysed[1:]),
-        roofline=build_roofline(loaded.run, [_trained(case) for case in cases.values()]),
+        diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
+        roofline=build_roofline(loaded.run, cases),
         environment=environment,
         warnings=tuple(map(_sentence, warnings)),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),
     )
-
-
-def _trained(case: Case) -> Trained:
-    jobs, job = case.trials.jobs, case.evidence.job
-    job_s = mean_or_none(record.job_time_s for record in jobs) if job is None else job.contender_s
-    return Trained(name=case.trials.name, jobs=jobs, speed=case.evidence.speed, job_s=job_s)
 
 
 def _summarise_run(loaded: LoadedRun) -> RunSummary:
@@ -89,11 +84,13 @@ def _analyse_contender(
     verdict, reasons = VERDICT_OF.get(state), tuple(Reason(rule=state, text=text, numbers={}) for text in why)
     if judgement is not None and state == "measured":
         verdict, reasons = judgement.verdict, judgement.reasons
-    speed = None if evidence is None or trials.is_baseline else evidence.speed
-    ledger, unreadable = read_ledger(
-        trials.everything, usual_step(trials.done, baseline.done, speed), loaded.run.config.profile
+    steps = None if evidence is None or trials.is_baseline else evidence.steps
+    usual = usual_step(trials.done, baseline.done, None if steps is None else steps.estimate)
+    ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
+    memory, sampling, throughput = (
+        (None, None, None) if evidence is None else (evidence.memory, evidence.sampling, evidence.throughput)
     )
-    memory, sampling = (None, None) if evidence is None else (evidence.memory, evidence.sampling)
+    profiled, step_ms = find_profile(trials.everything), None if throughput is None else throughput.median_step_time_ms
     job_speedup, step_speedup = _speedups(trials, baseline, case)
     return ContenderAnalysis(
         name=trials.name,
@@ -117,7 +114,7 @@ def _analyse_contender(
         knobs=dict(jobs[0].knobs) if jobs else {},
         settings=jobs[0].settings if jobs else Settings(),
         evidence=evidence,
-        profile=_profile(trials, case),
+        profile=None if profiled is None else summarise_profile(*profiled, unprofiled_step_time_ms=step_ms),
         ledger=ledger,
         waterfall=None,
         notes=tuple(map(_sentence, notes_about.contender_notes(trials, case, unreadable, loaded))),
@@ -129,15 +126,14 @@ def _speedups(trials: Trials, baseline: Trials, case: Case | None) -> tuple[Esti
     if trials.is_baseline:
         return (Estimate(estimate=1.0),) * 2 if trials.done else (None, None)
     pairs = pair_by_seed(baseline.jobs, trials.jobs)
-    job, speed = (None, None) if case is None else (case.evidence.job, case.evidence.speed)
-    steps = speed.training if speed is not None and baseline.done else None
+    job, steps = (None, None) if case is None else (case.evidence.job, case.evidence.steps if baseline.done else None)
     return (
         jobs_as_run(pairs) if job is None else job.ratio.interval,
         training_as_run(pairs) if steps is None else steps.interval,
     )
 
 
-def _mean_phases(jobs: Sequence[TrialRecord]) -> dict[str, float]:
+def _mean_phases(jobs: Jobs) -> dict[str, float]:
     """Return each phase's mean over the seeds; a phase that a seed did not have took no time there."""
     names = list(dict.fromkeys(name for job in jobs for name in job.phases_s if name != "other"))
     names += ["other"] if any("other" in job.phases_s for job in jobs) else []
@@ -145,7 +141,7 @@ def _mean_phases(jobs: Sequence[TrialRecord]) -> dict[str, float]:
     return {name: mean_s for name, mean_s in means.items() if mean_s is not None}
 
 
-def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:
+def _mean_epochs(jobs: Jobs) -> list[EpochRow]:
     rows = []
     for number in sorted({epoch.epoch for job in jobs for epoch in job.epochs}):
         same = [epoch for job in jobs for epoch in job.epochs if epoch.epoch == number]
@@ -163,18 +159,6 @@ def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:
             )
         )
     return rows
-
-
-def _profile(trials: Trials, case: Case | None) -> ProfileSummary | None:
-    throughput = None if case is None else case.evidence.throughput
-    for trial in trials.everything:
-        if trial.record.kind == "profile" and trial.record.profile is not None:
-            return summarise_profile(
-                trial.record.profile,
-                trial_folder=f"trials/{trials.name}/{trial.directory.name}",
-                unprofiled_step_time_ms=None if throughput is None else throughput.median_step_time_ms,
-            )
-    return None
 
 
 def _sentence(note: str) -> str:

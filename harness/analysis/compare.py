@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 from typing import Any
 
+from harness.analysis.evidence.parts import last_score
 from harness.analysis.evidence.quality import paired_differences
-from harness.analysis.evidence.trials import Trials, find_state, last_score, sort_out
+from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.config import to_dict
 from harness.errors import ConfigError
 from harness.records.store import LoadedRun

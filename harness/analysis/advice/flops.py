@@ -61,8 +61,3 @@ def inference_flops(sizes: ModelSizes, lengths: LengthSums) -> float:
     linear = 2.0 * sizes.linear_weights * lengths.tokens
     attention = 4.0 * sizes.layers * sizes.hidden_size * lengths.squared_tokens
     return linear + attention
-
-
-def training_flops(sizes: ModelSizes, lengths: LengthSums) -> float:
-    """Return the operations of one forward and backward pass over all windows."""
-    return TRAINING_FACTOR * inference_flops(sizes, lengths)

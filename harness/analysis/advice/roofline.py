@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
-from harness.analysis.advice.flops import (
-    LengthSums,
-    ModelSizes,
-    inference_flops,
-    read_length_sums,
-    read_model_sizes,
-    training_flops,
-)
+from harness.analysis.advice.flops import TRAINING_FACTOR, inference_flops, read_length_sums, read_model_sizes
 from harness.analysis.advice.peaks import find_dense_peak
-from harness.analysis.evidence.parts import job_parts, scaled_training_s
-from harness.analysis.evidence.speed import SpeedEvidence
+from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.job import scaled_training_s
+from harness.analysis.evidence.parts import Jobs, job_parts
 from harness.records.checks import RoofRecord
-from harness.records.trial import BASELINE, RunRecord, TrialRecord
+from harness.records.trial import BASELINE, RunRecord
+from harness.statistics.estimate import mean_or_none
 
 TFLOP = 1e12
 
@@ -59,19 +54,7 @@ class Roofline:
     """Why there is no dense peak, for instance."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """One contender with at least one whole job."""
-
-    name: str
-    jobs: Sequence[TrialRecord]
-    speed: SpeedEvidence | None
-    """Its timed segments; not used for the baseline, whose own are A/A."""
-    job_s: float | None
-    """Its whole job, put together from parts; of the baseline as it ran."""
-
-
-def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | None:
+def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None:
     """Return the roofline of a run; None without a roof, the model's sizes, the windows' lengths or a baseline's job.
 
     MFU counts useful tokens, so padding lowers it, and stands against the rate of the contender's own dtype. The mean
@@ -79,16 +62,16 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
     """
     roof, sizes = run.roof, read_model_sizes(run.model_sizes)
     train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
-    baseline = next((contender for contender in trained if contender.name == BASELINE), None)
-    if roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
+    baseline = cases[BASELINE].trials.jobs if BASELINE in cases else []
+    works = [(job.work.useful_tokens, len(job.epochs)) for job in baseline if job.work is not None]
+    if not works or roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
         return None
-    per_token = training_flops(sizes, train) / train.tokens
-    useful_flops = None if baseline is None else job_useful_flops(baseline.jobs, sizes, per_token, validation)
-    if baseline is None or useful_flops is None:
-        return None
+    per_token = TRAINING_FACTOR * inference_flops(sizes, train) / train.tokens
+    evaluation = inference_flops(sizes, validation)
+    useful_flops = fmean(tokens * per_token + epochs * evaluation for tokens, epochs in works)
     best = max(roof.matmul_tflops, key=lambda dtype: roof.matmul_tflops[dtype])
     light_s = useful_flops / (roof.matmul_tflops[best] * TFLOP)
-    points = {contender.name: place_point(contender, baseline, roof, per_token, light_s) for contender in trained}
+    points = {name: place_point(case, baseline, roof, per_token, light_s) for name, case in cases.items()}
     notes = []
     if find_dense_peak(roof.device_name) is None:
         what = f"the dense peak of {roof.device_name} is not in the table"
@@ -110,45 +93,39 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
     )
 
 
-def job_useful_flops(
-    jobs: Sequence[TrialRecord], sizes: ModelSizes, per_token: float, validation: LengthSums
-) -> float | None:
-    """Return the operations of a whole job, training and all evaluations, mean over its seeds."""
-    works = [(job.work.useful_tokens, len(job.epochs)) for job in jobs if job.work is not None]
-    if not works:
-        return None
-    evaluation = inference_flops(sizes, validation)
-    return fmean(tokens * per_token + epochs * evaluation for tokens, epochs in works)
-
-
-def place_point(
-    contender: Trained, baseline: Trained, roof: RoofRecord, per_token: float, light_s: float
-) -> RooflinePoint | str:
-    """Return where a contender stands, or in words why that can't be said."""
-    dtype = contender.jobs[0].settings.forward_dtype
+def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, light_s: float) -> RooflinePoint | str:
+    """Return where a contender stands, or in words why that can't be said: its operations are counted from tokens."""
+    jobs, job = case.trials.jobs, case.evidence.job
+    works = [record.work for record in jobs if record.work is not None]
+    usual = {record.work.trained_parameters for record in baseline if record.work is not None}
+    dtype = jobs[0].settings.forward_dtype
     if dtype is None or dtype not in roof.matmul_tflops:
         return f"no rate was measured for products in {dtype or 'an unknown type'}"
-    problem = _work_problem(contender.jobs, baseline.jobs)
-    if problem:
-        return problem
-    time_s = training_time_s(contender, baseline)
-    tokens = fmean(job.work.useful_tokens for job in contender.jobs if job.work is not None)
+    if not works or len(works) < len(jobs):
+        return "its work was not recorded"
+    if any(work.updates_applied < work.updates for work in works):
+        return "not all of its updates changed the model"
+    if any(work.trained_parameters not in usual for work in works):
+        return "it trains other parameters than the baseline"
+    time_s = training_time_s(case, baseline)
     if not time_s:
         return "its training was not timed"
-    useful_tflops = tokens * per_token / time_s / TFLOP
+    useful_tflops = fmean(work.useful_tokens for work in works) * per_token / time_s / TFLOP
     peak = find_dense_peak(roof.device_name)
     peak_tflops = None if peak is None else peak.tflops.get(dtype)
+    # The job is put together from its parts; the baseline's is as it ran.
+    job_s = mean_or_none(record.job_time_s for record in jobs) if job is None else job.contender_s
     return RooflinePoint(
-        contender=contender.name,
+        contender=case.trials.name,
         useful_tflops=useful_tflops,
         mfu=useful_tflops / roof.matmul_tflops[dtype],
         dtype=dtype,
         mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
-        job_over_light=None if contender.job_s is None else contender.job_s / light_s,
+        job_over_light=None if job_s is None else job_s / light_s,
     )
 
 
-def training_time_s(contender: Trained, baseline: Trained) -> float | None:
+def training_time_s(case: Case, baseline: Jobs) -> float | None:
     """Return the seconds of a contender's whole training.
 
     Of the baseline it is its jobs' training phase, mean over the seeds: data loading counts, and so does every step (a
@@ -156,21 +133,8 @@ def training_time_s(contender: Trained, baseline: Trained) -> float | None:
     ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job moves
     neither. Without segments it is the phase of the contender's own jobs.
     """
-    before, own = job_parts(baseline.jobs), job_parts(contender.jobs)
+    before, own = job_parts(baseline), job_parts(case.trials.jobs)
     if before is None or own is None:
         return None
-    timed_s = None if contender.name == baseline.name else scaled_training_s(before, own, contender.speed)
+    timed_s = None if case.trials.is_baseline else scaled_training_s(before, own, case.evidence.speed)
     return own.training_s if timed_s is None else timed_s
-
-
-def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) -> str | None:
-    """Return in words why a job's operations can't be counted from its tokens."""
-    works = [job.work for job in jobs if job.work is not None]
-    usual = {job.work.trained_parameters for job in baseline if job.work is not None}
-    if not works or len(works) < len(jobs):
-        return "its work was not recorded"
-    if any(work.updates_applied < work.updates for work in works):
-        return "not all of its updates changed the model"
-    if any(work.trained_parameters not in usual for work in works):
-        return "it trains other parameters than the baseline"
-    return None

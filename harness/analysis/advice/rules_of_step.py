@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from harness.analysis.advice.facts import Facts, of_passes, of_step
 from harness.analysis.advice.rule import Observation, rule
-from harness.analysis.trace.model import Category, KernelLine, Ledger
+from harness.analysis.trace.model import Category, KernelLine
 
 NOTABLE_SHARE = 0.05
 """Share of a step from which a row that could vanish is worth a finding: 5 % is what predictions may be off by."""
@@ -123,22 +123,15 @@ def optimizer(facts: Facts) -> Observation | None:
     sentence = (
         f"the optimizer takes {row.time_ms:.1f} ms of a step ({row.share:.0%}) in {row.events:.0f} operations{how}"
     )
+    # What its part of the step takes beyond its own row is taken for gaps: small kernels launched one by one.
+    part_ms = sum(part.profiled_ms for part in facts.ledger.parts if part.name == "optimizer")
+    idle_ms = sum(other.profiled_ms for other in facts.ledger.rows if other.category == "idle")
+    gaps = min(1.0, max(0.0, part_ms - row.profiled_ms) / idle_ms) if idle_ms > 0 else 0.0
     return Observation(
         sentence=sentence,
-        takes=of_step({"optimizer": 1.0, "idle": gaps_of_optimizer(facts.ledger)}),
+        takes=of_step({"optimizer": 1.0, "idle": gaps}),
         bottlenecks=("optimizer",) if facts.settings.fused_optimizer else ("unfused_optimizer", "optimizer"),
     )
-
-
-def gaps_of_optimizer(ledger: Ledger) -> float:
-    """Return the share of the launch gaps that lies in the optimizer's part of the step.
-
-    What the part takes beyond the optimizer's own row is taken for gaps: small kernels launched one by one.
-    """
-    part_ms = sum(part.profiled_ms for part in ledger.parts if part.name == "optimizer")
-    row_ms = sum(row.profiled_ms for row in ledger.rows if row.category == "optimizer")
-    idle_ms = sum(row.profiled_ms for row in ledger.rows if row.category == "idle")
-    return min(1.0, max(0.0, part_ms - row_ms) / idle_ms) if idle_ms > 0 else 0.0
 
 
 @rule

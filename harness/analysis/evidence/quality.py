@@ -8,10 +8,10 @@ from statistics import fmean
 
 import numpy as np
 
-from harness.analysis.evidence.trials import last_score, pair_by_seed
+from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed
 from harness.records.store import LoadedTrial
-from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord, TrialRecord
-from harness.statistics.estimate import value_range
+from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord
+from harness.statistics.estimate import mean_or_none, value_range
 from harness.statistics.noninferiority import NonInferiority, assess
 
 LEARNED_POINTS = 5.0
@@ -112,7 +112,8 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
     gain = assess(after - before, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
     vacuous = gain.bound <= LEARNED_POINTS
-    trend = _last_epoch_gain(metric, trained)
+    epochs = [[epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores] for trial in trained]
+    trend = mean_or_none(scores[-1] - scores[-2] for scores in epochs if len(scores) > 1)
     return Learning(
         gain=gain.difference,
         gain_low=gain.bound,
@@ -120,16 +121,6 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
         vacuous=vacuous,
         reason=_learning_words(run.scoring, gain.difference, gain.bound, trend, vacuous=vacuous),
     )
-
-
-def _last_epoch_gain(metric: str, baseline: Sequence[LoadedTrial]) -> float | None:
-    """Return the mean change of a score in the last epoch; None with fewer than two epochs."""
-    changes = []
-    for trial in baseline:
-        values = [epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores]
-        if len(values) > 1:
-            changes.append(values[-1] - values[-2])
-    return fmean(changes) if changes else None
 
 
 def _learning_words(
@@ -151,8 +142,8 @@ def _learning_words(
 
 def compare_scores(
     scoring: ScoringRecord,
-    baseline: Sequence[TrialRecord],
-    contender: Sequence[TrialRecord],
+    baseline: Jobs,
+    contender: Jobs,
     quality: QualityEvidence | None,
 ) -> dict[str, Difference]:
     """Return each score after the last epoch beside the baseline's, with the interval of the non-inferiority test.
