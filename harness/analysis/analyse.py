@@ -8,7 +8,7 @@ from harness.analysis import notes as notes_about
 from harness.analysis.advice.gathering import facts_of_run
 from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import build_roofline
-from harness.analysis.evidence.gather import Case, gather
+from harness.analysis.evidence.gather import Case, Evidence, gather
 from harness.analysis.evidence.job import jobs_as_run, training_as_run
 from harness.analysis.evidence.parts import Jobs, pair_by_seed
 from harness.analysis.evidence.quality import compare_scores
@@ -79,19 +79,17 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
 def _analyse_contender(
     trials: Trials, baseline: Trials, case: Case | None, judgement: Judgement | None, loaded: LoadedRun
 ) -> ContenderAnalysis:
-    jobs, evidence = trials.jobs, None if case is None else case.evidence
+    jobs, found = trials.jobs, Evidence() if case is None else case.evidence
     state, why = find_state(trials)
     verdict, reasons = VERDICT_OF.get(state), tuple(Reason(rule=state, text=text, numbers={}) for text in why)
     if judgement is not None and state == "measured":
         verdict, reasons = judgement.verdict, judgement.reasons
-    steps = None if evidence is None or trials.is_baseline else evidence.steps
+    steps = None if trials.is_baseline else found.steps
     usual = usual_step(trials.done, baseline.done, None if steps is None else steps.estimate)
     ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
-    memory, sampling, throughput = (
-        (None, None, None) if evidence is None else (evidence.memory, evidence.sampling, evidence.throughput)
-    )
-    profiled, step_ms = find_profile(trials.everything), None if throughput is None else throughput.median_step_time_ms
-    job_speedup, step_speedup = _speedups(trials, baseline, case)
+    profiled, memory = find_profile(trials.everything), found.memory
+    step_ms = None if found.throughput is None else found.throughput.median_step_time_ms
+    job_speedup, step_speedup = _speedups(trials, baseline, found)
     return ContenderAnalysis(
         name=trials.name,
         parts=() if trials.is_baseline else tuple(trials.name.split("+")),
@@ -103,33 +101,31 @@ def _analyse_contender(
         train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
         job_speedup=job_speedup,
         step_speedup=step_speedup,
-        scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, None if evidence is None else evidence.quality),
+        scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, found.quality),
         peak_memory_gib=None
         if memory is None
         else (memory.rss_gib if memory.allocated_gib is None else memory.allocated_gib),
-        energy_j=None if sampling is None else sampling.energy_j,
+        energy_j=None if found.sampling is None else found.sampling.energy_j,
         work=None if case is None else case.work,
         phases_s=_mean_phases(jobs),
         epochs=tuple(_mean_epochs(jobs)),
         knobs=dict(jobs[0].knobs) if jobs else {},
         settings=jobs[0].settings if jobs else Settings(),
-        evidence=evidence,
+        evidence=None if case is None else found,
         profile=None if profiled is None else summarise_profile(*profiled, unprofiled_step_time_ms=step_ms),
         ledger=ledger,
-        waterfall=None,
         notes=tuple(map(_sentence, notes_about.contender_notes(trials, case, unreadable, loaded))),
     )
 
 
-def _speedups(trials: Trials, baseline: Trials, case: Case | None) -> tuple[Estimate | None, Estimate | None]:
+def _speedups(trials: Trials, baseline: Trials, found: Evidence) -> tuple[Estimate | None, Estimate | None]:
     """Return job and step speedup: where they were timed in segments from those, else of the jobs as they ran."""
     if trials.is_baseline:
         return (Estimate(estimate=1.0),) * 2 if trials.done else (None, None)
     pairs = pair_by_seed(baseline.jobs, trials.jobs)
-    job, steps = (None, None) if case is None else (case.evidence.job, case.evidence.steps if baseline.done else None)
     return (
-        jobs_as_run(pairs) if job is None else job.ratio.interval,
-        training_as_run(pairs) if steps is None else steps.interval,
+        jobs_as_run(pairs) if found.job is None else found.job.ratio.interval,
+        training_as_run(pairs) if found.steps is None or not baseline.done else found.steps.interval,
     )
 
 

@@ -11,6 +11,7 @@ from harness.analysis.model import ContenderAnalysis
 from harness.analysis.trace.model import Ledger
 from harness.records.checks import RoofRecord
 from harness.records.store import LoadedRun
+from harness.records.tolerances import BFLOAT16, FLOAT16, TF32
 from harness.records.trial import MemoryRecord
 
 TF32_CAPABILITY = (8, 0)
@@ -69,8 +70,8 @@ def fast_dtypes(environment: Mapping[str, Any], roof: RoofRecord | None) -> tupl
     version = str(gpu.get("compute_capability", "0.0")).split(".")
     capability = (int(version[0]), int(version[1]))
     if capability >= TF32_CAPABILITY:
-        return ("bfloat16", "float16", "tf32")
-    return ("float16",) if capability >= FP16_CAPABILITY else ()
+        return (BFLOAT16, FLOAT16, TF32)
+    return (FLOAT16,) if capability >= FP16_CAPABILITY else ()
 
 
 def achieved_tflops(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import fmean
 
+from harness.analysis.advice.findings import Roofline, RooflinePoint
 from harness.analysis.advice.flops import TRAINING_FACTOR, inference_flops, read_length_sums, read_model_sizes
 from harness.analysis.advice.peaks import find_dense_peak
 from harness.analysis.evidence.gather import Case
@@ -16,42 +16,6 @@ from harness.records.trial import BASELINE, RunRecord
 from harness.statistics.estimate import mean_or_none
 
 TFLOP = 1e12
-
-
-@dataclass(frozen=True, kw_only=True)
-class RooflinePoint:
-    """One contender against the machine's measured roof."""
-
-    contender: str
-    useful_tflops: float
-    """TFLOP/s of the training steps, counted on useful tokens."""
-    mfu: float
-    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
-    dtype: str
-    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
-    mfu_dense_peak: float | None
-    """Against the vendor's dense peak, where the device is in the cited table."""
-    job_over_light: float | None = None
-    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Roofline:
-    """How far the job is from the speed of light."""
-
-    flops_per_useful_token: float
-    """Training: forward and backward, matrix products and attention, mean over the training windows."""
-    job_useful_flops: float
-    """Training and evaluation of the whole job on useful tokens."""
-    speed_of_light_s: float
-    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
-    best_dtype: str
-    matmul_tflops: dict[str, float]
-    """Measured matrix-product rate by dtype."""
-    copy_gb_per_s: float | None
-    points: tuple[RooflinePoint, ...]
-    note: str | None
-    """Why there is no dense peak, for instance."""
 
 
 def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None:
@@ -107,7 +71,15 @@ def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, 
         return "not all of its updates changed the model"
     if any(work.trained_parameters not in usual for work in works):
         return "it trains other parameters than the baseline"
-    time_s = training_time_s(case, baseline)
+    # Of the baseline it is its jobs' training phase, mean over the seeds: data loading counts, and so does every step
+    # (a median step would leave out what makes long batches longer). Of a contender it is the baseline's, divided by
+    # the ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job
+    # moves neither. Without segments it is the phase of the contender's own jobs.
+    before, own = job_parts(baseline), job_parts(jobs)
+    time_s = None
+    if before is not None and own is not None:
+        scaled_s = None if case.trials.is_baseline else scaled_training_s(before, own, case.evidence.speed)
+        time_s = own.training_s if scaled_s is None else scaled_s
     if not time_s:
         return "its training was not timed"
     useful_tflops = fmean(work.useful_tokens for work in works) * per_token / time_s / TFLOP
@@ -123,18 +95,3 @@ def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, 
         mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
         job_over_light=None if job_s is None else job_s / light_s,
     )
-
-
-def training_time_s(case: Case, baseline: Jobs) -> float | None:
-    """Return the seconds of a contender's whole training.
-
-    Of the baseline it is its jobs' training phase, mean over the seeds: data loading counts, and so does every step (a
-    median step would leave out what makes long batches longer). Of a contender it is the baseline's, divided by the
-    ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job moves
-    neither. Without segments it is the phase of the contender's own jobs.
-    """
-    before, own = job_parts(baseline), job_parts(case.trials.jobs)
-    if before is None or own is None:
-        return None
-    timed_s = None if case.trials.is_baseline else scaled_training_s(before, own, case.evidence.speed)
-    return own.training_s if timed_s is None else timed_s

@@ -40,13 +40,13 @@ from harness.statistics.paired import Ratio
 class Evidence:
     """What was found out about one contender that ran; of the baseline: about itself, A/A."""
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
     """Of its whole fine-tunings that ended."""
-    pairs: int
+    pairs: int = 0
     """How many of them have one of the baseline's with the same seed."""
-    effects: tuple[str, ...]
+    effects: tuple[str, ...] = ()
     """Of its strategies, part by part."""
-    phases: tuple[str, ...]
+    phases: tuple[str, ...] = ()
     """Outside training and evaluation: what it declares to change."""
     speed: SpeedEvidence | None = None
     """The timed segments against the live baseline."""

@@ -114,30 +114,25 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     vacuous = gain.bound <= LEARNED_POINTS
     epochs = [[epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores] for trial in trained]
     trend = mean_or_none(scores[-1] - scores[-2] for scores in epochs if len(scores) > 1)
+    reason, title = None, run.scoring.headline_title
+    if vacuous:
+        reason = (
+            f"the baseline has hardly learned: its {title} is {gain.difference:+.1f} points from the untrained "
+            f"model's (at least {gain.bound:+.1f} with 95 % confidence, {LEARNED_POINTS:g} are asked for), so "
+            f"{run.scoring.titles} say nothing about what a contender may have spoilt"
+        )
+    elif trend is not None and trend > RISING_POINTS:
+        reason = (
+            f"the baseline is still rising: its {title} gained {trend:.1f} points in the last epoch, "
+            "so a contender that is a little behind or ahead of it shows as a large difference"
+        )
     return Learning(
         gain=gain.difference,
         gain_low=gain.bound,
         last_epoch_gain=trend,
         vacuous=vacuous,
-        reason=_learning_words(run.scoring, gain.difference, gain.bound, trend, vacuous=vacuous),
+        reason=reason,
     )
-
-
-def _learning_words(
-    scoring: ScoringRecord, gain: float, low: float, trend: float | None, *, vacuous: bool
-) -> str | None:
-    if vacuous:
-        return (
-            f"the baseline has hardly learned: its {scoring.headline_title} is {gain:+.1f} points from the untrained "
-            f"model's (at least {low:+.1f} with 95 % confidence, {LEARNED_POINTS:g} are asked for), so "
-            f"{scoring.titles} say nothing about what a contender may have spoilt"
-        )
-    if trend is not None and trend > RISING_POINTS:
-        return (
-            f"the baseline is still rising: its {scoring.headline_title} gained {trend:.1f} points in the last epoch, "
-            "so a contender that is a little behind or ahead of it shows as a large difference"
-        )
-    return None
 
 
 def compare_scores(
