@@ -70,8 +70,10 @@ class Facts:
             rows = () if self.ledger is None or phase not in (TRAINING, EVALUATION) else self.ledger.rows
             divided = [row for row in rows if phase == TRAINING or row.category not in NOT_IN_EVALUATION]
             total = sum(row.share for row in divided)
-            shares = {(phase, row.category): row.share / total * time_s for row in divided} if total > 0 else {}
-            cells |= shares or {(phase, WHOLE): time_s}
+            if total > 0:
+                cells |= {(phase, str(row.category)): row.share / total * time_s for row in divided}
+            else:
+                cells[phase, WHOLE] = time_s
         return cells
 
     def row(self, category: Category) -> LedgerRow | None:
