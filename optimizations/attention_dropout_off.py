@@ -31,18 +31,6 @@ def attention_dropouts(model: nn.Module) -> list[nn.Dropout]:
     return [child for module in attentions for child in module.children() if isinstance(child, nn.Dropout)]
 
 
-def switch_attention_dropout_off(model: nn.Module) -> int:
-    """Set the probabilities to 0, in modules and configuration; return how many modules that were."""
-    dropouts = attention_dropouts(model)
-    for dropout in dropouts:
-        dropout.p = 0.0
-    config: Any = getattr(model, "config", None)
-    for name in SETTINGS:
-        if hasattr(config, name):
-            setattr(config, name, 0.0)
-    return len(dropouts)
-
-
 @register
 class AttentionDropoutOff(Strategy):
     """Attention weights without dropout."""
@@ -59,6 +47,12 @@ class AttentionDropoutOff(Strategy):
         return super().not_applicable(setup)
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
-        """Change the model in place."""
-        count = switch_attention_dropout_off(setup.model)
-        return setup.with_knobs({"attention dropout": f"0 in {count} layers"})
+        """Set the probabilities to 0 in place, in modules and configuration."""
+        dropouts = attention_dropouts(setup.model)
+        for dropout in dropouts:
+            dropout.p = 0.0
+        config: Any = getattr(setup.model, "config", None)
+        for name in SETTINGS:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        return setup.with_knobs({"attention dropout": f"0 in {len(dropouts)} layers"})

@@ -26,22 +26,20 @@ MOMENTS = 2
 """Values that AdamW keeps for each parameter; they are not there yet when batches are tried."""
 
 
-def longest_windows(count: int, length: int, labels: tuple[str, ...]) -> Windows:
-    """Return made-up windows of `length` tokens (all number 1), every label 0."""
-    tokens = count * length
-    return Windows(
+def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
+    """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients.
+
+    The windows are made up: as long as they may be, all tokens number 1, every label 0.
+    """
+    tokens = windows_per_update * setup.max_length
+    windows = Windows(
         input_ids=np.ones(tokens, dtype=np.int32),
         token_type_ids=np.zeros(tokens, dtype=np.int8),
-        row_starts=np.arange(count + 1, dtype=np.int64) * length,
-        labels={name: np.zeros(count, dtype=np.int64) for name in labels},
-        example_index=np.arange(count, dtype=np.int64),
+        row_starts=np.arange(windows_per_update + 1, dtype=np.int64) * setup.max_length,
+        labels={name: np.zeros(windows_per_update, dtype=np.int64) for name in setup.task.labels},
+        example_index=np.arange(windows_per_update, dtype=np.int64),
         offsets=np.full((tokens, 2), -1, dtype=np.int32),
     )
-
-
-def training_pass_fits(setup: TrainSetup, windows_per_update: int) -> bool:
-    """Whether forward and backward of so many windows fit beside the optimizer's state; leaves no gradients."""
-    windows = longest_windows(windows_per_update, setup.max_length, setup.task.labels)
     try:
         reserved = [torch.empty_like(p) for p in setup.model.parameters() for _ in range(MOMENTS)]
         batch = setup.collate(windows, np.arange(windows_per_update)).to(setup.device)

@@ -21,8 +21,7 @@ and autocast operator reference.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -60,9 +59,11 @@ class CastTogether(torch.autograd.Function):
         return tuple(None if gradient is None else next(casts) for gradient in gradients)
 
 
-@contextlib.contextmanager
-def running_on_copies(model: nn.Module) -> Iterator[None]:
-    """Within it the model's modules hold bf16 copies of their fp32 parameters, through which gradients reach these."""
+def loss_on_copies(forward_loss: Callable[[nn.Module, Batch], Tensor], model: nn.Module, batch: Batch) -> Tensor:
+    """Return `forward_loss` computed on bf16 copies of the fp32 parameters, through which gradients reach these.
+
+    Meanwhile the model's modules hold the copies, and there is no autocast.
+    """
     slots = [
         (module._parameters, name, parameter)
         for module in model.modules()
@@ -73,22 +74,16 @@ def running_on_copies(model: nn.Module) -> Iterator[None]:
     masters = {id(parameter): parameter for _, _, parameter in slots}
     trained = {number: master for number, master in masters.items() if master.requires_grad}
     frozen = {number: master.detach() for number, master in masters.items() if not master.requires_grad}
-    copies = dict(zip(trained, CastTogether.apply(*trained.values()), strict=True))  # type: ignore[no-untyped-call]
-    copies |= zip(frozen, cast_all(tuple(frozen.values()), torch.bfloat16), strict=True)
-    try:
-        for table, name, parameter in slots:
-            table[name] = copies[id(parameter)]
-        yield
-    finally:
-        for table, name, parameter in slots:
-            table[name] = parameter
-
-
-def loss_on_copies(forward_loss: Callable[[nn.Module, Batch], Tensor], model: nn.Module, batch: Batch) -> Tensor:
-    """Return `forward_loss` computed on bf16 copies of the weights, without autocast."""
-    device_type = next(model.parameters()).device.type
-    with torch.autocast(device_type, enabled=False), running_on_copies(model):
-        return forward_loss(model, batch)
+    with torch.autocast(next(model.parameters()).device.type, enabled=False):
+        copies = dict(zip(trained, CastTogether.apply(*trained.values()), strict=True))  # type: ignore[no-untyped-call]
+        copies |= zip(frozen, cast_all(tuple(frozen.values()), torch.bfloat16), strict=True)
+        try:
+            for table, name, parameter in slots:
+                table[name] = copies[id(parameter)]
+            return forward_loss(model, batch)
+        finally:
+            for table, name, parameter in slots:
+                table[name] = parameter
 
 
 @register

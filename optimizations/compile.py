@@ -27,11 +27,9 @@ from optimizations.native.build import find_compiler
 
 def repeated_blocks(model: nn.Module) -> list[nn.Module]:
     """Return the layers of the longest list of like modules, or the model itself if there is none."""
-    best: list[nn.Module] = []
-    for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len({type(child) for child in module}) == 1:
-            best = max(best, list(module), key=len)
-    return best or [model]
+    lists = [list(module) for module in model.modules() if isinstance(module, nn.ModuleList)]
+    alike = [modules for modules in lists if len(set(map(type, modules))) == 1]
+    return max(alike, key=len, default=[model])
 
 
 def compile_training_forward(block: nn.Module) -> None:

@@ -29,28 +29,6 @@ CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 """Read by Inductor whenever it looks for its cache."""
 
 
-def compile_key(setup: TrainSetup) -> str:
-    """Return a hash of all that decides which code is compiled, so that a filled cache is one for this very training.
-
-    The code itself is found by Inductor's own keys; a wrong one is never used.
-    """
-    config: Any = getattr(setup.model, "config", None)
-    if setup.device.type == "cuda":
-        device = torch.cuda.get_device_name(setup.device)
-    else:
-        device = f"{setup.device.type} {torch.backends.cpu.get_cpu_capability()}"
-    facts = {
-        "model": config.to_diff_dict() if config is not None else repr(setup.model),
-        "torch": torch.__version__,
-        "device": device,
-        "dtype": str(setup.compute_dtype),
-        "matmul": setup.fp32_matmul,
-        "batch": [setup.training.batch_size, setup.max_length],
-        "knobs": setup.knobs,
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
 @register
 class CompileCached(Compile):
     """compile, warm from the second run on."""
@@ -62,7 +40,24 @@ class CompileCached(Compile):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Choose the cache for this process, which ends with its trial, and compile."""
-        directory = default_cache_directory() / "inductor" / compile_key(setup)
+        # All that decides which code is compiled, so that a filled cache is one for this very training. The code
+        # itself is found by Inductor's own keys; a wrong one is never used.
+        config: Any = getattr(setup.model, "config", None)
+        if setup.device.type == "cuda":
+            device = torch.cuda.get_device_name(setup.device)
+        else:
+            device = f"{setup.device.type} {torch.backends.cpu.get_cpu_capability()}"
+        facts = {
+            "model": config.to_diff_dict() if config is not None else repr(setup.model),
+            "torch": torch.__version__,
+            "device": device,
+            "dtype": str(setup.compute_dtype),
+            "matmul": setup.fp32_matmul,
+            "batch": [setup.training.batch_size, setup.max_length],
+            "knobs": setup.knobs,
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        directory = default_cache_directory() / "inductor" / key
         os.environ[CACHE_VARIABLE] = str(directory)
         compiled = super().apply(setup)
         where = f"kept between runs in the user's cache, inductor/{directory.name}"

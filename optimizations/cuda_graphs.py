@@ -24,10 +24,10 @@ the default stream), #187745 (one stream for warm-up and capture), #180090 (stal
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -40,15 +40,7 @@ from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, StepOutcome, Strategy, TrainSetup, Windows
 from optimizations.foreach_clipping import clip_together
 from optimizations.fused_adamw import make_fused_adamw
-from optimizations.graphs.shapes import (
-    COLUMN_STEP,
-    TOKEN_STEP,
-    Shape,
-    copy_batch,
-    count_shapes,
-    fill_bucket,
-    shape_of,
-)
+from optimizations.graphs.shapes import COLUMN_STEP, TOKEN_STEP, Shape, fill_bucket, shape_of
 
 MAX_GRAPHS = 32
 """Shapes beyond as many run eagerly, the rarest of them: each graph keeps a set of gradients."""
@@ -87,33 +79,7 @@ def undone(model: nn.Module, optimizer: Optimizer, device: torch.device) -> Iter
             tensor.copy_(saved)
 
 
-@contextlib.contextmanager
-def tensor_rates(optimizer: Optimizer, rates: list[Tensor]) -> Iterator[None]:
-    """Within it the learning rates are tensors, which a graph reads anew in each replay.
-
-    Outside they stay numbers on the host, for the schedule and the records, which must not wait for the device.
-    """
-    numbers = [group["lr"] for group in optimizer.param_groups]
-    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-    try:
-        yield
-    finally:
-        for group, number in zip(optimizer.param_groups, numbers, strict=True):
-            group["lr"] = number
-
-
 Outputs = tuple[Tensor, ...]
-
-
-class Recorder(Protocol):
-    """Records work and replays it; CUDA's in `GraphRecorder`."""
-
-    def warm_up(self, run: Callable[[], Outputs], times: int) -> None:
-        """Run it so many times for real."""
-
-    def record(self, run: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
-        """Return its outputs, and a function that runs it again into the same tensors."""
 
 
 class GraphRecorder:
@@ -134,7 +100,10 @@ class GraphRecorder:
         current.wait_stream(self._stream)
 
     def record(self, run: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
-        """Capture one run; nothing is computed yet."""
+        """Capture one run, which computes nothing yet.
+
+        Return its outputs, and a function that runs it again into the same tensors.
+        """
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             outputs = run()
@@ -156,7 +125,9 @@ class RecordedStep:
 class GraphedStep:
     """A step function that replays the shapes of batch it has recorded in `prepare`; others run eagerly."""
 
-    def __init__(self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler, recorder: Recorder) -> None:
+    def __init__(
+        self, setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler, recorder: GraphRecorder
+    ) -> None:
         self._setup = setup
         self._optimizer = optimizer
         self._scheduler = scheduler
@@ -175,7 +146,9 @@ class GraphedStep:
         if recorded is None:
             loss, norm, *_ = self._update(filled)
         else:
-            copy_batch(filled, recorded.batch)
+            tensors = filled.tensors()
+            for name, buffer in recorded.batch.tensors().items():
+                buffer.copy_(tensors[name], non_blocking=True)
             with record_function("graph"):
                 recorded.replay()
             for parameter, gradient in zip(self._parameters, recorded.gradients, strict=True):
@@ -186,14 +159,26 @@ class GraphedStep:
         return StepOutcome(loss=loss, gradient_norm=norm)
 
     def choose(self, windows: Windows, plan: list[np.ndarray], *, repeated: bool) -> list[np.ndarray]:
-        """Return a planned batch of each shape that comes often enough, the most frequent shape first."""
+        """Return a planned batch of each shape that comes often enough, the most frequent shape first.
+
+        Only a few batches are made, one for each set of buckets: its number of windows, its longest window's columns,
+        its tokens. Whatever the layout, padded or packed, the filled shape follows from these.
+        """
+        max_length = self._setup.max_length
+        alike: dict[tuple[int, int, int], list[np.ndarray]] = defaultdict(list)
+        for numbers in plan:
+            lengths = windows.lengths[numbers]
+            columns, tokens = -(-int(lengths.max()) // COLUMN_STEP), int(lengths.sum()) // min(TOKEN_STEP, max_length)
+            alike[len(numbers), columns, tokens].append(numbers)
+        by_shape: dict[Shape, list[np.ndarray]] = defaultdict(list)
+        for batches in alike.values():
+            filled = fill_bucket(self._setup.collate(windows, batches[0]), max_length=max_length)
+            by_shape[shape_of(filled)] += batches
         least = 1 if repeated else LEAST_USES
-        uses = count_shapes(self._setup, windows, plan)
-        frequent = sorted((use for use in uses.values() if use.count >= least), key=lambda use: -use.count)
-        chosen = frequent[:MAX_GRAPHS]
-        steps = sum(use.count for use in chosen)
-        self._chosen = "" if repeated else f", for {steps} of {len(plan)} steps"
-        return [use.example for use in chosen]
+        frequent = (batches for batches in by_shape.values() if len(batches) >= least)
+        chosen = sorted(frequent, key=len, reverse=True)[:MAX_GRAPHS]
+        self._chosen = "" if repeated else f", for {sum(map(len, chosen))} of {len(plan)} steps"
+        return [batches[0] for batches in chosen]
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Record the shapes of the batches in one go; parameters, optimizer and random state are as before."""
@@ -212,16 +197,15 @@ class GraphedStep:
                 self._recorder.warm_up(partial(self._update, batch), times)
             # After all the others, as each capture gives back what memory they left.
             for batch in buffers:
-                self._steps[shape_of(batch)] = self._record(batch)
+                (loss, norm, *_), replay = self._recorder.record(partial(self._update, batch))
+                gradients = tuple(parameter.grad for parameter in self._parameters)
+                self._steps[shape_of(batch)] = RecordedStep(
+                    batch=batch, loss=loss, norm=norm, gradients=gradients, replay=replay
+                )
 
     def describe(self) -> dict[str, str]:
         """Return how many graphs there are, and how much of the plan they were chosen for."""
         return {"captures in warm-up": f"{len(self._steps)} graphs{self._chosen}"}
-
-    def _record(self, batch: Batch) -> RecordedStep:
-        (loss, norm, *_), replay = self._recorder.record(partial(self._update, batch))
-        gradients = tuple(parameter.grad for parameter in self._parameters)
-        return RecordedStep(batch=batch, loss=loss, norm=norm, gradients=gradients, replay=replay)
 
     def _update(self, batch: Batch) -> Outputs:
         """Forward to update, all of it on the device; return loss, norm, and all gradients."""
@@ -232,8 +216,17 @@ class GraphedStep:
             loss = setup.forward_loss(setup.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = setup.clip_gradients(self._parameters, setup.training.max_grad_norm)
-        with tensor_rates(self._optimizer, self._rates):
+        # Meanwhile the learning rates are tensors, which a graph reads anew in each replay. They stay numbers on the
+        # host for the schedule and the records, which must not wait for the device.
+        groups = self._optimizer.param_groups
+        numbers = [group["lr"] for group in groups]
+        for group, rate in zip(groups, self._rates, strict=True):
+            group["lr"] = rate
+        try:
             self._optimizer.step()
+        finally:
+            for group, number in zip(groups, numbers, strict=True):
+                group["lr"] = number
         gradients = (parameter.grad for parameter in self._parameters if parameter.grad is not None)
         return (loss.detach(), norm.detach(), *gradients)
 

@@ -15,8 +15,8 @@ Sources: PyTorch CUDA semantics, "Use pinned memory buffers"; Karpathy's nanoGPT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,76 +27,54 @@ from harness.registry import register
 from harness.strategy import Batch, Effect, Stage, Strategy, TrainSetup, Windows, is_packed
 
 
-@dataclass(frozen=True, kw_only=True)
 class ResidentWindows:
-    """All windows of a training as one batch on the device, from which smaller ones are gathered."""
+    """All windows of a training as one batch on the device, from which smaller ones are gathered.
 
-    everything: Batch
-    """As the setup's collate function made it of all windows: padded rows, or packed."""
-    lengths: np.ndarray
-    """Tokens of each window, on the host, so that shapes are known without asking the device."""
-    fixed_length: int | None
-    """Columns of every batch; None if a batch is as long as its longest window, or packed."""
+    `everything` is as the setup's collate function makes it of all windows: padded rows, or packed. `lengths` (tokens
+    of each window) stay on the host, so that shapes are known without asking the device. `fixed_length` are the columns
+    of every batch; None if a batch is as long as its longest window, or packed.
+    """
+
+    def __init__(self, setup: TrainSetup, windows: Windows) -> None:
+        """Collate once and copy to the device; StrategyError if the stack's batches can't be gathered from that."""
+        everything = setup.collate(windows, np.arange(len(windows)))
+        self.everything, self.lengths = everything.to(setup.device), windows.lengths
+        self.fixed_length: int | None = None
+        shortest = int(windows.lengths.argmin())
+        if not is_packed(everything):
+            columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
+            # Padded beyond the shortest window, or all are equally long.
+            if columns > windows.lengths[shortest] or len(set(windows.lengths)) == 1:
+                self.fixed_length = columns
+        sample = np.array([len(windows) - 1, shortest])
+        given = self.gather(sample, torch.from_numpy(sample).to(setup.device)).to(torch.device("cpu")).tensors()
+        expected = setup.collate(windows, sample).tensors()
+        if given.keys() != expected.keys() or not all(torch.equal(given[name], expected[name]) for name in given):
+            what = "device_resident_data does not know the layout of this stack's batches"
+            raise StrategyError(what, remedy="leave it out of the stack")
 
     def gather(self, numbers: np.ndarray, on_device: Tensor) -> Batch:
         """Return the batch of these windows; `on_device` holds the same numbers."""
-        lengths = self.lengths[numbers]
+        tokens, everything = int(self.lengths[numbers].sum()), self.everything.inputs
         if is_packed(self.everything):
-            inputs = gather_packed(self.everything.inputs, on_device, tokens=int(lengths.sum()))
+            # How many tokens they have is known on the host, so nothing waits for the device.
+            starts = everything["cu_seqlens"].index_select(0, on_device)
+            lengths = everything["cu_seqlens"].diff().index_select(0, on_device)
+            cu_seqlens = torch.nn.functional.pad(lengths.cumsum(dim=0, dtype=torch.int32), (1, 0))
+            shift = torch.repeat_interleave(starts - cu_seqlens[:-1], lengths, output_size=tokens)
+            places = torch.arange(tokens, device=on_device.device) + shift
+            inputs = {name: row.index_select(1, places) for name, row in everything.items() if name != "cu_seqlens"}
+            inputs["cu_seqlens"] = cu_seqlens
         else:
-            columns = self.fixed_length or int(lengths.max())
-            inputs = {
-                name: rows[:, :columns].index_select(0, on_device) for name, rows in self.everything.inputs.items()
-            }
+            columns = self.fixed_length or int(self.lengths[numbers].max())
+            inputs = {name: rows[:, :columns].index_select(0, on_device) for name, rows in everything.items()}
         return Batch(
             inputs=inputs,
             labels={name: value.index_select(0, on_device) for name, value in self.everything.labels.items()},
             window_index=numbers,
-            useful_tokens=int(lengths.sum()),
+            useful_tokens=tokens,
             computed_tokens=inputs["input_ids"].numel(),
         )
-
-
-def gather_packed(everything: dict[str, Tensor], numbers: Tensor, *, tokens: int) -> dict[str, Tensor]:
-    """Return the packed inputs of the windows `numbers`, out of those of all windows; nothing waits for the device.
-
-    `tokens` is how many they have together.
-    """
-    starts = everything["cu_seqlens"].index_select(0, numbers)
-    lengths = everything["cu_seqlens"].diff().index_select(0, numbers)
-    cu_seqlens = torch.nn.functional.pad(lengths.cumsum(dim=0, dtype=torch.int32), (1, 0))
-    shift = torch.repeat_interleave(starts - cu_seqlens[:-1], lengths, output_size=tokens)
-    places = torch.arange(tokens, device=numbers.device) + shift
-    rows = {name: row.index_select(1, places) for name, row in everything.items() if name != "cu_seqlens"}
-    return {**rows, "cu_seqlens": cu_seqlens}
-
-
-def move_to_device(setup: TrainSetup, windows: Windows) -> ResidentWindows:
-    """Collate all windows once and copy them to the device; StrategyError if batches can't be gathered from that."""
-    everything = setup.collate(windows, np.arange(len(windows)))
-    shortest = int(windows.lengths.argmin())
-    fixed_length: int | None = None
-    if not is_packed(everything):
-        columns = int(setup.collate(windows, np.array([shortest])).inputs["input_ids"].shape[1])
-        # Padded beyond the shortest window, or all are equally long.
-        if columns > windows.lengths[shortest] or len(set(windows.lengths)) == 1:
-            fixed_length = columns
-    resident = ResidentWindows(
-        everything=everything.to(setup.device), lengths=windows.lengths, fixed_length=fixed_length
-    )
-    sample = np.array([len(windows) - 1, shortest])
-    given = resident.gather(sample, torch.from_numpy(sample).to(setup.device))
-    if not is_same_batch(given.to(torch.device("cpu")), setup.collate(windows, sample)):
-        raise StrategyError(
-            "device_resident_data does not know the layout of this stack's batches", remedy="leave it out of the stack"
-        )
-    return resident
-
-
-def is_same_batch(one: Batch, other: Batch) -> bool:
-    """Whether two batches hold the same tensors; both on one device."""
-    ours, theirs = one.tensors(), other.tensors()
-    return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 class ResidentLoader:
@@ -107,20 +85,16 @@ class ResidentLoader:
         self._resident: ResidentWindows | None = None
 
     def __call__(self, setup: TrainSetup, windows: Windows, plan: list[np.ndarray]) -> Iterable[Batch]:
-        """Yield the planned batches; the first call with other windows copies them to the device."""
+        """Return an iterable of the planned batches; the first call with other windows copies them to the device."""
         if self._resident is None or windows is not self._windows:
-            self._windows, self._resident = windows, move_to_device(setup, windows)
-        return gather_planned(self._resident, plan, setup.device)
-
-
-def gather_planned(resident: ResidentWindows, plan: list[np.ndarray], device: torch.device) -> Iterator[Batch]:
-    """Yield the planned batches; their window numbers go to the device together."""
-    if not plan:
-        return
-    order = torch.from_numpy(np.concatenate(plan).astype(np.int64)).to(device)
-    parts = order.split_with_sizes([len(numbers) for numbers in plan])
-    for numbers, on_device in zip(plan, parts, strict=True):
-        yield resident.gather(numbers, on_device)
+            self._windows, self._resident = windows, ResidentWindows(setup, windows)
+        if not plan:
+            return ()
+        resident = self._resident
+        # All window numbers of the plan go over together.
+        order = torch.from_numpy(np.concatenate(plan).astype(np.int64)).to(setup.device)
+        parts = order.split_with_sizes([len(numbers) for numbers in plan])
+        return (resident.gather(numbers, on_device) for numbers, on_device in zip(plan, parts, strict=True))
 
 
 @register

@@ -26,6 +26,7 @@ from __future__ import annotations
 import itertools
 import platform
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -36,21 +37,9 @@ from harness.registry import register
 from harness.strategy import Effect, Stage, Strategy, TrainSetup
 from optimizations.native.attention import Segment
 from optimizations.native.block import lay_side_by_side, run_block
-from optimizations.native.dropout import fuse_dropouts
+from optimizations.native.dropout import FusedDropout
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import find_encoder, read_layers
-
-
-def refuse_machine() -> str | None:
-    """Return in words why the kernels can't be had on this machine, or None; builds them if need be."""
-    on_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    if on_x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX"):
-        return "its kernels need vector instructions (AVX2) that this processor lacks, or PyTorch does not use"
-    try:
-        load_library()
-    except StrategyError as error:
-        return str(error)
-    return None
+from optimizations.native.layers import PATHS, BlockLayers, find_encoder
 
 
 def find_segments(count: int, length: int, mask: Tensor | None, cu_seqlens: Tensor | None = None) -> list[Segment]:
@@ -87,9 +76,14 @@ def fuse_blocks(model: nn.Module) -> int:
         return run_encoder(hidden_states, segments, *args, **kwargs)
 
     encoder.forward = forward
-    fuse_dropouts(model)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Dropout:
+                fused = FusedDropout(child.p)
+                fused.training = child.training
+                setattr(parent, name, fused)
     for block in encoder.layer:
-        layers = read_layers(kind, block)
+        layers = BlockLayers(**{name: attrgetter(path)(block) for name, path in PATHS[kind].items()})
         lay_side_by_side((layers.query, layers.key, layers.value))
         block.forward = partial(run_block, layers)
     return len(encoder.layer)
@@ -119,7 +113,17 @@ class FusedBlocks(Strategy):
         types = {parameter.dtype for parameter in model.parameters()}
         if types != {torch.float32}:
             return f"its kernels take float32 weights, the model's are {', '.join(sorted(map(str, types)))}"
-        return super().not_applicable(setup) or refuse_machine()
+        reason = super().not_applicable(setup)
+        if reason is not None:
+            return reason
+        on_x86 = platform.machine().lower() in ("x86_64", "amd64")
+        if on_x86 and torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX"):
+            return "its kernels need vector instructions (AVX2) that this processor lacks, or PyTorch does not use"
+        try:
+            load_library()
+        except StrategyError as error:
+            return str(error)
+        return None
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         """Replace the forward passes of the blocks in place."""

@@ -16,7 +16,9 @@ Sources: PyTorch notes, "Autograd mechanics: multithreaded autograd" and "CPU th
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -40,27 +42,21 @@ def split_windows(batch: Batch, parts: int) -> list[Batch]:
     count = len(batch.window_index)
     parts = min(parts, count)
     if is_packed(batch):
-        shares = share_out(np.diff(batch.inputs["cu_seqlens"].numpy()), parts)
-        return [select_windows(batch, share) for share in shares]
-    borders = [count * part // parts for part in range(parts + 1)]
-    return [select_rows(batch, slice(*pair)) for pair in itertools.pairwise(borders)]
-
-
-def share_out(costs: np.ndarray, parts: int) -> list[np.ndarray]:
-    """Return which items each part takes: the next dearest goes to the part with least (Graham 1969, LPT)."""
-    shares: list[list[int]] = [[] for _ in range(parts)]
-    for item in np.argsort(-costs, kind="stable"):
-        min(shares, key=lambda share: sum(int(costs[number]) for number in share)).append(int(item))
-    return [np.array(sorted(share)) for share in shares]
-
-
-def select_rows(batch: Batch, rows: slice) -> Batch:
-    """Return a padded batch of some of a padded batch's rows."""
-    part = batch.map(lambda value: value[rows])
-    mask = part.inputs["attention_mask"]
-    return replace(
-        part, window_index=batch.window_index[rows], useful_tokens=int(mask.sum()), computed_tokens=mask.numel()
-    )
+        # The next longest goes to the part with the fewest tokens (Graham 1969, LPT).
+        lengths = np.diff(batch.inputs["cu_seqlens"].numpy())
+        shares: list[list[int]] = [[] for _ in range(parts)]
+        for window in np.argsort(-lengths, kind="stable"):
+            min(shares, key=lambda share: int(lengths[share].sum())).append(int(window))
+        return [select_windows(batch, np.array(sorted(share))) for share in shares]
+    split = []
+    for borders in itertools.pairwise(count * part // parts for part in range(parts + 1)):
+        rows = slice(*borders)
+        part = batch.map(operator.itemgetter(rows))
+        tokens = int(part.inputs["attention_mask"].sum()), part.inputs["attention_mask"].numel()
+        split.append(
+            replace(part, window_index=batch.window_index[rows], useful_tokens=tokens[0], computed_tokens=tokens[1])
+        )
+    return split
 
 
 class SplitLoss:
@@ -100,22 +96,11 @@ class SplitLoss:
         finally:
             torch.set_num_threads(self._threads)
         loss = torch.stack([loss for loss, _ in results]).sum()
-        gradients = add_gradients([gradients for _, gradients in results])
+        # By parameter, summed into the first part's tensor; None where no part has any.
+        given = ([part for part in parts if part is not None] for parts in zip(*(of for _, of in results), strict=True))
+        gradients = [functools.reduce(Tensor.add_, parts) if parts else None for parts in given]
         result: Tensor = _KnownGradients.apply(loss, gradients, *parameters)  # type: ignore[no-untyped-call]
         return result
-
-
-def add_gradients(parts: list[list[Tensor | None]]) -> list[Tensor | None]:
-    """Return the sums by parameter, written into the first part's tensors; None where no part has any."""
-    total, *others = parts
-    for other in others:
-        for number, gradient in enumerate(other):
-            mine = total[number]
-            if mine is None:
-                total[number] = gradient
-            elif gradient is not None:
-                mine.add_(gradient)
-    return total
 
 
 class _KnownGradients(torch.autograd.Function):

@@ -111,27 +111,6 @@ def _token_major(tensor: Tensor) -> Tensor:
     return tensor[0].transpose(0, 1)
 
 
-def can_use_flash(device: torch.device, head_size: int) -> bool:
-    """Whether PyTorch's variable-length flash kernel runs here on heads of this size, called as we call it.
-
-    The operator is internal to PyTorch and has changed its arguments before, so they are looked at.
-    """
-    if device.type != "cuda" or not torch.backends.cuda.is_flash_attention_available():
-        return False
-    fits = head_size % 8 == 0 and head_size <= 256
-    return fits and torch.cuda.get_device_capability(device) >= MIN_FLASH_CAPABILITY and takes_flash_arguments()
-
-
-def takes_flash_arguments() -> bool:
-    """Whether the flash operator of this PyTorch has all arguments that we give, and wants no other."""
-    operator = getattr(torch.ops.aten, "_flash_attention_forward", None)
-    if operator is None:
-        return False
-    arguments = {argument.name: argument.has_default_value() for argument in operator.default._schema.arguments}
-    required = {name for name, has_default in arguments.items() if not has_default}
-    return required <= set(FLASH_ARGUMENTS) <= set(arguments)
-
-
 AttendPacked = Callable[..., Tensor]
 """(query, key, value, cu_seqlens, longest=…, scaling=…, dropout=…), all (1, heads, T, d) → (1, T, heads, d)."""
 
@@ -146,10 +125,20 @@ No name may hold "flash": transformers takes any such one for a package of kerne
 
 
 def choose_attention(device: torch.device, head_size: int) -> str:
-    """Return which of `ATTENTIONS` is right for a device."""
+    """Return which of `ATTENTIONS` is right for a device: PyTorch's flash kernel on GPUs, if it runs as called here.
+
+    The operator is internal to PyTorch and has changed its arguments before, so they are looked at.
+    """
     if device.type == "cpu":
         return "packed_one_by_one"
-    return "packed_varlen" if can_use_flash(device, head_size) else "packed_in_rows"
+    operator = getattr(torch.ops.aten, "_flash_attention_forward", None)
+    fits = head_size % 8 == 0 and head_size <= 256
+    if device.type != "cuda" or not torch.backends.cuda.is_flash_attention_available() or not fits or operator is None:
+        return "packed_in_rows"
+    arguments = {argument.name: argument.has_default_value() for argument in operator.default._schema.arguments}
+    required = {name for name, has_default in arguments.items() if not has_default}
+    new_enough = torch.cuda.get_device_capability(device) >= MIN_FLASH_CAPABILITY
+    return "packed_varlen" if new_enough and required <= set(FLASH_ARGUMENTS) <= set(arguments) else "packed_in_rows"
 
 
 def set_packed_attention(model: Any, name: str, *, longest: int) -> None:

@@ -1,4 +1,4 @@
-"""What an analysis says: the contents of `analysis.json` (DESIGN §8). What was not measured is None, never 0."""
+"""What an analysis says: the contents of `analysis.json`. What was not measured is None, never 0."""
 
 from __future__ import annotations
 

@@ -25,9 +25,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 COMMON_NAMES = {
     "hidden_size": "dim", "intermediate_size": "hidden_dim", "num_hidden_layers": "n_layers",
-    "num_attention_heads": "n_heads",
+    "num_attention_heads": "n_heads", "hidden_dropout_prob": "dropout",
+    "attention_probs_dropout_prob": "attention_dropout",
 }  # fmt: skip
-"""BERT's name of a size → DistilBERT's. Whoever reads a configuration may use either."""
+"""BERT's name of a field → DistilBERT's. Whoever reads a configuration may use either."""
 
 PLAIN = {
     "sinusoidal_pos_embds": False, "is_decoder": False, "add_cross_attention": False, "activation": "gelu",
@@ -42,15 +43,6 @@ class Config(SimpleNamespace):
     def to_diff_dict(self) -> dict[str, Any]:
         """Return the fields; in transformers those that are not the default's, which tell models apart as well."""
         return dict(vars(self))
-
-
-def complete_config(config: dict[str, Any]) -> Any:
-    """Return a configuration with all fields, its sizes under BERT's and DistilBERT's names."""
-    complete = Config(**DEFAULTS[config["model_type"]] | config, _attn_implementation="eager")
-    for common, name in COMMON_NAMES.items():
-        if not hasattr(complete, common):
-            setattr(complete, common, getattr(complete, name))
-    return complete
 
 
 def refuse_config(config: dict[str, Any]) -> str | None:

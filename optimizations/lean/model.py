@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from optimizations.lean.config import complete_config
-from optimizations.native.layers import ENCODERS, BlockLayers, read_layers
+from optimizations.lean.config import COMMON_NAMES, DEFAULTS, Config
+from optimizations.native.layers import ENCODERS, PATHS, BlockLayers
 
 NORM_EPSILON = 1e-12
 """DistilBERT's, whose configuration has no field for it."""
@@ -128,54 +128,34 @@ class Encoder(Group):
         return hidden_states
 
 
-def make_distilbert_block(config: Any) -> Block:
-    """Return a block of DistilBERT, without weights yet."""
-    width, inner = config.dim, config.hidden_dim
-    attention: Any = Group(
-        **{name: Linear(width, width) for name in ("q_lin", "k_lin", "v_lin", "out_lin")},
-        dropout=nn.Dropout(config.attention_dropout),
+def make_block(config: Any) -> Block:
+    """Return a block without weights yet, its layers where checkpoints of its kind have them."""
+    width, inner, is_bert = config.hidden_size, config.intermediate_size, config.model_type == "bert"
+    epsilon, dropout = config.layer_norm_eps if is_bert else NORM_EPSILON, config.hidden_dropout_prob
+    block = Block()
+    block.layers = BlockLayers(
+        query=Linear(width, width),
+        key=Linear(width, width),
+        value=Linear(width, width),
+        attention_dropout=nn.Dropout(config.attention_probs_dropout_prob),
+        attention_output=Linear(width, width),
+        attention_output_dropout=nn.Dropout(dropout) if is_bert else None,
+        attention_norm=nn.LayerNorm(width, eps=epsilon),
+        inner=Linear(width, inner),
+        outer=Linear(inner, width),
+        outer_dropout=nn.Dropout(dropout),
+        outer_norm=nn.LayerNorm(width, eps=epsilon),
+        heads=config.num_attention_heads,
     )
-    attention.n_heads = config.n_heads
-    ffn = Group(dropout=nn.Dropout(config.dropout), lin1=Linear(width, inner), lin2=Linear(inner, width))
-    norms = [nn.LayerNorm(width, eps=NORM_EPSILON) for _ in range(2)]
-    return Block(attention=attention, sa_layer_norm=norms[0], ffn=ffn, output_layer_norm=norms[1])
-
-
-def make_bert_block(config: Any) -> Block:
-    """Return a block of BERT, without weights yet."""
-    width, inner = config.hidden_size, config.intermediate_size
-
-    def output_of(inputs: int) -> Group:
-        norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
-        return Group(dense=Linear(inputs, width), LayerNorm=norm, dropout=nn.Dropout(config.hidden_dropout_prob))
-
-    heads: Any = Group(
-        **{name: Linear(width, width) for name in ("query", "key", "value")},
-        dropout=nn.Dropout(config.attention_probs_dropout_prob),
-    )
-    heads.num_attention_heads = config.num_attention_heads
-    attention = Group(self=heads, output=output_of(width))
-    return Block(attention=attention, intermediate=Group(dense=Linear(width, inner)), output=output_of(inner))
-
-
-BLOCKS = {"distilbert": make_distilbert_block, "bert": make_bert_block}
-
-
-def make_base(config: Any) -> Group:
-    """Return the modules of a model without its answer head, without weights yet."""
-    kind, width, is_bert = config.model_type, config.hidden_size, config.model_type == "bert"
-    segments = {"token_type_embeddings": Embedding(config.type_vocab_size, width)} if is_bert else {}
-    embeddings = Embeddings(
-        word_embeddings=Embedding(config.vocab_size, width, padding_idx=config.pad_token_id),
-        position_embeddings=Embedding(config.max_position_embeddings, width),
-        **segments,
-        LayerNorm=nn.LayerNorm(width, eps=config.layer_norm_eps if is_bert else NORM_EPSILON),
-        dropout=nn.Dropout(config.hidden_dropout_prob if is_bert else config.dropout),
-    )
-    blocks = [BLOCKS[kind](config) for _ in range(config.num_hidden_layers)]
-    for block in blocks:
-        block.layers = read_layers(kind, block)
-    return Group(**{"embeddings": embeddings, ENCODERS[kind]: Encoder(layer=nn.ModuleList(blocks))})
+    for name, path in PATHS[config.model_type].items():
+        *parents, last = path.split(".")
+        place: nn.Module = block
+        for parent in parents:
+            if not hasattr(place, parent):
+                place.add_module(parent, Group())
+            place = getattr(place, parent)
+        setattr(place, last, getattr(block.layers, name))
+    return block
 
 
 class LeanModel(nn.Module):
@@ -188,9 +168,23 @@ class LeanModel(nn.Module):
         super().__init__()
         kind = config["model_type"]
         self.given_config = config
-        self.config = complete_config(config)
+        self.config: Any = Config(**DEFAULTS[kind] | config, _attn_implementation="eager")
+        for common, name in COMMON_NAMES.items():
+            if not hasattr(self.config, common):
+                setattr(self.config, common, getattr(self.config, name))
+        width, is_bert = self.config.hidden_size, kind == "bert"
+        types = {"token_type_embeddings": Embedding(self.config.type_vocab_size, width)} if is_bert else {}
+        embeddings = Embeddings(
+            word_embeddings=Embedding(self.config.vocab_size, width, padding_idx=self.config.pad_token_id),
+            position_embeddings=Embedding(self.config.max_position_embeddings, width),
+            **types,
+            LayerNorm=nn.LayerNorm(width, eps=self.config.layer_norm_eps if is_bert else NORM_EPSILON),
+            dropout=nn.Dropout(self.config.hidden_dropout_prob),
+        )
+        blocks = nn.ModuleList(make_block(self.config) for _ in range(self.config.num_hidden_layers))
+        base = {"embeddings": embeddings, ENCODERS[kind]: Encoder(layer=blocks)}
         self.base_model_prefix = kind
-        self.add_module(kind, make_base(self.config))
+        self.add_module(kind, Group(**base))
         self.qa_outputs = Linear(self.config.hidden_size, 2)
         self.dropout = nn.Dropout(getattr(self.config, "qa_dropout", 0.0))
         self.attention_functions: dict[str, Callable[..., tuple[Tensor, None]]] = {

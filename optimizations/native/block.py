@@ -176,10 +176,8 @@ def lay_side_by_side(layers: tuple[nn.Linear, ...]) -> None:
     for name in ("weight", "bias"):
         parameters = [getattr(layer, name) for layer in layers]
         joined = torch.cat([parameter.detach() for parameter in parameters])
-        first = 0
-        for parameter in parameters:
-            parameter.data = joined[first : first + len(parameter)]
-            first += len(parameter)
+        for parameter, rows in zip(parameters, joined.split_with_sizes([len(one) for one in parameters]), strict=True):
+            parameter.data = rows
 
 
 def join_rows(tensors: Sequence[Tensor]) -> Tensor:

@@ -47,11 +47,8 @@ class Build:
 
 def find_compiler() -> str | None:
     """Return the path of $CXX, g++, clang++ or c++, whichever is there first."""
-    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
-        path = shutil.which(name) if name else None
-        if path is not None:
-            return path
-    return None
+    names = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    return next(filter(None, (shutil.which(name) for name in names if name)), None)
 
 
 def cache_directory() -> Path:
@@ -60,9 +57,7 @@ def cache_directory() -> Path:
     Beside torch.compile's cache if that one has a place of its own: whoever asks for a cold start gets one here too.
     """
     inductor = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    if inductor:
-        return Path(inductor) / "native"
-    return default_cache_directory() / "native"
+    return (Path(inductor) if inductor else default_cache_directory()) / "native"
 
 
 def build() -> Build:
@@ -73,31 +68,23 @@ def build() -> Build:
             "the C++ kernels need a compiler (g++ or clang++), none is installed", remedy="install g++, or set CXX"
         )
     version = _run([compiler, "--version"]).stdout.strip().partition("\n")[0] or compiler
-    path = cache_directory() / f"fused-{build_key(version)}.so"
+    try:
+        processor = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        processor = []
+    # Linux lists the processor's features; `-march=native` makes the library this processor's only.
+    features = next((line for line in processor if line.startswith(("flags", "Features"))), platform.processor())
+    digest = hashlib.sha256()
+    for part in (version, " ".join(FLAGS), platform.machine(), features):
+        digest.update(part.encode() + b"\0")
+    for name in SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes() + b"\0")
+    path = cache_directory() / f"fused-{digest.hexdigest()[:16]}.so"
     if path.is_file():
         return Build(path=path, compiler=version, time_s=None)
     start_s = time.perf_counter()
     compile_to(path, compiler)
     return Build(path=path, compiler=version, time_s=time.perf_counter() - start_s)
-
-
-def build_key(compiler_version: str) -> str:
-    """Hash everything that the library depends on: `-march=native` makes it this processor's only."""
-    digest = hashlib.sha256()
-    for part in (compiler_version, " ".join(FLAGS), platform.machine(), instruction_sets()):
-        digest.update(part.encode() + b"\0")
-    for name in SOURCES:
-        digest.update(Path(__file__).with_name(name).read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def instruction_sets() -> str:
-    """Return the processor's features as Linux lists them; elsewhere its name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
 
 
 def compile_to(path: Path, compiler: str) -> None:

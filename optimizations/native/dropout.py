@@ -35,13 +35,3 @@ class _Drop(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return drop(gradient.contiguous(), dropout=ctx.dropout), None
-
-
-def fuse_dropouts(model: nn.Module) -> None:
-    """Put a `FusedDropout` in the place of every `nn.Dropout` of the model, with its probability and mode."""
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if type(child) is nn.Dropout:
-                fused = FusedDropout(child.p)
-                fused.training = child.training
-                setattr(parent, name, fused)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any
 
 from torch import nn
@@ -60,11 +59,6 @@ PATHS = {
 
 ENCODERS = {"distilbert": "transformer", "bert": "encoder"}
 """Type of the model → what it calls the module that runs the blocks."""
-
-
-def read_layers(kind: str, block: Any) -> BlockLayers:
-    """Return the layers of a block of this type of model."""
-    return BlockLayers(**{name: attrgetter(path)(block) for name, path in PATHS[kind].items()})
 
 
 def find_encoder(model: Any) -> tuple[str, Any] | None:

@@ -98,40 +98,36 @@ def make_trainer(**arguments: Any) -> Any:
     return trainer
 
 
-def make_arguments(setup: TrainSetup, extra: dict[str, Any]) -> Any:
-    """Return the defaults of `TrainingArguments`, but for the recipe, what is switched off, and `extra`."""
-    from transformers import TrainingArguments
-
-    on_cuda = setup.device.type == "cuda"
-    arguments = TrainingArguments(
-        output_dir=tempfile.gettempdir(),  # Trainer wants one that exists; nothing is written
-        num_train_epochs=1,
-        per_device_train_batch_size=setup.training.batch_size,
-        per_device_eval_batch_size=setup.training.eval_batch_size,
-        max_grad_norm=setup.training.max_grad_norm,
-        seed=setup.seed,
-        train_sampling_strategy="sequential",  # the data set comes in the planned order
-        remove_unused_columns=False,
-        use_cpu=not on_cuda,
-        dataloader_pin_memory=on_cuda,
-        report_to="none",
-        save_strategy="no",
-        logging_strategy="no",
-        disable_tqdm=True,
-        **extra,
-    )
-    if arguments.device.type == "cuda":
-        arguments._n_gpu = 1  # with more GPUs in sight Trainer would spread the batch over all
-    return arguments
-
-
 class TrainerStep:
     """One `transformers.Trainer` with its optimizer and schedule. Called with a batch it makes one update."""
 
     def __init__(
         self, setup: TrainSetup, extra: dict[str, Any], optimizers: tuple[Optimizer | None, LRScheduler | None]
     ) -> None:
-        self.trainer = make_trainer(model=setup.model, args=make_arguments(setup, extra), optimizers=optimizers)
+        from transformers import TrainingArguments
+
+        on_cuda = setup.device.type == "cuda"
+        # The library's defaults, but for the recipe, what is switched off, and `extra`.
+        arguments = TrainingArguments(
+            output_dir=tempfile.gettempdir(),  # Trainer wants one that exists; nothing is written
+            num_train_epochs=1,
+            per_device_train_batch_size=setup.training.batch_size,
+            per_device_eval_batch_size=setup.training.eval_batch_size,
+            max_grad_norm=setup.training.max_grad_norm,
+            seed=setup.seed,
+            train_sampling_strategy="sequential",  # the data set comes in the planned order
+            remove_unused_columns=False,
+            use_cpu=not on_cuda,
+            dataloader_pin_memory=on_cuda,
+            report_to="none",
+            save_strategy="no",
+            logging_strategy="no",
+            disable_tqdm=True,
+            **extra,
+        )
+        if arguments.device.type == "cuda":
+            arguments._n_gpu = 1  # with more GPUs in sight Trainer would spread the batch over all
+        self.trainer = make_trainer(model=setup.model, args=arguments, optimizers=optimizers)
         self.trainer.forward_loss = setup.forward_loss
 
     def __call__(self, batch: Batch) -> StepOutcome:
@@ -161,17 +157,6 @@ class TrainerStep:
         trainer.train()
         # Once is what a job of one call would do; the call's own lists must still be emptied.
         trainer.accelerator.free_memory = trainer.accelerator._dataloaders.clear
-
-    def predict(self, items: list[int], collate: Callable[[list[int]], Batch]) -> Logits:
-        """Return the model's outputs, float32 (items, columns), through Trainer's prediction loop."""
-        model = self.trainer.model
-        was_training = model.training
-        self.trainer.data_collator = lambda numbers: dict(collate(numbers).inputs)
-        try:
-            outputs = self.trainer.predict(items).predictions
-        finally:
-            model.train(was_training)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 class TrainerPeer:
@@ -228,7 +213,13 @@ class TrainerPeer:
         if step is None or step.trainer.model is not setup.model:
             step = TrainerStep(setup, self._extra, (None, None))
         order = np.argsort(windows.lengths, kind="stable") if self._sort_evaluation else np.arange(len(windows))
-        outputs = step.predict(order.tolist(), lambda numbers: setup.collate(windows, np.asarray(numbers)))
+        trainer, was_training = step.trainer, setup.model.training
+        trainer.data_collator = lambda numbers: dict(setup.collate(windows, np.asarray(numbers)).inputs)
+        try:
+            outputs = trainer.predict(order.tolist()).predictions
+        finally:
+            setup.model.train(was_training)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         back = np.argsort(order)
         # A model may be set to give hidden states after them.
         return tuple(values[back] for values in outputs[: len(setup.task.logits)])

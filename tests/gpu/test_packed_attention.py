@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harness import registry
 from harness.experiment.dropout import draw_losses, scatter
-from optimizations.unpadded import ATTENTIONS, attend, attend_with_flash, can_use_flash, set_packed_attention
+from optimizations.unpadded import ATTENTIONS, attend, attend_with_flash, choose_attention, set_packed_attention
 
 HEADS = 3
 HEAD_SIZE = 64
@@ -32,7 +32,8 @@ def can_run(attention, dtype, device):
     """Whether this attention takes the type here; fp32 goes through padded rows anywhere."""
     if attention == "packed_one_by_one":
         return device.type == "cpu"
-    return attention != "packed_varlen" or dtype == torch.float32 or can_use_flash(device, HEAD_SIZE)
+    flash = choose_attention(device, HEAD_SIZE) == "packed_varlen"
+    return attention != "packed_varlen" or dtype == torch.float32 or flash
 
 
 def random_packed(lengths, dtype, device):
@@ -161,7 +162,7 @@ def test_the_flash_path_reads_nothing_from_the_device(dtype):
 @pytest.mark.parametrize("stack", ["unpadded+amp_bf16", "unpadded+bf16_weights"])
 def test_in_half_precision_on_cuda_the_flash_kernel_is_what_runs(stack, make_cuda_setup, windows, monkeypatch):
     setup = make_cuda_setup(dropout=False)
-    if not can_use_flash(setup.device, HEAD_SIZE):
+    if choose_attention(setup.device, HEAD_SIZE) != "packed_varlen":
         pytest.skip("PyTorch's flash kernels don't run on this GPU")
     for strategy in registry.resolve(stack):
         setup = strategy.apply(setup)

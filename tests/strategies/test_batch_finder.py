@@ -9,7 +9,7 @@ import torch
 
 from harness import registry
 from optimizations import batch_finder
-from optimizations.batch_finder import longest_windows, training_pass_fits
+from optimizations.batch_finder import training_pass_fits
 
 
 @pytest.mark.parametrize(("limit", "factor"), [(1, 1), (3, 2), (4, 4), (7, 4), (100, 8)])
@@ -29,8 +29,15 @@ def test_takes_the_largest_power_of_two_that_fits(limit, factor, make_setup, mon
 def test_tries_windows_of_full_length(make_setup):
     setup = make_setup(batch_size=3)
     assert setup.max_length == 64
-    batch = setup.collate(longest_windows(3, setup.max_length, ("start_positions", "end_positions")), range(3))
-    assert batch.inputs["attention_mask"].sum() == 3 * 64
+    tried = []
+
+    def watched_loss(model, batch):
+        tried.append(batch)
+        return setup.forward_loss(model, batch)
+
+    assert training_pass_fits(replace(setup, forward_loss=watched_loss), 3)
+    assert tried[0].inputs["attention_mask"].sum() == 3 * 64
+    assert tried[0].labels.keys() == {"start_positions", "end_positions"}
 
 
 def test_a_pass_that_fits_leaves_the_model_as_it_was(make_setup):

@@ -10,7 +10,7 @@ from harness import registry
 from harness.experiment.deviation import compare_updates
 from harness.experiment.equivalence import make_updates
 from harness.training.loop import make_trainer, report_trained, train_epoch, warm_up
-from optimizations.bf16_weights import running_on_copies
+from optimizations.bf16_weights import loss_on_copies
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 NUMBERS = np.arange(8)
@@ -89,8 +89,8 @@ def test_a_frozen_parameter_gets_no_gradient(make_setup, windows):
 def test_parameters_come_back_after_an_error(make_setup):
     model = make_setup().model
     before = dict(model.named_parameters())
-    with pytest.raises(TypeError), running_on_copies(model):
-        model(no_such_argument=None, input_ids="not a tensor")
+    with pytest.raises(TypeError):
+        loss_on_copies(lambda model, _: model(no_such_argument=None, input_ids="not a tensor"), model, None)
     assert all(parameter is before[name] for name, parameter in model.named_parameters())
 
 
@@ -98,9 +98,12 @@ def test_tied_weights_share_one_copy():
     first, second = torch.nn.Linear(3, 3), torch.nn.Linear(3, 3)
     second.weight = first.weight
     model = torch.nn.Sequential(first, second)
-    with running_on_copies(model):
+
+    def loss(model, inputs):
         assert first.weight is second.weight
-        model(torch.ones(1, 3, dtype=torch.bfloat16)).sum().backward()
+        return model(inputs).sum()
+
+    loss_on_copies(loss, model, torch.ones(1, 3, dtype=torch.bfloat16)).backward()
     assert second.weight.grad.dtype == torch.float32
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
@@ -24,7 +23,7 @@ from harness.training.loop import (
 )
 from optimizations import cuda_graphs
 from optimizations.cuda_graphs import GraphedStep, undone
-from optimizations.graphs.shapes import copy_batch, fill_bucket, shape_of
+from optimizations.graphs.shapes import fill_bucket, shape_of
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 LAYOUTS = ("", "dynamic_padding", "unpadded")
@@ -136,10 +135,12 @@ def test_a_packed_bucket_always_has_a_dummy_window_that_the_model_can_take(make_
 
 
 def test_buffers_take_a_batch_and_do_not_share_its_memory(make_setup, windows):
-    setup = make_setup()
+    setup = graphed(make_setup())
     first, second = (setup.collate(windows, np.arange(start, start + 4)) for start in (0, 4))
-    buffers = first.map(Tensor.clone)
-    copy_batch(second, buffers)
+    trainer = make_trainer(setup, windows)
+    trainer.step.prepare([first])
+    trainer.step(second)
+    (buffers,) = (recorded.batch for recorded in trainer.step._steps.values())
     assert torch.equal(buffers.inputs["input_ids"], second.inputs["input_ids"])
     assert torch.equal(buffers.labels["start_positions"], second.labels["start_positions"])
     assert not torch.equal(first.inputs["input_ids"], second.inputs["input_ids"])

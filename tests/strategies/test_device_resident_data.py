@@ -11,10 +11,17 @@ import torch
 from harness import registry
 from harness.errors import StrategyError
 from harness.training.loop import make_trainer, train_epoch
-from optimizations.device_resident_data import is_same_batch
+from optimizations.device_resident_data import ResidentWindows
 from optimizations.prefetch import one_ahead
 
 LAYOUTS = ("", "dynamic_padding", "length_bucketing", "unpadded")
+
+
+def is_same_batch(one, other):
+    baseline, contender = one.tensors(), other.tensors()
+    return baseline.keys() == contender.keys() and all(
+        torch.equal(value, contender[name]) for name, value in baseline.items()
+    )
 
 
 def applied(stack, setup):
@@ -114,11 +121,9 @@ def test_gathering_does_not_read_the_device(make_setup, windows):
     """On the meta device no value can be read, so a shape that came from one would fail."""
     setup = applied("unpadded+device_resident_data", make_setup())
     (batch,) = setup.load_batches(setup, windows, [np.arange(5)])
-    from optimizations.device_resident_data import gather_packed
-
-    everything = {name: value.to("meta") for name, value in setup.collate(windows, np.arange(24)).inputs.items()}
-    numbers = torch.empty(5, dtype=torch.int64, device="meta")
-    given = gather_packed(everything, numbers, tokens=int(windows.lengths[:5].sum()))
-    assert {name: value.shape for name, value in given.items()} == {
+    resident = ResidentWindows(setup, windows)
+    resident.everything = resident.everything.to(torch.device("meta"))
+    given = resident.gather(np.arange(5), torch.empty(5, dtype=torch.int64, device="meta"))
+    assert {name: value.shape for name, value in given.inputs.items()} == {
         name: value.shape for name, value in batch.inputs.items()
     }

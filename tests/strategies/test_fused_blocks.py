@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from harness.strategy import make_packing_collate
 from harness.training.baseline import describe
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.loop import make_trainer, report_trained, train_epoch
-from optimizations.fused_blocks import find_segments, refuse_machine
+from optimizations.fused_blocks import find_segments
 from optimizations.native import build as native
+from optimizations.native.dropout import FusedDropout
 from optimizations.native.kernels import load_library
-from optimizations.native.layers import find_encoder, read_layers
+from optimizations.native.layers import PATHS, find_encoder
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 
@@ -30,7 +32,7 @@ MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 def fused(make_setup):
     """Return a factory of setups with the strategy applied."""
     strategy = registry.get("fused_blocks")()
-    reason = refuse_machine()
+    reason = strategy.not_applicable(make_setup())
     if reason is not None:
         pytest.skip(reason)
 
@@ -130,7 +132,7 @@ def test_weights_that_were_moved_apart_still_count(fused, windows):
     setup = fused(dropout=False)
     before = first_loss(setup, windows)
     kind, encoder = find_encoder(setup.model)
-    value = read_layers(kind, encoder.layer[0]).value
+    value = attrgetter(PATHS[kind]["value"])(encoder.layer[0])
     value.weight = nn.Parameter(value.weight.detach() * 64)
     assert abs(first_loss(setup, windows) - before) > 1e-4
     value.weight.data /= 64
@@ -141,6 +143,21 @@ def test_knob_says_which_compiler_built_the_kernels(fused):
     setup = fused()
     knob = describe(setup, setup.make_optimizer(setup.model, setup.training))["blocks"]
     assert knob.startswith("2 fused, C++ kernels by ")
+
+
+def test_every_dropout_of_a_model_is_replaced_with_its_probability_and_mode(fused, make_setup):
+    class Special(nn.Dropout):
+        pass
+
+    setup = make_setup()
+    setup.model.more = nn.ModuleDict({"own": nn.Dropout(0.3), "off": nn.Dropout(0.1).eval(), "special": Special(0.2)})
+    model = registry.get("fused_blocks")().apply(setup).model
+    assert not any(type(module) is nn.Dropout for module in model.modules())
+    assert isinstance(model.more["own"], FusedDropout)
+    assert (model.more["own"].p, model.more["own"].training) == (0.3, True)
+    assert isinstance(model.more["off"], FusedDropout)
+    assert (model.more["off"].p, model.more["off"].training) == (0.1, False)
+    assert type(model.more["special"]) is Special
 
 
 def test_lengths_are_read_off_both_kinds_of_masks():

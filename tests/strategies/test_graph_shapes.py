@@ -116,7 +116,7 @@ def make_graphed(make_setup):
 
 
 def count_by_making_every_batch(setup, windows, plan):
-    """What `count_shapes` must find, the long way."""
+    """Which shapes come how often, the long way."""
     filled = (fill_bucket(setup.collate(windows, numbers), max_length=setup.max_length) for numbers in plan)
     return Counter(map(shape_of, filled))
 

@@ -24,7 +24,7 @@ from harness.training.model import (
     load_model_by,
     load_model_config,
 )
-from optimizations.lean.config import DEFAULTS, complete_config, refuse_config
+from optimizations.lean.config import DEFAULTS, refuse_config
 from optimizations.lean.loading import load_lean, take_over
 from optimizations.lean.model import LeanModel
 
@@ -64,7 +64,7 @@ def test_random_weights_are_those_that_transformers_draws(source):
 @pytest.mark.parametrize("source", KNOWN_SIZES)
 def test_fields_that_a_configuration_leaves_out_are_as_in_transformers(source):
     theirs = load_model_config(ModelConfig(source=source, weights="random")).to_dict()
-    ours = vars(complete_config(KNOWN_SIZES[source]))
+    ours = vars(LeanModel(KNOWN_SIZES[source]).config)
     assert {name: ours[name] for name in DEFAULTS[theirs["model_type"]]} == {
         name: theirs[name] for name in DEFAULTS[theirs["model_type"]]
     }

@@ -11,8 +11,9 @@ import torch
 
 from harness import registry
 from harness.experiment.trial import apply_strategies
+from harness.strategy import Batch
 from harness.training.loop import make_trainer, train_epoch, warm_up
-from optimizations.split_batch import SplitLoss, add_gradients, share_out, split_windows
+from optimizations.split_batch import SplitLoss, split_windows
 
 
 def split(setup):
@@ -94,11 +95,25 @@ def test_an_error_in_a_half_reaches_the_caller_and_threads_are_given_back(make_s
 
 
 def test_gradients_that_only_one_half_has_count():
-    one, two = torch.ones(2), torch.full((2,), 2.0)
-    total = add_gradients([[one.clone(), None, None], [two, two, None]])
-    assert total[0].tolist() == [3.0, 3.0]
-    assert total[1].tolist() == [2.0, 2.0]
-    assert total[2] is None
+    model = torch.nn.ParameterDict({name: torch.ones(2) for name in ("both", "one", "none")})
+    batch = Batch(
+        inputs={"attention_mask": torch.ones(2, 4)},
+        labels={},
+        window_index=np.arange(2),
+        useful_tokens=8,
+        computed_tokens=8,
+    )
+
+    def loss(model, half):
+        """Weighs one half in the mean of both."""
+        if half.window_index[0] == 0:
+            return (model["both"] ** 2).sum()
+        return 2.0 * (model["both"] ** 2 + model["one"] ** 2).sum()
+
+    SplitLoss(loss, threads=2)(model, batch).backward()
+    assert model["both"].grad.tolist() == [3.0, 3.0]
+    assert model["one"].grad.tolist() == [2.0, 2.0]
+    assert model["none"].grad is None
 
 
 def unpadded(setup):
@@ -127,8 +142,10 @@ def test_packed_windows_keep_their_tokens_and_answers(make_setup, windows):
 
 
 def test_windows_are_shared_out_by_their_lengths():
-    shares = share_out(np.array([9, 5, 4, 3, 3]), 2)
-    assert [list(share) for share in shares] == [[0, 3], [1, 2, 4]]
+    borders = np.cumsum([0, 9, 5, 4, 3, 3])
+    inputs = {"input_ids": torch.zeros(1, 24, dtype=torch.int64), "cu_seqlens": torch.from_numpy(borders)}
+    batch = Batch(inputs=inputs, labels={}, window_index=np.arange(5), useful_tokens=24, computed_tokens=24)
+    assert [half.window_index.tolist() for half in split_windows(batch, 2)] == [[0, 3], [1, 2, 4]]
 
 
 def test_refuses_one_thread_and_gpus(make_setup):

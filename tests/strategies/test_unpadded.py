@@ -17,13 +17,7 @@ from harness.strategy import unpack
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import logits_error
 from harness.training.loop import make_trainer, train_epoch
-from optimizations.unpadded import (
-    ATTENTIONS,
-    attend_with_flash,
-    choose_attention,
-    set_packed_attention,
-    takes_flash_arguments,
-)
+from optimizations.unpadded import ATTENTIONS, attend_with_flash, choose_attention, set_packed_attention
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 ON_CPU = ("packed_one_by_one", "packed_in_rows")
@@ -147,8 +141,16 @@ def test_refuses_a_loss_that_runs_over_the_padding(make_setup):
     assert "loss_over" in registry.get("unpadded")().not_applicable(make_setup(loss_over="row"))
 
 
-def test_flash_operator_takes_the_arguments_we_give():
-    assert takes_flash_arguments()
+@pytest.fixture
+def on_cuda(monkeypatch):
+    """Return a device, as which this machine passes for a GPU that has the flash kernels."""
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
+    return torch.device("cuda")
+
+
+def test_flash_operator_takes_the_arguments_we_give(on_cuda):
+    assert choose_attention(on_cuda, 64) == "packed_varlen"
     query = torch.empty(1, 4, 30, 32, dtype=torch.float16, device="meta")
     cu_seqlens = torch.empty(3, dtype=torch.int32, device="meta")
     output = attend_with_flash(query, query, query, cu_seqlens, longest=512, scaling=0.1, dropout=0.1)
@@ -162,9 +164,14 @@ def test_flash_does_not_take_fp32_which_goes_over_rows():
     assert torch.equal(given, expected)
 
 
-def test_an_operator_with_other_arguments_is_not_called(monkeypatch):
+def test_an_operator_with_other_arguments_is_not_called(on_cuda, monkeypatch):
     monkeypatch.setattr("optimizations.unpadded.FLASH_ARGUMENTS", ("query", "something_new"))
-    assert not takes_flash_arguments()
+    assert choose_attention(on_cuda, 64) == "packed_in_rows"
+
+
+@pytest.mark.parametrize("head_size", [20, 264])
+def test_heads_that_flash_does_not_take_go_over_rows(head_size, on_cuda):
+    assert choose_attention(on_cuda, head_size) == "packed_in_rows"
 
 
 def test_processors_go_through_the_windows_one_by_one():

@@ -1,4 +1,4 @@
-"""One verdict for each contender, with its reasons, from all the evidence there is (DESIGN §6)."""
+"""One verdict for each contender, with its reasons, from all the evidence there is."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import make_trainer, train_epoch
 from harness.training.model import load_model
-from optimizations.graphs.shapes import add_dummy_window
+from optimizations.graphs.shapes import fill_bucket
 
 CPU = torch.device("cpu")
 SIZES = {
@@ -141,7 +141,8 @@ def test_a_packed_window_without_a_label_counts_for_nothing(inputs, setup):
     setup = unpadded(setup)
     batch = setup.collate(inputs.train_windows, np.arange(5))
     assert is_packed(batch)
-    filled = add_dummy_window(batch, tokens=7)
+    filled = fill_bucket(batch, max_length=setup.max_length)
+    assert len(filled.inputs["cu_seqlens"]) == len(batch.inputs["cu_seqlens"]) + 1
     with torch.no_grad():
         losses = [setup.forward_loss(setup.model, one) for one in (batch, filled)]
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-5, atol=1e-6)

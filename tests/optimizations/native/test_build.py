@@ -30,10 +30,10 @@ def fresh_library():
 def fake_compiler(tmp_path, monkeypatch):
     """Return a function that makes a shell script the compiler; it finds the output's path in $OUT."""
 
-    def make(script: str) -> Path:
+    def make(script: str, version: str = "fake 1.0") -> Path:
         path = tmp_path / "fake-c++"
         path.write_text(
-            f'#!/bin/sh\nif [ "$1" = --version ]; then echo fake 1.0; exit 0; fi\nfor OUT; do :; done\n{script}\n'
+            f'#!/bin/sh\nif [ "$1" = --version ]; then echo {version}; exit 0; fi\nfor OUT; do :; done\n{script}\n'
         )
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("CXX", str(path))
@@ -53,15 +53,18 @@ def test_second_build_comes_from_the_cache(empty_cache, fake_compiler):
     assert list(empty_cache.iterdir()) == [first.path]
 
 
-def test_other_compiler_processor_or_flags_are_other_libraries(monkeypatch):
-    keys = {native.build_key("g++ 12"), native.build_key("g++ 13")}
-    monkeypatch.setattr(native, "instruction_sets", lambda: "flags : avx2")
-    keys.add(native.build_key("g++ 12"))
+def test_other_compiler_processor_or_flags_are_other_libraries(empty_cache, fake_compiler, monkeypatch):
+    fake_compiler("echo library > $OUT", version="g++ 12")
+    paths = {native.build().path}
+    fake_compiler("echo library > $OUT", version="g++ 13")
+    paths.add(native.build().path)
+    monkeypatch.setattr(Path, "read_text", lambda _path: "flags : avx2")
+    paths.add(native.build().path)
     monkeypatch.setattr(native, "FLAGS", ("-O0",))
-    keys.add(native.build_key("g++ 12"))
+    paths.add(native.build().path)
     monkeypatch.setattr(native, "SOURCES", ("numeric.h",))
-    keys.add(native.build_key("g++ 12"))
-    assert len(keys) == 5
+    paths.add(native.build().path)
+    assert len(paths) == 5
 
 
 def test_a_cold_start_asked_of_torch_compile_is_cold_here_too(empty_cache, monkeypatch, tmp_path):
