@@ -6,7 +6,6 @@ Every value is plain data, so a configuration travels as JSON to a worker and in
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -257,8 +256,6 @@ class RunConfig:
         _check_values(self)
 
 
-_SMOKE_SIZES = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}
-
 PRESETS: dict[str, RunConfig] = {
     "seed": RunConfig(preset="seed"),
     "seed-offline": RunConfig(
@@ -284,7 +281,7 @@ PRESETS: dict[str, RunConfig] = {
     ),
     "smoke": RunConfig(
         preset="smoke",
-        model=ModelConfig(weights="random", overrides=_SMOKE_SIZES),
+        model=ModelConfig(weights="random", overrides={"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}),
         data=DataConfig(
             source="generator", train_size=24, validation_size=8, generator_mean_tokens=48, max_length=64, doc_stride=16
         ),
@@ -304,8 +301,3 @@ def preset(name: str) -> RunConfig:
     if name not in PRESETS:
         raise ConfigError(f"unknown preset {name!r}", remedy=f"use one of {', '.join(sorted(PRESETS))}")
     return PRESETS[name]
-
-
-def to_dict(config: RunConfig) -> dict[str, Any]:
-    """Return the configuration as JSON-ready data."""
-    return dataclasses.asdict(config)

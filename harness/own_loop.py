@@ -91,7 +91,11 @@ def facts_of_loop(trace: Path, ledger: Ledger, allocator_retries: int | None) ->
     registry.load_all()  # What it imports must not count in the peaks.
     settings = observe(trace)
     step_ms = ledger.profiled_step_ms if ledger.unprofiled_step_ms is None else ledger.unprofiled_step_ms
-    if settings.forward_dtype == "float32" and device.type == "cuda" and multiplies_in_tf32():
+    if (
+        settings.forward_dtype == "float32"
+        and device.type == "cuda"
+        and torch.backends.cuda.matmul.fp32_precision == "tf32"
+    ):
         settings = replace(settings, forward_dtype="tf32")
     return Facts(
         phases_s={"training": step_ms / 1000.0},
@@ -106,13 +110,9 @@ def facts_of_loop(trace: Path, ledger: Ledger, allocator_retries: int | None) ->
     )
 
 
-def multiplies_in_tf32() -> bool:
-    """Whether CUDA multiplies fp32 matrices in TF32 in this process."""
-    return bool(torch.backends.cuda.matmul.fp32_precision == "tf32")
-
-
-def check_directory(directory: Path) -> None:
-    """ConfigError if `directory` holds anything but an earlier profile of a loop, which the new one replaces."""
+@contextlib.contextmanager
+def profile_loop(directory: Path, config: ProfileConfig, *, show: bool) -> Iterator[LoopProfile]:
+    """Profile the loop inside; see `harness.profile`."""
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"{directory} is a file", remedy="give another directory")
     others = sorted({path.name for path in directory.glob("*")} - {ADVICE_FILE, TRACE_FOLDER})
@@ -121,12 +121,6 @@ def check_directory(directory: Path) -> None:
             f"{directory} holds something else than the profile of a loop ({others[0]})",
             remedy="give another directory",
         )
-
-
-@contextlib.contextmanager
-def profile_loop(directory: Path, config: ProfileConfig, *, show: bool) -> Iterator[LoopProfile]:
-    """Profile the loop inside; see `harness.profile`."""
-    check_directory(directory)
     recorder = LoopRecorder(config, directory / TRACE_FILE)
     loop = LoopProfile(directory, recorder)
     try:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.errors import StrategyError
-from harness.records.trial import BASELINE, BOTTLENECKS, DEVICES, HARNESS_PHASES, StrategyRecord
+from harness.records.strategy import BOTTLENECKS, DEVICES, HARNESS_PHASES, StrategyRecord
+from harness.records.trial import BASELINE
 from harness.strategy import Effect, Strategy
 
 BUILTIN_PACKAGE = "optimizations"

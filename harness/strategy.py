@@ -28,7 +28,8 @@ from harness.data.packing import (
     unpack,
 )
 from harness.data.windows import Windows
-from harness.records.store import default_cache_directory
+from harness.records.files import default_cache_directory
+from harness.records.strategy import DEVICES
 from harness.tasks.task import Head, Logits, Task
 
 __all__ = [
@@ -238,16 +239,16 @@ class Strategy(ABC):
     effect: ClassVar[Effect]
     stage: ClassVar[Stage]
     addresses: ClassVar[tuple[str, ...]] = ()
-    """Bottlenecks (`harness.records.trial.BOTTLENECKS`) for which it is advised, whether it was run or not."""
-    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    """Bottlenecks (`harness.records.strategy.BOTTLENECKS`) for which it is advised, whether it was run or not."""
+    devices: ClassVar[tuple[str, ...]] = DEVICES
     """Kinds of device on which it works and is advised."""
     elsewhere: ClassVar[str] = "it is written for other devices"
     """Why not on any other device, in words."""
     conflicts: ClassVar[tuple[str, ...]] = ()
     """Strategies that can't be in one stack with this one; it is enough that one of two names the other."""
     phases: ClassVar[tuple[str, ...]] = ()
-    """Phases of `harness.records.trial.HARNESS_PHASES` that it changes: they count with its own time, as does what grew
-    elsewhere; all others with the baseline's."""
+    """Phases of `harness.records.strategy.HARNESS_PHASES` that it changes: they count with its own time, as does what
+    grew elsewhere; all others with the baseline's."""
     start_up: ClassVar[StartUp] = StartUp()
     """What it changes before there is a setup."""
     is_peer: ClassVar[bool] = False

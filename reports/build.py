@@ -8,7 +8,8 @@ from harness.analysis.analyse import analyse
 from harness.analysis.evidence.sampling import TrialSamples, read_trial_samples
 from harness.analysis.model import Analysis, to_json
 from harness.errors import RecordError
-from harness.records.store import ANALYSIS_FILE, LoadedRun, load_run, write_json, write_text_atomic
+from harness.records.files import write_json, write_text_atomic
+from harness.records.store import ANALYSIS_FILE, LoadedRun, load_run
 from reports.figures.canvas import to_png, to_svg
 from reports.figures.gallery import draw_figures, draw_table_plots
 from reports.html import to_html

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis, ContenderAnalysis
 from reports.document import Text, code, joined, spans
 from reports.formatting import (
     NONE,
@@ -20,6 +20,9 @@ from reports.formatting import (
     supported_digits,
 )
 from reports.sections.select import best_accepted
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
 
 LONGEST_REASON = 600
 """Characters; a reason may hold numbers, bounds and what would settle it, and `analysis.json` has all of it."""

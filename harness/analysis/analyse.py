@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from harness.analysis import notes as notes_about
 from harness.analysis.advice.gathering import facts_of_run
@@ -19,7 +19,6 @@ from harness.analysis.trace.ledgers import find_profile, read_ledger, usual_step
 from harness.analysis.trace.waterfall import make_waterfall
 from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
-from harness.config import to_dict
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE, Settings
 from harness.statistics.estimate import Estimate, mean_or_none
@@ -68,7 +67,7 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
         name=run.name,
         started=run.started,
         command=run.command,
-        config=to_dict(run.config),
+        config=asdict(run.config),
         data=run.data,
         trials_planned=len(run.trials),
         trials_missing=tuple(loaded.missing),

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean, variance
 from typing import Any
 
 from harness.analysis.evidence.parts import last_score
 from harness.analysis.evidence.quality import paired_differences
 from harness.analysis.evidence.trials import Trials, find_state, sort_out
-from harness.config import to_dict
 from harness.errors import ConfigError
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE
@@ -103,7 +102,7 @@ def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
     # Settings of training and of the GPU and versions, of those that both runs recorded.
     facts: list[dict[str, Any]] = []
     for loaded in (a, b):
-        training = {f"training.{name}": value for name, value in to_dict(loaded.run.config)["training"].items()}
+        training = {f"training.{name}": value for name, value in asdict(loaded.run.config)["training"].items()}
         gpu = {f"GPU {name}": value for name, value in (loaded.run.environment.get("gpu_settings") or {}).items()}
         facts.append({**training, **(_environment(loaded).get("packages") or {}), **gpu})
     changed = [(name, old, facts[1][name]) for name, old in facts[0].items() if name in facts[1]]
@@ -131,7 +130,7 @@ def check_comparable(a: LoadedRun, b: LoadedRun) -> None:
     for loaded in (a, b):
         if not sort_out(loaded)[BASELINE].done:
             raise ConfigError(f"run {loaded.run.name} has no whole baseline job", remedy="finish that run first")
-        side = to_dict(loaded.run.config)
+        side = asdict(loaded.run.config)
         side["data"] = {name: loaded.run.data[name] for name in hashes} if hashed else side["data"]
         side["training"] = {name: side["training"][name] for name in SAME_TRAINING}
         side["environment"] = {name: _environment(loaded).get(name) for name in SAME_ENVIRONMENT}

@@ -16,7 +16,8 @@ from harness.analysis.trace.kernels import ProfileSummary
 from harness.analysis.trace.model import Ledger, Waterfall
 from harness.analysis.verdict.reason import Reason, Verdict
 from harness.records.serialise import plain
-from harness.records.trial import BASELINE, ScoringRecord, Settings, StrategyRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import BASELINE, ScoringRecord, Settings
 from harness.statistics.estimate import Estimate
 
 ANALYSIS_SCHEMA_VERSION = 3

@@ -23,7 +23,15 @@ LEAST_PHASE_SHARE = 0.01
 
 def print_advice(advice: Advice, directory: Path, console: Console) -> None:
     """Print phases, ledger, findings with their bounds, and where the trace is."""
-    console.print(f"[bold]{escape(advice.subject)}[/bold]: {describe_phases(advice.phases_s)}", highlight=False)
+    total_s = sum(advice.phases_s.values())
+    if len(advice.phases_s) == 1:
+        phases = f"a step of {total_s * 1000:.1f} ms"
+    else:
+        longest = sorted(advice.phases_s.items(), key=lambda item: -item[1])
+        named = [(name.replace("_", " "), time_s / total_s) for name, time_s in longest]
+        parts = [f"{name} {share:.0%}" for name, share in named if share >= LEAST_PHASE_SHARE]
+        phases = f"a job of {total_s:.1f} s: {', '.join(parts)}"
+    console.print(f"[bold]{escape(advice.subject)}[/bold]: {phases}", highlight=False)
     if advice.ledger is None:
         console.print("The step was not profiled: there is no ledger.", style="yellow")
     else:
@@ -38,20 +46,6 @@ def print_advice(advice: Advice, directory: Path, console: Console) -> None:
         console.print(f"{escape(capitalised(note))}.", style="dim", highlight=False)
     if advice.trace_file is not None:
         console.print(f"trace: {directory / advice.trace_file}", highlight=False, soft_wrap=True)
-
-
-def describe_phases(phases_s: dict[str, float]) -> str:
-    """Return the job's time and its longest phases in a line."""
-    total_s = sum(phases_s.values())
-    if len(phases_s) == 1:
-        return f"a step of {total_s * 1000:.1f} ms"
-    longest = sorted(phases_s.items(), key=lambda item: -item[1])
-    parts = [
-        f"{name.replace('_', ' ')} {time_s / total_s:.0%}"
-        for name, time_s in longest
-        if time_s >= LEAST_PHASE_SHARE * total_s
-    ]
-    return f"a job of {total_s:.1f} s: {', '.join(parts)}"
 
 
 def ledger_table(ledger: Ledger) -> Table:

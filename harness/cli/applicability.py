@@ -38,17 +38,14 @@ def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
     device = choose_device("auto")
     model = load_model(config.model, head=get_task(config.task).head(), seed=0, device=device)
     setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
-    rows = []
-    for name in registry.names():
-        strategy = registry.get(name)()
-        rows.append(
-            Applicability(
-                name=name,
-                summary=strategy.summary,
-                effect=strategy.effect.name,
-                stage=strategy.stage.name,
-                reason=strategy.not_applicable(setup),
-                is_peer=strategy.is_peer,
-            )
+    return [
+        Applicability(
+            name=strategy.name,
+            summary=strategy.summary,
+            effect=strategy.effect.name,
+            stage=strategy.stage.name,
+            reason=strategy().not_applicable(setup),
+            is_peer=strategy.is_peer,
         )
-    return rows
+        for strategy in map(registry.get, registry.names())
+    ]

@@ -189,9 +189,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what is here: device, NVML, compiler, hub, bundled model; and what will run."""
-    from harness.cli.doctor import examine, examine_roof
+    from harness.cli.doctor import examine_machine, examine_roof, examine_software
 
-    findings = [*examine(), *([examine_roof(model)] if roof else [])]
+    findings = [*examine_machine(), *examine_software(), *([examine_roof(model)] if roof else [])]
     _print_rows(findings, ("", "what", "found", "so"), title="speedproof doctor", as_json=as_json)
 
 

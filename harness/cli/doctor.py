@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,19 +36,6 @@ class Finding:
         return "✓" if self.ok else "–", self.what, self.found, self.consequence
 
 
-def examine() -> list[Finding]:
-    """Look at device, sampler, compiler, hub, bundled model and versions."""
-    checks: tuple[Callable[[], Finding], ...] = (
-        _device,
-        _sampler,
-        _compiler,
-        _bundled_model,
-        _hub,
-        _versions,
-    )
-    return [check() for check in checks]
-
-
 def examine_roof(model: str) -> Finding:
     """Measure what this machine can do at best, with products of a model's shapes.
 
@@ -73,27 +60,24 @@ def examine_roof(model: str) -> Finding:
     )
 
 
-def _device() -> Finding:
+def examine_machine() -> Iterator[Finding]:
+    """Look at device, sampler and compiler."""
     device = choose_device("auto")
     environment = describe_environment(device)
     on_cuda = device.type == "cuda"
     cores = f"{environment['cpu_cores']} cores, {environment['cpu_capability']}"
-    return Finding(
+    yield Finding(
         what="device",
         ok=True,
         found=f"{environment['device_name']} ({device if on_cuda else cores})",
         consequence="all presets run here" if on_cuda else "quick and smoke run here; seed would take long",
     )
-
-
-def _sampler() -> Finding:
-    device = choose_device("auto")
     source = open_source(device_type=device.type, gpu_uuid=gpu_uuid(device))
     if source.gpu is not None:
         source.gpu.close()
     has_nvml = source.kind == "nvml"
     but = "" if source.reason is None else f", but {source.reason}"
-    return Finding(
+    yield Finding(
         what="NVML",
         ok=has_nvml,
         found=f"available{but}" if has_nvml else f"no: {source.reason}",
@@ -101,34 +85,25 @@ def _sampler() -> Finding:
         if has_nvml
         else "process CPU, memory and load are sampled through psutil; energy is not measured",
     )
-
-
-def _compiler() -> Finding:
-    found = next((path for name in ("g++", "clang++", "c++") if (path := shutil.which(name))), None)
-    return Finding(
+    compiler = next((path for name in ("g++", "clang++", "c++") if (path := shutil.which(name))), None)
+    yield Finding(
         what="C++ compiler",
-        ok=found is not None,
-        found=found or "none",
-        consequence="torch.compile works" if found else "compile is not applicable on processors",
+        ok=compiler is not None,
+        found=compiler or "none",
+        consequence="torch.compile works" if compiler else "compile is not applicable on processors",
     )
 
 
-def _bundled_model() -> Finding:
+def examine_software() -> Iterator[Finding]:
+    """Look at bundled model, hub and versions."""
     try:
-        weights = check_bundled_weights(bundled_directory())
+        found = f"all-MiniLM-L6-v2 {check_bundled_weights(bundled_directory()).form}, SHA-256 right"
+        ok, consequence = True, "quick and seed-offline (widened to DistilBERT's sizes) need no hub"
     except HarnessError as error:
-        return Finding(what="bundled model", ok=False, found=error.message, consequence=error.remedy)
-    return Finding(
-        what="bundled model",
-        ok=True,
-        found=f"all-MiniLM-L6-v2 {weights.form}, SHA-256 right",
-        consequence="quick and seed-offline (widened to DistilBERT's sizes) need no hub",
-    )
-
-
-def _hub() -> Finding:
+        ok, found, consequence = False, error.message, error.remedy
+    yield Finding(what="bundled model", ok=ok, found=found, consequence=consequence)
     reachable, offline = hub_reachable(), told_to_stay_offline()
-    return Finding(
+    yield Finding(
         what="hub",
         ok=reachable,
         found="reachable" if reachable else "not asked: HF_HUB_OFFLINE is set" if offline else "not reachable",
@@ -136,12 +111,9 @@ def _hub() -> Finding:
         if reachable
         else "only models and data in the local cache, files, the generator and the bundled model",
     )
-
-
-def _versions() -> Finding:
     versions = describe_environment(choose_device("auto"))["packages"]
     missing = [name for name in PACKAGES if versions[name] is None]
-    return Finding(
+    yield Finding(
         what="packages",
         ok=not missing,
         found=", ".join(f"{name} {versions[name] or 'missing'}" for name in PACKAGES),

@@ -22,10 +22,20 @@ TRAIN_QUESTIONS = 512
 VALIDATION_QUESTIONS = 64
 
 
-def shorten(config: RunConfig) -> RunConfig:
-    """Return the configuration with few steps and questions, nothing beside its baseline, and no timed segments."""
+def _at_most(most: int, value: int | None) -> int:
+    return most if value is None else min(most, value)
+
+
+def profile_configuration(
+    config: RunConfig, directory: Path, *, cache_directory: Path | None, command: str, listener: Listener
+) -> Advice:
+    """Run `config` in `directory` with few steps and questions, and nothing beside its baseline; write `ledger.json`.
+
+    Returns what it says of the whole job. Raises HarnessError if the configuration can't be run.
+    """
     data, training = config.data, config.training
-    return replace(
+    train, validation = load_inputs(config)
+    short = replace(
         config,
         contenders=(),
         seeds=1,
@@ -38,26 +48,12 @@ def shorten(config: RunConfig) -> RunConfig:
         profile=replace(config.profile, enabled=True),
         speed=replace(config.speed, enabled=False),
     )
-
-
-def _at_most(most: int, value: int | None) -> int:
-    return most if value is None else min(most, value)
-
-
-def profile_configuration(
-    config: RunConfig, directory: Path, *, cache_directory: Path | None, command: str, listener: Listener
-) -> Advice:
-    """Run `config` shortened in `directory`, write `ledger.json`, and return what it says of the whole job.
-
-    Raises HarnessError if the configuration can't be run.
-    """
-    train, validation = load_inputs(config)
-    execute_run(shorten(config), directory, cache_directory=cache_directory, command=command, listener=listener)
+    execute_run(short, directory, cache_directory=cache_directory, command=command, listener=listener)
     planned = PlannedJob(
         train_questions=len(train),
         validation_questions=len(validation),
-        epochs=config.training.epochs,
-        max_steps=config.training.max_steps,
+        epochs=training.epochs,
+        max_steps=training.max_steps,
     )
     advice = advise(load_run(directory), planned)
     write_advice(directory, advice)

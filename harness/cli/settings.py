@@ -44,8 +44,13 @@ def build_config(
     the user names a model or data. Raises ConfigError.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    from_file = read_toml(file) if file is not None else {}
-    changes: dict[str, Any] = {**from_file, **given}
+    try:
+        from_file = {} if file is None else flatten(tomllib.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}", remedy="check the path of --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}", remedy="correct that place") from None
+    changes = from_file | given
     own_input = any(name.startswith(("model.source", "data.")) for name in changes)
     name = preset_name or str(changes.pop("preset", "")) or (OWN_INPUT_PRESET if own_input else DEFAULT_PRESET)
     config = preset(name)
@@ -74,16 +79,6 @@ def _implied(config: RunConfig, changes: dict[str, Any]) -> dict[str, Any]:
     if config.model.overrides and changes.get("model.weights") == "pretrained":
         implied["model.overrides"] = {}
     return implied
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read settings from a TOML file as dotted names; ConfigError says where it is wrong."""
-    try:
-        return flatten(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"{path} can't be read: {error.strerror}", remedy="check the path of --config") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", remedy="correct that place") from None
 
 
 def flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from harness.config import TrainingConfig
-from harness.data.windows import Windows
-
 if TYPE_CHECKING:
+    from harness.config import TrainingConfig
+    from harness.data.windows import Windows
     from harness.strategy import TrainSetup
 
 

@@ -18,7 +18,8 @@ from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
 from harness.records.checks import EquivalenceRecord, SpeedRecord
-from harness.records.store import TRIAL_FILE, read_record, write_json
+from harness.records.files import write_json
+from harness.records.store import TRIAL_FILE, read_record
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
 

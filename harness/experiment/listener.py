@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from harness.experiment.plan import PlannedTrial
-from harness.records.trial import TrialRecord
+if TYPE_CHECKING:
+    from harness.experiment.plan import PlannedTrial
+    from harness.records.trial import TrialRecord
 
 Report = Callable[[str, int, int], None]
 """(phase, done, total): progress for whoever waits."""

@@ -20,7 +20,8 @@ from harness.errors import HarnessError
 from harness.experiment.commands import Answer, Command
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of
-from harness.records.store import LOG_FILE, SPEC_FILE, write_json
+from harness.records.files import write_json
+from harness.records.store import LOG_FILE, SPEC_FILE
 from harness.records.trial import TrialSpec
 from harness.training.model import uses_known_sizes
 from harness.training.model_files import is_local

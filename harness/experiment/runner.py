@@ -16,14 +16,8 @@ from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
 from harness.experiment.prepare import Preparation, prepare
 from harness.experiment.roof import measure_roof_of
-from harness.records.store import (
-    RUN_FILE,
-    TRIAL_FILE,
-    default_cache_directory,
-    read_record,
-    trial_is_finished,
-    write_json,
-)
+from harness.records.files import default_cache_directory, write_json
+from harness.records.store import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import RunRecord, TrialRecord
 from harness.tasks import get_task
 

@@ -33,7 +33,8 @@ from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.sampler import Sampler, open_source
 from harness.records.checks import FootprintRecord
-from harness.records.store import TRIAL_FILE, write_json
+from harness.records.files import write_json
+from harness.records.store import TRIAL_FILE
 from harness.records.trial import TrialKind, TrialRecord, TrialSpec
 from harness.training.loop import set_process_flags
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError
 from harness.experiment.commands import decode
 from harness.experiment.early import defer_meta_kernels, start_context_beside, without_collector
-from harness.records.store import read_spec
+from harness.records.store import SPEC_FILE, read_record
+from harness.records.trial import TrialSpec
 
 if TYPE_CHECKING:
     from harness.experiment.session import Session
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
     def report(phase: str, done: int, total: int) -> None:
         send(event="progress", phase=phase, done=done, total=total)
 
-    spec = read_spec(directory)
+    spec = read_record(directory / SPEC_FILE, TrialSpec)
     report("imports", 0, 1)
     imports_start_s = time.perf_counter()
     if spec.cuda_beside_imports and spec.config.device != "cpu":

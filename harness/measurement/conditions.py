@@ -111,12 +111,20 @@ class ConditionsWatch:
         usable = [every[number] for number in usable_cpus() if number < len(every)]
         split = [split_cpu_times(times) for times in usable]
         steal_s = sum(float(getattr(times, "steal", 0.0)) for times in usable)
+        own_s = 0.0
+        for pid in self._pids:
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                # A worker counts with its children; this process's own are the workers.
+                for member in [process] if pid == os.getpid() else [process, *process.children(recursive=True)]:
+                    with suppress(psutil.Error):
+                        own_s += sum(member.cpu_times()[:2])
         return {
             "wall_s": time.monotonic(),
             "busy_s": sum(busy_s for busy_s, _ in split) - steal_s,
             "total_s": sum(total_s for _, total_s in split),
             "steal_s": steal_s,
-            "own_s": sum(_process_tree_s(pid) for pid in self._pids),
+            "own_s": own_s,
             "swapped_gib": (swap.sin + swap.sout) / GIB,
         }
 
@@ -143,15 +151,3 @@ def find_contamination(conditions: Conditions, *, cores: float, idle_cores: floa
     if conditions.other_gpu_processes:
         found.append(f"{conditions.other_gpu_processes} other processes were on the GPU")
     return tuple(found)
-
-
-def _process_tree_s(pid: int) -> float:
-    """Return the processor time of a process and, without this one's, of its children."""
-    total_s = 0.0
-    with suppress(psutil.Error):
-        process = psutil.Process(pid)
-        for member in [process] if pid == os.getpid() else [process, *process.children(recursive=True)]:
-            with suppress(psutil.Error):
-                times = member.cpu_times()
-                total_s += times.user + times.system
-    return total_s

@@ -39,7 +39,10 @@ class HostReader:
             before, self._before = self._before, (wall_s, process_s, system)
             if before is not None:
                 self.process_cpu_percent = 100.0 * (process_s - before[1]) / (wall_s - before[0])
-                self.system_cpu_percent = busy_percent(before[2], system)
+                if before[2] is not None and system is not None and system[1] > before[2][1]:
+                    share = (system[0] - before[2][0]) / (system[1] - before[2][1])
+                    # The kernel's idle and iowait counters may step back a little.
+                    self.system_cpu_percent = 100.0 * min(1.0, max(0.0, share))
         return take_sample("psutil", self, REFUSALS)
 
 
@@ -57,11 +60,3 @@ def split_cpu_times(times: Any) -> tuple[float, float]:
     """
     total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
     return total - times.idle - getattr(times, "iowait", 0.0), total
-
-
-def busy_percent(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:
-    """Return the busy share between two (busy, total) readings in percent of all cores; None if no time was counted."""
-    if before is None or after is None or after[1] <= before[1]:
-        return None
-    share = (after[0] - before[0]) / (after[1] - before[1])
-    return 100.0 * min(1.0, max(0.0, share))  # the kernel's idle and iowait counters may step back a little

@@ -35,8 +35,18 @@ class LoopRecorder:
         """Mean of the steps between the first one and the profiler's warm-up; None if there are none."""
         self._first_active = 1 + config.wait_steps + config.warmup_steps
         """Number of the first active step, from 0."""
+        actions = [
+            ProfilerAction.RECORD_AND_SAVE,  # a loop that never says where a step ends has no other than the first
+            *[ProfilerAction.NONE] * config.wait_steps,
+            *[ProfilerAction.WARMUP] * config.warmup_steps,
+            *[ProfilerAction.RECORD] * (config.active_steps - 1),
+            ProfilerAction.RECORD_AND_SAVE,
+        ]
         self.profiler = make_profiler(
-            config, with_cuda=torch.cuda.is_available(), schedule=self._schedule, on_trace_ready=self._save
+            config,
+            with_cuda=torch.cuda.is_available(),
+            schedule=lambda step: actions[step] if step < len(actions) else ProfilerAction.NONE,
+            on_trace_ready=self._save,
         )
 
     @contextlib.contextmanager
@@ -65,48 +75,28 @@ class LoopRecorder:
             raise RecordError(f"{self._trace} was not written: {why}", remedy="profile more steps") from self._failure
         return self._saved
 
-    def _schedule(self, step: int) -> ProfilerAction:
-        """Return what to do in a step, numbered from 0: record the first, then wait, warm up, and the active ones once.
-
-        The first step is recorded because a loop that never says where a step ends has no other.
-        """
-        last = self._first_active + self._config.active_steps - 1
-        if step in (0, last):
-            return ProfilerAction.RECORD_AND_SAVE
-        if self._first_active <= step < last:
-            return ProfilerAction.RECORD
-        warms_up = self._first_active - self._config.warmup_steps <= step < self._first_active
-        return ProfilerAction.WARMUP if warms_up else ProfilerAction.NONE
-
     def _save(self, profiler: profile) -> None:
         """Write the trace that has just ended. Errors wait for `finish`: here they would hide the loop's own."""
+        whole_steps = self._steps - self._first_active
         try:
+            if self._saved is not None and whole_steps <= 0:
+                return
+            self._trace.parent.mkdir(parents=True, exist_ok=True)
+            profiler.export_chrome_trace(str(self._trace))
             if self._saved is None:
-                self._export(profiler)
                 self._saved = "block" if self._steps == 0 else "first step"
                 return
-            whole_steps = self._steps - self._first_active
-            if whole_steps > 0:
-                self._export(profiler)
-                self._saved = "steps"
-            if 0 < whole_steps < self._config.active_steps:
-                drop_step(self._trace, self._steps)
+            self._saved = "steps"
+            if whole_steps < self._config.active_steps:
+                # The last step was cut off: without its annotation only whole steps count.
+                with gzip.open(self._trace, "rt", encoding="utf-8") as file:
+                    data = json.load(file)
+                cut = f"ProfilerStep#{self._steps}"
+                data["traceEvents"] = [event for event in data["traceEvents"] if event.get("name") != cut]
+                with gzip.open(self._trace, "wt", encoding="utf-8") as file:
+                    json.dump(data, file)
         except Exception as error:
             self._failure = error
-
-    def _export(self, profiler: profile) -> None:
-        self._trace.parent.mkdir(parents=True, exist_ok=True)
-        profiler.export_chrome_trace(str(self._trace))
-
-
-def drop_step(trace: Path, number: int) -> None:
-    """Take the annotation of a step that was cut off out of a trace, so that only whole steps count."""
-    with gzip.open(trace, "rt", encoding="utf-8") as file:
-        data = json.load(file)
-    name = f"ProfilerStep#{number}"
-    data["traceEvents"] = [event for event in data["traceEvents"] if event.get("name") != name]
-    with gzip.open(trace, "wt", encoding="utf-8") as file:
-        json.dump(data, file)
 
 
 def _now_s() -> float:

@@ -197,22 +197,20 @@ def open_gpu(uuid: str | None, index: int = 0, *, root_pid: int | None = None) -
     except _MISSING as error:
         raise NvmlUnavailableError(f"NVML can't be used: {error}", remedy="install the NVIDIA driver") from None
     try:
-        handle = find_by_uuid(uuid) if uuid is not None else pynvml.nvmlDeviceGetHandleByIndex(index)
+        if uuid is None:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        elif uuid.startswith(("GPU-", "MIG-")):
+            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        else:
+            try:
+                handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+            except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
+                handle = pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")  # a slice is a CUDA device of its own
         return NvmlGpu(handle, root_pid=os.getpid() if root_pid is None else root_pid)
     except _MISSING as error:
         _try(lambda: pynvml.nvmlShutdown())
         wanted = f"with UUID {uuid}" if uuid is not None else f"at index {index}"
         raise NvmlUnavailableError(f"NVML has no device {wanted}: {error}") from None
-
-
-def find_by_uuid(uuid: str) -> Any:
-    """Return NVML's handle for PyTorch's UUID, which lacks the prefix; NVMLError when there is none."""
-    if uuid.startswith(("GPU-", "MIG-")):
-        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
-    try:
-        return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-    except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
-        return pynvml.nvmlDeviceGetHandleByUUID(f"MIG-{uuid}")  # a slice of a GPU is a CUDA device of its own
 
 
 def _try(*calls: Callable[[], T]) -> T | None:

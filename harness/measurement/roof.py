@@ -10,9 +10,9 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -46,8 +46,7 @@ class RoofSpec:
     """Size of the copied buffer, far above the caches."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Product:
+class Product(NamedTuple):
     """(rows × inner) times (inner × columns)."""
 
     rows: int
@@ -71,13 +70,15 @@ def measure_roof(spec: RoofSpec) -> RoofRecord:
     """
     start_s = time.perf_counter()
     device = choose_device(spec.device)
-    dtypes, products = native_dtypes(device), model_products(spec, device)
+    dtypes = native_dtypes(device)
+    # Of an encoder layer's linear maps: to queries, keys and values at once, and to the MLP.
+    widths = (3 * spec.hidden_size, spec.intermediate_size)
+    products = [Product(rows, spec.hidden_size, width) for rows in TOKENS[device.type] for width in widths]
     product_budget_s = spec.budget_s * (1.0 - COPY_SHARE) / (len(dtypes) * len(products))
     rates: dict[str, float] = {}
     shapes: dict[str, str] = {}
     for dtype in dtypes:
-        with matmul_precision(dtype):
-            measured = {product: _product_tflops(product, dtype, device, product_budget_s) for product in products}
+        measured = {product: product_tflops(product, dtype, device, product_budget_s) for product in products}
         fastest = max(measured, key=lambda product: measured[product])
         rates[dtype], shapes[dtype] = measured[fastest], str(fastest)
     copy_gb_per_s = _copy_gb_per_s(spec.copy_mib * 2**20, device, spec.budget_s * COPY_SHARE)
@@ -106,32 +107,21 @@ def native_dtypes(device: torch.device) -> list[str]:
     return found
 
 
-def model_products(spec: RoofSpec, device: torch.device) -> list[Product]:
-    """Return the products of an encoder layer's linear maps: to queries, keys and values at once, and to the MLP."""
-    widths = (3 * spec.hidden_size, spec.intermediate_size)
-    return [
-        Product(rows=rows, inner=spec.hidden_size, columns=width) for rows in TOKENS[device.type] for width in widths
-    ]
+def product_tflops(product: Product, dtype: str, device: torch.device, budget_s: float) -> float:
+    """Return the rate of `x @ weight.T`, as a linear layer computes it, into memory that is there already.
 
-
-@contextmanager
-def matmul_precision(dtype: str) -> Iterator[None]:
-    """Have CUDA multiply fp32 matrices in TF32 for "tf32", in fp32 otherwise; afterwards as before."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def _product_tflops(product: Product, dtype: str, device: torch.device, budget_s: float) -> float:
-    """Return the rate of `x @ weight.T`, as a linear layer computes it, into memory that is there already."""
+    CUDA multiplies fp32 matrices in TF32 for "tf32", in fp32 otherwise; afterwards as before.
+    """
     kind: torch.dtype = torch.float32 if dtype == "tf32" else getattr(torch, dtype)
     x = torch.randn(product.rows, product.inner, device=device).to(kind)
     weight = torch.randn(product.columns, product.inner, device=device).to(kind)
     out = torch.empty(product.rows, product.columns, device=device, dtype=kind)
-    fastest_s = shortest_s(lambda: torch.mm(x, weight.t(), out=out), make_step_clock(device), budget_s)
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
+    try:
+        fastest_s = shortest_s(lambda: torch.mm(x, weight.t(), out=out), make_step_clock(device), budget_s)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
     return product.flops / fastest_s / 1e12
 
 

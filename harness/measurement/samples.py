@@ -11,14 +11,14 @@ import io
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError
 from harness.measurement.metrics import METRICS, Metric, decode_throttle_reasons, metrics_by_name
-from harness.records.store import write_text_atomic
+from harness.records.files import write_text_atomic
 
 TIME_COLUMN = "timestamp_s"
 
@@ -92,8 +92,17 @@ def read_samples_csv(path: Path) -> list[Sample]:
         header = next(rows, [])
         if TIME_COLUMN not in header:
             raise ValueError(f"there is no column {TIME_COLUMN}")
-        numbers = {name: metric.number for name, metric in metrics_by_name().items()}
-        return [_parse(header, row, {TIME_COLUMN: float, **numbers}) for row in rows]
+        numbers = {TIME_COLUMN: float} | {name: metric.number for name, metric in metrics_by_name().items()}
+        samples = []
+        for row in rows:
+            if len(row) != len(header):
+                raise ValueError(f"{len(row)} cells instead of {len(header)}")
+            values = {name: _number(name, cell, numbers.get(name)) for name, cell in zip(header, row, strict=True)}
+            timestamp_s = values.pop(TIME_COLUMN)
+            if timestamp_s is None:
+                raise ValueError(f"{TIME_COLUMN} is empty")
+            samples.append(Sample(timestamp_s=timestamp_s, values=values))
+        return samples
     except FileNotFoundError:
         problem = "missing"
     except (OSError, UnicodeDecodeError) as error:
@@ -105,17 +114,6 @@ def read_samples_csv(path: Path) -> list[Sample]:
 
 def _columns(samples: Sequence[Sample]) -> list[str]:
     return list(dict.fromkeys(name for sample in samples for name in sample.values))
-
-
-def _parse(header: Sequence[str], row: Sequence[str], numbers: Mapping[str, type[int] | type[float]]) -> Sample:
-    """ValueError says what is wrong with the row."""
-    if len(row) != len(header):
-        raise ValueError(f"{len(row)} cells instead of {len(header)}")
-    values = {name: _number(name, cell, numbers.get(name)) for name, cell in zip(header, row, strict=True)}
-    timestamp_s = values.pop(TIME_COLUMN)
-    if timestamp_s is None:
-        raise ValueError(f"{TIME_COLUMN} is empty")
-    return Sample(timestamp_s=timestamp_s, values=values)
 
 
 def _number(name: str, cell: str, number: type[int] | type[float] | None) -> float | None:

@@ -59,8 +59,9 @@ class BlockRecord:
     @property
     def log_ratio(self) -> float:
         """Log of baseline ÷ contender. Both means of logs lie at the same time, so that a linear drift cancels."""
-        ours, theirs = ([math.log(time_s) for time_s in times_s] for times_s in (self.baseline_s, self.contender_s))
-        return fmean(ours) - fmean(theirs)
+        both = (self.baseline_s, self.contender_s)
+        baseline, contender = ([math.log(time_s) for time_s in times_s] for times_s in both)
+        return fmean(baseline) - fmean(contender)
 
 
 @dataclass(frozen=True, kw_only=True)

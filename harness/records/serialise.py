@@ -14,6 +14,9 @@ from harness.errors import ConfigError
 
 T = TypeVar("T")
 
+_type_hints = functools.cache(typing.get_type_hints)
+"""Looking them up takes far longer than building a record, and a run has many thousands of steps."""
+
 
 def build(cls: type[T], data: Any, path: str = "") -> T:
     """Build the dataclass `cls` from what `dataclasses.asdict` made of it and JSON carried.
@@ -31,12 +34,6 @@ def build(cls: type[T], data: Any, path: str = "") -> T:
         return cls(**values)
     except TypeError as error:
         raise ConfigError(f"{path or cls.__name__}: {error}", remedy="add the missing setting") from None
-
-
-@functools.cache
-def _type_hints(cls: Any) -> dict[str, Any]:
-    """Looking them up takes far longer than building a record, and a run has many thousands of steps."""
-    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:

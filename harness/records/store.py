@@ -1,4 +1,4 @@
-"""The run directory: where each file lies, and atomic writing and reading of the records.
+"""The run directory: where each file lies, and reading of the records.
 
 Layout: `run.json`, `trials/<contender>/<k>/…`, `analysis.json`, `report.md`, `figures/`, `tensorboard/`.
 """
@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import ConfigError, RecordError
+from harness.records.files import write_json, write_text_atomic
 from harness.records.serialise import build
-from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
-from harness.records.upgrade import OLDEST, upgrade, upgrade_prediction
+from harness.records.trial import SCHEMA_VERSION, ExamplePrediction, RunRecord, StepRecord, TrialRecord
+from harness.records.upgrade import OLDEST, UPGRADES, with_scores
 
 T = TypeVar("T")
 
@@ -29,43 +28,6 @@ LOG_FILE = "log.txt"
 ANALYSIS_FILE = "analysis.json"
 
 
-def default_cache_directory() -> Path:
-    """Return where is kept what outlives a run: $XDG_CACHE_HOME/speedproof, ~/.cache/speedproof, or a folder for
-    temporary files where there is no home.
-    """
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "speedproof"
-    except RuntimeError:  # a user without an entry in the system's list and without $HOME
-        return own_temporary_directory()
-
-
-def own_temporary_directory() -> Path:
-    """Return this user's folder among the temporary files; it need not exist."""
-    return Path(tempfile.gettempdir()) / f"speedproof-{os.getuid()}"
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Write `text` to a temporary file beside `path`, then rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write `data` (dataclasses included) as JSON, atomically."""
-    if dataclasses.is_dataclass(data) and not isinstance(data, type):
-        data = dataclasses.asdict(data)
-    write_text_atomic(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
-
-
 def read_record(path: Path, cls: type[T]) -> T:
     """Read one record; RecordError names the file and what is wrong with it."""
     try:
@@ -74,14 +36,15 @@ def read_record(path: Path, cls: type[T]) -> T:
         raise RecordError(f"{path} is missing", remedy="check the path of the run directory") from None
     except (OSError, ValueError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
-    version = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
+    version: Any = data.get("schema_version", SCHEMA_VERSION) if isinstance(data, dict) else None
     if version not in range(OLDEST, SCHEMA_VERSION + 1):
         raise RecordError(
             f"{path} has schema version {version}, this program reads {OLDEST} to {SCHEMA_VERSION}",
             remedy="use the speedproof version that made the run",
         )
+    upgrade = UPGRADES.get((version, cls.__name__))
     try:
-        return build(cls, upgrade(data, cls.__name__))
+        return build(cls, upgrade(data) if upgrade else data)
     except ConfigError as error:
         raise RecordError(f"{path} is damaged: {error.message}", remedy="remove the trial and run it again") from None
     except (AttributeError, KeyError, TypeError) as error:
@@ -120,16 +83,10 @@ def read_predictions(directory: Path) -> dict[int, list[ExamplePrediction]]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         return {
-            int(epoch): [build(ExamplePrediction, upgrade_prediction(row)) for row in rows]
-            for epoch, rows in data.items()
+            int(epoch): [build(ExamplePrediction, with_scores(row)) for row in rows] for epoch, rows in data.items()
         }
     except (OSError, ValueError, AttributeError, TypeError, ConfigError) as error:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
-
-
-def read_spec(directory: Path) -> TrialSpec:
-    """Read what a worker is to do."""
-    return read_record(directory / SPEC_FILE, TrialSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,28 +120,20 @@ def trial_is_finished(directory: Path) -> bool:
         return False
 
 
-def load_trial(directory: Path) -> LoadedTrial:
-    """Read one trial with its steps and predictions; RecordError on damage."""
-    record = read_record(directory / TRIAL_FILE, TrialRecord)
-    is_job = record.status == "done" and record.kind == "job"
-    return LoadedTrial(
-        directory=directory,
-        record=record,
-        steps=read_steps(directory) if is_job else [],
-        predictions=read_predictions(directory) if is_job else {},
-    )
-
-
 def load_run(directory: Path) -> LoadedRun:
     """Read a run directory; RecordError only if its head is missing or damaged."""
     run = read_record(directory / RUN_FILE, RunRecord)
     trials, missing, damaged = [], [], []
     for name in run.trials:
-        if not (directory / name / TRIAL_FILE).exists():
+        folder = directory / name
+        if not (folder / TRIAL_FILE).exists():
             missing.append(name)
             continue
         try:
-            trials.append(load_trial(directory / name))
+            record = read_record(folder / TRIAL_FILE, TrialRecord)
+            is_job = record.status == "done" and record.kind == "job"
+            steps, predictions = (read_steps(folder), read_predictions(folder)) if is_job else ([], {})
+            trials.append(LoadedTrial(directory=folder, record=record, steps=steps, predictions=predictions))
         except RecordError as error:
             damaged.append(error.message)
     return LoadedRun(directory=directory, run=run, trials=trials, missing=missing, damaged=damaged)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from harness.config import RunConfig
 from harness.records.checks import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
+from harness.records.strategy import StrategyRecord
 
 SCHEMA_VERSION = 3
 """Raised when a field of a record changes its meaning; what readers know of older ones is in
@@ -17,26 +18,6 @@ SCHEMA_VERSION = 3
 
 BASELINE = "baseline"
 """The contender without any strategy."""
-
-HARNESS_PHASES = (
-    "process_start", "imports", "cuda_start", "load_data", "tokenise", "load_model", "span_search", "scoring", "saving"
-)  # fmt: skip
-"""Phases of a job that are the harness's own code, the same for every contender unless a strategy declares them."""
-
-BOTTLENECKS = (
-    "evaluation", "start_up", "warm_up", "padding_waste", "spare_memory", "allocator_retries",
-    "fp32_products:bfloat16", "fp32_products:float16", "fp32_products:tf32",
-    "fp32_traffic:bfloat16", "fp32_traffic:float16",
-    "slow_products", "eager_attention", "elementwise", "optimizer", "unfused_optimizer",
-    "loader", "launch_bound", "copies", "small_kernels",
-)  # fmt: skip
-"""What the diagnosis can find and a strategy can address: a rule's name, after a colon the type that would be faster.
-An "unfused_optimizer" launches kernels for each parameter; an "optimizer" takes time even when it is fused."""
-
-SAME_MATH, LOWER_PRECISION, NEW_SCHEDULE, NEW_MODEL = "SAME_MATH", "LOWER_PRECISION", "NEW_SCHEDULE", "NEW_MODEL"
-"""`StrategyRecord.effect`: `harness.strategy.Effect`, by name."""
-
-DEVICES = ("cpu", "cuda")
 
 Status = Literal["done", "failed", "not_applicable"]
 
@@ -74,23 +55,6 @@ class TrialSpec:
     """Have the driver make the CUDA context before anything of weight is imported."""
     without_meta_kernels: bool = False
     """Import PyTorch without what only compilers need; it follows with them, or after the job."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StrategyRecord:
-    """A strategy, as it describes itself (`harness.strategy.Strategy`)."""
-
-    name: str
-    summary: str
-    effect: str
-    phases: tuple[str, ...] = ()
-    """Of `HARNESS_PHASES`: what it says it changes."""
-    is_peer: bool = False
-    """Another program to compare with, not a strategy."""
-    addresses: tuple[str, ...] = ()
-    """Of `BOTTLENECKS`: what it is advised for."""
-    devices: tuple[str, ...] = DEVICES
-    """Where it is advised."""
 
 
 @dataclass(frozen=True, kw_only=True)

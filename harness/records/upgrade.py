@@ -17,19 +17,10 @@ CATALOGUE_2 = Path(__file__).with_name("catalogue_2.json")
 advised them."""
 
 
-def upgrade(data: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Return the data of a record of class `kind`, whatever known version wrote it, as the present one writes it."""
-    if data.get("schema_version") == 2 and kind in UPGRADES_2:
-        return UPGRADES_2[kind](data)
-    return data
-
-
-def upgrade_prediction(data: dict[str, Any]) -> dict[str, Any]:
-    """Return an answer with its scores by name; files of predictions bear no version."""
-    return data if "scores" in data else _with_scores(data)
-
-
-def _with_scores(data: dict[str, Any]) -> dict[str, Any]:
+def with_scores(data: dict[str, Any]) -> dict[str, Any]:
+    """Return an epoch or an answer with its scores by name; files of predictions bear no version."""
+    if "scores" in data:
+        return data
     names = ("em", "f1")
     scores = {name: data[name] for name in names if data.get(name) is not None}
     return {key: value for key, value in data.items() if key not in names} | {"scores": scores}
@@ -46,20 +37,19 @@ def _run(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trial(data: dict[str, Any]) -> dict[str, Any]:
-    epochs = [_with_scores(epoch) for epoch in data.get("epochs", ())]
-    return data | {"schema_version": 3, "epochs": epochs, "settings": _settings(data.get("knobs", {}))}
-
-
-def _settings(knobs: dict[str, str]) -> dict[str, Any]:
-    """Return what schema 2 told the analysis in words: autocast's type, else the weights', else TF32 or fp32."""
+    # Schema 2 told the analysis its settings in words: autocast's type, else the weights', else TF32 or fp32.
+    knobs = data.get("knobs", {})
     forward = knobs.get("forward dtype", "").split(" ")[0] or None
     dtype = knobs.get("weights dtype", forward) if forward == "float32" else forward
-    return {
+    settings = {
         "forward_dtype": "tf32" if dtype == "float32" and knobs.get("TF32") == "on" else dtype,
         "attention": knobs.get("attention"),
         "fused_optimizer": "fused=True" in knobs["optimizer"] if "optimizer" in knobs else None,
         "compiles": knobs.get("compile", "off") != "off",
     }
+    epochs = [with_scores(epoch) for epoch in data.get("epochs", ())]
+    return data | {"schema_version": 3, "epochs": epochs, "settings": settings}
 
 
-UPGRADES_2 = {"RunRecord": _run, "TrialRecord": _trial}
+UPGRADES = {(2, "RunRecord"): _run, (2, "TrialRecord"): _trial}
+"""By schema version and class of the record: the data as the present version writes it. Others are as they were."""

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
-
-from harness.config import DataConfig, RunConfig, TrainingConfig
-from harness.records.trial import ExamplePrediction, ScoringRecord
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedTokenizerBase
 
+    from harness.config import DataConfig, RunConfig, TrainingConfig
     from harness.data.batching import Batch
     from harness.data.windows import Windows
+    from harness.records.trial import ExamplePrediction, ScoringRecord
 
 Logits = tuple[np.ndarray, ...]
 """Outputs of a model in the task's order, float32, each (windows, columns): what answers are read from."""
@@ -27,7 +26,7 @@ Logits = tuple[np.ndarray, ...]
 E = TypeVar("E")
 """The task's example: a frozen dataclass, its `id` unique within a data set."""
 
-Scored = tuple[dict[str, float], list[ExamplePrediction]]
+Scored: TypeAlias = "tuple[dict[str, float], list[ExamplePrediction]]"
 """Scores of a whole set in percent, by metric, and each answer with its own; their means are the whole's."""
 
 
@@ -72,7 +71,7 @@ class Task(Generic[E]):
     predict: Callable[[Windows, Logits, Sequence[E], DataConfig], list[str]]
     """Answers, one for each example."""
     prediction_phase: str
-    """Name of the phase of a job in which that is done, one of `harness.records.trial.HARNESS_PHASES`."""
+    """Name of the phase of a job in which that is done, one of `harness.records.strategy.HARNESS_PHASES`."""
     references: Callable[[E], Sequence[str]]
     """The right answers of an example."""
     score: Callable[[Sequence[str], Sequence[str], Sequence[Sequence[str]]], Scored]

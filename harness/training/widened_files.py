@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.config import BUNDLED_DISTILBERT
 from harness.errors import ModelError
-from harness.records.store import default_cache_directory, own_temporary_directory, write_json
+from harness.records.files import default_cache_directory, own_temporary_directory, write_json
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"

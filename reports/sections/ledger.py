@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.analysis.trace.model import CATEGORY_WORDS, Category, Ledger, Waterfall, WaterfallBar
 from reports.document import (
     Block,
@@ -22,6 +22,9 @@ from reports.document import (
 )
 from reports.formatting import NONE, milliseconds, one_line, percent
 from reports.sections.select import best_accepted, best_explained
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
 
 NO_LEDGER = "There is no ledger of the step: no profiled steps with a readable trace are there."
 NO_WATERFALL = "There is no waterfall: it needs the ledgers of the baseline and of a contender."

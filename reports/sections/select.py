@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis, ContenderAnalysis
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
 
 
 def measured_contenders(analysis: Analysis) -> list[ContenderAnalysis]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from harness.cli.settings import flatten
-from harness.config import PRESETS, DataConfig, ModelConfig, RunConfig, preset, to_dict
+from harness.config import PRESETS, DataConfig, ModelConfig, RunConfig, preset
 from harness.errors import ConfigError
 from harness.records.serialise import build, override
 
@@ -15,7 +17,7 @@ def test_presets_survive_the_way_through_json(name):
     import json
 
     config = preset(name)
-    assert build(RunConfig, json.loads(json.dumps(to_dict(config)))) == config
+    assert build(RunConfig, json.loads(json.dumps(asdict(config)))) == config
 
 
 def test_seed_is_the_reference_experiment():

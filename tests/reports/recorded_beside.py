@@ -16,7 +16,8 @@ from harness.records.checks import (
     SpeedRecord,
     TensorError,
 )
-from harness.records.store import TRIAL_FILE, write_json
+from harness.records.files import write_json
+from harness.records.store import TRIAL_FILE
 from harness.records.trial import KernelRow, ProfileRecord, TrialRecord
 
 _spec = importlib.util.spec_from_file_location("recorded_trace", Path(__file__).with_name("recorded_trace.py"))

@@ -10,7 +10,8 @@ from typing import Any
 from harness.config import PRESETS, RunConfig, SpeedConfig
 from harness.records.checks import RoofRecord
 from harness.records.serialise import build
-from harness.records.trial import RunRecord, StrategyRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import RunRecord
 from harness.records.upgrade import CATALOGUE_2
 from harness.tasks.question_answering.task import TASK
 

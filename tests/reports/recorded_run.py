@@ -16,7 +16,9 @@ from typing import Any
 
 from harness.measurement.samples import Sample, write_samples_csv
 from harness.records.checks import EvaluationCheckRecord
-from harness.records.store import RUN_FILE, TRIAL_FILE, write_json, write_predictions, write_steps
+from harness.records.files import write_json
+from harness.records.store import RUN_FILE, TRIAL_FILE, write_predictions, write_steps
+from harness.records.strategy import StrategyRecord
 from harness.records.trial import (
     EpochRecord,
     ExamplePrediction,
@@ -24,7 +26,6 @@ from harness.records.trial import (
     SamplingRecord,
     Settings,
     StepRecord,
-    StrategyRecord,
     TrialRecord,
     WorkRecord,
 )

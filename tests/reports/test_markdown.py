@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import ModuleType
 from typing import Any
 
@@ -177,12 +177,12 @@ def test_reports_of_broken_runs(make_run: Any, analysed: Any, render: Any) -> No
 
 
 def test_comparability_is_always_stated(make_run: Any, analysed: Any, render: Any) -> None:
-    from harness.config import preset, to_dict
+    from harness.config import preset
 
     assert "**Not comparable with this run**" in render(analysed(make_run()))
-    assert reference.differences(to_dict(preset("seed"))) == []
+    assert reference.differences(asdict(preset("seed"))) == []
     analysis = analysed(make_run("same"))
-    same = replace(analysis, run=replace(analysis.run, config=to_dict(preset("seed"))))
+    same = replace(analysis, run=replace(analysis.run, config=asdict(preset("seed"))))
     assert "times only as an order of magnitude" in render(same)
 
 

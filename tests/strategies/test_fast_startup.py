@@ -19,9 +19,11 @@ from harness.experiment import trial
 from harness.experiment.inputs import hash_windows, load_inputs, load_tokenised
 from harness.experiment.process import import_path
 from harness.experiment.trial import TrialClock, prepare_setup, start_reading
+from harness.records.files import write_json
 from harness.records.serialise import override
-from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record, write_json
-from harness.records.trial import HARNESS_PHASES, TrialRecord, TrialSpec
+from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record
+from harness.records.strategy import HARNESS_PHASES
+from harness.records.trial import TrialRecord, TrialSpec
 from harness.strategy import StartUp
 from harness.tasks.question_answering.metrics import score_directly
 from harness.tasks.question_answering.squad_metric import evaluate_answers
@@ -111,10 +113,11 @@ from harness import registry
 from harness.experiment.commands import RunJob
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
-from harness.records.store import read_spec
+from harness.records.store import SPEC_FILE, read_record
+from harness.records.trial import TrialSpec
 registry.load_all()
 folder = Path(sys.argv[1])
-session = Session(read_spec(folder), TrialClock(0.0), lambda *_: None)
+session = Session(read_record(folder / SPEC_FILE, TrialSpec), TrialClock(0.0), lambda *_: None)
 session.handle(RunJob(directory=sys.argv[1]))
 print(json.dumps(sorted(sys.modules)))
 """

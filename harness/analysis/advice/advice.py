@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.analysis.advice.findings import Finding
 from harness.analysis.trace.model import Ledger
+from harness.records.files import write_json
 from harness.records.serialise import plain
-from harness.records.store import write_json
 
 ADVICE_SCHEMA_VERSION = 1
 """Raised when a key of `ledger.json` changes its meaning."""

@@ -8,7 +8,8 @@ from typing import Literal
 
 from harness.analysis.advice.amdahl import EVALUATION, NOT_IN_EVALUATION, TRAINING, WHOLE, Cell, Removal
 from harness.analysis.trace.model import Category, Ledger, LedgerRow
-from harness.records.trial import Settings, StrategyRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import Settings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.analysis.advice.facts import Facts, OneTimeCost
 from harness.analysis.advice.flops import TRAINING_FACTOR, read_model_sizes
-from harness.analysis.model import ContenderAnalysis
-from harness.analysis.trace.model import Ledger
-from harness.records.checks import RoofRecord
-from harness.records.store import LoadedRun
 from harness.records.tolerances import BFLOAT16, FLOAT16, TF32
-from harness.records.trial import MemoryRecord
+
+if TYPE_CHECKING:
+    from harness.analysis.model import ContenderAnalysis
+    from harness.analysis.trace.model import Ledger
+    from harness.records.checks import RoofRecord
+    from harness.records.store import LoadedRun
+    from harness.records.trial import MemoryRecord
 
 TF32_CAPABILITY = (8, 0)
 """First compute capability with units for bf16 and TF32 (NVIDIA A100 white paper)."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup_bound
 from harness.analysis.advice.diagnosis import find
-from harness.analysis.advice.facts import Facts
 from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
-from harness.analysis.model import ContenderAnalysis
-from harness.statistics.estimate import Estimate
+
+if TYPE_CHECKING:
+    from harness.analysis.advice.facts import Facts
+    from harness.analysis.model import ContenderAnalysis
+    from harness.statistics.estimate import Estimate
 
 OVER_TOLERANCE = 0.05
 """A measured speedup may lie this share beyond its bound: rules are silent about rows below 5 % of a step."""

@@ -18,7 +18,7 @@ class Observation:
     takes: Removal = field(default_factory=dict)
     """Share of each cell of the job that would be gone if it cost nothing any more."""
     bottlenecks: tuple[str, ...] = ()
-    """Of `harness.records.trial.BOTTLENECKS`, the most direct first: what a strategy must address to help here. None
+    """Of `harness.records.strategy.BOTTLENECKS`, the most direct first: what a strategy must address to help here. None
     given: the rule's own name."""
     elsewhere: tuple[float, float] | None = None
     """(share, speedup bound) where it concerns another job than the diagnosed one: a contender's."""

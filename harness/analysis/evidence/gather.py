@@ -32,7 +32,8 @@ from harness.analysis.evidence.speed import (
 )
 from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
-from harness.records.trial import LOWER_PRECISION, SAME_MATH, MemoryRecord, RunRecord
+from harness.records.strategy import LOWER_PRECISION, SAME_MATH
+from harness.records.trial import MemoryRecord, RunRecord
 from harness.statistics.paired import Ratio
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean, median, stdev
 from typing import NamedTuple
 
-from harness.records.trial import HARNESS_PHASES, TrialRecord
+from harness.records.strategy import HARNESS_PHASES
+from harness.records.trial import TrialRecord
 
 Jobs = Sequence[TrialRecord]
 """Whole fine-tunings of one contender, or of all."""

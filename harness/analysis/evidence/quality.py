@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed
-from harness.records.store import LoadedTrial
-from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord
 from harness.statistics.estimate import mean_or_none, value_range
 from harness.statistics.noninferiority import NonInferiority, assess
+
+if TYPE_CHECKING:
+    from harness.records.store import LoadedTrial
+    from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord
 
 LEARNED_POINTS = 5.0
 """The baseline's headline score must be above the untrained model's by more than this, with its whole interval, for

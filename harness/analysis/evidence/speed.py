@@ -7,10 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
-from harness.records.checks import SpeedRecord
-from harness.records.trial import StepRecord
 from harness.statistics.paired import Ratio, ratio_of_logs
+
+if TYPE_CHECKING:
+    from harness.records.checks import SpeedRecord
+    from harness.records.trial import StepRecord
 
 LEAST_FLOOR = 0.01
 """No speedup below 1 % is claimed, however quiet A/A was. Of a step, as where a process's memory lies differs from

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.records.checks import SpeedRecord
-from harness.records.store import LoadedRun, LoadedTrial
-from harness.records.trial import BASELINE, StrategyRecord, TrialRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import BASELINE, TrialRecord
+
+if TYPE_CHECKING:
+    from harness.records.checks import SpeedRecord
+    from harness.records.store import LoadedRun, LoadedTrial
 
 State = Literal["measured", "not_applicable", "failed", "not_run"]
 

@@ -6,9 +6,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
-from harness.records.store import LoadedTrial
-from harness.records.trial import NEW_MODEL, NEW_SCHEDULE, StepRecord, TrialRecord, WorkRecord
+from harness.records.strategy import NEW_MODEL, NEW_SCHEDULE
+
+if TYPE_CHECKING:
+    from harness.records.store import LoadedTrial
+    from harness.records.trial import StepRecord, TrialRecord, WorkRecord
 
 GRADIENT_NORM_FACTOR = 1.5
 """The median ratio of both gradient norms, step by step, stays within this factor if both train on the same."""

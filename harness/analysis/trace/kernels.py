@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.records.store import LoadedTrial
-from harness.records.trial import KernelRow, ProfileRecord
+if TYPE_CHECKING:
+    from harness.records.store import LoadedTrial
+    from harness.records.trial import KernelRow, ProfileRecord
 
 TOP_KERNELS = 12
 """Rows that a report shows."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from harness.analysis.trace.ledger import build_ledger
-from harness.analysis.trace.model import Ledger
-from harness.config import ProfileConfig
 from harness.errors import RecordError
-from harness.records.store import LoadedTrial
-from harness.records.trial import ProfileRecord
+
+if TYPE_CHECKING:
+    from harness.analysis.trace.model import Ledger
+    from harness.config import ProfileConfig
+    from harness.records.store import LoadedTrial
+    from harness.records.trial import ProfileRecord
 
 
 @dataclass(frozen=True, kw_only=True)

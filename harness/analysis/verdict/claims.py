@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS
-from harness.records.trial import NEW_SCHEDULE
+from harness.records.strategy import NEW_SCHEDULE
 from harness.statistics.multiple import holm, intersection_union
 from harness.statistics.paired import blocks_needed, p_not_beyond
 

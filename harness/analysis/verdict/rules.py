@@ -20,8 +20,8 @@ from harness.analysis.verdict.words import (
     scores_of,
     speed_words,
 )
+from harness.records.strategy import NEW_SCHEDULE
 from harness.records.tolerances import FULL_PRECISION
-from harness.records.trial import NEW_SCHEDULE
 from harness.statistics.paired import blocks_needed
 
 JOBS_DISAGREE = 1.25

@@ -368,7 +368,7 @@ def test_the_plan_orders_the_contenders(make_run: Any, analysed: Any) -> None:
     loaded = load_run(run)
     reordered = replace(loaded.run, trials=tuple(reversed(loaded.run.trials)))
     (run / RUN_FILE).unlink()
-    from harness.records.store import write_json
+    from harness.records.files import write_json
 
     write_json(run / RUN_FILE, reordered)
     assert analysed(run).contenders[0].name == "baseline"

@@ -13,8 +13,9 @@ import pytest
 
 from harness.analysis.compare import Limits, compare_runs
 from harness.errors import ConfigError
+from harness.records.files import write_json
 from harness.records.serialise import override
-from harness.records.store import RUN_FILE, RunRecord, load_run, read_record, write_json
+from harness.records.store import RUN_FILE, RunRecord, load_run, read_record
 from reports.comparison import comparison_json
 
 STRICT = Limits(max_slowdown=1.0, max_f1_loss=0.0)

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from harness.measurement import host
-from harness.measurement.host import HostReader, busy_percent, split_cpu_times
+from harness.measurement.host import HostReader, split_cpu_times
 
 Times = namedtuple("Times", ["user", "system", "idle", "iowait", "guest", "guest_nice"])
 
@@ -49,13 +49,30 @@ def test_waiting_for_a_disk_and_a_guests_time_are_not_counted_as_busy_twice() ->
     assert (busy, total) == (7.0, 10.0)
 
 
-def test_busy_share_is_unknown_when_no_time_was_counted() -> None:
-    assert busy_percent((1.0, 2.0), (1.0, 2.0)) is None
-    assert busy_percent(None, (1.0, 2.0)) is None
+@pytest.mark.parametrize(
+    ("before", "after", "percent"),
+    [((1.0, 2.0), (1.0, 2.0), None), (None, (1.0, 2.0), None), ((1.0, 2.0), None, None), ((1.0, 2.0), (3.0, 3.0), 100)],
+    ids=["no time was counted", "first reading refused", "second reading refused", "idle stepped back"],
+)
+def test_busy_share_is_unknown_or_stays_within_its_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[float, float] | None,
+    after: tuple[float, float] | None,
+    percent: float | None,
+) -> None:
+    monkeypatch.setattr(host, "SHORTEST_WINDOW_S", 0.0)
+    reader = HostReader()
+    for reading in (before, after):
 
+        def read(reading: tuple[float, float] | None = reading) -> Times:
+            if reading is None:
+                raise OSError("no /proc/stat here")
+            busy, total = reading
+            return Times(user=busy, system=0.0, idle=total - busy, iowait=0.0, guest=0.0, guest_nice=0.0)
 
-def test_busy_share_stays_within_its_bounds_when_idle_steps_back() -> None:
-    assert busy_percent((1.0, 2.0), (3.0, 3.0)) == 100.0
+        monkeypatch.setattr(psutil, "cpu_times", read)
+        sample = reader.read()
+    assert sample["system_cpu_percent"] == percent
 
 
 def test_one_refused_metric_keeps_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness.errors import ConfigError
+from harness.measurement import roof as roof_module
 from harness.measurement.clocks import StepClock
 from harness.measurement.roof import (
     LEAST_REPEATS,
@@ -15,13 +16,13 @@ from harness.measurement.roof import (
     TOKENS,
     Product,
     RoofSpec,
-    matmul_precision,
     measure_roof,
-    model_products,
     native_dtypes,
+    product_tflops,
     shortest_s,
 )
 
+TF32 = torch.backends.cuda.matmul
 SMALL = {"hidden_size": 16, "intermediate_size": 64, "budget_s": 0.05, "copy_mib": 1}
 
 
@@ -30,7 +31,7 @@ def check(roof, device):
     assert all(math.isfinite(rate) and rate > 0 for rate in roof.matmul_tflops.values())
     assert math.isfinite(roof.copy_gb_per_s)
     assert roof.copy_gb_per_s > 0
-    assert set(roof.shapes.values()) <= {str(p) for p in model_products(RoofSpec(**SMALL), device)}
+    assert set(roof.shapes.values()) <= {f"{rows}×16×{columns}" for rows in TOKENS[device.type] for columns in (48, 64)}
     assert roof.took_s > 0
 
 
@@ -55,20 +56,26 @@ def test_bf16_is_native_only_where_onednn_multiplies_it():
     assert ("bfloat16" in native_dtypes(torch.device("cpu"))) == supported
 
 
-def test_products_have_the_models_shapes():
-    products = [str(product) for product in model_products(RoofSpec(**SMALL), torch.device("cpu"))]
+def test_products_have_the_models_shapes(monkeypatch):
+    products = []
+    monkeypatch.setattr(roof_module, "native_dtypes", lambda device: ["float32"])
+    monkeypatch.setattr(roof_module, "product_tflops", lambda product, *_: products.append(str(product)) or 1.0)
+    measure_roof(RoofSpec(device="cpu", **SMALL))
     assert products == [f"{rows}×16×{columns}" for rows in TOKENS["cpu"] for columns in (48, 64)]
     assert Product(rows=3, inner=5, columns=7).flops == 2 * 3 * 5 * 7
 
 
-def test_tf32_is_on_only_while_it_is_measured():
-    with matmul_precision("tf32"):
-        assert torch.backends.cuda.matmul.allow_tf32
-    assert not torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    with matmul_precision("float32"):
-        assert not torch.backends.cuda.matmul.allow_tf32
-    assert torch.backends.cuda.matmul.allow_tf32
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("dtype", ["tf32", "float32"])
+def test_tf32_is_on_only_while_it_is_measured(monkeypatch, dtype, before):
+    seen = []
+    monkeypatch.setattr(roof_module, "shortest_s", lambda *_: seen.append(TF32.allow_tf32) or 1.0)
+    found, TF32.allow_tf32 = TF32.allow_tf32, before
+    try:
+        product_tflops(Product(rows=2, inner=2, columns=2), dtype, torch.device("cpu"), 0.01)
+        assert (seen, TF32.allow_tf32) == ([dtype == "tf32"], before)
+    finally:
+        TF32.allow_tf32 = found
 
 
 class ScriptedClock(StepClock):

@@ -8,17 +8,15 @@ import pytest
 
 from harness.config import preset
 from harness.errors import RecordError
+from harness.records.files import write_json, write_text_atomic
 from harness.records.store import (
     load_run,
     read_predictions,
     read_record,
-    read_spec,
     read_steps,
     trial_is_finished,
-    write_json,
     write_predictions,
     write_steps,
-    write_text_atomic,
 )
 from harness.records.trial import ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
 from harness.tasks.question_answering.task import TASK
@@ -64,7 +62,7 @@ def test_specification_reaches_the_worker_unchanged(tmp_path):
         compile_cache_directory="cc",
     )
     write_json(tmp_path / "spec.json", spec)
-    assert read_spec(tmp_path) == spec
+    assert read_record(tmp_path / "spec.json", TrialSpec) == spec
 
 
 def test_steps_keep_values_that_are_not_finite(tmp_path):

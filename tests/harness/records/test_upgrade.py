@@ -8,8 +8,9 @@ import pytest
 
 from harness import registry
 from harness.records.serialise import build
-from harness.records.trial import BOTTLENECKS, Settings, StrategyRecord
-from harness.records.upgrade import CATALOGUE_2, upgrade
+from harness.records.strategy import BOTTLENECKS, StrategyRecord
+from harness.records.trial import Settings
+from harness.records.upgrade import CATALOGUE_2, UPGRADES
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,8 @@ from harness.records.upgrade import CATALOGUE_2, upgrade
     ],
 )
 def test_settings_are_read_from_what_schema_2_said_in_words(knobs, settings):
-    assert build(Settings, upgrade({"schema_version": 2, "knobs": knobs}, "TrialRecord")["settings"]) == settings
+    upgraded = UPGRADES[2, "TrialRecord"]({"schema_version": 2, "knobs": knobs})
+    assert build(Settings, upgraded["settings"]) == settings
 
 
 def test_the_catalogue_of_schema_2_is_one_that_the_diagnosis_understands():

@@ -15,7 +15,8 @@ from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.rule import RULES
 from harness.analysis.trace.model import CATEGORY_WORDS, KernelLine, Ledger, LedgerRow, StepPart
 from harness.records.checks import RoofRecord
-from harness.records.trial import BOTTLENECKS, Settings, StrategyRecord
+from harness.records.strategy import BOTTLENECKS, StrategyRecord
+from harness.records.trial import Settings
 
 SHARES = {"matmul": 0.6, "attention": 0.03, "elementwise": 0.08, "loss": 0.01, "optimizer": 0.04, "copies": 0.04}
 """A healthy step: nothing of it is worth a finding. What is missing is "other"."""

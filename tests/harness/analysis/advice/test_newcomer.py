@@ -9,7 +9,8 @@ import pytest
 
 from harness import registry
 from harness.errors import StrategyError
-from harness.records.store import RUN_FILE, write_json
+from harness.records.files import write_json
+from harness.records.store import RUN_FILE
 from reports.build import build_reports
 
 NEWCOMER = """

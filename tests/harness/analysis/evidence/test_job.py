@@ -9,7 +9,8 @@ import pytest
 
 from harness.analysis.evidence.job import break_even, compose_job, summarise_warm_up, warm_up_noise
 from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
-from harness.records.trial import EpochRecord, StrategyRecord, TrialRecord, WorkRecord
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import EpochRecord, TrialRecord, WorkRecord
 from harness.statistics.paired import ratio_of_logs
 
 NOISE = 0.004 * np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
