@@ -44,7 +44,9 @@ def analyse(loaded: LoadedRun) -> Analysis:
     )
     others = [replace(one, waterfall=make_waterfall(first.ledger, one.ledger)) for one in others]
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
-    warnings = notes_about.run_warnings(reference.learning, baseline.jobs, samplings, environment)
+    missing = None if baseline.done else "there is no whole baseline job, so there are no speedups and no differences"
+    learned = None if reference.learning is None else reference.learning.reason
+    warnings = (missing, notes_about.load_warning(samplings, environment), learned)
     return Analysis(
         run=_summarise_run(loaded),
         contenders=(first, *others),
@@ -56,7 +58,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
         roofline=build_roofline(loaded.run, cases),
         environment=environment,
-        warnings=tuple(map(_sentence, warnings)),
+        warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),
     )
 

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.quality import Learning
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import Trials
 from harness.records.store import LoadedRun
-from harness.records.trial import TrialRecord
 
 HIGH_LOAD = 1.5
 """Load average per usable core above which the machine is called busy."""
@@ -73,21 +71,6 @@ def load_warning(samplings: Mapping[str, SamplingSummary | None], environment: M
         f"the machine was busy: during the training of {who} the load average reached {max(high.values()):.1f} on "
         f"{cores} cores. Something else was running, so the times and speedups may be far off"
     )
-
-
-def run_warnings(
-    learning: Learning | None,
-    baseline: Sequence[TrialRecord],
-    samplings: Mapping[str, SamplingSummary | None],
-    environment: Mapping[str, Any],
-) -> list[str]:
-    """Return what makes the headline doubtful."""
-    missing = None
-    if not baseline:
-        missing = "there is no whole baseline job, so there are no speedups and no differences"
-    learned = None if learning is None else learning.reason
-    warnings = (missing, load_warning(samplings, environment), learned)
-    return [warning for warning in warnings if warning is not None]
 
 
 def run_notes(loaded: LoadedRun, floor: NoiseFloor | None) -> list[str]:
