@@ -60,7 +60,7 @@ def make_padding_collate(*, length: int, pad_id: int, token_types: bool) -> Call
         attention_mask = np.zeros((len(numbers), length), dtype=np.int64)
         types = np.zeros((len(numbers), length), dtype=np.int64)
         for row, number in enumerate(numbers):
-            tokens = slice(int(windows.row_starts[number]), int(windows.row_starts[number + 1]))
+            tokens = windows.row(int(number))
             count = tokens.stop - tokens.start
             input_ids[row, :count] = windows.input_ids[tokens]
             types[row, :count] = windows.token_type_ids[tokens]

@@ -47,8 +47,25 @@ def load_split(hub_id: str, split: str, columns: Sequence[str]) -> Any:
     can't be reached (within seconds), or if a column is missing.
     """
     dataset = _cached_split(hub_id, split)
+    if dataset is None and not hub_reachable():
+        reason = "HF_HUB_OFFLINE is set" if told_to_stay_offline() else f"{_endpoint()} does not answer"
+        raise DataError(
+            f"the hub can't be reached for data set {hub_id} ({split}), and it is not in the local cache: {reason}",
+            remedy="use --train-file and --validation-file, or --data generator, or fill the cache (HF_HOME) on a "
+            "machine with network",
+        )
     if dataset is None:
-        dataset = _download_split(hub_id, split)
+        from datasets import load_dataset
+
+        try:
+            dataset = load_dataset(hub_id, split=split)
+        # Network, authentication, parquet and builder each raise their own kinds, without a common base.
+        except Exception as error:
+            first_line = (str(error).splitlines() or [""])[0]
+            raise DataError(
+                f"data set {hub_id} ({split}) can't be loaded from the hub: {type(error).__name__}: {first_line}",
+                remedy="check its name and your access, or use --train-file and --validation-file, or --data generator",
+            ) from error
     missing = [name for name in columns if name not in dataset.column_names]
     if missing:
         raise DataError(
@@ -67,42 +84,6 @@ def _cached_split(hub_id: str, split: str) -> Any | None:
         return builder.as_dataset(split=split)
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _download_split(hub_id: str, split: str) -> Any:
-    require_hub(f"data set {hub_id} ({split})")
-    from datasets import load_dataset
-
-    try:
-        return load_dataset(hub_id, split=split)
-    # Network, authentication, parquet and builder each raise their own kinds, without a common base.
-    except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
-        raise DataError(
-            f"data set {hub_id} ({split}) can't be loaded from the hub: {type(error).__name__}: {first_line}",
-            remedy="check its name and your access, or use --train-file and --validation-file, or --data generator",
-        ) from error
-
-
-def require_hub(what: str) -> None:
-    """Raise DataError if the hub can't be reached; `what` is what was to come from there, for the message."""
-    if hub_reachable():
-        return
-    reason = "HF_HUB_OFFLINE is set" if told_to_stay_offline() else f"{_endpoint()} does not answer"
-    raise DataError(
-        f"the hub can't be reached for {what}, and it is not in the local cache: {reason}",
-        remedy="use --train-file and --validation-file, or --data generator, or fill the cache (HF_HOME) on a machine "
-        "with network",
-    )
-
-
-def offline_environment() -> dict[str, str]:
-    """Return the environment variables that a worker process needs besides its parent's.
-
-    Without a hub that is HF_HUB_OFFLINE=1, which must be set before the libraries are imported: the worker then reads
-    the local cache at once instead of retrying for a minute. Empty with a hub.
-    """
-    return {} if hub_reachable() else {"HF_HUB_OFFLINE": "1"}
 
 
 def told_to_stay_offline() -> bool:

@@ -11,7 +11,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -75,27 +75,9 @@ class Windows:
             offsets=self.offsets[tokens],
         )
 
-    def without_labels(self) -> Windows:
-        """Return the windows with all labels 0: what evaluates must not see the answers."""
-        return replace(self, labels={name: np.zeros_like(values) for name, values in self.labels.items()})
-
-
-def save_windows(path: Path, windows: Windows) -> None:
-    """Write the windows as .npz, atomically (temporary file, then rename); OSError if that fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **windows.arrays())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
 
 def load_windows(path: Path) -> Windows | None:
-    """Read what `save_windows` wrote; None if the file isn't there, is damaged, or doesn't hold windows."""
+    """Read what `cached_windows` wrote; None if the file isn't there, is damaged, or doesn't hold windows."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
@@ -115,7 +97,8 @@ def load_windows(path: Path) -> Windows | None:
 def cached_windows(make: Callable[[], Windows], key: str, cache_directory: Path) -> tuple[Windows, bool]:
     """Return `make()`, from the cache if it holds it under `key`; the second value says whether it did.
 
-    A damaged cache file is replaced; a cache that can't be written is done without.
+    A damaged cache file is replaced, each atomically (temporary file, then rename); a cache that can't be written is
+    done without.
     """
     path = cache_directory / f"windows-{key}.npz"
     cached = load_windows(path)
@@ -124,5 +107,14 @@ def cached_windows(make: Callable[[], Windows], key: str, cache_directory: Path)
     windows = make()
     # A read-only home directory costs time, not the run.
     with contextlib.suppress(OSError):
-        save_windows(path, windows)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **windows.arrays())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     return windows, False

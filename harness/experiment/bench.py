@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from harness.config import RunConfig
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
-from harness.experiment.deviation import compare_updates
-from harness.experiment.equivalence import load_updates
+from harness.experiment.deviation import compare_updates, load_updates
 from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
-from harness.records.checks import EquivalenceRecord, SpeedRecord
+from harness.records.checks import SpeedRecord
 from harness.records.files import write_json
-from harness.records.store import TRIAL_FILE, read_record
+from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
 
@@ -40,12 +38,14 @@ class Bench:
     def __init__(
         self,
         config: RunConfig,
+        trials: list[PlannedTrial],
         directory: Path,
         cache_directory: Path,
         listener: Listener,
         tokenizer: TokenizerFacts | None = None,
     ) -> None:
         self._config = config
+        self._trials = trials
         self._directory = directory.resolve()
         self._cache_directory = cache_directory.resolve()
         self._reference_updates = self._directory / CHECKS / "reference.safetensors"
@@ -74,17 +74,34 @@ class Bench:
             self._live.close()
             self._live = None
 
-    def run(
-        self, session: PlannedSession, pending: list[PlannedTrial], on_start: Callable[[PlannedTrial], None]
-    ) -> None:
-        """Run the pending trials of a session in one process. What fails once fails the trials after it too."""
+    def _announce(self, trial: PlannedTrial) -> None:
+        self._listener.trial_started(trial, 1 + self._trials.index(trial), len(self._trials))
+
+    def run(self, session: PlannedSession) -> None:
+        """Run what is not done yet of a session in one process. What fails once fails the trials after it too."""
+        pending = []
+        for trial in session.trials:
+            folder = self._directory / trial.folder
+            if trial_is_finished(folder):
+                self._announce(trial)
+                self._listener.trial_ended(trial, read_record(folder / TRIAL_FILE, TrialRecord), resumed=True)
+            else:
+                pending.append(trial)
+        if not pending:
+            return
         if session.seed > 0:
             self.close_baseline()
-        failure = self._earlier_failure(session)
+        # If the contender's first job did not end well: what could not run once is not run again.
+        first = PlannedTrial(contender=session.contender, kind="job", seed=0)
+        path = self._directory / first.folder / TRIAL_FILE
+        failure = read_record(path, TrialRecord) if path.exists() else None
+        runs_on = ("done", "failed") if first in session.trials else ("done",)
+        if failure is not None and failure.status in runs_on:
+            failure = None
         worker = None
         try:
             for trial in pending:
-                on_start(trial)
+                self._announce(trial)
                 if failure is None:
                     worker = worker or self._start(session, trial)
                     record = self._run_trial(worker, trial)
@@ -98,16 +115,6 @@ class Bench:
                 self._live = worker
             elif worker is not None:
                 worker.close()
-
-    def _earlier_failure(self, session: PlannedSession) -> TrialRecord | None:
-        """Return the contender's first job if it did not end well: what could not run once is not run again."""
-        first = PlannedTrial(contender=session.contender, kind="job", seed=0)
-        path = self._directory / first.folder / TRIAL_FILE
-        if not path.exists():
-            return None
-        record = read_record(path, TrialRecord)
-        rerun = first in session.trials and record.status == "failed"
-        return record if record.status != "done" and not rerun else None
 
     def _start(self, session: PlannedSession, trial: PlannedTrial) -> Worker:
         if self._live is not None:
@@ -161,7 +168,17 @@ class Bench:
         speed, problem = self._time(worker, ready)
         record = replace(record, reason=problem, speed=speed)
         try:
-            equivalence = self._check_equivalence(worker, trial)
+            # None if nothing claims to be the reference, or no baseline lived to make it.
+            equivalence = None
+            if self._reference_updates.exists() and is_checked(self._config, trial.contender):
+                worker.on_progress("equivalence check", 0, 1)
+                path = self._directory / CHECKS / f"{trial.contender}.safetensors"
+                worker.ask(SaveUpdates(path=str(path), of_reference=False))
+                strategies = resolve_contender(self._config, trial.contender)
+                lowers = any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies)
+                reference, given = load_updates(self._reference_updates), load_updates(path)
+                equivalence = compare_updates(reference, given, lowers_precision=lowers)
+                path.unlink()
             footprint = worker.ask(TakeFootprint())
         except WorkerError as error:
             # The contender has failed; what was timed stays on disk.
@@ -187,22 +204,6 @@ class Bench:
                 self._drop_live()
                 problem = f"not timed, as the baseline beside it failed {BASELINE_ATTEMPTS} times: {error}"
         return None, problem
-
-    def _check_equivalence(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord | None:
-        """Hold some updates against the reference; None if nothing claims to be it, or no baseline lived to make it."""
-        if not self._reference_updates.exists() or not is_checked(self._config, trial.contender):
-            return None
-        path = self._directory / CHECKS / f"{trial.contender}.safetensors"
-        worker.on_progress("equivalence check", 0, 1)
-        worker.ask(SaveUpdates(path=str(path), of_reference=False))
-        strategies = resolve_contender(self._config, trial.contender)
-        record = compare_updates(
-            load_updates(self._reference_updates),
-            load_updates(path),
-            lowers_precision=any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies),
-        )
-        path.unlink()
-        return record
 
     def _live_baseline(self) -> Worker:
         """Return the live baseline with its reference made, started now if a run goes on after an interruption."""

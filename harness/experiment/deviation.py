@@ -1,24 +1,76 @@
-"""How far some updates are from the fp32 reference's, tensor by tensor."""
+"""What some updates did, on its way between processes, and how far that is from the fp32 reference's."""
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from harness.experiment.dropout import scatter
-from harness.experiment.equivalence import MOST_PASSES, Updates
 from harness.records.checks import EquivalenceRecord, TensorError
 from harness.records.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
+
+MOST_PASSES = 24
+"""Passes over the checked batches in which a gradient scaler may look for its scale. Each skipped update halves it, and
+a job's begins at 2^16."""
+
 
 NEAR_ZERO_SHARE = 1e-2
 """Elements whose gradient is below this share of the tensor's root mean square are left out of the update's error:
 Adam's first update is lr × sign(g) almost everywhere, so near 0 rounding decides it."""
 
 WORST_TENSORS = 5
+
+FACTS = ("losses", "gradient_norms", "dtype", "windows", "dropout_losses", "skipped")
+"""Fields of `Updates` that are no tensors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updates:
+    """What a few updates did."""
+
+    losses: list[float]
+    gradient_norms: list[float]
+    gradients: dict[str, Tensor]
+    """Of the first update, as the loop left them, float32 on the host; tensors without one are missing."""
+    updates: dict[str, Tensor]
+    """Parameters after the last update minus before the first, of those that require gradients."""
+    dtype: str
+    windows: int
+    dropout_losses: list[float] = field(default_factory=list)
+    """Of one window with dropout on, drawn again and again; see `harness.experiment.equivalence.draw_losses`."""
+    skipped: int = 0
+    """Updates that a gradient scaler left out to the last."""
+
+
+def save_updates(made: Updates, path: Path) -> None:
+    """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
+    tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
+    tensors |= {f"update:{name}": value for name, value in made.updates.items()}
+    facts = {name: getattr(made, name) for name in FACTS}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
+    unfinished.replace(path)
+
+
+def load_updates(path: Path) -> Updates:
+    """Read what `save_updates` wrote."""
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    return Updates(
+        gradients={key.removeprefix("gradient:"): t for key, t in tensors.items() if key.startswith("gradient:")},
+        updates={key.removeprefix("update:"): t for key, t in tensors.items() if key.startswith("update:")},
+        **facts,
+    )
 
 
 def compare_updates(reference: Updates, given: Updates, *, lowers_precision: bool = False) -> EquivalenceRecord:
@@ -27,12 +79,21 @@ def compare_updates(reference: Updates, given: Updates, *, lowers_precision: boo
     whole_norm = _whole_norm(reference.gradients.values())
     errors = {name: _tensor_error(name, reference, given, tolerance, whole_norm) for name in reference.gradients}
     matrices = [errors[name] for name, expected in reference.gradients.items() if expected.dim() > 1]
-
-    def share_of_allowance(error: TensorError) -> float:
-        shares = ((error.gradient or 0.0) / tolerance.gradient, (error.update or 0.0) / tolerance.update)
-        return math.inf if any(math.isnan(share) for share in shares) else max(shares)
-
-    worst = sorted(errors.values(), key=share_of_allowance, reverse=True)
+    worst = sorted(
+        errors.values(),
+        key=lambda error: max(_size(error.gradient) / tolerance.gradient, _size(error.update) / tolerance.update),
+        reverse=True,
+    )
+    shared = [name for name in errors if errors[name].gradient is not None]
+    product = sum(
+        float(torch.dot(reference.gradients[name].double().flatten(), given.gradients[name].double().flatten()))
+        for name in shared
+    )
+    norms = whole_norm * _whole_norm(given.gradients.values())
+    unmade = (
+        f"its gradients overflowed, so that {given.skipped} of {len(given.losses)} updates were skipped, also "
+        f"after {MOST_PASSES - 1} attempts at smaller scales"
+    )
     return EquivalenceRecord(
         dtype=given.dtype,
         windows=given.windows,
@@ -40,35 +101,45 @@ def compare_updates(reference: Updates, given: Updates, *, lowers_precision: boo
         losses_reference=tuple(reference.losses),
         gradient_norms=tuple(given.gradient_norms),
         gradient_norms_reference=tuple(reference.gradient_norms),
-        cosine=_cosine(reference.gradients, given.gradients),
+        cosine=product / norms if shared and norms > 0 else None,
         worst=tuple(worst[:WORST_TENSORS]),
         missing=tuple(name for name in reference.updates if name not in given.updates),
         dropout_scatter=scatter(given.dropout_losses),
         dropout_scatter_reference=scatter(reference.dropout_losses),
         typical_gradient=_median(error.gradient for error in matrices),
         typical_update=_median(error.update for error in matrices),
-        unmade=f"its gradients overflowed, so that {given.skipped} of {len(given.losses)} updates were skipped, also "
-        f"after {MOST_PASSES - 1} attempts at smaller scales"
-        if given.skipped
-        else None,
+        unmade=unmade if given.skipped else None,
     )
 
 
 def _tensor_error(
     name: str, reference: Updates, given: Updates, tolerance: Tolerance, whole_norm: float
 ) -> TensorError:
-    expected = reference.gradients[name]
-    is_matrix = expected.dim() > 1
+    gradient, expected = reference.gradients[name], reference.updates[name]
+    is_matrix = gradient.dim() > 1
     share = tolerance.matrix_share if is_matrix else tolerance.vector_share
-    least_norm = (UPDATE_SHARE if is_matrix else tolerance.vector_share) * whole_norm
-    gradient, error = given.gradients.get(name), None
-    if gradient is not None and gradient.shape == expected.shape:
-        error = _norm(gradient - expected) / max(_norm(expected), share * whole_norm, 1e-300)
-    return TensorError(
-        name=name,
-        gradient=error,
-        update=_update_error(reference.updates[name], given.updates.get(name), expected, least_norm),
-    )
+    gradient_norm = _norm(gradient)
+    gradient_error = update_error = None
+    found = given.gradients.get(name)
+    if found is not None and found.shape == gradient.shape:
+        gradient_error = _norm(found - gradient) / max(gradient_norm, share * whole_norm, 1e-300)
+    made = given.updates.get(name)
+    if made is not None and made.shape == expected.shape:
+        if not bool(made.isfinite().all()):
+            update_error = math.nan
+        elif not gradient_norm < (UPDATE_SHARE if is_matrix else tolerance.vector_share) * whole_norm:
+            # Factors of 0 and 1 take a tenth of the time that picking the elements out would.
+            counted = gradient.abs() > NEAR_ZERO_SHARE * gradient_norm / math.sqrt(gradient.numel())
+            scale = _norm(expected * counted)
+            update_error = _norm((made - expected) * counted) / scale if scale else None
+    return TensorError(name=name, gradient=gradient_error, update=update_error)
+
+
+def _size(error: float | None) -> float:
+    """Return an error to sort by: what is no number comes first, what is not known last."""
+    if error is None:
+        return 0.0
+    return math.inf if math.isnan(error) else error
 
 
 def _norm(tensor: Tensor) -> float:
@@ -79,22 +150,6 @@ def _whole_norm(tensors: Iterable[Tensor]) -> float:
     return math.sqrt(sum(_norm(tensor) ** 2 for tensor in tensors))
 
 
-def _update_error(expected: Tensor, given: Tensor | None, gradient: Tensor, least_norm: float) -> float | None:
-    if given is None or given.shape != expected.shape:
-        return None
-    if not bool(given.isfinite().all()):
-        return math.nan
-    gradient_norm = _norm(gradient)
-    if gradient_norm < least_norm:
-        return None
-    # Factors of 0 and 1 take a tenth of the time that picking the elements out would.
-    counted = gradient.abs() > NEAR_ZERO_SHARE * gradient_norm / math.sqrt(gradient.numel())
-    scale = _norm(expected * counted)
-    if scale == 0.0:
-        return None
-    return _norm((given - expected) * counted) / scale
-
-
 def _median(errors: Iterable[float | None]) -> float | None:
     """Return the median of those that there are; None if there is none, NaN if one is no number."""
     known = [error for error in errors if error is not None]
@@ -103,12 +158,6 @@ def _median(errors: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _cosine(reference: dict[str, Tensor], given: dict[str, Tensor]) -> float | None:
-    shared = [name for name in reference if name in given and given[name].shape == reference[name].shape]
-    if not shared:
-        return None
-    product = sum(
-        float(torch.dot(reference[name].double().flatten(), given[name].double().flatten())) for name in shared
-    )
-    norms = _whole_norm(reference.values()) * _whole_norm(given.values())
-    return product / norms if norms > 0 else None
+def scatter(losses: Sequence[float]) -> float | None:
+    """Return the standard deviation of the losses; None if there are fewer than two."""
+    return statistics.stdev(losses) if len(losses) > 1 else None

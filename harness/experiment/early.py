@@ -7,7 +7,6 @@ import ctypes
 import gc
 import importlib
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from importlib.metadata import version
@@ -70,20 +69,13 @@ class _BeforeCompiler(MetaPathFinder):
             register_meta_kernels()
 
 
-def start_context_beside(load_driver: Callable[[str], Any] = ctypes.CDLL) -> threading.Thread:
-    """Make the primary context of the first visible device in a thread, and return that.
+def retain_primary_context(load_driver: Callable[[str], Any] = ctypes.CDLL) -> bool:
+    """Make the primary context of the first visible device; return whether that went well.
 
-    The driver needs some tenths of a second for it, and no Python. It is the context that PyTorch takes; it lives as
-    long as the process. ctypes gives the interpreter lock back while the driver works. Whatever fails here fails again,
-    and is reported, when PyTorch asks.
+    The driver needs some tenths of a second for it, and no Python: ctypes gives the interpreter lock back while it
+    works, so call this in a thread. It is the context that PyTorch takes; it lives as long as the process. Whatever
+    fails here fails again, and is reported, when PyTorch asks.
     """
-    thread = threading.Thread(target=retain_primary_context, args=(load_driver,), name="cuda-start", daemon=True)
-    thread.start()
-    return thread
-
-
-def retain_primary_context(load_driver: Callable[[str], Any]) -> bool:
-    """Retain the primary context of device 0 through the driver's interface; return whether that went well."""
     try:
         driver = load_driver(DRIVER)
     except OSError:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.experiment.commands import LoadBlock, RunSegment
 from harness.experiment.listener import Report
@@ -69,9 +69,22 @@ def measure_energy(
     uses: dict[Who, list[EnergyUse]] = {"baseline": [], "contender": []}
     for number, who in enumerate(ORDER):
         on_progress("measuring energy", number, len(ORDER))
-        use = _measure_segment(workers[who], gpu, len(plan.numbers), plan.repetitions[who])
-        if use is None:
+        with read_during(gpu.read_energy, first_s=READINGS_EVERY_S, every_s=READINGS_EVERY_S) as readings:
+            start_s = time.perf_counter()
+            answer = workers[who].ask(RunSegment(repetitions=plan.repetitions[who]))
+            elapsed_s = time.perf_counter() - start_s
+        found = find_energy(readings)
+        if found is None:
             return None
+        use = EnergyUse(
+            energy_j=found.energy_j,
+            integrated_j=found.integrated_j,
+            window_s=found.window_s,
+            error_s=found.error_s,
+            segment_s=elapsed_s,
+            windows=len(plan.numbers) * plan.repetitions[who],
+            useful_tokens=answer.work["useful_tokens"],
+        )
         uses[who].append(use)
         watch.note_others()
     _, contamination = watch.finish(allocator_retries=None)
@@ -84,38 +97,8 @@ def measure_energy(
     )
 
 
-def _measure_segment(worker: Worker, gpu: NvmlGpu, windows: int, repetitions: int) -> EnergyUse | None:
-    with read_during(gpu.read_energy, first_s=READINGS_EVERY_S, every_s=READINGS_EVERY_S) as readings:
-        start_s = time.perf_counter()
-        answer = worker.ask(RunSegment(repetitions=repetitions))
-        elapsed_s = time.perf_counter() - start_s
-    found = find_energy(readings)
-    if found is None:
-        return None
-    return EnergyUse(
-        energy_j=found.energy_j,
-        integrated_j=found.integrated_j,
-        window_s=found.window_s,
-        error_s=found.error_s,
-        segment_s=elapsed_s,
-        windows=windows * repetitions,
-        useful_tokens=answer.work["useful_tokens"],
-    )
-
-
 def add_up(uses: Sequence[EnergyUse]) -> EnergyUse:
     """Return several segments as one; an energy that one of them lacks is not known of all."""
-    return EnergyUse(
-        energy_j=_sum_if_known([use.energy_j for use in uses]),
-        integrated_j=_sum_if_known([use.integrated_j for use in uses]),
-        window_s=sum(use.window_s for use in uses),
-        error_s=sum(use.error_s for use in uses),
-        segment_s=sum(use.segment_s for use in uses),
-        windows=sum(use.windows for use in uses),
-        useful_tokens=sum(use.useful_tokens for use in uses),
-    )
-
-
-def _sum_if_known(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+    columns = {field.name: [getattr(use, field.name) for use in uses] for field in fields(EnergyUse)}
+    totals: dict[str, Any] = {name: None if None in column else sum(column) for name, column in columns.items()}
+    return EnergyUse(**totals)

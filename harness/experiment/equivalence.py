@@ -1,26 +1,25 @@
-"""Some updates, dropout off, and what they did to every tensor."""
+"""Some updates, dropout off, and what they did to every tensor; and does dropout do what the baseline's does?"""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from harness.config import RunConfig
 from harness.data.windows import Windows
+from harness.experiment.deviation import MOST_PASSES, Updates
+from harness.experiment.inputs import Inputs
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
-from harness.tasks.task import Head
 from harness.training.baseline import build_baseline, forward_dtype
-from harness.training.loop import Trainer, count_steps, make_trainer, prepare_step, set_process_flags
+from harness.training.loop import count_steps, make_trainer, prepare_step, set_process_flags
 from harness.training.model import load_model
 
 CHECKED_UPDATES = 3
@@ -30,27 +29,12 @@ CHECKED_WINDOWS = 8
 """Windows of each batch: the longest, so that what cuts them short shows, and as many of the shortest, so that what
 treats padding in another way shows."""
 
-MOST_PASSES = 24
-"""Passes over the checked batches in which a gradient scaler may look for its scale. Each skipped update halves it, and
-a job's begins at 2^16."""
+DRAWS = 24
+"""Losses that the scatter is taken of. Two such standard deviations of the same dropout are within a factor of 1.5 of
+each other 19 times in 20 (F test with 23 degrees of freedom each)."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Updates:
-    """What a few updates did."""
-
-    losses: list[float]
-    gradient_norms: list[float]
-    gradients: dict[str, Tensor]
-    """Of the first update, as the loop left them, float32 on the host; tensors without one are missing."""
-    updates: dict[str, Tensor]
-    """Parameters after the last update minus before the first, of those that require gradients."""
-    dtype: str
-    windows: int
-    dropout_losses: list[float] = field(default_factory=list)
-    """Of one window with dropout on, drawn again and again; see `harness.experiment.dropout`."""
-    skipped: int = 0
-    """Updates that a gradient scaler left out to the last."""
+COMPILER = "torch._dynamo"
+"""Module that `torch.compile` imports when it is first called."""
 
 
 def checked_batches(windows: Windows) -> list[np.ndarray]:
@@ -66,11 +50,9 @@ def checked_batches(windows: Windows) -> list[np.ndarray]:
 def make_checked_setup(
     config: RunConfig,
     strategies: list[Strategy],
-    windows: Windows,
-    *,
-    head: Head,
-    pad_id: int,
+    inputs: Inputs,
     device: torch.device,
+    *,
     dropout: bool = False,
 ) -> TrainSetup:
     """Return a setup on a fresh model with the strategies applied; none gives the fp32 reference.
@@ -78,11 +60,12 @@ def make_checked_setup(
     Dropout is off unless asked for. The batch size is that of the checked batches: some loops (transformers.Trainer's)
     make their batches themselves.
     """
-    model = load_model(config.model, head=head, seed=0, device=device)
+    model = load_model(config.model, head=inputs.head, seed=0, device=device)
     if not dropout:
         switch_dropout_off(model)
-    setup = build_baseline(config, model=model, pad_id=pad_id, seed=0, device=device)
-    setup = replace(setup, training=replace(setup.training, batch_size=len(checked_batches(windows)[0])))
+    setup = build_baseline(config, model=model, pad_id=inputs.tokenizer.pad_id, seed=0, device=device)
+    batch_size = len(checked_batches(inputs.train_windows)[0])
+    setup = replace(setup, training=replace(setup.training, batch_size=batch_size))
     for strategy in strategies:
         setup = strategy.apply(setup)
     set_process_flags(setup)
@@ -136,59 +119,33 @@ def make_updates(setup: TrainSetup, windows: Windows) -> Updates:
     # A long schedule, so that the learning rate is the job's first; the job's own length where the strategy knows it.
     trainer = make_trainer(setup, windows, total_steps=max(count_steps(setup, windows), 2 * len(batches)))
     prepare_step(trainer, batches, repeated=True)
-    start = _remember(trainer)
-    recorder = UpdateRecorder(setup.model)
-    setup.run_epoch(setup, trainer.step, windows, batches, recorder)
-    for _ in range(MOST_PASSES - 1 if may_skip_updates(setup) else 0):
-        if not recorder.skipped:
-            break
-        _go_back(trainer, start)
+    start = {name: p.detach().clone() for name, p in setup.model.named_parameters() if p.requires_grad}
+    states = [(part, copy.deepcopy(part.state_dict())) for part in (trainer.optimizer, trainer.scheduler)]
+    # Steps may leave out an update whose gradients overflow, and try the next at a smaller scale.
+    may_skip = setup.gradient_scaling or forward_dtype(setup) == "float16"
+    for attempt in range(MOST_PASSES if may_skip else 1):
+        parameters = dict(setup.model.named_parameters())
+        if attempt > 0:
+            # All goes back but the scaler's scale, which only the step function knows: it is what is looked for.
+            with torch.no_grad():
+                for name, value in start.items():
+                    parameters[name].copy_(value)
+            for part, state in states:
+                part.load_state_dict(copy.deepcopy(state))
         recorder = UpdateRecorder(setup.model)
         setup.run_epoch(setup, trainer.step, windows, batches, recorder)
+        if not recorder.skipped:
+            break
     parameters = dict(setup.model.named_parameters())
     return Updates(
         losses=[float(outcome.loss) for outcome in recorder.outcomes],
         gradient_norms=[float(outcome.gradient_norm) for outcome in recorder.outcomes],
         gradients=recorder.gradients,
-        updates={name: _on_host(parameters[name].detach() - value) for name, value in start.parameters.items()},
+        updates={name: _on_host(parameters[name].detach() - value) for name, value in start.items()},
         dtype=forward_dtype(setup),
         windows=sum(len(numbers) for numbers in batches),
-        skipped=recorder.skipped if may_skip_updates(setup) else 0,
+        skipped=recorder.skipped if may_skip else 0,
     )
-
-
-def may_skip_updates(setup: TrainSetup) -> bool:
-    """Whether steps may leave out an update whose gradients overflow, and try the next at a smaller scale."""
-    return setup.gradient_scaling or forward_dtype(setup) == "float16"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Start:
-    """A trainer's state before its first step, but for what its step function keeps to itself."""
-
-    parameters: dict[str, Tensor]
-    """Those that require gradients."""
-    optimizer: dict[str, Any]
-    scheduler: dict[str, Any]
-
-
-def _remember(trainer: Trainer) -> _Start:
-    parameters = trainer.setup.model.named_parameters()
-    return _Start(
-        parameters={name: p.detach().clone() for name, p in parameters if p.requires_grad},
-        optimizer=copy.deepcopy(trainer.optimizer.state_dict()),
-        scheduler=copy.deepcopy(trainer.scheduler.state_dict()),
-    )
-
-
-def _go_back(trainer: Trainer, start: _Start) -> None:
-    """Put all back but the gradient scaler's scale, which only the step function knows: it is what was looked for."""
-    parameters = dict(trainer.setup.model.named_parameters())
-    with torch.no_grad():
-        for name, value in start.parameters.items():
-            parameters[name].copy_(value)
-    trainer.optimizer.load_state_dict(copy.deepcopy(start.optimizer))
-    trainer.scheduler.load_state_dict(copy.deepcopy(start.scheduler))
 
 
 def _on_host(tensor: Tensor) -> Tensor:
@@ -196,28 +153,19 @@ def _on_host(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
 
 
-FACTS = ("losses", "gradient_norms", "dtype", "windows", "dropout_losses", "skipped")
-"""Fields of `Updates` that are no tensors."""
+def draw_losses(setup: TrainSetup, windows: Windows) -> list[float]:
+    """Return the loss of the longest window, `DRAWS` times without an update between them: dropout makes it scatter.
 
-
-def save_updates(made: Updates, path: Path) -> None:
-    """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
-    tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
-    tensors |= {f"update:{name}": value for name, value in made.updates.items()}
-    facts = {name: getattr(made, name) for name in FACTS}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(path)
-
-
-def load_updates(path: Path) -> Updates:
-    """Read what `save_updates` wrote."""
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    return Updates(
-        gradients={key.removeprefix("gradient:"): t for key, t in tensors.items() if key.startswith("gradient:")},
-        updates={key.removeprefix("update:"): t for key, t in tensors.items() if key.startswith("update:")},
-        **facts,
-    )
+    What is compiled runs uncompiled: the question is what became of the model's dropout, and the graph with dropout for
+    one window would have to be compiled for this alone (14 s of a run of 6 minutes).
+    """
+    numbers = np.array([windows.lengths.argmax()])
+    batch = setup.collate(windows, numbers).to(setup.device)
+    torch.manual_seed(0)
+    losses = []
+    # Where the compiler was never imported nothing is compiled, and asking it for a stance would import it (1.3 s).
+    with torch.compiler.set_stance("force_eager") if COMPILER in sys.modules else nullcontext():
+        for _ in range(DRAWS):
+            with setup.autocast():
+                losses.append(setup.forward_loss(setup.model, batch).detach())
+    return [float(loss) for loss in losses]

@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from harness.experiment.segments import SegmentRunner
 from harness.measurement.environment import SPEED_VARIABLES
-from harness.records.checks import FootprintRecord
+from harness.records.checks import BlockKind, FootprintRecord
 from harness.strategy import TrainSetup
 
 HOST_FUNCTIONS = ("collate", "plan_batches", "load_batches", "make_scheduler", "make_step", "run_epoch", "evaluate")
@@ -47,47 +46,38 @@ def take_footprint(runner: SegmentRunner, *, variables: Iterable[str] = ()) -> F
     `variables` are environment variables that strategies of the run set.
     """
     setup = runner.setup
-    training = runner.numbers("training")[: BASELINE_BATCHES * runner.baseline_batch_size]
-    evaluation = runner.numbers("evaluation")[: setup.training.eval_batch_size]
+    windows = runner.numbers("training")[: BASELINE_BATCHES * runner.baseline_batch_size]
+    training = _profiled(runner, "training", windows)
+    evaluation = _profiled(runner, "evaluation", runner.numbers("evaluation")[: setup.training.eval_batch_size])
+    layout = [
+        [name, str(p.dtype), list(p.shape), list(p.stride()), p.requires_grad]
+        for name, p in setup.model.named_parameters()
+    ]
     return FootprintRecord(
-        training=_profiled(runner, "training", training),
-        evaluation=_profiled(runner, "evaluation", evaluation),
-        parameters_sha256=hash_layout(setup.model),
+        training=training,
+        evaluation=evaluation,
+        parameters_sha256=hashlib.sha256(json.dumps(layout).encode()).hexdigest(),
         host_code={name: describe_code(getattr(setup, name)) for name in HOST_FUNCTIONS},
         flags=process_flags(setup, variables),
     )
 
 
-def _profiled(runner: SegmentRunner, kind: Any, numbers: list[int]) -> dict[str, int]:
+def _profiled(runner: SegmentRunner, kind: BlockKind, numbers: list[int]) -> dict[str, int]:
+    """Return name, dtypes and shapes of the profiler's events → how often; sorted by name."""
     runner.load_block(kind, numbers, rehearse=False)
     on_cuda = runner.setup.device.type == "cuda"
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if on_cuda else [])
     with profile(activities=activities, record_shapes=True) as profiler:
         runner.run(repetitions=1)
     kineto: Any = profiler.profiler
-    return count_operators(kineto.kineto_results.events())
-
-
-def count_operators(events: Iterable[Any]) -> dict[str, int]:
-    """Return name, dtypes and shapes of the profiler's events → how often; sorted by name.
-
-    Of the driver's events only those that wait for the device count: a wait is a change, and no kernel shows it.
-    """
     counts: Counter[str] = Counter()
-    for event in events:
+    for event in kineto.kineto_results.events():
+        # Of the driver's events only those that wait for the device count: a wait is a change, and no kernel shows it.
         if DRIVER_EVENT.match(event.name()) and "Synchronize" not in event.name():
             continue
         detail = json.dumps([event.dtypes(), event.shapes()], separators=(",", ":")) if event.dtypes() else ""
         counts[f"{event.name()} {detail}".strip()] += 1
     return dict(sorted(counts.items()))
-
-
-def hash_layout(model: nn.Module) -> str:
-    """Hash name, dtype, shape and strides of every parameter."""
-    rows = [
-        [name, str(p.dtype), list(p.shape), list(p.stride()), p.requires_grad] for name, p in model.named_parameters()
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def describe_code(function: Callable[..., Any]) -> str:

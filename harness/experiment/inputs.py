@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from harness.errors import DataError
 from harness.records.trial import TokenizerFacts
 from harness.tasks import get_task
 from harness.tasks.task import Head
-from harness.training.model import describe_tokenizer, load_tokenizer, tokenizer_file
+from harness.training.model import known_sizes, load_tokenizer
+from harness.training.model_files import bundled_directory, model_directory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,41 +60,32 @@ def load_tokenised(
 
     With `known` facts the tokenizer itself is loaded only for windows that the cache doesn't hold.
     """
+    task = get_task(config.task)
     load_once = functools.cache(functools.partial(load_known_tokenizer, config.model, known))
-    facts = known or describe_facts(load_once())
-    (train_windows, first), (validation_windows, second) = (
-        tokenise_once(config, examples, load_once, facts.sha256, cache_directory) for examples in (train, validation)
-    )
+    facts = known
+    if facts is None:
+        tokenizer = load_once()
+        facts = TokenizerFacts(sha256=hash_tokenizer(tokenizer), pad_id=int(tokenizer.pad_token_id or 0))
+    # Everything that decides the windows.
+    settings = (facts.sha256, FORMAT_VERSION, config.task, config.data.max_length, config.data.doc_stride)
+
+    def tokenise(examples: list[Any]) -> tuple[Windows, bool]:
+        key = hash_values([*settings, *map(repr, examples)])
+        return cached_windows(lambda: task.tokenise(examples, load_once(), config.data), key, cache_directory)
+
+    (train_windows, first), (validation_windows, second) = tokenise(train), tokenise(validation)
     return Inputs(
         validation=validation,
         train_windows=train_windows,
-        validation_windows=validation_windows.without_labels(),
+        # What evaluates must not see the answers.
+        validation_windows=replace(
+            validation_windows,
+            labels={name: np.zeros_like(values) for name, values in validation_windows.labels.items()},
+        ),
         tokenizer=facts,
-        head=get_task(config.task).head(train),
+        head=task.head(train),
         from_cache=first and second,
     )
-
-
-def tokenise_once(
-    config: RunConfig,
-    examples: Sequence[Any],
-    load_once: Callable[[], PreTrainedTokenizerBase],
-    tokenizer_sha256: str,
-    cache_directory: Path,
-) -> tuple[Windows, bool]:
-    """Return the examples' windows, and whether they come from the cache.
-
-    The tokenizer is loaded only for windows that are not there.
-    """
-    task = get_task(config.task)
-    key = windows_key(config, examples, tokenizer_sha256)
-    return cached_windows(lambda: task.tokenise(examples, load_once(), config.data), key, cache_directory)
-
-
-def windows_key(config: RunConfig, examples: Sequence[Any], tokenizer_sha256: str) -> str:
-    """Return a SHA-256 over everything that decides the windows."""
-    settings = (tokenizer_sha256, FORMAT_VERSION, config.task, config.data.max_length, config.data.doc_stride)
-    return hash_values([*settings, *map(repr, examples)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,40 +98,14 @@ class BareTokenizer:
 
 def load_known_tokenizer(config: ModelConfig, known: TokenizerFacts | None) -> PreTrainedTokenizerBase:
     """Return the model's tokenizer; without transformers if its file gives the very tokenizer that is known."""
-    path = tokenizer_file(config)
-    if known is not None and path is not None:
+    directory = bundled_directory() if known_sizes(config) else model_directory(config)
+    if known is not None and directory is not None and (directory / "tokenizer.json").is_file():
         from tokenizers import Tokenizer
 
-        bare = BareTokenizer(backend_tokenizer=Tokenizer.from_file(str(path)))
+        bare = BareTokenizer(backend_tokenizer=Tokenizer.from_file(str(directory / "tokenizer.json")))
         if hash_tokenizer(bare) == known.sha256:
             return bare
     return load_tokenizer(config)
-
-
-def describe_facts(tokenizer: PreTrainedTokenizerBase) -> TokenizerFacts:
-    """Return what is to be known of a tokenizer where it is not loaded."""
-    return TokenizerFacts(sha256=hash_tokenizer(tokenizer), pad_id=int(tokenizer.pad_token_id or 0))
-
-
-def summarise_inputs(config: RunConfig, train: list[Any], inputs: Inputs) -> dict[str, Any]:
-    """Return the data's counts for the run's record."""
-    lengths = inputs.train_windows.lengths
-    return {
-        "source": config.data.source,
-        "train_questions": len(train),
-        "validation_questions": len(inputs.validation),
-        "train_windows": len(inputs.train_windows),
-        "validation_windows": len(inputs.validation_windows),
-        **{f"train_{name}": value for name, value in length_sums(lengths).items()},
-        **{f"validation_{name}": value for name, value in length_sums(inputs.validation_windows.lengths).items()},
-        "mean_useful_tokens": round(float(lengths.mean()), 1),
-        "max_useful_tokens": int(lengths.max()),
-        "padding_share": round(1.0 - float(lengths.sum()) / (len(lengths) * config.data.max_length), 4),
-        "tokenizer": describe_tokenizer(config.model),
-        "windows_from_cache": inputs.from_cache,
-        "train_sha256": hash_windows(inputs.train_windows),
-        "validation_sha256": hash_windows(inputs.validation_windows),
-    }
 
 
 def length_sums(lengths: np.ndarray) -> dict[str, int]:

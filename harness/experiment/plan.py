@@ -77,6 +77,12 @@ def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:
     return resolve(config.baseline if contender == BASELINE else contender)
 
 
+def variables_of(config: RunConfig, *contenders: str) -> dict[str, str]:
+    """Return the environment variables that contenders need set before their process starts."""
+    strategies = [strategy for name in contenders for strategy in resolve_contender(config, name)]
+    return {name: value for strategy in strategies for name, value in strategy.process_environment().items()}
+
+
 def start_up_of(strategies: list[Strategy]) -> StartUp:
     """Return what the strategies of a contender ask for together."""
     return functools.reduce(StartUp.joined, (strategy.start_up for strategy in strategies), StartUp())

@@ -13,18 +13,17 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from harness.data.hub import offline_environment
+from harness.config import BUNDLED_DISTILBERT, BUNDLED_MODEL
+from harness.data.hub import hub_reachable
 from harness.errors import HarnessError
 from harness.experiment.commands import Answer, Command
 from harness.experiment.listener import Report
-from harness.experiment.plan import resolve_contender, start_up_of
+from harness.experiment.plan import resolve_contender, start_up_of, variables_of
 from harness.records.files import write_json
 from harness.records.store import LOG_FILE, SPEC_FILE
 from harness.records.trial import TrialSpec
-from harness.training.model import uses_known_sizes
-from harness.training.model_files import is_local
+from harness.training.model import known_sizes
 
 SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -76,9 +75,22 @@ class Worker:
     def ask(self, command: Command[Answer]) -> Answer:
         """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit."""
         deadline_s = time.monotonic() + self._timeout_s
-        self._send(command.encode())
+        if self._process.stdin is None:
+            raise WorkerError("the process has no input", self)
+        try:
+            self._process.stdin.write(command.encode() + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise WorkerError(self._describe_end(), self) from None
         while True:
-            match self._next_message(deadline_s):
+            try:
+                line = self._messages.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            except queue.Empty:
+                self.close()
+                raise WorkerError(f"ended after the time limit of {self._timeout_s:g} s", self) from None
+            if line is None:
+                raise WorkerError(self._describe_end(), self)
+            match json.loads(line):
                 case {"event": "progress", "phase": phase, "done": done, "total": total}:
                     self.on_progress(phase, done, total)
                 case {"event": "failed", "reason": reason}:
@@ -106,26 +118,6 @@ class Worker:
         """End the process, also when the parent is interrupted."""
         self.close()
 
-    def _send(self, line: str) -> None:
-        if self._process.stdin is None:
-            raise WorkerError("the process has no input", self)
-        try:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise WorkerError(self._describe_end(), self) from None
-
-    def _next_message(self, deadline_s: float) -> dict[str, Any]:
-        try:
-            line = self._messages.get(timeout=max(0.0, deadline_s - time.monotonic()))
-        except queue.Empty:
-            self.close()
-            raise WorkerError(f"ended after the time limit of {self._timeout_s:g} s", self) from None
-        if line is None:
-            raise WorkerError(self._describe_end(), self)
-        message: dict[str, Any] = json.loads(line)
-        return message
-
     def _listen(self) -> None:
         """Hand lines on from a thread of its own, so that waiting for one can end after a time."""
         for line in self._process.stdout or ():
@@ -144,17 +136,18 @@ def worker_environment(spec: TrialSpec) -> dict[str, str]:
 
     What the contender's strategies need set before the process starts comes last.
     """
-    config = spec.config
+    config, source = spec.config, spec.config.model.source
     # Everything but what may have to come from the hub never waits for it.
-    needs_hub = config.data.source == "hub" or not (is_local(config.model) or uses_known_sizes(config.model))
-    strategies = resolve_contender(config, spec.contender)
+    is_here = source in (BUNDLED_MODEL, BUNDLED_DISTILBERT) or Path(source).is_dir() or known_sizes(config.model)
+    needs_hub = config.data.source == "hub" or not is_here
     return {
         **os.environ,
-        **(offline_environment() if needs_hub else {"HF_HUB_OFFLINE": "1"}),
+        # Set before the libraries are imported, it makes them read the local cache at once; they retry for a minute.
+        **({} if needs_hub and hub_reachable() else {"HF_HUB_OFFLINE": "1"}),
         "PYTHONPATH": import_path(),
         "TORCHINDUCTOR_CACHE_DIR": spec.compile_cache_directory,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        **{name: value for strategy in strategies for name, value in strategy.process_environment().items()},
+        **variables_of(config, spec.contender),
     }
 
 

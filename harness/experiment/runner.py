@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from datetime import datetime, timezone
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness import registry
 from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.listener import Listener
-from harness.experiment.plan import PlannedSession, PlannedTrial, plan_sessions
-from harness.experiment.prepare import Preparation, prepare
-from harness.experiment.roof import measure_roof_of
+from harness.experiment.plan import plan_sessions
+from harness.experiment.prepare import measure_roof_of, prepare
 from harness.records.files import default_cache_directory, write_json
-from harness.records.store import RUN_FILE, TRIAL_FILE, read_record, trial_is_finished
-from harness.records.trial import RunRecord, TrialRecord
-from harness.tasks import get_task
+from harness.records.store import RUN_FILE, read_record
+from harness.records.trial import RunRecord
+
+CIRCUMSTANCES: dict[str, Callable[[RunRecord], Any]] = {
+    "training set": lambda run: run.data.get("train_sha256"),
+    "validation set": lambda run: run.data.get("validation_sha256"),
+    "form of the bundled weights": lambda run: run.data.get("model_weights"),
+    "device": lambda run: run.environment.get("device_name"),
+    "processor": lambda run: run.environment.get("cpu"),
+    "number of PyTorch threads": lambda run: run.environment.get("torch_threads"),
+    "version of PyTorch": lambda run: run.environment.get("packages", {}).get("torch"),
+}
+"""What all trials of a run must share beside its configuration; None for what is not recorded."""
 
 
 def execute_run(
@@ -31,31 +41,29 @@ def execute_run(
     holds another run, or one that began on other data, another machine or another PyTorch.
     """
     cache_directory = cache_directory or default_cache_directory()
-    check_same_run(directory, config)
-    preparation = prepare(config, cache_directory)
+    file = directory / RUN_FILE
+    if file.exists():
+        if read_record(file, RunRecord).config != config:
+            raise ConfigError(
+                f"{directory} holds a run with another configuration",
+                remedy="choose another --name, or give the same options to resume it",
+            )
+    elif directory.exists() and any(directory.iterdir()):
+        raise ConfigError(f"{directory} exists and is not a run directory", remedy="choose another --name")
+    head, tokenizer = prepare(config, directory.name, command, cache_directory)
     sessions = plan_sessions(config)
-    if (directory / RUN_FILE).exists():
-        check_same_circumstances(directory, read_record(directory / RUN_FILE, RunRecord), preparation)
+    trials = [trial for session in sessions for trial in session.trials]
+    if file.exists():
+        check_same_circumstances(directory, read_record(file, RunRecord), head)
     else:
-        head = RunRecord(
-            name=directory.name,
-            started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            config=config,
-            command=command,
-            environment=preparation.environment,
-            data=preparation.data,
-            scoring=get_task(config.task).scoring,
-            trials=tuple(trial.folder for session in sessions for trial in session.trials),
-            roof=measure_roof_of(config, preparation.model_sizes),
-            model_sizes=preparation.model_sizes,
-            catalogue=registry.catalogue(),
-        )
-        write_json(directory / RUN_FILE, head)
+        folders = tuple(trial.folder for trial in trials)
+        write_json(file, replace(head, trials=folders, roof=measure_roof_of(config, head.model_sizes)))
     # A run that was killed has left its own: compiled code would make a first compile a warm one.
     remove_temporary_folders(directory)
     try:
-        with Bench(config, directory, cache_directory, listener, preparation.tokenizer) as running:
-            run_sessions(running, directory, sessions, listener)
+        with Bench(config, trials, directory, cache_directory, listener, tokenizer) as bench:
+            for session in sessions:
+                bench.run(session)
     finally:
         remove_temporary_folders(directory)
 
@@ -66,64 +74,18 @@ def remove_temporary_folders(directory: Path) -> None:
         shutil.rmtree(directory / folder, ignore_errors=True)
 
 
-def run_sessions(running: Bench, directory: Path, sessions: list[PlannedSession], listener: Listener) -> None:
-    """Run what is not done yet, session by session."""
-    trials = [trial for session in sessions for trial in session.trials]
-
-    def announce(trial: PlannedTrial) -> None:
-        listener.trial_started(trial, 1 + trials.index(trial), len(trials))
-
-    for session in sessions:
-        pending = []
-        for trial in session.trials:
-            if trial_is_finished(directory / trial.folder):
-                announce(trial)
-                record = read_record(directory / trial.folder / TRIAL_FILE, TrialRecord)
-                listener.trial_ended(trial, record, resumed=True)
-            else:
-                pending.append(trial)
-        if pending:
-            running.run(session, pending, announce)
-
-
-def check_same_run(directory: Path, config: RunConfig) -> None:
-    """ConfigError if `directory` holds anything but a run of the same configuration."""
-    if not directory.exists() or not any(directory.iterdir()):
-        return
-    if not (directory / RUN_FILE).exists():
-        raise ConfigError(f"{directory} exists and is not a run directory", remedy="choose another --name")
-    if read_record(directory / RUN_FILE, RunRecord).config != config:
-        raise ConfigError(
-            f"{directory} holds a run with another configuration",
-            remedy="choose another --name, or give the same options to resume it",
-        )
-
-
-def check_same_circumstances(directory: Path, head: RunRecord, preparation: Preparation) -> None:
+def check_same_circumstances(directory: Path, begun: RunRecord, now: RunRecord) -> None:
     """ConfigError if the run began under other circumstances than today's: its trials could not be compared.
 
     What an earlier version did not record is not compared.
     """
-    present = circumstances(preparation.data, preparation.environment)
-    for what, recorded in circumstances(head.data, head.environment).items():
-        if recorded is not None and recorded != present[what]:
+    for what, recall in CIRCUMSTANCES.items():
+        recorded, present = recall(begun), recall(now)
+        if recorded is not None and recorded != present:
             raise ConfigError(
-                f"{directory} holds a run that began with another {what} ({recorded}, now {present[what]})",
+                f"{directory} holds a run that began with another {what} ({recorded}, now {present})",
                 remedy="choose another --name",
             )
-
-
-def circumstances(data: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
-    """Return what all trials of a run must share beside its configuration; None for what is not recorded."""
-    return {
-        "training set": data.get("train_sha256"),
-        "validation set": data.get("validation_sha256"),
-        "form of the bundled weights": data.get("model_weights"),
-        "device": environment.get("device_name"),
-        "processor": environment.get("cpu"),
-        "number of PyTorch threads": environment.get("torch_threads"),
-        "version of PyTorch": environment.get("packages", {}).get("torch"),
-    }
 
 
 def new_run_directory(runs_directory: Path, stem: str) -> Path:

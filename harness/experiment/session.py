@@ -14,40 +14,28 @@ import torch
 from harness import registry
 from harness.experiment import commands
 from harness.experiment.commands import Answer, Command
-from harness.experiment.dropout import draw_losses
+from harness.experiment.deviation import save_updates
 from harness.experiment.early import register_meta_kernels
-from harness.experiment.equivalence import make_checked_setup, make_updates, save_updates
+from harness.experiment.equivalence import draw_losses, make_checked_setup, make_updates
 from harness.experiment.footprint import take_footprint
-from harness.experiment.job import run_job, save_samples
+from harness.experiment.job import metric_of, run_job
 from harness.experiment.listener import Report
-from harness.experiment.plan import resolve_contender
-from harness.experiment.profile import run_profile
+from harness.experiment.plan import resolve_contender, variables_of
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
     TrialClock,
     prepare_setup,
-    variables_of_strategies,
 )
-from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
+from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
-from harness.records.checks import FootprintRecord
+from harness.measurement.samples import write_samples_csv
 from harness.records.files import write_json
 from harness.records.store import TRIAL_FILE
-from harness.records.trial import TrialKind, TrialRecord, TrialSpec
-from harness.training.loop import set_process_flags
-
-
-def start_device(wanted: str, clock: TrialClock) -> torch.device:
-    """Return the device to work on; on CUDA with its context made, which is a phase of its own."""
-    device = choose_device(wanted)
-    if device.type == "cuda":
-        with clock.phases.measure("cuda_start"):
-            torch.zeros(1, device=device)
-            torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-    return device
+from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord, TrialSpec
+from harness.training.baseline import describe
+from harness.training.loop import describe_step, make_trainer, plan_training, set_process_flags, train_epoch, warm_up
 
 
 class Session:
@@ -59,16 +47,24 @@ class Session:
         self._report = report
         with clock.phases.measure("imports"):
             registry.load_all(spec.config.plugins)
-        self._device = start_device(spec.config.device, clock)
+        self._device = device = choose_device(spec.config.device)
+        if device.type == "cuda":
+            # Making the context is a phase of its own.
+            with clock.phases.measure("cuda_start"):
+                torch.zeros(1, device=device)
+                torch.cuda.synchronize(device)
+            torch.cuda.reset_peak_memory_stats(device)
         self._runner: SegmentRunner | None = None
         self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
             commands.Prepare: self._prepare,
             commands.RunJob: self._run_job,
-            commands.Rest: self._rest,
-            commands.LoadBlock: self._load_block,
-            commands.RunSegment: self._run_segment,
+            commands.Rest: lambda _: torch.cuda.empty_cache(),  # which does nothing without CUDA
+            commands.LoadBlock: lambda block: self._segments().load_block(**vars(block)),
+            commands.RunSegment: lambda command: self._segments().run(command.repetitions),
             commands.SaveUpdates: self._save_updates,
-            commands.TakeFootprint: self._take_footprint,
+            commands.TakeFootprint: lambda _: take_footprint(
+                self._segments(), variables=variables_of(spec.config, BASELINE, *spec.config.contenders)
+            ),
             commands.RunProfile: self._run_profile,
         }
 
@@ -113,70 +109,77 @@ class Session:
 
     def _run_job(self, command: commands.RunJob) -> commands.JobEnd:
         directory = Path(command.directory)
-        source = functools.partial(
+        open_watched = functools.partial(
             open_source,
             device_type=self._device.type,
             gpu_uuid=gpu_uuid(self._device),
             root_pid=os.getppid(),  # the parent is the harness, which may hold a CUDA context too
         )
-        with Sampler(source, interval_s=self._spec.config.sampler_interval_s) as sampler:
+        with Sampler(open_watched, interval_s=self._spec.config.sampler_interval_s) as sampler:
             prepared = self._prepared
             record = self._record("job", prepared)
             job = None
             if record.status == "done":
                 record, job = run_job(self._spec, directory, prepared, record, self._clock, self._report)
         if job is not None:
-            record = replace(record, sampling=save_samples(sampler, directory, job))
+            source = sampler.source
+            file = "gpu.csv" if source.kind == "nvml" else "host.csv"
+            write_samples_csv(directory / file, sampler.samples)
+            sampling = SamplingRecord(
+                source=source.kind,
+                source_reason=source.reason,
+                file=file,
+                ticks=sampler.ticks,
+                errors=sampler.errors,
+                overhead_share=sampler.overhead_share,
+                power_source=None if source.gpu is None else source.gpu.power_source,
+                training_start_s=job.start_s,
+                training_end_s=job.end_s,
+            )
+            record = replace(record, sampling=sampling)
         write_json(directory / TRIAL_FILE, record)
         return commands.JobEnd(elapsed_s=self._clock.elapsed_s())
 
-    def _rest(self, _: commands.Rest) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-
-    def _runner_once(self) -> SegmentRunner:
+    def _segments(self) -> SegmentRunner:
         if self._runner is None:
             batch_size = self._spec.config.training.batch_size
             self._runner = SegmentRunner(self._prepared.setup, self._prepared.inputs, baseline_batch_size=batch_size)
         return self._runner
 
-    def _load_block(self, command: commands.LoadBlock) -> None:
-        self._runner_once().load_block(
-            command.kind, command.numbers, rehearse=command.rehearse, repetitions=command.repetitions
-        )
-
-    def _run_segment(self, command: commands.RunSegment) -> commands.SegmentWork:
-        runner = self._runner_once()
-        runner.run(command.repetitions)
-        return commands.SegmentWork(work=runner.last_work, allocator_retries=runner.allocator_retries())
-
     def _save_updates(self, command: commands.SaveUpdates) -> None:
-        inputs = self._prepared.inputs
-        windows = inputs.train_windows
-        strategies = [] if command.of_reference else resolve_contender(self._spec.config, self._spec.contender)
-        make_setup = functools.partial(
-            make_checked_setup,
-            self._spec.config,
-            strategies,
-            windows,
-            head=inputs.head,
-            pad_id=inputs.tokenizer.pad_id,
-            device=self._device,
-        )
-        made = make_updates(make_setup(), windows)
-        made = replace(made, dropout_losses=draw_losses(make_setup(dropout=True), windows))
+        inputs, config = self._prepared.inputs, self._spec.config
+        strategies = [] if command.of_reference else resolve_contender(config, self._spec.contender)
+        made = make_updates(make_checked_setup(config, strategies, inputs, self._device), inputs.train_windows)
+        noisy = make_checked_setup(config, strategies, inputs, self._device, dropout=True)
+        made = replace(made, dropout_losses=draw_losses(noisy, inputs.train_windows))
         save_updates(made, Path(command.path))
         set_process_flags(self._prepared.setup)
 
-    def _take_footprint(self, _: commands.TakeFootprint) -> FootprintRecord:
-        variables = variables_of_strategies(self._spec.config)
-        return take_footprint(self._runner_once(), variables=variables)
-
     def _run_profile(self, command: commands.RunProfile) -> None:
-        prepared, directory = self._prepared, Path(command.directory)
+        """Run the profiler's schedule on the contender, in a process whose timings are done: it taxes what follows it.
+
+        The warm-up is the job's, for every batch that a job has: what a job prepares before its clock is no part of a
+        step.
+        """
+        prepared, directory, spec = self._prepared, Path(command.directory), self._spec
         # The segments' trainer holds an optimizer's state and perhaps CUDA graphs, which write to its addresses, so the
         # profiled trainer can't use them; no segment follows.
         self._runner = None
-        profile, knobs = run_profile(self._spec, directory, prepared, self._report)
-        record = replace(self._record("profile", prepared), profile=profile, knobs=knobs)
-        write_json(directory / TRIAL_FILE, record)
+        config, windows = spec.config.profile, prepared.inputs.train_windows
+        setup = replace(prepared.setup, training=replace(prepared.setup.training, max_steps=config.total_steps))
+        torch.manual_seed(spec.seed)
+        trainer = make_trainer(setup, windows)
+        warm_up(trainer, plan_training(prepared.setup, windows))
+        metadata = {"strategy": spec.contender, "model": spec.config.model.source, "seed": str(spec.seed)}
+        with profile_session(config, setup.device, metadata) as session:
+
+            def on_step(number: int) -> None:
+                session.step()
+                self._report("profiling", number, config.total_steps)
+
+            for epoch in range(1, setup.training.epochs + 1):
+                if session.steps_done < trainer.total_steps:
+                    train_epoch(trainer, epoch=epoch, first_step=session.steps_done + 1, on_step=on_step)
+        profile = save_profile(session, directory, spec.contender)
+        knobs = describe(setup, trainer.optimizer) | describe_step(trainer)
+        write_json(directory / TRIAL_FILE, replace(self._record("profile", prepared), profile=profile, knobs=knobs))

@@ -21,7 +21,7 @@ from harness.experiment.energy import Who, measure_energy, plan_energy
 from harness.experiment.listener import Report
 from harness.experiment.process import Worker, WorkerError
 from harness.measurement.conditions import ConditionsWatch
-from harness.records.checks import BlockKind, BlockRecord, EnergyRecord, SpeedRecord
+from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
 from harness.statistics.paired import is_tight, ratio_of_logs
 
 SETTLE_S = 0.01
@@ -102,27 +102,14 @@ class Duel:
 
     def measure(self, on_progress: Report) -> SpeedRecord:
         """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
-        budget_s = self._config.budget_s
-        training, reason = self._measure_kind(
-            "training", budget_s * (1 - EVALUATION_SHARE), self._config.precision, on_progress
-        )
+        budget_s, precision = self._config.budget_s, self._config.precision
+        training, reason = self._measure_kind("training", budget_s * (1 - EVALUATION_SHARE), precision, on_progress)
         evaluation, _ = self._measure_kind(
-            "evaluation",
-            budget_s * EVALUATION_SHARE,
-            self._config.precision * EVALUATION_PRECISION_FACTOR,
-            on_progress,
+            "evaluation", budget_s * EVALUATION_SHARE, precision * EVALUATION_PRECISION_FACTOR, on_progress
         )
         record = SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
-        try:
-            return replace(record, energy=self._measure_energy(training, on_progress))
-        except WorkerError as error:
-            # What was timed before stays: a meter that fails is no reason to lose it.
-            return replace(record, energy_problem=str(error))
-
-    def _measure_energy(self, training: list[BlockRecord], on_progress: Report) -> EnergyRecord | None:
-        """Measure energy after all that is timed; None without a GPU that reports it."""
         if self._gpu is None or not self._config.energy:
-            return None
+            return record
         sizes, available = self._batches("training")
         plan = plan_energy(
             training,
@@ -131,23 +118,32 @@ class Duel:
             epoch_windows=available,
             energy_s=self._config.energy_s,
         )
-        return measure_energy(self._workers, plan, self._gpu, on_progress)
+        try:
+            return replace(record, energy=measure_energy(self._workers, plan, self._gpu, on_progress))
+        except WorkerError as error:
+            # What was timed before stays: a meter that fails is no reason to lose it.
+            return replace(record, energy_problem=str(error))
 
     def _measure_kind(
         self, kind: BlockKind, budget_s: float, precision: float, on_progress: Report
     ) -> tuple[list[BlockRecord], str]:
-        plan = self._plan(kind)
+        plan, available = self._plan(kind), self._batches(kind)[1]
         blocks: list[BlockRecord] = []
-        least = self._config.least_blocks
         start_s = time.monotonic()
         for number in range(1, self._config.most_blocks + 1):
-            blocks += self._measure_until_clean(plan, number, deadline_s=start_s + budget_s)
+            # Both workers and both segments take the same windows.
+            numbers = tuple(self._rng.permutation(available)[: plan.windows].tolist())
+            # A block is measured again while it is contaminated and there are repeats and time left.
+            for attempt in range(1, self._config.repeats + 2):
+                blocks.append(self._measure_block(plan, number, attempt, numbers))
+                if not blocks[-1].contamination or time.monotonic() > start_s + budget_s:
+                    break
             good = [block for block in blocks if not block.contamination]
             on_progress(f"timing {kind}", len(good), self._config.most_blocks)
             ratio = ratio_of_logs([block.log_ratio for block in good])
-            if len(good) >= least and ratio is not None and is_tight(ratio, precision):
+            if len(good) >= self._config.least_blocks and ratio is not None and is_tight(ratio, precision):
                 return blocks, f"the interval was narrower than ±{precision:.1%}"
-            if number >= least and time.monotonic() - start_s >= budget_s:
+            if number >= self._config.least_blocks and time.monotonic() - start_s >= budget_s:
                 return blocks, f"the budget of {budget_s:g} s was spent"
         return blocks, f"the most blocks ({self._config.most_blocks}) were measured"
 
@@ -176,18 +172,6 @@ class Duel:
         if kind == "training":
             return [one.batch_size for one in ready], min(one.train_windows for one in ready)
         return [one.eval_batch_size for one in ready], min(one.validation_windows for one in ready)
-
-    def _measure_until_clean(self, plan: SegmentPlan, number: int, *, deadline_s: float) -> list[BlockRecord]:
-        """Measure a block, and again while it is contaminated and there are repeats and time left."""
-        available = self._batches(plan.kind)[1]
-        # Both workers and both segments take the same windows.
-        numbers = tuple(self._rng.permutation(available)[: plan.windows].tolist())
-        blocks: list[BlockRecord] = []
-        for attempt in range(1, self._config.repeats + 2):
-            blocks.append(self._measure_block(plan, number, attempt, numbers))
-            if not blocks[-1].contamination or time.monotonic() > deadline_s:
-                break
-        return blocks
 
     def _measure_block(self, plan: SegmentPlan, number: int, attempt: int, numbers: tuple[int, ...]) -> BlockRecord:
         on_cuda = self._ready["baseline"].device == "cuda"

@@ -18,12 +18,12 @@ from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of
 from harness.measurement.clocks import PhaseClock
-from harness.records.trial import BASELINE, TrialSpec
+from harness.records.trial import TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.tasks import get_task
 from harness.training.baseline import build_baseline
 from harness.training.loop import set_process_flags
-from harness.training.model import check_length, load_model_by
+from harness.training.model import check_length, load_model
 
 
 class TrialClock:
@@ -72,7 +72,7 @@ def prepare_setup(spec: TrialSpec, clock: TrialClock, device: torch.device, repo
         with clock.phases.measure("load_data"):
             head = task.head(read_data()[0])
     with clock.phases.measure("load_model"):
-        model = load_model_by(start_up.loaders, config.model, head=head, seed=spec.seed, device=device)
+        model = load_model(config.model, head=head, seed=spec.seed, device=device, loaders=start_up.loaders)
         check_length(model.config, config.data.max_length)
     with clock.phases.measure("load_data"):
         train, validation = read_data()
@@ -119,12 +119,6 @@ def start_reading(config: RunConfig, *, at_once: bool) -> Callable[[], tuple[lis
     reading = pool.submit(load_inputs, config)
     pool.shutdown(wait=False)
     return reading.result
-
-
-def variables_of_strategies(config: RunConfig) -> set[str]:
-    """Return the names of all environment variables that any contender of the run has set in its process."""
-    strategies = [part for name in (BASELINE, *config.contenders) for part in resolve_contender(config, name)]
-    return {name for strategy in strategies for name in strategy.process_environment()}
 
 
 def apply_strategies(setup: TrainSetup, strategies: list[Strategy]) -> tuple[TrainSetup, str | None]:

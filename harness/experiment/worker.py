@@ -11,42 +11,29 @@ import dataclasses
 import json
 import os
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.experiment.commands import decode
-from harness.experiment.early import defer_meta_kernels, start_context_beside, without_collector
+from harness.experiment.early import defer_meta_kernels, retain_primary_context, without_collector
 from harness.records.store import SPEC_FILE, read_record
 from harness.records.trial import TrialSpec
-
-if TYPE_CHECKING:
-    from harness.experiment.session import Session
-
-
-def open_channel() -> Callable[..., None]:
-    """Take standard output for the parent, and send what anybody else prints to standard error.
-
-    Returns what writes its keyword arguments as a line to the parent.
-    """
-    own = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def send(**message: Any) -> None:
-        own.write(json.dumps(message) + "\n")
-        own.flush()
-
-    return send
 
 
 def main(arguments: list[str]) -> int:
     """Serve commands until the input ends."""
     directory, spawned_at_s = Path(arguments[0]), float(arguments[1])
     process_start_s = time.time() - spawned_at_s
-    send = open_channel()
+    # Standard output is the parent's; what anybody else prints goes to standard error.
+    parent = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def send(**message: Any) -> None:
+        print(json.dumps(message), file=parent, flush=True)
 
     def report(phase: str, done: int, total: int) -> None:
         send(event="progress", phase=phase, done=done, total=total)
@@ -55,7 +42,7 @@ def main(arguments: list[str]) -> int:
     report("imports", 0, 1)
     imports_start_s = time.perf_counter()
     if spec.cuda_beside_imports and spec.config.device != "cpu":
-        start_context_beside()
+        threading.Thread(target=retain_primary_context, name="cuda-start", daemon=True).start()
     if spec.without_meta_kernels:
         defer_meta_kernels()
     with without_collector():
@@ -67,22 +54,15 @@ def main(arguments: list[str]) -> int:
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
     session = Session(spec, clock, report)
     for line in sys.stdin:
-        _serve(session, line, send)
+        try:
+            answer = session.handle(decode(line))
+            send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
+        except Exception as error:
+            # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
+            traceback.print_exc()
+            in_short = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            send(event="failed", reason=str(error) if isinstance(error, HarnessError) else in_short)
     return 0
-
-
-def _serve(session: Session, line: str, send: Callable[..., None]) -> None:
-    try:
-        answer = session.handle(decode(line))
-        send(event="reply", result=None if answer is None else dataclasses.asdict(answer))
-    except HarnessError as error:
-        traceback.print_exc()
-        send(event="failed", reason=str(error))
-    except Exception as error:
-        # A strategy may raise anything; its trial fails, the run goes on, and the log keeps the traceback.
-        traceback.print_exc()
-        first_line = (str(error).splitlines() or [""])[0]
-        send(event="failed", reason=f"{type(error).__name__}: {first_line}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +18,13 @@ def load_sets(
     *,
     read_file: Callable[[Path, int | None], list[E]],
     read_hub: Callable[[str, str, int | None], list[E]],
-    generate: Callable[..., list[E]],
+    generator_module: str,
 ) -> tuple[list[E], list[E]]:
     """Return training and validation examples; the sizes in `config` are maxima except for the generator.
 
-    `read_file(path, limit)`, `read_hub(data set, split, limit)` and `generate(size=, seed=, mean_tokens=)` are the
-    task's. Raises DataError if a source can't be reached or read. No source replaces another.
+    `read_file(path, limit)`, `read_hub(data set, split, limit)` and `generate_examples(size=, seed=, mean_tokens=)` of
+    the generator, which is imported where it is used only, are the task's. Raises DataError if a source can't be
+    reached or read. No source replaces another.
     """
     sizes: dict[str, Any] = {"train": config.train_size, "validation": config.validation_size}
     if config.source == "files":
@@ -36,6 +38,7 @@ def load_sets(
                 "the generator was not told how many examples to make",
                 remedy="give data.train_size and data.validation_size",
             )
+        generate = importlib.import_module(generator_module).generate_examples
         # Two different seeds from each one, so that no run validates on what another run trained on.
         train, validation = (
             generate(size=size, seed=2 * config.generator_seed + number, mean_tokens=config.generator_mean_tokens)

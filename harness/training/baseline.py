@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.profiler import record_function
 
 from harness.config import RunConfig, TrainingConfig
-from harness.data.batching import load_in_process, make_padding_collate, plan_shuffled_batches
+from harness.data.batching import Batch, load_in_process, make_padding_collate, plan_shuffled_batches
+from harness.data.windows import Windows
 from harness.records.trial import Settings
-from harness.strategy import TrainSetup
+from harness.strategy import StepFunction, StepOutcome, StepRecorder, TrainSetup
 from harness.tasks import get_task
 from harness.training.evaluation import evaluate_in_batches
-from harness.training.loop import run_steps
-from harness.training.step import clip_one_by_one, make_eager_step
 
 
 def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: int, device: torch.device) -> TrainSetup:
     """Return the baseline's setup for a loaded model."""
     task = get_task(config.task)
+    # BERT was trained with segment numbers; DistilBERT and RoBERTa were not.
+    token_types = int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
     return TrainSetup(
         task=task,
         model=model,
@@ -29,33 +33,23 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
         training=config.training,
         max_length=config.data.max_length,
         seed=seed,
-        collate=make_padding_collate(length=config.data.max_length, pad_id=pad_id, token_types=uses_token_types(model)),
+        collate=make_padding_collate(length=config.data.max_length, pad_id=pad_id, token_types=token_types),
         plan_batches=plan_shuffled_batches,
         load_batches=load_in_process,
         forward_loss=task.make_loss(config),
-        make_optimizer=make_loop_adamw,
+        make_optimizer=lambda model, training: AdamW(
+            model.parameters(),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            foreach=False,
+            fused=False,
+        ),
         make_scheduler=make_linear_schedule,
-        clip_gradients=clip_one_by_one,
+        clip_gradients=partial(nn.utils.clip_grad_norm_, foreach=False),
         make_step=make_eager_step,
         run_epoch=run_steps,
         evaluate=evaluate_in_batches,
         knobs={"padding": f"to max_length {config.data.max_length}", "clipping": "foreach=False"},
-    )
-
-
-def uses_token_types(model: nn.Module) -> bool:
-    """Whether the model was trained with segment numbers (BERT: yes; DistilBERT, RoBERTa: no)."""
-    return int(getattr(model.config, "type_vocab_size", 0) or 0) > 1
-
-
-def make_loop_adamw(model: nn.Module, training: TrainingConfig) -> Optimizer:
-    """Return AdamW that loops over the parameters one by one."""
-    return AdamW(
-        model.parameters(),
-        lr=training.learning_rate,
-        weight_decay=training.weight_decay,
-        foreach=False,
-        fused=False,
     )
 
 
@@ -65,13 +59,48 @@ def make_linear_schedule(optimizer: Optimizer, training: TrainingConfig, total_s
     The first step's rate is above 0 even with LR warm-up: an update that changes nothing would be lost work.
     """
     warmup = round(training.lr_warmup_ratio * total_steps)
+    falling = max(1, total_steps - warmup)
+    return LambdaLR(
+        optimizer,
+        lambda step: (step + 1) / (warmup + 1) if step < warmup else max(0.0, (total_steps - step) / falling),
+    )
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return max(0.0, (total_steps - step) / max(1, total_steps - warmup))
 
-    return LambdaLR(optimizer, factor)
+def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:
+    """Return the step of the baseline. Itself it waits for the device in a gradient scaler only, which must."""
+    scaler = torch.amp.GradScaler(setup.device.type, enabled=setup.gradient_scaling)
+    parameters = [parameter for parameter in setup.model.parameters() if parameter.requires_grad]
+
+    def step(batch: Batch) -> StepOutcome:
+        optimizer.zero_grad(set_to_none=True)
+        with record_function("forward"), setup.autocast():
+            loss = setup.forward_loss(setup.model, batch)
+        with record_function("backward"):
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        with record_function("optimizer"):
+            scaler.unscale_(optimizer)
+            norm = setup.clip_gradients(parameters, setup.training.max_grad_norm)
+            scaler.step(optimizer)
+            scaler.update()
+            scheduler.step()
+        return StepOutcome(loss=loss.detach(), gradient_norm=norm.detach())
+
+    return step
+
+
+def run_steps(
+    setup: TrainSetup, step: StepFunction, windows: Windows, plan: list[np.ndarray], recorder: StepRecorder
+) -> None:
+    """Load batch after batch and take a step on each: the harness's own loop."""
+    batches = iter(setup.load_batches(setup, windows, plan))
+    while True:
+        with record_function("data"):
+            batch = next(batches, None)
+            if batch is None:
+                return
+            recorder.begin(batch)
+            batch = batch.to(setup.device)
+        recorder.end(step(batch))
 
 
 def describe(setup: TrainSetup, optimizer: Optimizer) -> dict[str, str]:

@@ -29,13 +29,11 @@ def evaluate_in_batches(setup: TrainSetup, windows: Windows) -> Logits:
                 batch = setup.collate(windows, numbers).to(setup.device)
                 longest = int(windows.lengths[numbers].max())
                 parts.append(setup.task.read_logits(setup.model, batch, longest))
-            return tuple(_to_host(batches) for batches in zip(*parts, strict=True))
+            outputs: list[np.ndarray] = []
+            for rows in zip(*parts, strict=True):
+                widest = max(part.shape[1] for part in rows)
+                padded = [functional.pad(part, (0, widest - part.shape[1]), value=LOWEST) for part in rows]
+                outputs.append(torch.cat(padded).cpu().numpy())
+            return tuple(outputs)
     finally:
         setup.model.train(was_training)
-
-
-def _to_host(parts: tuple[Tensor, ...]) -> np.ndarray:
-    """Join batches of different widths; columns that a batch doesn't have stay at the lowest value."""
-    widest = max(part.shape[1] for part in parts)
-    padded = [functional.pad(part, (0, widest - part.shape[1]), value=LOWEST) for part in parts]
-    return torch.cat(padded).cpu().numpy()

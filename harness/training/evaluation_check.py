@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
 
 from harness.config import RunConfig
 from harness.data.windows import Windows
@@ -32,33 +29,23 @@ def check_evaluation(
     count = min(CHECKED_WINDOWS, len(windows))
     numbers = np.unique(np.linspace(0, len(windows) - 1, count).round().astype(np.int64))
     dtype = forward_dtype(setup)
+    # accelerate sets `forward` on a model that it trains in bf16, with autocast around it, and leaves it there;
+    # `_original_forward` tells that it has. That one may be wrapped too, so the class's own is taken meanwhile.
+    own = vars(setup.model)
+    wrapper = own.pop("forward", None) if "_original_forward" in own else None
     try:
         plain = build_baseline(config, model=setup.model, pad_id=pad_id, seed=setup.seed, device=setup.device)
         sample = windows.select(numbers)
-        with without_autocast_wrapper(setup.model):
-            given = evaluate_in_batches(replace(plain, compute_dtype=torch.float32), sample)
+        given = evaluate_in_batches(replace(plain, compute_dtype=torch.float32), sample)
         taken = tuple(values[numbers] for values in claimed)
         error = logits_error(sample, given, taken, per_token=setup.task.logits_per_token)
     except Exception as failure:  # a contender's model may refuse a plain pass in any way
         problem = f"a plain pass over the model fails: {type(failure).__name__}: {failure}"
         return EvaluationCheckRecord(windows=len(numbers), error=None, dtype=dtype, problem=problem)
-    return EvaluationCheckRecord(windows=len(numbers), error=error, dtype=dtype)
-
-
-@contextlib.contextmanager
-def without_autocast_wrapper(model: nn.Module) -> Iterator[None]:
-    """Within it the model's forward is its class's, without the autocast that accelerate lays around it for bf16.
-
-    accelerate sets `forward` on the model itself and leaves it there after training; `_original_forward` tells that it
-    has. That one may be wrapped too, if the model was prepared twice, so the class's is taken.
-    """
-    own = vars(model)
-    wrapper = own.pop("forward", None) if "_original_forward" in own else None
-    try:
-        yield
     finally:
         if wrapper is not None:
             own["forward"] = wrapper
+    return EvaluationCheckRecord(windows=len(numbers), error=error, dtype=dtype)
 
 
 def logits_error(windows: Windows, reference: Logits, claimed: Logits, *, per_token: bool = True) -> float:

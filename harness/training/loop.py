@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,14 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.profiler import record_function
 
 from harness.data.windows import Windows
 from harness.measurement.clocks import StepClock, make_step_clock
-from harness.records.trial import StepRecord, WorkRecord
-from harness.strategy import Batch, PreparedStep, StepFunction, StepRecorder, TrainSetup
-from harness.training.changes import ChangeReport, report_changes, sample_parameters, spread_elements
+from harness.records.trial import WorkRecord
+from harness.strategy import PreparedStep, StepFunction, TrainSetup
 from harness.training.recorder import EpochRecorder, EpochResult
+
+SAMPLED_ELEMENTS = 4096
+"""Elements looked at in each tensor, evenly spread: in a word embedding they lie in as many different rows, of which a
+training of some hundred windows touches enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,9 @@ def make_trainer(setup: TrainSetup, windows: Windows, *, total_steps: int | None
     optimizer = setup.make_optimizer(setup.model, setup.training)
     total_steps = count_steps(setup, windows) if total_steps is None else total_steps
     scheduler = setup.make_scheduler(optimizer, setup.training, total_steps)
+    # Most rows of an embedding are not in a batch, and rightly don't change.
+    looked_up = {id(module.weight) for module in setup.model.modules() if isinstance(module, nn.Embedding)}
+    matrices = [p for p in setup.model.parameters() if p.requires_grad and p.dim() > 1 and id(p) not in looked_up]
     return Trainer(
         setup=setup,
         windows=windows,
@@ -68,8 +72,8 @@ def make_trainer(setup: TrainSetup, windows: Windows, *, total_steps: int | None
         scheduler=scheduler,
         step=setup.make_step(setup, optimizer, scheduler),
         clock=make_step_clock(setup.device),
-        probes=probe_weights(setup.model),
-        initial_sample=sample_parameters(setup.model),
+        probes=[_spread_elements(matrix) for matrix in reversed(matrices)],
+        initial_sample={name: _spread_elements(p).clone() for name, p in setup.model.named_parameters()},
         total_steps=total_steps,
     )
 
@@ -82,16 +86,6 @@ def count_steps(setup: TrainSetup, windows: Windows) -> int:
 def plan_epoch(setup: TrainSetup, windows: Windows, epoch: int) -> list[np.ndarray]:
     """Return the window numbers of each batch of an epoch (counted from 1)."""
     return setup.plan_batches(windows, setup.training, setup.seed, epoch)
-
-
-def probe_weights(model: nn.Module) -> list[Tensor]:
-    """Return views on the trainable matrices, the head first, large ones at evenly spread elements.
-
-    Embeddings are left out: most of their rows are not in a batch, and rightly don't change.
-    """
-    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    matrices = [p for p in model.parameters() if p.requires_grad and p.dim() > 1 and id(p) not in looked_up]
-    return [spread_elements(matrix.detach()) for matrix in reversed(matrices)]
 
 
 def plan_training(setup: TrainSetup, windows: Windows, *, epochs: int | None = None) -> list[np.ndarray]:
@@ -114,7 +108,11 @@ def warm_up(trainer: Trainer, plan: list[np.ndarray] | None = None, *, repeated:
     sizes = {len(numbers): numbers for numbers in reversed(plan)}
     with _random_state_kept(setup.device):
         for batch in setup.load_batches(setup, trainer.windows, list(sizes.values())):
-            _warm_up_batch(setup, batch.to(setup.device))
+            with setup.autocast():
+                loss = setup.forward_loss(setup.model, batch.to(setup.device))
+            loss.backward()  # type: ignore[no-untyped-call]
+            # What stays alive of the autograd graph would run on this stream in a capture, so nothing holds the loss.
+            del loss
     trainer.optimizer.zero_grad(set_to_none=True)
     prepare_step(trainer, plan, repeated=repeated)
     _synchronise(setup.device)
@@ -139,13 +137,6 @@ def prepare_step(trainer: Trainer, plan: list[np.ndarray], *, repeated: bool = F
 def describe_step(trainer: Trainer) -> dict[str, str]:
     """Return what the step has prepared, as the report prints it; nothing for one that prepares nothing."""
     return trainer.step.describe() if isinstance(trainer.step, PreparedStep) else {}
-
-
-def _warm_up_batch(setup: TrainSetup, batch: Batch) -> None:
-    with setup.autocast():
-        loss = setup.forward_loss(setup.model, batch)
-    # What stays alive of the autograd graph would run on this stream in a capture, so nothing holds the loss.
-    loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _random_state_kept(device: torch.device) -> AbstractContextManager[None]:
@@ -177,31 +168,18 @@ def train_epoch(
     return recorder.finish(epoch)
 
 
-def run_steps(
-    setup: TrainSetup, step: StepFunction, windows: Windows, plan: list[np.ndarray], recorder: StepRecorder
-) -> None:
-    """Load batch after batch and take a step on each: the harness's own loop."""
-    batches = iter(setup.load_batches(setup, windows, plan))
-    while True:
-        with record_function("data"):
-            batch = next(batches, None)
-            if batch is None:
-                return
-            recorder.begin(batch)
-            batch = batch.to(setup.device)
-        recorder.end(step(batch))
-
-
-def report_trained(trainer: Trainer) -> ChangeReport:
-    """Return which parameters have changed since the trainer was made."""
-    return report_changes(trainer.setup.model, trainer.initial_sample)
-
-
-def account_work(results: list[EpochResult], changes: ChangeReport) -> WorkRecord:
-    """Sum up how much was trained, and hash order and learning rates."""
+def account_work(trainer: Trainer, results: list[EpochResult]) -> WorkRecord:
+    """Sum up how much was trained, hash order and learning rates, and find the tensors that stayed as they were."""
     steps = [step for result in results for step in result.steps]
     order = np.concatenate([result.window_order for result in results]).astype("<i8")
     rates = ",".join(f"{step.learning_rate:.9g}" for step in steps)
+    before, parameters = trainer.initial_sample, dict(trainer.setup.model.named_parameters())
+    untrained = [
+        name
+        for name, parameter in parameters.items()
+        if name not in before or torch.equal(_spread_elements(parameter), before[name])
+    ]
+    sizes = {name: parameter.numel() for name, parameter in parameters.items()}
     return WorkRecord(
         updates=len(steps),
         updates_applied=sum(step.applied for step in steps),
@@ -209,14 +187,16 @@ def account_work(results: list[EpochResult], changes: ChangeReport) -> WorkRecor
         useful_tokens=sum(step.useful_tokens for step in steps),
         computed_tokens=sum(step.computed_tokens for step in steps),
         token_id_sum=sum(step.token_id_sum for step in steps),
-        trained_parameters=changes.trained,
-        total_parameters=changes.total,
-        untrained_tensors=changes.untrained,
+        trained_parameters=sum(sizes.values()) - sum(sizes[name] for name in untrained),
+        total_parameters=sum(sizes.values()),
+        untrained_tensors=tuple(untrained),
         order_sha256=hashlib.sha256(order.tobytes()).hexdigest(),
         learning_rate_sha256=hashlib.sha256(rates.encode()).hexdigest(),
     )
 
 
-def diverged(result: EpochResult) -> StepRecord | None:
-    """Return the first step of the epoch whose loss is not a finite number."""
-    return next((step for step in result.steps if not math.isfinite(step.loss)), None)
+def _spread_elements(parameter: Tensor) -> Tensor:
+    """Return a flat view on at most `SAMPLED_ELEMENTS` evenly spread elements; it follows the parameter's changes."""
+    flat = parameter.detach()
+    flat = flat.view(-1) if flat.is_contiguous() else flat.reshape(-1)
+    return flat[:: max(1, -(-flat.numel() // SAMPLED_ELEMENTS))]

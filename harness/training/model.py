@@ -36,13 +36,11 @@ KNOWN_SIZES: dict[str, dict[str, Any]] = {
 which is the bundled encoder's too."""
 
 
-def _short_name(source: str) -> str:
-    return source.rsplit("/", 1)[-1]
-
-
-def uses_known_sizes(config: ModelConfig) -> bool:
-    """Whether the model is one of `KNOWN_SIZES` with random weights, and so needs no hub."""
-    return config.weights == "random" and not Path(config.source).is_dir() and _short_name(config.source) in KNOWN_SIZES
+def known_sizes(config: ModelConfig) -> dict[str, Any] | None:
+    """Return the configuration of a model of `KNOWN_SIZES` with random weights, which needs no hub; None for others."""
+    if config.weights != "random" or Path(config.source).is_dir():
+        return None
+    return KNOWN_SIZES.get(config.source.rsplit("/", 1)[-1])
 
 
 def _from_hub_or_disk(loader: Any, config: ModelConfig, what: str, **arguments: Any) -> Any:
@@ -68,7 +66,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     """Return the model's fast tokenizer; ModelError says where it was looked for."""
     from transformers import AutoTokenizer
 
-    if uses_known_sizes(config):
+    if known_sizes(config):
         tokenizer = AutoTokenizer.from_pretrained(bundled_directory(), local_files_only=True)
     else:
         tokenizer = _from_hub_or_disk(AutoTokenizer, config, "the tokenizer", use_fast=True)
@@ -81,28 +79,12 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     return result
 
 
-def tokenizer_file(config: ModelConfig) -> Path | None:
-    """Return the tokenizer.json that `load_tokenizer` would read on this disk; None if there is none."""
-    directory = bundled_directory() if uses_known_sizes(config) else model_directory(config)
-    path = None if directory is None else directory / "tokenizer.json"
-    return path if path is not None and path.is_file() else None
-
-
-def describe_tokenizer(config: ModelConfig) -> str:
-    """Say in words which tokenizer `load_tokenizer` takes."""
-    if uses_known_sizes(config):
-        return "bert-uncased vocabulary of the bundled encoder"
-    return f"of {config.source}"
-
-
 def load_model_config(config: ModelConfig) -> Any:
     """Return the transformers configuration: sizes, dropout, positions; ModelError if it can't be had."""
     from transformers import AutoConfig
 
-    if uses_known_sizes(config):
-        loaded = AutoConfig.for_model(**KNOWN_SIZES[_short_name(config.source)])
-    else:
-        loaded = _from_hub_or_disk(AutoConfig, config, "the configuration")
+    sizes = known_sizes(config)
+    loaded = AutoConfig.for_model(**sizes) if sizes else _from_hub_or_disk(AutoConfig, config, "the configuration")
     for name, value in config.overrides.items():
         if not hasattr(loaded, name):
             raise ModelError(
@@ -123,8 +105,20 @@ def check_length(model_config: Any, max_length: int) -> None:
         )
 
 
-def load_model(config: ModelConfig, *, head: Head, seed: int, device: torch.device) -> nn.Module:
-    """Return the model on `device` in training mode: fp32, eager attention; the head drawn from `seed`."""
+def load_model(
+    config: ModelConfig, *, head: Head, seed: int, device: torch.device, loaders: Sequence[LoadModel] = ()
+) -> nn.Module:
+    """Return the model on `device` in training mode: fp32, eager attention; the head drawn from `seed`.
+
+    The first of `loaders` that does not decline the model's files makes it, else transformers.
+    """
+    files = find_model_files(config, head) if loaders else None
+    if files is not None:
+        for load in loaders:
+            loaded = load(files, seed, device)
+            if loaded is not None:
+                return loaded.train()
+
     import transformers
     from transformers import AttentionMaskInterface
 
@@ -163,9 +157,9 @@ def find_model_files(config: ModelConfig, head: Head) -> ModelFiles | None:
     With random weights there are none, and the configuration is the known one. The bundled weights' SHA-256 is not
     computed again: the parent did that, once for the run (`check_model_files`).
     """
-    if uses_known_sizes(config):
-        known = KNOWN_SIZES[_short_name(config.source)] | config.overrides
-        return ModelFiles(config=known, weights=None, head=head)
+    sizes = known_sizes(config)
+    if sizes:
+        return ModelFiles(config=sizes | config.overrides, weights=None, head=head)
     directory = model_directory(config)
     if directory is None:
         return None
@@ -180,16 +174,3 @@ def find_model_files(config: ModelConfig, head: Head) -> ModelFiles | None:
         return None
     pretrained = config.weights == "pretrained"
     return ModelFiles(config=stored | config.overrides, weights=weights if pretrained else None, head=head)
-
-
-def load_model_by(
-    loaders: Sequence[LoadModel], config: ModelConfig, *, head: Head, seed: int, device: torch.device
-) -> nn.Module:
-    """Return what the first of `loaders` makes of the model's files, which it may decline; else `load_model`'s."""
-    files = find_model_files(config, head) if loaders else None
-    if files is not None:
-        for load in loaders:
-            model = load(files, seed, device)
-            if model is not None:
-                return model.train()
-    return load_model(config, head=head, seed=seed, device=device)

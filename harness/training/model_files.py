@@ -71,11 +71,6 @@ def check_bundled_weights(directory: Path) -> BundledWeights:
     )
 
 
-def is_local(config: ModelConfig) -> bool:
-    """Whether the model's source stands for files on this machine, so that the hub is never asked for them."""
-    return config.source in (BUNDLED_MODEL, BUNDLED_DISTILBERT) or Path(config.source).is_dir()
-
-
 def model_directory(config: ModelConfig) -> Path | None:
     """Return the directory whose files the model's source stands for; None for a name on the hub.
 
@@ -86,7 +81,11 @@ def model_directory(config: ModelConfig) -> Path | None:
         return bundled_directory()
     if config.source == BUNDLED_DISTILBERT:
         source = bundled_directory()
-        made = widened_files.find(_weights_by_size(source).sha256)
+        # Looked up by size: workers don't read the source again.
+        path = source / WEIGHTS_FILE
+        size = path.stat().st_size if path.is_file() else None
+        by_size = next((weights for weights in BUNDLED_WEIGHTS if weights.size_bytes == size), None)
+        made = widened_files.find((by_size or check_bundled_weights(source)).sha256)
         return made if made is not None else widened_files.make(source, check_bundled_weights(source).sha256)
     return Path(config.source) if Path(config.source).is_dir() else None
 
@@ -103,11 +102,3 @@ def check_model_files(config: ModelConfig) -> str | None:
     if config.source == BUNDLED_DISTILBERT:
         widened_files.require_sound(source, weights.sha256)
     return weights.form
-
-
-def _weights_by_size(directory: Path) -> BundledWeights:
-    """Workers look the widened encoder up by it, without reading the source again."""
-    path = directory / WEIGHTS_FILE
-    size = path.stat().st_size if path.is_file() else None
-    by_size = (weights for weights in BUNDLED_WEIGHTS if weights.size_bytes == size)
-    return next(by_size, None) or check_bundled_weights(directory)

@@ -58,7 +58,8 @@ class EpochRecorder:
         self._updates = UpdateWatch(probes)
         self._first_step = first_step
         self._on_step = on_step
-        self._marks: list[_StepMark] = []
+        self._marks: list[tuple[_OpenStep, StepOutcome]] = []
+        """What is known of each step until the epoch's end."""
         self._open: _OpenStep | None = None
         self._clock.start()
 
@@ -67,13 +68,22 @@ class EpochRecorder:
         return self._first_step + len(self._marks)
 
     def begin(self, batch: Batch) -> None:
-        """Note what the step starts from."""
+        """Note what the step starts from.
+
+        Tokens are counted in the tensors, not taken from the batch's word: what is not there can't be trained on.
+        """
         self._updates.begin(self._number)
+        ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
+        if mask is None or mask.shape != ids.shape:
+            useful_tokens, token_id_sum = torch.tensor(ids.numel()), ids.sum()
+        else:
+            useful_tokens, token_id_sum = mask.sum(), (ids * mask).sum()
         self._open = _OpenStep(
             learning_rate=float(self._scheduler.get_last_lr()[0]),
             window_index=batch.window_index,
-            counts=count_tokens(batch),
-            computed_tokens=batch.inputs["input_ids"].numel(),
+            useful_tokens=useful_tokens,
+            token_id_sum=token_id_sum,
+            computed_tokens=ids.numel(),
         )
 
     def end(self, outcome: StepOutcome) -> None:
@@ -83,7 +93,7 @@ class EpochRecorder:
         self._updates.end()
         self._clock.mark()
         number = self._number
-        self._marks.append(_StepMark(self._open, outcome))
+        self._marks.append((self._open, outcome))
         self._open = None
         if self._on_step is not None:
             self._on_step(number)
@@ -92,10 +102,10 @@ class EpochRecorder:
         """Return the epoch's steps; waits for the device, once for each kind of value and not once a step."""
         times_s, applied = self._clock.read(), self._updates.read()
         columns = (
-            [mark.outcome.loss for mark in self._marks],
-            [mark.outcome.gradient_norm for mark in self._marks],
-            [mark.start.counts[0] for mark in self._marks],
-            [mark.start.counts[1] for mark in self._marks],
+            [outcome.loss for _, outcome in self._marks],
+            [outcome.gradient_norm for _, outcome in self._marks],
+            [start.useful_tokens for start, _ in self._marks],
+            [start.token_id_sum for start, _ in self._marks],
         )
         losses, norms, useful_tokens, token_id_sums = (
             torch.stack([torch.as_tensor(value).reshape(()) for value in column]).tolist() for column in columns
@@ -116,7 +126,7 @@ class EpochRecorder:
             )
             for i, (start, _) in enumerate(self._marks)
         ]
-        return EpochResult(steps=steps, window_order=np.concatenate([mark.start.window_index for mark in self._marks]))
+        return EpochResult(steps=steps, window_order=np.concatenate([start.window_index for start, _ in self._marks]))
 
 
 class _OpenStep(NamedTuple):
@@ -124,23 +134,8 @@ class _OpenStep(NamedTuple):
 
     learning_rate: float
     window_index: np.ndarray
-    counts: tuple[Tensor, Tensor]
+    useful_tokens: Tensor
+    """Tokens that are not padding, a scalar."""
+    token_id_sum: Tensor
+    """Of their numbers, a scalar."""
     computed_tokens: int
-
-
-class _StepMark(NamedTuple):
-    """A step's values until the epoch's end."""
-
-    start: _OpenStep
-    outcome: StepOutcome
-
-
-def count_tokens(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return how many tokens of the batch are not padding, and the sum of their numbers: scalars on its device.
-
-    They are counted in the tensors, not taken from the batch's word: what is not there can't be trained on.
-    """
-    ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
-    if mask is None or mask.shape != ids.shape:
-        return torch.tensor(ids.numel()), ids.sum()
-    return mask.sum(), (ids * mask).sum()

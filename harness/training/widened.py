@@ -41,66 +41,54 @@ they differ by a percent everywhere.
 """
 
 
+_MAPS = (
+    # (name, new name, whether it reads features by head, whether it writes them by head)
+    ("attention.self.query", "attention.q_lin", False, True),
+    ("attention.self.key", "attention.k_lin", False, True),
+    ("attention.self.value", "attention.v_lin", False, True),
+    ("attention.output.dense", "attention.out_lin", True, False),
+    ("intermediate.dense", "ffn.lin1", False, False),
+    ("output.dense", "ffn.lin2", False, False),
+)
+_NORMS = (("attention.output.LayerNorm", "sa_layer_norm"), ("output.LayerNorm", "output_layer_norm"))
+
+
 def widen(
     source: Mapping[str, Tensor], *, layers: int, heads: int, noise: float = NOISE, seed: int = 0
 ) -> dict[str, Tensor]:
     """Return a DistilBERT checkpoint, twice as wide, that computes what the BERT encoder `source` does, in fp32."""
     draw = torch.Generator().manual_seed(seed)
     weights = {name: tensor.float() for name, tensor in source.items() if tensor.is_floating_point()}
-    widened = _widen_embeddings(weights)
-    for layer in range(layers):
-        widened |= _widen_layer(weights, layer, heads=heads, noise=noise, draw=draw)
-    return {f"distilbert.{name}": tensor.contiguous() for name, tensor in widened.items()}
-
-
-def _widen_embeddings(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
-    return {
+    widened = {
         "embeddings.word_embeddings.weight": _twice(weights["embeddings.word_embeddings.weight"], dim=1),
         "embeddings.position_embeddings.weight": _twice(positions, dim=1),
         "embeddings.LayerNorm.weight": _twice(weights["embeddings.LayerNorm.weight"]),
         "embeddings.LayerNorm.bias": _twice(weights["embeddings.LayerNorm.bias"]),
     }
-
-
-def _widen_layer(
-    weights: dict[str, Tensor], layer: int, *, heads: int, noise: float, draw: torch.Generator
-) -> dict[str, Tensor]:
-    old, new = f"encoder.layer.{layer}", f"transformer.layer.{layer}"
-    head_size = len(weights[f"{old}.attention.self.query.bias"]) // heads
+    head_size = positions.shape[1] // heads
     query_scale = math.sqrt(2 * head_size) / (2 * math.sqrt(head_size))
-    maps = (
-        # (name, new name, groups of features that it reads, groups that it writes, scale)
-        ("attention.self.query", "attention.q_lin", 1, heads, query_scale),
-        ("attention.self.key", "attention.k_lin", 1, heads, 1.0),
-        ("attention.self.value", "attention.v_lin", 1, heads, 1.0),
-        ("attention.output.dense", "attention.out_lin", heads, 1, 1.0),
-        ("intermediate.dense", "ffn.lin1", 1, 1, 1.0),
-        ("output.dense", "ffn.lin2", 1, 1, 1.0),
-    )
-    widened = {}
-    for name, new_name, groups_in, groups_out, scale in maps:
-        weight = _twice(scale * weights[f"{old}.{name}.weight"], groups=groups_out)
-        widened[f"{new}.{new_name}.weight"] = _halve(weight, groups=groups_in, noise=noise, draw=draw)
-        widened[f"{new}.{new_name}.bias"] = _twice(scale * weights[f"{old}.{name}.bias"], groups=groups_out)
-    norms = (("attention.output.LayerNorm", "sa_layer_norm"), ("output.LayerNorm", "output_layer_norm"))
-    for name, new_name in norms:
-        for kind in ("weight", "bias"):
-            widened[f"{new}.{new_name}.{kind}"] = _twice(weights[f"{old}.{name}.{kind}"])
-    return widened
+    for old, new in ((f"encoder.layer.{layer}", f"transformer.layer.{layer}") for layer in range(layers)):
+        for name, new_name, by_head_in, by_head_out in _MAPS:
+            scale, groups_in, groups_out = 1.0, heads if by_head_in else 1, heads if by_head_out else 1
+            if name == "attention.self.query":
+                scale = query_scale
+            # Both copies of a feature are read: half the weight plus noise from one, minus noise from the other.
+            weight = _twice(scale * weights[f"{old}.{name}.weight"], groups=groups_out)
+            half = (weight / 2).view(len(weight), groups_in, -1)
+            uneven = noise * half.std() * torch.randn(half.shape, generator=draw)
+            widened[f"{new}.{new_name}.weight"] = torch.cat([half + uneven, half - uneven], dim=2).flatten(1, 2)
+            widened[f"{new}.{new_name}.bias"] = _twice(scale * weights[f"{old}.{name}.bias"], groups=groups_out)
+        for name, new_name in _NORMS:
+            for kind in ("weight", "bias"):
+                widened[f"{new}.{new_name}.{kind}"] = _twice(weights[f"{old}.{name}.{kind}"])
+    return {f"distilbert.{name}": tensor.contiguous() for name, tensor in widened.items()}
 
 
 def _twice(tensor: Tensor, *, dim: int = 0, groups: int = 1) -> Tensor:
     """Repeat the features along `dim`, each group after itself: [a b c d] becomes [a b a b c d c d] for two groups."""
     grouped = tensor.view(*tensor.shape[:dim], groups, -1, *tensor.shape[dim + 1 :])
     return torch.cat([grouped, grouped], dim=dim + 1).flatten(dim, dim + 1)
-
-
-def _halve(weight: Tensor, *, groups: int, noise: float, draw: torch.Generator) -> Tensor:
-    """Read each feature from both of its copies: half the weight plus noise from one, minus noise from the other."""
-    half = (weight / 2).view(len(weight), groups, -1)
-    uneven = noise * half.std() * torch.randn(half.shape, generator=draw)
-    return torch.cat([half + uneven, half - uneven], dim=2).flatten(1, 2)
 
 
 def distilbert_config(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,19 +89,16 @@ def require_sound(source: Path, source_sha256: str) -> Path:
 def _places(source_sha256: str) -> list[Path]:
     name = f"{BUNDLED_DISTILBERT}-{source_sha256[:16]}-v{VERSION}"
     temporary = own_temporary_directory()
-    bases = [default_cache_directory(), *([temporary] if _is_own(temporary) else [])]
-    return [base / "models" / name for base in dict.fromkeys(bases)]
-
-
-def _is_own(directory: Path) -> bool:
-    """Whether nobody else can have put there what lies in `directory`, as among the temporary files of all users."""
+    # What another user can have put among the temporary files is not used.
     try:
-        status = directory.lstat()
+        status = temporary.lstat()
+        is_own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
     except FileNotFoundError:
-        return True
+        is_own = True
     except OSError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+        is_own = False
+    bases = [default_cache_directory(), *([temporary] if is_own else [])]
+    return [base / "models" / name for base in dict.fromkeys(bases)]
 
 
 def _is_complete(folder: Path, source_sha256: str) -> bool:
@@ -130,11 +127,23 @@ def _read_origin(folder: Path) -> Any:
 def _write(source: Path, source_sha256: str, folder: Path) -> None:
     """Make the widened encoder in `folder`; OSError if it can't be written."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_behind(folder)
+    for path in folder.parent.glob(f".{folder.name}.*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFT_BEHIND_S:
+                shutil.rmtree(path)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         _fill(temporary, source, source_sha256)
-        _publish(temporary, folder, source_sha256)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            if _is_complete(folder, source_sha256):
+                return  # another process was faster
+            if not folder.is_dir():
+                raise
+            # What is damaged is replaced file by file: none is ever missing.
+            for name in (WEIGHTS_FILE, CONFIG_FILE, *TOKENIZER_FILES, ORIGIN_FILE):
+                (temporary / name).replace(folder / name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -156,23 +165,3 @@ def _fill(folder: Path, source: Path, source_sha256: str) -> None:
         shutil.copyfile(source / name, folder / name)
     origin = {"source_sha256": source_sha256, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
     write_json(folder / ORIGIN_FILE, origin)
-
-
-def _publish(temporary: Path, folder: Path, source_sha256: str) -> None:
-    """Rename the folder into its place; what is damaged there is replaced file by file: none is ever missing."""
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if _is_complete(folder, source_sha256):
-            return  # another process was faster
-        if not folder.is_dir():
-            raise
-        for name in (WEIGHTS_FILE, CONFIG_FILE, *TOKENIZER_FILES, ORIGIN_FILE):
-            (temporary / name).replace(folder / name)
-
-
-def _remove_left_behind(folder: Path) -> None:
-    for path in folder.parent.glob(f".{folder.name}.*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _LEFT_BEHIND_S:
-                shutil.rmtree(path)

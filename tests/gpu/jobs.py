@@ -49,12 +49,14 @@ def main(arguments: list[str]) -> int:
 
     from harness import registry
     from harness.cli.settings import build_config
-    from harness.experiment.inputs import describe_facts
+    from harness.data.tokens import hash_tokenizer
+    from harness.records.trial import TokenizerFacts
     from harness.training.model import load_tokenizer
 
     registry.load_all()
     config = build_config(preset_name=options.preset, file=None, options=options.settings, contenders=[options.stack])
-    tokenizer = describe_facts(load_tokenizer(config.model))
+    loaded = load_tokenizer(config.model)
+    tokenizer = TokenizerFacts(sha256=hash_tokenizer(loaded), pad_id=int(loaded.pad_token_id or 0))
     jobs = {}
     for name in NAMES:
         record = run_job(config, options.stack, folder, name, tokenizer)

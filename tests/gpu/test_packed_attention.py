@@ -9,7 +9,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harness import registry
-from harness.experiment.dropout import draw_losses, scatter
+from harness.experiment.deviation import scatter
+from harness.experiment.equivalence import draw_losses
 from optimizations.unpadded import ATTENTIONS, attend, attend_with_flash, choose_attention, set_packed_attention
 
 HEADS = 3

@@ -13,7 +13,7 @@ import torch
 
 from harness import registry
 from harness.data.windows import Windows
-from harness.experiment.dropout import draw_losses
+from harness.experiment.equivalence import draw_losses
 from harness.experiment.trial import apply_strategies
 from harness.strategy import Effect, TrainSetup
 from harness.training.loop import make_trainer, plan_training, prepare_step, set_process_flags, train_epoch, warm_up

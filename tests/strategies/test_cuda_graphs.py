@@ -17,7 +17,6 @@ from harness.training.loop import (
     describe_step,
     make_trainer,
     prepare_step,
-    report_trained,
     train_epoch,
     warm_up,
 )
@@ -177,10 +176,11 @@ def test_warm_up_records_what_the_job_needs_and_changes_nothing(make_setup, wind
     trainer = make_trainer(setup, windows)
     recorder = trainer.step._recorder
     random_state = torch.get_rng_state()
+    before = {name: value.clone() for name, value in setup.model.state_dict().items()}
     warm_up(trainer)
     assert recorder.records == 2, "batches of 7, and the last one of 3"
     assert recorder.warm_ups == [cuda_graphs.FIRST_WARM_UPS, cuda_graphs.LATER_WARM_UPS]
-    assert report_trained(trainer).trained == 0
+    assert all(torch.equal(value, before[name]) for name, value in setup.model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random_state)
     assert all(parameter.grad is None for parameter in setup.model.parameters())
     train_epoch(trainer, epoch=1, first_step=1)
@@ -195,7 +195,7 @@ def test_a_job_does_the_work_of_the_baseline_on_its_schedule(make_setup, windows
         warm_up(trainer, repeated=True)
         first = train_epoch(trainer, epoch=1, first_step=1)
         second = train_epoch(trainer, epoch=2, first_step=len(first.steps) + 1)
-        works.append(account_work([first, second], report_trained(trainer)))
+        works.append(account_work(trainer, [first, second]))
         assert all(step.applied for step in (*first.steps, *second.steps))
     assert works[0] == works[1]
 

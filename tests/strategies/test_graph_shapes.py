@@ -15,9 +15,13 @@ from harness import registry
 from harness.config import ProfileConfig
 from harness.data.batching import make_padding_collate
 from harness.data.windows import Windows
-from harness.experiment import profile
+from harness.experiment import session
+from harness.experiment.commands import RunProfile
 from harness.experiment.footprint import take_footprint
 from harness.experiment.segments import SegmentRunner
+from harness.experiment.trial import TrialClock
+from harness.records.store import TRIAL_FILE, read_record
+from harness.records.trial import TrialRecord
 from harness.training.loop import (
     describe_step,
     make_trainer,
@@ -251,13 +255,17 @@ def test_the_profiled_trial_is_prepared_as_the_job_is_and_records_nothing_in_its
     setup, recorders = make_graphed("unpadded", epochs=5)
     uses = count_by_making_every_batch(setup, windows, plan_training(setup, windows))
     first_steps = count_by_making_every_batch(setup, windows, plan_epoch(setup, windows, 1)[:5])
-    seen = watch_records(monkeypatch, profile, "train_epoch", recorders)
+    seen = watch_records(monkeypatch, session, "train_epoch", recorders)
     config = ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=3)
+    model = SimpleNamespace(source="tiny")
     spec = SimpleNamespace(
-        config=SimpleNamespace(profile=config, model=SimpleNamespace(source="tiny")), seed=0, contender="graphs"
+        config=SimpleNamespace(profile=config, model=model, plugins=(), device="cpu"), seed=0, contender="graphs"
     )
-    ready = SimpleNamespace(setup=setup, inputs=SimpleNamespace(train_windows=windows))
-    _, knobs = profile.run_profile(spec, tmp_path, ready, lambda *_: None)
+    worker = session.Session(spec, TrialClock(0.0), lambda *_: None)
+    inputs = SimpleNamespace(train_windows=windows)
+    worker._prepared = SimpleNamespace(setup=setup, inputs=inputs, refusal=None, strategies=[])
+    worker.handle(RunProfile(directory=str(tmp_path)))
+    knobs = read_record(tmp_path / TRIAL_FILE, TrialRecord).knobs
     frequent = {shape: count for shape, count in uses.items() if count >= LEAST_USES}
     assert seen == [(len(frequent), len(frequent))]
     assert recorders[-1].replays == sum(count for shape, count in first_steps.items() if shape in frequent)

@@ -15,7 +15,6 @@ from harness.errors import StrategyError
 from harness.experiment.segments import SegmentRunner
 from harness.records.serialise import override
 from harness.training.baseline import describe
-from harness.training.changes import ChangeReport
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import account_work, make_trainer, train_epoch, warm_up
@@ -27,8 +26,8 @@ def apply(name, setup):
     return registry.get(name)().apply(setup)
 
 
-def train(setup, windows):
-    """All epochs; returns their results and the parameters afterwards."""
+def run(setup, windows):
+    """All epochs; returns the trainer and their results."""
     trainer = make_trainer(setup, windows)
     warm_up(trainer)
     results, done = [], 0
@@ -36,11 +35,13 @@ def train(setup, windows):
         if done < trainer.total_steps:
             results.append(train_epoch(trainer, epoch=epoch, first_step=done + 1))
             done += len(results[-1].steps)
+    return trainer, results
+
+
+def train(setup, windows):
+    """All epochs; returns their results and the parameters afterwards."""
+    _, results = run(setup, windows)
     return results, {name: p.detach().clone() for name, p in setup.model.named_parameters()}
-
-
-def account(results):
-    return account_work(results, ChangeReport(trained=0, total=0, untrained=()))
 
 
 def test_updates_are_the_baselines_step_by_step(make_setup, windows):
@@ -62,7 +63,9 @@ def test_updates_are_the_baselines_step_by_step(make_setup, windows):
 
 
 def test_work_is_counted_as_the_baselines(make_setup, windows):
-    expected, given = (account(train(setup, windows)[0]) for setup in (make_setup(), apply("hf_trainer", make_setup())))
+    expected, given = (
+        account_work(*run(setup, windows)) for setup in (make_setup(), apply("hf_trainer", make_setup()))
+    )
     assert replace(given, updates_applied=0) == replace(expected, updates_applied=0)
     assert given.updates_applied == given.updates
 
@@ -113,8 +116,7 @@ def test_timed_segments_go_on_with_the_same_optimizer(name, make_setup, windows)
     runner = SegmentRunner(setup, inputs, baseline_batch_size=4)
     for numbers in ([0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11]):
         runner.load_block("training", numbers, rehearse=True)
-        runner.run(repetitions=2)
-        work = runner.last_work
+        work = runner.run(repetitions=2).work
         assert work["lost_updates"] == 0
         assert work["useful_tokens"] == 2 * int(windows.lengths[numbers].sum())
     runner.load_block("evaluation", [0, 1, 2], rehearse=True)
@@ -136,11 +138,11 @@ def test_later_calls_leave_the_garbage_collection_out(make_setup, windows, monke
 
 def test_best_flags_group_by_length_and_trim_padding(make_setup, windows):
     many = windows.select(np.tile(np.arange(24), 4))
-    plain, _ = train(make_setup(epochs=1, batch_size=4), many)
+    plain_trainer, plain = run(make_setup(epochs=1, batch_size=4), many)
     setup = apply("hf_trainer_best", make_setup(epochs=1, batch_size=4))
-    best, _ = train(setup, many)
+    best_trainer, best = run(setup, many)
     assert sorted(best[0].window_order) == sorted(plain[0].window_order)
-    given, expected = account(best), account(plain)
+    given, expected = account_work(best_trainer, best), account_work(plain_trainer, plain)
     assert (given.useful_tokens, given.token_id_sum) == (expected.useful_tokens, expected.token_id_sum)
     spreads = [np.ptp(many.lengths[numbers]) for numbers in np.split(best[0].window_order, 24)]
     assert np.mean(spreads) < 0.5 * np.ptp(many.lengths)

@@ -21,7 +21,6 @@ from harness.training.model import (
     bundled_directory,
     find_model_files,
     load_model,
-    load_model_by,
     load_model_config,
 )
 from optimizations.lean.config import DEFAULTS, refuse_config
@@ -56,7 +55,7 @@ def assert_same_parameters(one: torch.nn.Module, other: torch.nn.Module) -> None
 @pytest.mark.parametrize("source", SOURCES)
 def test_random_weights_are_those_that_transformers_draws(source):
     config = random_model(source)
-    lean = load_model_by((load_lean,), config, head=TASK.head(), seed=5, device=CPU)
+    lean = load_model(config, loaders=(load_lean,), head=TASK.head(), seed=5, device=CPU)
     assert isinstance(lean, LeanModel)
     assert_same_parameters(lean, load_model(config, head=TASK.head(), seed=5, device=CPU))
 
@@ -72,7 +71,7 @@ def test_fields_that_a_configuration_leaves_out_are_as_in_transformers(source):
 
 def test_the_bundled_encoder_comes_with_the_head_that_transformers_draws(needs_bundled):
     config = ModelConfig(source="bundled")
-    lean = load_model_by((load_lean,), config, head=TASK.head(), seed=3, device=CPU)
+    lean = load_model(config, loaders=(load_lean,), head=TASK.head(), seed=3, device=CPU)
     assert isinstance(lean, LeanModel)
     assert lean.training
     assert_same_parameters(lean, load_model(config, head=TASK.head(), seed=3, device=CPU))
@@ -131,7 +130,7 @@ def test_stacks_make_the_update_that_they_make_on_transformers_model(source, par
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_what_it_saves_transformers_loads(source, tmp_path):
-    lean = load_model_by((load_lean,), random_model(source), head=TASK.head(), seed=1, device=CPU)
+    lean = load_model(random_model(source), loaders=(load_lean,), head=TASK.head(), seed=1, device=CPU)
     lean.save_pretrained(tmp_path)
     loaded = load_model(ModelConfig(source=str(tmp_path)), head=TASK.head(), seed=9, device=CPU)
     assert_same_parameters(lean, loaded)
@@ -140,7 +139,7 @@ def test_what_it_saves_transformers_loads(source, tmp_path):
 
 
 def test_weights_are_copies_and_not_the_file(tmp_path):
-    load_model_by((load_lean,), random_model(SOURCES[0]), head=TASK.head(), seed=1, device=CPU).save_pretrained(
+    load_model(random_model(SOURCES[0]), loaders=(load_lean,), head=TASK.head(), seed=1, device=CPU).save_pretrained(
         tmp_path
     )
     files = find_model_files(ModelConfig(source=str(tmp_path)), TASK.head())
@@ -156,7 +155,7 @@ def test_weights_are_copies_and_not_the_file(tmp_path):
     "damage", ["weights cut off", "a configuration that is no JSON", "a configuration that is a list"]
 )
 def test_damaged_files_are_an_error_of_one_line(damage, tmp_path):
-    load_model_by((load_lean,), random_model(SOURCES[0]), head=TASK.head(), seed=1, device=CPU).save_pretrained(
+    load_model(random_model(SOURCES[0]), loaders=(load_lean,), head=TASK.head(), seed=1, device=CPU).save_pretrained(
         tmp_path
     )
     if damage == "weights cut off":
@@ -165,12 +164,12 @@ def test_damaged_files_are_an_error_of_one_line(damage, tmp_path):
     else:
         (tmp_path / "config.json").write_text("{" if "JSON" in damage else "[]")
     with pytest.raises(ModelError):
-        load_model_by((load_lean,), ModelConfig(source=str(tmp_path)), head=TASK.head(), seed=0, device=CPU)
+        load_model(ModelConfig(source=str(tmp_path)), loaders=(load_lean,), head=TASK.head(), seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("change", ["a tensor is missing", "a tensor has another shape", "another architecture"])
 def test_what_does_not_fit_is_left_to_transformers(change, tmp_path):
-    load_model_by((load_lean,), random_model(SOURCES[0]), head=TASK.head(), seed=1, device=CPU).save_pretrained(
+    load_model(random_model(SOURCES[0]), loaders=(load_lean,), head=TASK.head(), seed=1, device=CPU).save_pretrained(
         tmp_path
     )
     path, name = tmp_path / "model.safetensors", "distilbert.transformer.layer.1.ffn.lin1.weight"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.training.loop import account_work, make_trainer, report_trained, train_epoch
+from harness.training.loop import account_work, make_trainer, train_epoch
 from optimizations.attention_dropout_off import attention_dropouts
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
@@ -21,7 +21,7 @@ def apply(name, setup):
 def trained(setup, windows):
     trainer = make_trainer(setup, windows)
     result = train_epoch(trainer, epoch=1, first_step=1)
-    return account_work([result], report_trained(trainer))
+    return account_work(trainer, [result])
 
 
 @pytest.mark.parametrize("source", MODELS)

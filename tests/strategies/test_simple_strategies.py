@@ -10,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness import registry
 from harness.training.baseline import describe
-from harness.training.step import clip_one_by_one
 
 
 def apply(name, setup):
@@ -36,7 +35,8 @@ def test_fused_adamw_keeps_learning_rate_and_weight_decay(make_setup):
 def test_the_baseline_clips_in_a_loop_and_says_so(make_setup):
     setup = make_setup()
     assert knobs_of(setup)["clipping"] == "foreach=False"
-    assert setup.clip_gradients is clip_one_by_one
+    assert setup.clip_gradients.func is torch.nn.utils.clip_grad_norm_
+    assert setup.clip_gradients.keywords == {"foreach": False}
 
 
 @pytest.mark.parametrize("name", ["foreach_clipping", "cuda_graphs"])

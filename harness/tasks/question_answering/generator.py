@@ -11,7 +11,7 @@ from random import Random
 
 from harness.errors import ConfigError
 from harness.tasks.question_answering.examples import Example
-from harness.tasks.question_answering.passages import Passage, StatedFact, write_passage
+from harness.tasks.question_answering.passages import write_passage
 from harness.tasks.question_answering.tables import pick
 
 SMALLEST_MEAN_TOKENS = 40
@@ -38,13 +38,9 @@ _QUESTION_AND_SPECIAL_TOKENS = 12
 def generate_examples(*, size: int, seed: int, mean_tokens: int = 180) -> list[Example]:
     """A data set of `size` examples, the same for the same arguments on every machine.
 
-    Args:
-        size: number of examples; two to five consecutive ones share their passage.
-        seed: sets with different seeds are independent of each other.
-        mean_tokens: mean length of question and passage with special tokens, in bert-base-uncased word pieces.
-
-    Raises:
-        ConfigError: `size` is below 1 or `mean_tokens` below 40.
+    Two to five consecutive ones share their passage; sets with different seeds are independent of each other.
+    `mean_tokens` is the mean length of question and passage with special tokens, in bert-base-uncased word pieces.
+    ConfigError if `size` is below 1 or `mean_tokens` below 40.
     """
     if size < 1:
         raise ConfigError(f"size is {size}: a data set needs at least one example", remedy="give a size of 1 or more")
@@ -58,36 +54,19 @@ def generate_examples(*, size: int, seed: int, mean_tokens: int = 180) -> list[E
     # A short passage may hold two facts only. Were the longer ones asked more, they would be too large a share.
     most = max(2, min(mean_tokens // 20, 5))
     while len(examples) < size:
-        passage = write_passage(rng, _passage_tokens(rng, mean_tokens))
-        for fact in _choose_facts(rng, passage, most)[: size - len(examples)]:
+        share = rng.random()
+        (low_share, low), (high_share, high) = next(ends for ends in pairwise(_LENGTH_QUANTILES) if share <= ends[1][0])
+        length = (low + (high - low) * (share - low_share) / (high_share - low_share)) * mean_tokens
+        passage = write_passage(rng, length - _QUESTION_AND_SPECIAL_TOKENS)
+        # Facts next to random places are asked for, so that answers are spread over the passage.
+        left, chosen = list(passage.facts), []
+        for _ in range(min(pick(rng, range(2, most + 1)), len(left))):
+            place = rng.random() * len(passage.text)
+            chosen.append(min(left, key=lambda fact: abs(fact.answers[0].start - place)))
+            left.remove(chosen[-1])
+        for fact in chosen[: size - len(examples)]:
             name = fact.thing.full if rng.random() < 0.75 else fact.thing.short
             asked = pick(rng, fact.kind.asks).replace("{n}", name)
-            examples.append(
-                Example(
-                    id=f"gen-{seed}-{len(examples)}",
-                    question=asked[0].upper() + asked[1:],
-                    context=passage.text,
-                    answers=fact.answers,
-                )
-            )
+            key, question = f"gen-{seed}-{len(examples)}", asked[0].upper() + asked[1:]
+            examples.append(Example(id=key, question=question, context=passage.text, answers=fact.answers))
     return examples
-
-
-def _passage_tokens(rng: Random, mean_tokens: int) -> float:
-    """Draws the length of a passage, from the inverse of the length distribution."""
-    share = rng.random()
-    (low_share, low), (high_share, high) = next(ends for ends in pairwise(_LENGTH_QUANTILES) if share <= ends[1][0])
-    multiple = low + (high - low) * (share - low_share) / (high_share - low_share)
-    return multiple * mean_tokens - _QUESTION_AND_SPECIAL_TOKENS
-
-
-def _choose_facts(rng: Random, passage: Passage, most: int) -> list[StatedFact]:
-    """Two to `most` facts to ask for: those next to random places, so that answers are spread over the passage."""
-    left = list(passage.facts)
-    chosen: list[StatedFact] = []
-    for _ in range(min(pick(rng, range(2, most + 1)), len(left))):
-        place = rng.random() * len(passage.text)
-        nearest = min(left, key=lambda fact: abs(fact.answers[0].start - place))
-        left.remove(nearest)
-        chosen.append(nearest)
-    return chosen

@@ -14,7 +14,6 @@ from harness.tasks.question_answering.tables import (
     Name,
     Topic,
     draw,
-    draw_answer,
     draw_name,
     pick,
     shuffled,
@@ -75,23 +74,41 @@ def write_passage(rng: Random, tokens: float) -> Passage:
         left = (tokens - estimate_tokens(passage.text)) / (sections - section)
         opening = f"{pick(rng, topic.openings)}. " if rng.random() < 0.25 and left > 80 else ""
         claims = _plan(rng, topic, left - estimate_tokens(opening), taken)
-        passage = _continue(rng, passage, opening, _arrange(rng, claims))
+        # Relation by relation (a comparison), mixed, or thing by thing (portraits).
+        order = rng.random()
+        if order >= 0.3:
+            claims = shuffled(rng, claims)
+        if order >= 0.5:
+            things = [claim.thing for claim in claims]
+            claims.sort(key=lambda claim: things.index(claim.thing))
+        passage = _continue(rng, passage, opening, claims)
     return passage
 
 
 def _plan(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[_Claim]:
     """Claims worth `tokens`, relation by relation, so that nearly every answer has rivals of its type."""
-    things = _draw_things(rng, topic, tokens, taken)
+    # Things whose names can't be mistaken for each other; more of them in a longer passage.
+    if tokens < _SHORT_TOKENS:
+        count = pick(rng, (1, 2))
+    else:
+        count = 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
+    things: list[Name] = []
+    while len(things) < count:
+        name = draw_name(rng, topic.naming)
+        if name.mark[:4] not in taken:
+            taken.add(name.mark[:4])
+            things.append(name)
     start = pick(rng, range(*topic.start_years))
     claims: list[_Claim] = []
     named: list[Name] = []
     planned = 0.0
     asides = shuffled(rng, topic.asides)
-    for kind in _order_kinds(rng, topic):
-        rank = topic.facts.index(kind)
+    # A short passage takes only the first few kinds: each answer type comes once before any comes again.
+    kinds = shuffled(rng, topic.facts)
+    types = [kind.answer for kind in kinds]
+    for place in sorted(range(len(kinds)), key=lambda place: types[:place].count(types[place])):
         for thing in shuffled(rng, things):
-            answer = _draw_new_answer(rng, kind, start, taken)
-            claim = _Claim(thing=thing, kind=kind, rank=rank, pattern=_draw_pattern(rng, kind), answer=answer)
+            claim = state_fact(rng, thing, topic, kinds[place], start, taken)
             cost = _cost(claim, thing.short if thing in named else thing.full)
             if len(claims) >= 2 and planned + cost / 2 > tokens:
                 return claims
@@ -105,64 +122,34 @@ def _plan(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[_Cl
     return claims
 
 
-def _order_kinds(rng: Random, topic: Topic) -> list[FactKind]:
-    """The topic's facts at random, but each answer type once before any comes again.
+def state_fact(rng: Random, thing: Name, topic: Topic, kind: FactKind, start_year: int, taken: set[str]) -> _Claim:
+    """A fact on the thing, sometimes with an introduction or an afterthought.
 
-    A short passage takes only the first few, and those should differ in what they are asked for with.
+    Its answer, a word, a year, or a quantity with its unit ("212 kilometres"), is one that the passage doesn't hold yet
+    and that shares no name with a thing in it, if one is left.
     """
-    kinds = shuffled(rng, topic.facts)
-    types = [kind.answer for kind in kinds]
-    return [kinds[place] for place in sorted(range(len(kinds)), key=lambda place: types[:place].count(types[place]))]
-
-
-def _draw_things(rng: Random, topic: Topic, tokens: float, taken: set[str]) -> list[Name]:
-    """Things of one kind whose names can't be mistaken for each other; more of them in a longer passage."""
-    if tokens < _SHORT_TOKENS:
-        count = pick(rng, (1, 2))
-    else:
-        count = 6 if tokens > 260 else 5 if tokens > 210 else pick(rng, (3, 3, 4))
-    things: list[Name] = []
-    while len(things) < count:
-        name = draw_name(rng, topic.naming)
-        if name.mark[:4] not in taken:
-            taken.add(name.mark[:4])
-            things.append(name)
-    return things
-
-
-def _draw_new_answer(rng: Random, kind: FactKind, start_year: int, taken: set[str]) -> str:
-    """An answer that the passage doesn't hold yet and that shares no name with a thing in it, if one is left."""
     for _ in range(20):
-        answer = draw_answer(rng, kind, start_year)
+        if kind.numbers is None:
+            answer = draw(rng, kind.answer)
+        else:
+            first, last, *step = kind.numbers
+            number = pick(rng, range(first, last + 1, *step))
+            unit = "" if kind.answer == "number" else f" {kind.answer}"
+            answer = str(start_year + number) if kind.answer == "year" else f"{number:,}{unit}"
         if answer not in taken and not any(word[:4] in taken for word in answer.split() if word.istitle()):
             break
     taken.add(answer)
-    return answer
-
-
-def _draw_pattern(rng: Random, kind: FactKind) -> str:
-    """A way to state the fact, sometimes with an introduction or an afterthought."""
     pattern = pick(rng, kind.says)
     chance = rng.random()
     if chance < 0.08 and pattern.startswith("{s} "):
-        return draw(rng, "lead") + pattern
-    return pattern + draw(rng, "tail") if chance > 0.93 else pattern
+        pattern = draw(rng, "lead") + pattern
+    elif chance > 0.93:
+        pattern += draw(rng, "tail")
+    return _Claim(thing=thing, kind=kind, rank=topic.facts.index(kind), pattern=pattern, answer=answer)
 
 
 def _cost(claim: _Claim, called: str) -> float:
     return estimate_tokens(_write(claim, called)[0] + ".")
-
-
-def _arrange(rng: Random, claims: Sequence[_Claim]) -> list[_Claim]:
-    """Thing by thing (portraits), relation by relation (a comparison), or mixed."""
-    order = rng.random()
-    if order < 0.3:
-        return list(claims)
-    mixed = shuffled(rng, claims)
-    if order < 0.5:
-        return mixed
-    things = [claim.thing for claim in mixed]
-    return sorted(mixed, key=lambda claim: things.index(claim.thing))
 
 
 def _continue(rng: Random, passage: Passage, opening: str, claims: Sequence[_Claim]) -> Passage:
@@ -185,7 +172,11 @@ def _continue(rng: Random, passage: Passage, opening: str, claims: Sequence[_Cla
             text += clause
             introduced.add(claim.thing.full)
         text += ". "
-        subject = _clear_subject(group)
+        # What a pronoun at the start of the next sentence would be taken for, if there is no doubt.
+        thing = group[0].thing
+        rivals = thing.pronoun != "it" and any(c.kind is not None and c.kind.answer == "person" for c in group)
+        clear = all(claim.thing is thing and "{s}" in claim.pattern for claim in group)
+        subject = thing if clear and not rivals else None
     return Passage(text=text.rstrip(), facts=tuple(facts))
 
 
@@ -194,27 +185,17 @@ def _group(rng: Random, claims: Sequence[_Claim]) -> list[list[_Claim]]:
     groups: list[list[_Claim]] = []
     for claim in claims:
         last = groups[-1] if groups else []
-        if len(last) == 1 and _joinable(last[0], claim) and rng.random() < 0.3:
+        joinable = len(last) == 1 and all(
+            one.kind is not None and one.pattern.startswith("{s} ") and "," not in one.pattern for one in (*last, claim)
+        )
+        if joinable:
+            first = last[0]
+            joinable = first.rank < claim.rank if first.thing is claim.thing else first.kind is claim.kind
+        if joinable and rng.random() < 0.3:
             last.append(claim)
         else:
             groups.append([claim])
     return groups
-
-
-def _joinable(first: _Claim, second: _Claim) -> bool:
-    if any(c.kind is None or not c.pattern.startswith("{s} ") or "," in c.pattern for c in (first, second)):
-        return False
-    return first.rank < second.rank if first.thing is second.thing else first.kind is second.kind
-
-
-def _clear_subject(group: Sequence[_Claim]) -> Name | None:
-    """The thing that a pronoun at the start of the next sentence would be taken for, if there is no doubt."""
-    thing = group[0].thing
-    for claim in group:
-        second_person = thing.pronoun != "it" and claim.kind is not None and claim.kind.answer == "person"
-        if claim.thing is not thing or "{s}" not in claim.pattern or second_person:
-            return None
-    return thing
 
 
 def _call(rng: Random, claim: _Claim, introduced: set[str], subject: Name | None) -> str:

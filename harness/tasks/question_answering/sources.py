@@ -22,13 +22,8 @@ _KIND_NAMES = {dict: "an object", list: "a list", str: "a text", int: "a whole n
 
 def load_examples(config: DataConfig) -> tuple[list[Example], list[Example]]:
     """Return training and validation examples, as `load_sets` has it."""
-    return load_sets(config, read_file=read_squad_file, read_hub=load_hub_split, generate=_generate)
-
-
-def _generate(**arguments: int) -> list[Example]:
-    from harness.tasks.question_answering.generator import generate_examples
-
-    return generate_examples(**arguments)
+    generator = "harness.tasks.question_answering.generator"
+    return load_sets(config, read_file=read_squad_file, read_hub=load_hub_split, generator_module=generator)
 
 
 def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:
@@ -39,7 +34,21 @@ def read_squad_file(path: Path, limit: int | None = None) -> list[Example]:
     """
     document = parse_json(read_text(path, "a SQuAD v1.1 JSON file"), path)
     root = _Node(document, source=str(path), place="")
-    examples = _unique(itertools.islice(_file_questions(root), limit), str(path))
+    questions = (
+        (question, context)
+        for article in root.items("data")
+        for paragraph in article.items("paragraphs")
+        for context in [paragraph.text("context")]
+        for question in paragraph.items("qas")
+    )
+    built = []
+    for question, context in itertools.islice(questions, limit):
+        answers = [(node.text("text"), node.field("answer_start", int).value) for node in question.items("answers")]
+        # v2 gives plausible answers elsewhere, but some tools keep them here and only set the mark.
+        if question.value.get("is_impossible") is True:
+            answers = []
+        built.append(_build_example(question, context, answers))
+    examples = _unique(built, str(path))
     if not examples:
         raise DataError(f"{path} has no questions", remedy="give a SQuAD v1.1 file with at least one")
     return examples
@@ -53,11 +62,16 @@ def load_hub_split(hub_id: str, split: str, limit: int | None = None) -> list[Ex
     dataset = load_split(hub_id, split, _COLUMNS)
     source = f"hub data set {hub_id}"
     columns = dataset[:limit]
-    rows = (
-        _Node(dict(zip(_COLUMNS, row, strict=True)), source, f"{split}[{i}]")
-        for i, row in enumerate(zip(*(columns[name] for name in _COLUMNS), strict=True))
-    )
-    return _unique((_hub_question(row) for row in rows), source)
+    examples = []
+    for i, values in enumerate(zip(*(columns[name] for name in _COLUMNS), strict=True)):
+        row = _Node(dict(zip(_COLUMNS, values, strict=True)), source, f"{split}[{i}]")
+        answers = row.field("answers", dict)
+        texts = [node.require(str).value for node in answers.items("text")]
+        starts = [node.require(int).value for node in answers.items("answer_start")]
+        if len(texts) != len(starts):
+            raise answers.error(f"{answers.place} has {len(texts)} texts and {len(starts)} starts")
+        examples.append(_build_example(row, row.text("context"), list(zip(texts, starts, strict=True))))
+    return _unique(examples, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +118,6 @@ class _Node:
         return DataError(f"{self.source}: {text}", remedy="correct that place; the format is SQuAD v1.1's")
 
 
-def _file_questions(root: _Node) -> Iterator[Example]:
-    for article in root.items("data"):
-        for paragraph in article.items("paragraphs"):
-            context = paragraph.text("context")
-            for question in paragraph.items("qas"):
-                answers = [
-                    (node.text("text"), node.field("answer_start", int).value) for node in question.items("answers")
-                ]
-                # v2 gives plausible answers elsewhere, but some tools keep them here and only set the mark.
-                if question.value.get("is_impossible") is True:
-                    answers = []
-                yield _build_example(question, context, answers)
-
-
-def _hub_question(row: _Node) -> Example:
-    answers = row.field("answers", dict)
-    texts = [node.require(str).value for node in answers.items("text")]
-    starts = [node.require(int).value for node in answers.items("answer_start")]
-    if len(texts) != len(starts):
-        raise answers.error(f"{answers.place} has {len(texts)} texts and {len(starts)} starts")
-    return _build_example(row, row.text("context"), list(zip(texts, starts, strict=True)))
-
-
 def _build_example(node: _Node, context: str, answers: list[tuple[str, int]]) -> Example:
     """Return the example with its answers checked against the passage."""
     key = node.text("id")
@@ -148,7 +139,7 @@ def _build_example(node: _Node, context: str, answers: list[tuple[str, int]]) ->
     )
 
 
-def _unique(examples: Iterator[Example], source: str) -> list[Example]:
+def _unique(examples: list[Example], source: str) -> list[Example]:
     found: dict[str, Example] = {}
     for example in examples:
         if example.id in found:

@@ -8,9 +8,9 @@ from typing import Any
 import datasets
 import evaluate
 
-from harness.records.trial import ExamplePrediction
 from harness.tasks.question_answering.metrics import score_answers
-from harness.tasks.scoring import check_answers, mean_percent
+from harness.tasks.scoring import check_answers, mean_percent, summarise_scores
+from harness.tasks.task import Scored
 
 _DESCRIPTION = "Exact match and F1 of SQuAD v1.1 (the official evaluate-v1.1.py), computed without the hub."
 _INPUTS = """
@@ -66,9 +66,7 @@ class SquadV1(evaluate.Metric):  # type: ignore[misc]
         }
 
 
-def evaluate_answers(
-    ids: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[dict[str, float], list[ExamplePrediction]]:
+def evaluate_answers(ids: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]]) -> Scored:
     """Return exact match and F1 in percent by name, and each answer with its scores (0 to 1), through `SquadV1`.
 
     Raises DataError if the three differ in length, are empty, or an id comes twice, which would silently shift or
@@ -83,8 +81,4 @@ def evaluate_answers(
             for key, answers in zip(ids, references, strict=True)
         ],
     )
-    rows = [
-        ExamplePrediction(id=key, text=text, scores={"em": em, "f1": f1})
-        for key, text, em, f1 in zip(ids, texts, result["exact_matches"], result["f1_scores"], strict=True)
-    ]
-    return {"em": result["exact_match"], "f1": result["f1"]}, rows
+    return summarise_scores(ids, texts, {"em": result["exact_matches"], "f1": result["f1_scores"]})

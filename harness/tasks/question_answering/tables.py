@@ -117,31 +117,21 @@ def draw_name(rng: Random, naming: Mapping[str, str]) -> Name:
     return Name(full=words["full"], short=words["short"], mark=words["mark"], pronoun=words.get("pronoun", "it"))
 
 
-def draw_answer(rng: Random, kind: FactKind, start_year: int) -> str:
-    """An answer of the fact's type: a word, a year, or a quantity with its unit ("212 kilometres")."""
-    if kind.numbers is None:
-        return draw(rng, kind.answer)
-    first, last, *step = kind.numbers
-    number = pick(rng, range(first, last + 1, *step))
-    if kind.answer == "year":
-        return str(start_year + number)
-    return f"{number:,}" if kind.answer == "number" else f"{number:,} {kind.answer}"
-
-
 def _read(file: str) -> Any:
     return json.loads(Path(__file__).with_name(file).read_text(encoding="utf-8"))
 
 
-def _read_topics() -> tuple[Topic, ...]:
-    content = _read("topics.json")
-    shared = {fact["name"]: FactKind(**fact) for fact in content["shared facts"]}
-    topics: list[Topic] = []
-    for topic in content["topics"]:
-        naming = topic["naming"] if isinstance(topic["naming"], dict) else _RULES[topic["naming"]]
-        facts = tuple(shared[fact] if isinstance(fact, str) else FactKind(**fact) for fact in topic["facts"])
-        topics.append(Topic(**(topic | {"naming": naming, "facts": facts})))
-    return tuple(topics)
-
-
 _RULES: dict[str, list[str] | str | dict[str, str]] = _read("words.json")
-TOPICS = _read_topics()
+_CONTENT = _read("topics.json")
+_SHARED = {fact["name"]: FactKind(**fact) for fact in _CONTENT["shared facts"]}
+
+TOPICS = tuple(
+    Topic(
+        **topic
+        | {
+            "naming": topic["naming"] if isinstance(topic["naming"], dict) else _RULES[topic["naming"]],
+            "facts": tuple(_SHARED[fact] if isinstance(fact, str) else FactKind(**fact) for fact in topic["facts"]),
+        }
+    )
+    for topic in _CONTENT["topics"]
+)

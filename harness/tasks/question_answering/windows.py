@@ -6,7 +6,6 @@ A passage that is too long for one window is cut into several that overlap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,32 +31,38 @@ def make_windows(
 ) -> Windows:
     """Return the windows of `examples`; only passages are cut, a question stands whole in each of its windows.
 
-    Args:
-        examples: questions; labels come from the first answer, without the white space around it.
-        tokenizer: a fast tokenizer, left as it was.
-        max_length: tokens of the longest window, question and special tokens included.
-        doc_stride: tokens of the passage that two consecutive windows share (`stride` of transformers).
+    Labels come from the first answer, without the white space around it. The tokenizer is a fast one, left as it was.
+    `max_length` counts special tokens too; `doc_stride` tokens of the passage are shared by two consecutive windows.
 
     Raises DataError if a question leaves too little room for its passage. Each passage is tokenised once, not once per
     question (SQuAD: five), which is several times faster than `tokenizer(questions, passages)` and gives the same.
     """
     passages = {text: number for number, text in enumerate(dict.fromkeys(example.context for example in examples))}
     with unlimited(tokenizer) as backend:
-        frame = _read_frame(backend)
+        (before, between, after), (question_type, passage_type) = _read_frame(backend)
         passage_tables = [
-            _table(encoding, frame.passage_type, with_offsets=True)
+            _table(encoding, passage_type, with_offsets=True)
             for encoding in backend.encode_batch(list(passages), add_special_tokens=False)
         ]
         questions = backend.encode_batch([example.question.strip() for example in examples], add_special_tokens=False)
     parts: list[np.ndarray] = []
     rows: list[_Row] = []
     for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
-        head = [frame.before, _table(question, frame.question_type), frame.between]
+        head = [before, _table(question, question_type), between]
         passage = passage_tables[passages[example.context]]
-        for tables, labels in _example_windows(example, head, passage, frame.after, max_length, doc_stride):
+        for tables, labels in _example_windows(example, head, passage, after, max_length, doc_stride):
             parts += tables
             rows.append((number, sum(table.shape[1] for table in tables), *labels))
-    return _assemble(parts, rows)
+    tokens = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), dtype=np.int32)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    return Windows(
+        input_ids=tokens[_IDS].copy(),
+        token_type_ids=tokens[_TYPES].astype(np.int8),
+        row_starts=np.concatenate([[0], np.cumsum(table[:, 1])]).astype(np.int64),
+        labels={name: table[:, column].copy() for column, name in enumerate(LABELS, start=2)},
+        example_index=table[:, 0].copy(),
+        offsets=np.ascontiguousarray(tokens[[_CHAR_STARTS, _CHAR_ENDS]].T),
+    )
 
 
 _Row = tuple[int, int, int, int]  # a window's example, length, start and end label
@@ -75,54 +80,37 @@ def _example_windows(
             f"the passage of {length} tokens, and windows share {doc_stride}",
             remedy="raise --max-length, lower --doc-stride, or leave the question out",
         )
-    answer = _answer_tokens(example, passage)
-    for first, stop in _cut(length, room, doc_stride):
+    answer = None
+    if example.answers:
+        text = example.answers[0].text
+        start = example.answers[0].start + len(text) - len(text.lstrip())
+        stop = start + len(text.strip())
+        # A token that only partly belongs to the answer counts: word pieces can't be cut. There may be none at all.
+        first = int(np.searchsorted(passage[_CHAR_ENDS], start, side="right"))
+        last = int(np.searchsorted(passage[_CHAR_STARTS], stop, side="left")) - 1
+        answer = (first, last) if first <= last else None
+    # The last piece is as short as it comes out.
+    for first in range(0, length - doc_stride, room - doc_stride) if length > room else (0,):
+        stop = min(first + room, length)
         labels = (0, 0)
         if answer is not None and first <= answer[0] and answer[1] < stop:
             labels = (head_length + answer[0] - first, head_length + answer[1] - first)
         yield [*head, passage[:, first:stop], after], labels
 
 
-def _assemble(parts: list[np.ndarray], rows: list[_Row]) -> Windows:
-    """Join token tables into flat arrays."""
-    tokens = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0), dtype=np.int32)
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
-    return Windows(
-        input_ids=tokens[_IDS].copy(),
-        token_type_ids=tokens[_TYPES].astype(np.int8),
-        row_starts=np.concatenate([[0], np.cumsum(table[:, 1])]).astype(np.int64),
-        labels={name: table[:, column].copy() for column, name in enumerate(LABELS, start=2)},
-        example_index=table[:, 0].copy(),
-        offsets=np.ascontiguousarray(tokens[[_CHAR_STARTS, _CHAR_ENDS]].T),
-    )
+def _read_frame(backend: Any) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], tuple[int, int]]:
+    """Return what the tokenizer puts before, between and after question and passage, and the token types of the two.
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    """What the tokenizer puts around question and passage, as token tables, and the token types of the two."""
-
-    before: np.ndarray
-    between: np.ndarray
-    after: np.ndarray
-    question_type: int
-    passage_type: int
-
-
-def _read_frame(backend: Any) -> _Frame:
-    """Look at one encoded pair instead of assuming [CLS] … [SEP] … [SEP]."""
+    One encoded pair is looked at instead of assuming [CLS] … [SEP] … [SEP].
+    """
     pair = backend.encode("a", "b")
     special = np.full((4, len(pair.ids)), NO_OFFSET, dtype=np.int32)
     special[_IDS], special[_TYPES] = pair.ids, pair.type_ids
     sequence = pair.sequence_ids
     question, passage = sequence.index(0), sequence.index(1)
     question_stop, passage_stop = question + sequence.count(0), passage + sequence.count(1)
-    return _Frame(
-        before=special[:, :question],
-        between=special[:, question_stop:passage],
-        after=special[:, passage_stop:],
-        question_type=pair.type_ids[question],
-        passage_type=pair.type_ids[passage],
-    )
+    around = special[:, :question], special[:, question_stop:passage], special[:, passage_stop:]
+    return around, (pair.type_ids[question], pair.type_ids[passage])
 
 
 def _table(encoding: Any, token_type: int, *, with_offsets: bool = False) -> np.ndarray:
@@ -132,25 +120,3 @@ def _table(encoding: Any, token_type: int, *, with_offsets: bool = False) -> np.
     if with_offsets and len(encoding):
         table[[_CHAR_STARTS, _CHAR_ENDS]] = np.array(encoding.offsets, dtype=np.int32).T
     return table
-
-
-def _answer_tokens(example: Example, passage: np.ndarray) -> tuple[int, int] | None:
-    """Return the first and last token of the first answer within the passage; None if no token belongs to it.
-
-    A token that only partly belongs to the answer counts: word pieces can't be cut.
-    """
-    if not example.answers:
-        return None
-    text = example.answers[0].text
-    start = example.answers[0].start + len(text) - len(text.lstrip())
-    stop = start + len(text.strip())
-    first = int(np.searchsorted(passage[_CHAR_ENDS], start, side="right"))
-    last = int(np.searchsorted(passage[_CHAR_STARTS], stop, side="left")) - 1
-    return (first, last) if first <= last else None
-
-
-def _cut(length: int, room: int, doc_stride: int) -> list[tuple[int, int]]:
-    """Return (first, stop) of the pieces of a passage; the last piece is as short as it comes out."""
-    if length <= room:
-        return [(0, length)]
-    return [(first, min(first + room, length)) for first in range(0, length - doc_stride, room - doc_stride)]

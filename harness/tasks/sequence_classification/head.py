@@ -8,24 +8,15 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harness.config import RunConfig
 from harness.data.batching import Batch
 from harness.data.packing import NO_LABEL, is_packed
 from harness.tasks.sequence_classification.windows import LABEL
 
-
-def _classify_distilbert(model: Any, first: Tensor) -> Tensor:
-    logits: Tensor = model.classifier(model.dropout(model.pre_classifier(first).relu()))
-    return logits
-
-
-def _classify_bert(model: Any, first: Tensor) -> Tensor:
+HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "distilbert": lambda model, first: model.classifier(model.dropout(model.pre_classifier(first).relu())),
     # The pooler reads the first token of each row.
-    logits: Tensor = model.classifier(model.dropout(model.bert.pooler(first[:, None])))
-    return logits
-
-
-HEADS = {"distilbert": _classify_distilbert, "bert": _classify_bert}
+    "bert": lambda model, first: model.classifier(model.dropout(model.bert.pooler(first[:, None]))),
+}
 """By `model_type`: what transformers' models do with the hidden state of a text's first token."""
 
 
@@ -41,11 +32,6 @@ def read_logits(model: Any, batch: Batch, longest: int) -> tuple[Tensor, ...]:
 def class_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Return the mean cross-entropy over the texts."""
     return functional.cross_entropy(read_logits(model, batch, 0)[0], batch.labels[LABEL], ignore_index=NO_LABEL)
-
-
-def make_loss(config: RunConfig) -> Callable[[nn.Module, Batch], Tensor]:
-    """Return the loss; no setting changes it."""
-    return class_loss
 
 
 def head_parameters(hidden_size: int, classes: int | None) -> int:

@@ -15,7 +15,6 @@ from harness.data.files import parse_json, read_text
 from harness.data.hub import load_split
 from harness.errors import DataError
 from harness.tasks.sequence_classification.examples import Example
-from harness.tasks.sequence_classification.generator import generate_examples
 from harness.tasks.sources import load_sets
 
 _FORM = "a CSV, JSON or JSON-lines file with the fields text and label"
@@ -26,7 +25,8 @@ _Row = tuple[str, Any]
 
 def load_examples(config: DataConfig) -> tuple[list[Example], list[Example]]:
     """Return training and validation examples, as `load_sets` has it; their classes are those of the training set."""
-    train, validation = load_sets(config, read_file=read_file, read_hub=load_hub_split, generate=generate_examples)
+    generator = "harness.tasks.sequence_classification.generator"
+    train, validation = load_sets(config, read_file=read_file, read_hub=load_hub_split, generator_module=generator)
     classes = tuple(sorted({example.label for example in train}))
     if len(classes) < 2:
         raise DataError(
@@ -49,9 +49,16 @@ def read_file(path: Path, limit: int | None = None) -> list[Example]:
     objects. Raises DataError that names the file and the place in it.
     """
     text = read_text(path, _FORM)
-    readers = {".csv": _csv_rows, ".jsonl": _json_lines}
-    rows = readers.get(path.suffix.lower(), _json_rows)(text, path)
-    return _check(rows, str(path), limit)
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        return _check(_csv_rows(text, path), str(path), limit)
+    if kind == ".jsonl":
+        lines = ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
+        return _check(((f"line {n}", parse_json(line, path, first_line=n)) for n, line in lines), str(path), limit)
+    document = parse_json(text, path)
+    if not isinstance(document, list):
+        raise DataError(f"{path} holds no list of objects", remedy=f"give {_FORM}; JSON lines end in .jsonl")
+    return _check(((f"[{number}]", row) for number, row in enumerate(document)), str(path), limit)
 
 
 def load_hub_split(hub_id: str, split: str, limit: int | None = None) -> list[Example]:
@@ -84,19 +91,6 @@ def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
         raise DataError(
             f"{path}, line {reader.reader.line_num}: {error}", remedy="quote fields as RFC 4180 says"
         ) from None
-
-
-def _json_lines(text: str, path: Path) -> Iterator[_Row]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"line {number}", parse_json(line, path, first_line=number)
-
-
-def _json_rows(text: str, path: Path) -> Iterator[_Row]:
-    document = parse_json(text, path)
-    if not isinstance(document, list):
-        raise DataError(f"{path} holds no list of objects", remedy=f"give {_FORM}; JSON lines end in .jsonl")
-    yield from ((f"[{number}]", row) for number, row in enumerate(document))
 
 
 def _check(rows: Iterable[_Row], source: str, limit: int | None) -> list[Example]:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from harness.data.batching import make_padding_collate, plan_shuffled_batches
-from harness.training.baseline import uses_token_types
 
 
 def test_padding_fills_up_to_the_length_and_is_masked(windows):
@@ -26,7 +25,6 @@ def test_padding_fills_up_to_the_length_and_is_masked(windows):
 @pytest.mark.parametrize(("source", "wanted"), [("bert-base-uncased", True), ("distilbert-base-uncased", False)])
 def test_token_types_go_to_models_that_know_them(source, wanted, make_setup, windows):
     setup = make_setup(source)
-    assert uses_token_types(setup.model) is wanted
     assert ("token_type_ids" in setup.collate(windows, np.array([0])).inputs) is wanted
 
 

@@ -7,15 +7,21 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import datasets
 import pytest
 
+from harness.config import preset
 from harness.data import hub
-from harness.data.hub import hub_reachable, offline_environment, require_hub
+from harness.data.hub import hub_reachable, load_split
 from harness.errors import DataError
+from harness.experiment.process import worker_environment
+from harness.records.serialise import override
+from harness.records.trial import TrialSpec
 
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch) -> None:
+    monkeypatch.setattr(hub, "_cached_split", lambda *_: None)
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_ENDPOINT", "REQUEST_METHOD"):
         monkeypatch.delenv(name, raising=False)
     for name in ("http", "https", "all", "no"):
@@ -69,6 +75,15 @@ class Server:
         self.thread.join()
 
 
+def offline_for_workers() -> str | None:
+    """What a worker that needs the hub is told of it."""
+    config = override(preset("smoke"), {"data.source": "hub"})
+    spec = TrialSpec(
+        contender="baseline", seed=0, config=config, directory="d", cache_directory="c", compile_cache_directory="k"
+    )
+    return worker_environment(spec).get("HF_HUB_OFFLINE")
+
+
 @pytest.mark.parametrize(
     ("status", "reachable"),
     [(200, True), (403, True), (404, True), (429, True), (407, False), (502, False), (503, False)],
@@ -77,13 +92,13 @@ def test_any_answer_of_the_hub_counts_but_not_a_proxys_that_finds_no_way(monkeyp
     with Server(status) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         assert hub_reachable() is reachable
-        assert offline_environment() == ({} if reachable else {"HF_HUB_OFFLINE": "1"})
+        assert offline_for_workers() == (None if reachable else "1")
 
 
 def test_a_closed_port_is_not_reachable(monkeypatch, closed_port):
     monkeypatch.setenv("HF_ENDPOINT", closed_port)
     assert not hub_reachable()
-    assert offline_environment() == {"HF_HUB_OFFLINE": "1"}
+    assert offline_for_workers() == "1"
 
 
 def test_an_address_that_never_answers_is_not_reachable(monkeypatch, silent_port):
@@ -148,7 +163,7 @@ def test_offline_mode_means_no_without_asking(monkeypatch, name, value):
         assert not hub_reachable()
         assert server.asked == []
         with pytest.raises(DataError, match="HF_HUB_OFFLINE"):
-            require_hub("data set x/y")
+            load_split("x/y", "train", ())
 
 
 @pytest.mark.parametrize("value", ["0", "", "false"])
@@ -174,14 +189,16 @@ def test_an_answer_is_remembered_but_not_for_ever(monkeypatch):
 def test_requiring_the_hub_says_what_is_missing_and_what_to_do(monkeypatch, closed_port):
     monkeypatch.setenv("HF_ENDPOINT", closed_port)
     with pytest.raises(DataError) as caught:
-        require_hub("data set rajpurkar/squad")
-    assert "can't be reached for data set rajpurkar/squad" in caught.value.message
+        load_split("rajpurkar/squad", "train", ())
+    assert "can't be reached for data set rajpurkar/squad (train)" in caught.value.message
     assert closed_port in caught.value.message
     for option in ("--train-file", "--validation-file", "--data generator"):
         assert option in caught.value.remedy
 
 
 def test_a_reachable_hub_is_no_error(monkeypatch):
+    split = datasets.Dataset.from_dict({"text": ["a"]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: split)
     with Server() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
-        require_hub("data set x/y")
+        assert load_split("x/y", "train", ()).column_names == ["text"]

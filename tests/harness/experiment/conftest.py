@@ -7,10 +7,26 @@ import shutil
 import pytest
 
 from harness.config import preset
+from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Listener
 from harness.experiment.runner import execute_run
 from harness.records.serialise import override
 from harness.records.store import load_run
+from harness.records.trial import TokenizerFacts
+from harness.tasks.question_answering.task import TASK
+
+
+@pytest.fixture
+def inputs(windows):
+    """The windows as the inputs of a worker."""
+    return Inputs(
+        validation=[],
+        train_windows=windows,
+        validation_windows=windows,
+        tokenizer=TokenizerFacts(sha256="", pad_id=0),
+        head=TASK.head(),
+        from_cache=False,
+    )
 
 
 class Recorder(Listener):

@@ -12,23 +12,18 @@ from torch import nn
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
-from harness.experiment.deviation import compare_updates
-from harness.experiment.dropout import DRAWS, draw_losses, scatter
-from harness.experiment.equivalence import make_checked_setup, make_updates
-from harness.tasks.question_answering.task import TASK
+from harness.experiment.deviation import compare_updates, scatter
+from harness.experiment.equivalence import DRAWS, draw_losses, make_checked_setup, make_updates
 
 
-def checked(windows, change, **model):
+def checked(inputs, change, **model):
     """Updates without dropout and losses with it, as a worker makes them."""
     config = replace(preset("smoke"), model=replace(preset("smoke").model, **model))
     quiet, noisy = (
-        change(
-            make_checked_setup(
-                config, [], windows, head=TASK.head(), pad_id=0, device=torch.device("cpu"), dropout=dropout
-            )
-        )
+        change(make_checked_setup(config, [], inputs, torch.device("cpu"), dropout=dropout))
         for dropout in (False, True)
     )
+    windows = inputs.train_windows
     return replace(make_updates(quiet, windows), dropout_losses=draw_losses(noisy, windows))
 
 
@@ -47,55 +42,51 @@ def with_dropout_of(probability):
 
 
 @pytest.fixture
-def reference(windows):
-    return checked(windows, as_it_is)
+def reference(inputs):
+    return checked(inputs, as_it_is)
 
 
-def test_losses_scatter_and_are_drawn_alike_each_time(windows, reference):
+def test_losses_scatter_and_are_drawn_alike_each_time(inputs, reference):
     assert len(set(reference.dropout_losses)) == DRAWS
-    assert checked(windows, as_it_is).dropout_losses == reference.dropout_losses
+    assert checked(inputs, as_it_is).dropout_losses == reference.dropout_losses
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.9])
-def test_another_dropout_is_seen(probability, windows, reference):
-    judged = judge_equivalence(compare_updates(reference, checked(windows, with_dropout_of(probability))))
+def test_another_dropout_is_seen(probability, inputs, reference):
+    judged = judge_equivalence(compare_updates(reference, checked(inputs, with_dropout_of(probability))))
     assert not judged.holds
     assert "its dropout is not the baseline's" in judged.problem
 
 
 @pytest.mark.parametrize("name", ["sdpa", "unpadded", "dynamic_padding", "gradient_checkpointing", "compile"])
-def test_dropout_that_draws_other_numbers_holds(name, windows, reference):
-    judged = judge_equivalence(compare_updates(reference, checked(windows, registry.get(name)().apply)))
+def test_dropout_that_draws_other_numbers_holds(name, inputs, reference):
+    judged = judge_equivalence(compare_updates(reference, checked(inputs, registry.get(name)().apply)))
     assert judged.holds, judged.problem
 
 
-def test_a_model_without_dropout_has_nothing_to_compare(windows):
+def test_a_model_without_dropout_has_nothing_to_compare(inputs):
     sizes = preset("smoke").model.overrides | {"dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0}
-    updates = checked(windows, as_it_is, overrides=sizes)
+    updates = checked(inputs, as_it_is, overrides=sizes)
     record = compare_updates(updates, updates)
     assert record.dropout_scatter_reference == 0.0
     assert judge_equivalence(record).holds
 
 
-def test_the_compiler_is_not_imported_to_ask_what_it_never_compiled(windows, monkeypatch):
-    setup = make_checked_setup(
-        preset("smoke"), [], windows, head=TASK.head(), pad_id=0, device=torch.device("cpu"), dropout=True
-    )
+def test_the_compiler_is_not_imported_to_ask_what_it_never_compiled(inputs, monkeypatch):
+    setup = make_checked_setup(preset("smoke"), [], inputs, torch.device("cpu"), dropout=True)
     monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
     monkeypatch.setattr(torch.compiler, "set_stance", None)
-    assert len(draw_losses(setup, windows)) == DRAWS
+    assert len(draw_losses(setup, inputs.train_windows)) == DRAWS
 
 
-def test_what_is_compiled_runs_uncompiled(windows):
+def test_what_is_compiled_runs_uncompiled(inputs):
     import torch._dynamo
 
     compiled = []
     torch._dynamo.reset()
-    setup = make_checked_setup(
-        preset("smoke"), [], windows, head=TASK.head(), pad_id=0, device=torch.device("cpu"), dropout=True
-    )
+    setup = make_checked_setup(preset("smoke"), [], inputs, torch.device("cpu"), dropout=True)
     forward_loss = torch.compile(setup.forward_loss, backend=lambda graph, _: compiled.append(graph) or graph.forward)
-    draw_losses(replace(setup, forward_loss=forward_loss), windows)
+    draw_losses(replace(setup, forward_loss=forward_loss), inputs.train_windows)
     assert not compiled
 
 

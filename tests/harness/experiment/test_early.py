@@ -14,7 +14,6 @@ from harness.experiment.early import (
     META_KERNELS,
     TRIED,
     retain_primary_context,
-    start_context_beside,
     without_collector,
 )
 
@@ -93,14 +92,14 @@ class Driver:
         return call
 
 
-def test_the_primary_context_is_retained_in_another_thread():
+def test_the_primary_context_is_retained():
     driver, asked = Driver(), []
 
     def load(name):
         asked.append(name)
         return driver
 
-    start_context_beside(load).join(10)
+    assert retain_primary_context(load)
     assert asked == [DRIVER]
     assert driver.calls == ["cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain"]
 

@@ -13,18 +13,14 @@ from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.data.packing import make_trimming_collate
-from harness.experiment.deviation import compare_updates
+from harness.experiment.deviation import Updates, compare_updates, load_updates, save_updates
 from harness.experiment.equivalence import (
-    Updates,
     checked_batches,
-    load_updates,
     make_checked_setup,
     make_updates,
-    save_updates,
     switch_dropout_off,
 )
 from harness.tasks.question_answering.head import row_loss
-from harness.tasks.question_answering.task import TASK
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")
 
@@ -117,14 +113,12 @@ def test_a_loader_with_wrong_labels_is_seen(make_setup, windows, reference):
 
 
 @pytest.mark.parametrize("stack", ["hf_trainer", "device_resident_data", "unpadded+device_resident_data"])
-def test_an_honest_loop_or_loader_holds(stack, windows):
+def test_an_honest_loop_or_loader_holds(stack, inputs):
     if stack == "hf_trainer":
         pytest.importorskip("accelerate")
     config = preset("smoke")
     reference, given = (
-        make_updates(
-            make_checked_setup(config, parts, windows, head=TASK.head(), pad_id=0, device=torch.device("cpu")), windows
-        )
+        make_updates(make_checked_setup(config, parts, inputs, torch.device("cpu")), inputs.train_windows)
         for parts in ([], registry.resolve(stack))
     )
     assert len(given.losses) == 3

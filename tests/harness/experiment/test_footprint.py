@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,9 +15,9 @@ import torch
 from harness import registry
 from harness.analysis.evidence.sameness import compare_footprints
 from harness.config import preset
-from harness.experiment.footprint import count_operators, describe_code, process_flags, take_footprint
+from harness.experiment.footprint import describe_code, process_flags, take_footprint
+from harness.experiment.plan import variables_of
 from harness.experiment.segments import SegmentRunner
-from harness.experiment.trial import variables_of_strategies
 from harness.records.serialise import override
 
 
@@ -114,7 +115,7 @@ def test_a_variable_of_any_contender_is_seen_in_every_process(make_setup, monkey
     plugins = (str(Path(__file__).with_name("plugin_faults.py")),)
     registry.load_all(plugins)
     config = override(preset("smoke"), {"contenders": ["fused_adamw + sets_a_variable", "sdpa"]})
-    variables = variables_of_strategies(config)
+    variables = set(variables_of(config, "baseline", *config.contenders))
     assert variables == {"SPEEDPROOF_TEST_VARIABLE"}
     setup = make_setup()
     before = process_flags(setup, variables)
@@ -146,7 +147,20 @@ def event(name, dtypes=(), shapes=()):
     return SimpleNamespace(name=lambda: name, dtypes=lambda: list(dtypes), shapes=lambda: list(shapes))
 
 
-def test_what_the_driver_does_for_itself_is_no_difference():
+@pytest.fixture
+def count_operators(monkeypatch, footprint, make_setup):
+    """Return a function from what the profiler saw to the operators of a footprint."""
+
+    def count(events):
+        results = SimpleNamespace(events=lambda: events)
+        seen = SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
+        monkeypatch.setattr("harness.experiment.footprint.profile", lambda **_: nullcontext(seen))
+        return footprint(make_setup()).training
+
+    return count
+
+
+def test_what_the_driver_does_for_itself_is_no_difference(count_operators):
     kernels = [event("aten::mm", ["float"], [[2, 2]]), event("cutlass::Kernel2<gemm>"), event("cublasLt::splitKreduce")]
     noise = [
         event("cudaLaunchKernel"),
@@ -158,5 +172,5 @@ def test_what_the_driver_does_for_itself_is_no_difference():
     assert sum(count_operators(kernels).values()) == len(kernels)
 
 
-def test_a_wait_for_the_device_is_a_difference():
+def test_a_wait_for_the_device_is_a_difference(count_operators):
     assert count_operators([event("cudaDeviceSynchronize")]) == {"cudaDeviceSynchronize": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.config import preset
-from harness.experiment import profile
+from harness.experiment import session as worker
 from harness.experiment.commands import LoadBlock, RunJob, RunProfile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
@@ -81,11 +81,9 @@ def test_what_segments_held_is_let_go_before_the_profiled_trainer_is_made(tmp_pa
     )
     session = Session(spec, TrialClock(time.time()), lambda *_: None)
     session.handle(LoadBlock(kind="training", numbers=(0, 1), rehearse=False, repetitions=1))
-    step = weakref.ref(session._runner_once()._trainer.step)
+    step = weakref.ref(session._segments()._trainer.step)
     alive = []
-    make_trainer = profile.make_trainer
-    monkeypatch.setattr(
-        profile, "make_trainer", lambda *given: alive.append(step() is not None) or make_trainer(*given)
-    )
+    make_trainer = worker.make_trainer
+    monkeypatch.setattr(worker, "make_trainer", lambda *given: alive.append(step() is not None) or make_trainer(*given))
     session.handle(RunProfile(directory=str(tmp_path)))
     assert alive == [False]

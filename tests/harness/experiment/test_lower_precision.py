@@ -13,11 +13,10 @@ from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.config import preset
 from harness.experiment import equivalence
-from harness.experiment.deviation import compare_updates
-from harness.experiment.equivalence import load_updates, make_checked_setup, make_updates, save_updates
+from harness.experiment.deviation import compare_updates, load_updates, save_updates
+from harness.experiment.equivalence import make_checked_setup, make_updates
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
-from harness.tasks.question_answering.task import TASK
 from optimizations import unpadded
 
 CPU = torch.device("cpu")
@@ -177,9 +176,9 @@ def test_rounding_that_no_dtype_shows_is_held_against_the_coarsest_if_it_is_anno
 
 @pytest.mark.usefixtures("needs_bundled")
 @pytest.mark.parametrize(("stack", "holds"), [("amp_bf16", True), ("unpadded+amp_bf16", True), ("wrong", False)])
-def test_on_the_bundled_encoder(stack, holds, windows):
+def test_on_the_bundled_encoder(stack, holds, inputs, windows):
     config = override(preset("quick"), {"device": "cpu"})
-    make = partial(make_checked_setup, config, windows=windows, head=TASK.head(), pad_id=0, device=CPU)
+    make = partial(make_checked_setup, config, inputs=inputs, device=CPU)
     setup = make(strategies=[] if stack == "wrong" else registry.resolve(stack))
     check = judged(
         make_updates(make(strategies=[]), windows), wrong_scale(setup) if stack == "wrong" else setup, windows

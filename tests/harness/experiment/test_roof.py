@@ -11,14 +11,14 @@ import torch
 from harness.config import preset
 from harness.errors import HarnessError
 from harness.experiment.inputs import length_sums
-from harness.experiment.roof import measure_roof_apart, measure_roof_of
-from harness.measurement.roof import RoofSpec
+from harness.experiment.prepare import measure_roof_of
 
 SIZES = {"hidden_size": 16, "layers": 2, "heads": 2, "intermediate_size": 32, "parameters": 1000}
 
 
 def test_a_process_of_its_own_measures_the_models_shapes():
-    roof = measure_roof_apart(RoofSpec(device="cpu", hidden_size=16, intermediate_size=32, budget_s=0.05, copy_mib=1))
+    roof = measure_roof_of(replace(preset("smoke"), roof=True, device="cpu"), SIZES)
+    assert roof is not None
     assert roof.matmul_tflops["float32"] > 0
     assert "×16×" in roof.shapes["float32"]
 

@@ -12,7 +12,6 @@ import pytest
 from harness.cli.progress import describe_outcome
 from harness.errors import ConfigError, HarnessError
 from harness.experiment import runner
-from harness.experiment.prepare import Preparation
 from harness.experiment.runner import check_same_circumstances, new_run_directory
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
@@ -123,16 +122,12 @@ OTHER_CIRCUMSTANCES = {
 }
 
 
-def preparation_of(run):
-    return Preparation(environment=run.environment, data=run.data)
-
-
 @pytest.mark.parametrize("what", OTHER_CIRCUMSTANCES)
 def test_other_circumstances_than_at_the_begin_are_refused(what, smoke_run):
     table, key = OTHER_CIRCUMSTANCES[what]
     begun = smoke_run.run
     assert getattr(begun, table)[key] is not None
-    today = preparation_of(replace(begun, **{table: {**getattr(begun, table), key: "another"}}))
+    today = replace(begun, **{table: {**getattr(begun, table), key: "another"}})
     with pytest.raises(ConfigError, match=f"another {what} .*now another.*--name"):
         check_same_circumstances(smoke_run.directory, begun, today)
     without = {name: value for name, value in getattr(begun, table).items() if name != key}
@@ -143,9 +138,9 @@ def test_another_pytorch_than_at_the_begin_is_refused(execute_on_copy, monkeypat
     prepare = runner.prepare
 
     def prepare_with_another(*given):
-        preparation = prepare(*given)
-        packages = {**preparation.environment["packages"], "torch": "1.0"}
-        return replace(preparation, environment={**preparation.environment, "packages": packages})
+        head, tokenizer = prepare(*given)
+        packages = {**head.environment["packages"], "torch": "1.0"}
+        return replace(head, environment={**head.environment, "packages": packages}), tokenizer
 
     monkeypatch.setattr(runner, "prepare", prepare_with_another)
     with pytest.raises(ConfigError, match="another version of PyTorch"):
@@ -154,7 +149,7 @@ def test_another_pytorch_than_at_the_begin_is_refused(execute_on_copy, monkeypat
 
 def test_another_form_of_the_bundled_weights_is_refused(smoke_run):
     begun = replace(smoke_run.run, data=smoke_run.run.data | {"model_weights": "as published"})
-    today = preparation_of(replace(begun, data=begun.data | {"model_weights": "rounded to bfloat16"}))
+    today = replace(begun, data=begun.data | {"model_weights": "rounded to bfloat16"})
     with pytest.raises(ConfigError, match="another form of the bundled weights"):
         check_same_circumstances(smoke_run.directory, begun, today)
 
@@ -164,7 +159,7 @@ def test_what_a_killed_run_left_is_gone_before_the_first_trial(execute_on_copy, 
         (tmp_path / "runs/r" / name).parent.mkdir(parents=True)
         (tmp_path / "runs/r" / name).write_text("of a run that was killed")
     found = []
-    monkeypatch.setattr(runner, "run_sessions", lambda _bench, directory, *_: found.extend(directory.iterdir()))
+    monkeypatch.setattr(runner.Bench, "run", lambda bench, _: found.extend(bench._directory.iterdir()))
     execute_on_copy()
     assert "trials" in {path.name for path in found}
     assert not {"compile-cache", "checks"} & {path.name for path in found}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.experiment.segments import SegmentRunner, sizes_of_batches
+from harness.experiment.segments import SegmentRunner
 from harness.strategy import make_trimming_collate
 
 
@@ -19,8 +19,7 @@ def test_weights_of_bf16_lose_no_update_to_a_long_warm_up_of_the_learning_rate(m
     inputs = SimpleNamespace(train_windows=windows, validation_windows=windows)
     runner = SegmentRunner(setup, inputs, baseline_batch_size=4)
     runner.load_block("training", list(range(8)), rehearse=False)
-    runner.run(repetitions=1)
-    assert runner.last_work["lost_updates"] == 0
+    assert runner.run(repetitions=1).work["lost_updates"] == 0
     assert runner.setup.training.lr_warmup_ratio == 0.1
 
 
@@ -66,7 +65,9 @@ def test_an_evaluation_of_which_nothing_is_known_is_rehearsed_each_time(rehearsa
     assert rehearsals([("evaluation", [0, 1])] * 2, evaluate=evaluate) == [True, True]
 
 
-def test_sizes_of_batches_are_full_ones_and_the_rest():
-    assert sizes_of_batches(10, 4) == {4, 2}
-    assert sizes_of_batches(8, 4) == {4}
-    assert sizes_of_batches(3, 4) == {3}
+@pytest.mark.parametrize(("windows_of_block", "sizes"), [(10, {4, 2}), (8, {4}), (3, {3})])
+def test_sizes_of_batches_are_full_ones_and_the_rest(windows_of_block, sizes, make_setup, windows):
+    inputs = SimpleNamespace(train_windows=windows, validation_windows=windows)
+    runner = SegmentRunner(make_setup(batch_size=4), inputs, baseline_batch_size=4)
+    runner.load_block("training", list(range(windows_of_block)), rehearse=True)
+    assert runner._run_sizes == {"training": sizes, "evaluation": set()}

@@ -9,7 +9,7 @@ import torch
 
 from harness.config import preset
 from harness.experiment.inputs import load_inputs, load_tokenised
-from harness.experiment.validation import Validation
+from harness.experiment.job import validate
 from harness.measurement.clocks import PhaseClock
 from harness.records.serialise import override
 from harness.strategy import StartUp
@@ -46,11 +46,7 @@ def _all_cores():
 
 
 def f1_of(setup, inputs):
-    return (
-        Validation(setup=setup, inputs=inputs, data=CONFIG.data, phases=PhaseClock(), start_up=StartUp())
-        .run()
-        .scores["f1"]
-    )
+    return validate(setup, inputs, CONFIG.data, PhaseClock(), StartUp()).scores["f1"]
 
 
 def f1_after_training(setup, inputs):

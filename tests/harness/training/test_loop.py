@@ -11,34 +11,32 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.training.baseline import describe
-from harness.training.changes import ChangeReport
 from harness.training.loop import (
     account_work,
-    diverged,
     make_trainer,
-    probe_weights,
-    report_trained,
     set_process_flags,
     train_epoch,
     warm_up,
 )
 from harness.training.recorder import EpochRecorder
 
-NOT_LOOKED_AT = ChangeReport(trained=0, total=0, untrained=())
 
-
-def train(setup, windows):
+def run(setup, windows):
     trainer = make_trainer(setup, windows)
     results, done = [], 0
     for epoch in range(1, setup.training.epochs + 1):
         if done < trainer.total_steps:
             results.append(train_epoch(trainer, epoch=epoch, first_step=done + 1))
             done += len(results[-1].steps)
-    return results
+    return trainer, results
 
 
-def account(results):
-    return account_work(results, NOT_LOOKED_AT)
+def train(setup, windows):
+    return run(setup, windows)[1]
+
+
+def work_of(setup, windows):
+    return account_work(*run(setup, windows))
 
 
 def test_steps_count_on_over_epochs_and_every_window_is_seen_once(make_setup, windows):
@@ -100,7 +98,7 @@ def test_an_optimizer_that_skips_every_second_step_is_seen(make_setup, windows):
     setup = replace(setup, make_optimizer=lambda model, _training: Skipping(model.parameters(), lr=0.1))
     applied = [step.applied for result in train(setup, windows) for step in result.steps]
     assert applied == [True, False, True, False, True, False]
-    assert account(train(setup, windows)).updates_applied == 3
+    assert work_of(setup, windows).updates_applied == 3
 
 
 def test_gradient_norm_is_the_one_before_clipping(make_setup, windows):
@@ -110,7 +108,7 @@ def test_gradient_norm_is_the_one_before_clipping(make_setup, windows):
 
 
 def test_work_counts_tokens_with_and_without_padding(make_setup, windows):
-    work = account(train(make_setup(epochs=1, batch_size=8), windows))
+    work = work_of(make_setup(epochs=1, batch_size=8), windows)
     assert work.useful_tokens == int(windows.lengths.sum())
     assert work.computed_tokens == 24 * 64
     assert work.token_id_sum == int(windows.input_ids.sum())
@@ -118,12 +116,12 @@ def test_work_counts_tokens_with_and_without_padding(make_setup, windows):
 
 
 def test_work_hashes_tell_order_and_learning_rates_apart(make_setup, windows):
-    base = account(train(make_setup(epochs=1), windows))
-    assert account(train(make_setup(epochs=1), windows)).order_sha256 == base.order_sha256
-    other_order = account(train(make_setup(epochs=1, seed=5), windows))
+    base = work_of(make_setup(epochs=1), windows)
+    assert work_of(make_setup(epochs=1), windows).order_sha256 == base.order_sha256
+    other_order = work_of(make_setup(epochs=1, seed=5), windows)
     assert other_order.order_sha256 != base.order_sha256
     assert other_order.learning_rate_sha256 == base.learning_rate_sha256
-    other_rate = account(train(make_setup(epochs=1, learning_rate=0.5), windows))
+    other_rate = work_of(make_setup(epochs=1, learning_rate=0.5), windows)
     assert other_rate.learning_rate_sha256 != base.learning_rate_sha256
 
 
@@ -141,10 +139,10 @@ def test_warm_up_runs_each_batch_shape_and_changes_neither_parameters_nor_random
 def test_divergence_is_noticed(make_setup, windows):
     setup = make_setup(epochs=1)
     with torch.no_grad():
-        probe_weights(setup.model)[0].fill_(math.nan)
-    first = diverged(train(setup, windows)[0])
+        make_trainer(setup, windows).probes[0].fill_(math.nan)
+    first = train(setup, windows)[0].steps[0]
     assert (first.step, math.isnan(first.loss)) == (1, True)
-    assert not diverged(train(make_setup(epochs=1), windows)[0])
+    assert all(math.isfinite(step.loss) for step in train(make_setup(epochs=1), windows)[0].steps)
 
 
 def test_epoch_loss_weights_a_smaller_last_batch_by_its_windows(make_setup, windows):
@@ -160,7 +158,7 @@ def test_tokens_are_counted_in_the_tensors_and_not_taken_from_the_batchs_word(ma
         batch = setup.collate(source, numbers)
         return replace(batch, inputs={name: value[:, :20] for name, value in batch.inputs.items()})
 
-    work = account(train(replace(setup, collate=shortened), windows))
+    work = work_of(replace(setup, collate=shortened), windows)
     assert work.useful_tokens == int(np.minimum(windows.lengths, 20).sum())
     assert work.computed_tokens == 24 * 20
     assert work.token_id_sum < int(windows.input_ids.sum())
@@ -170,20 +168,16 @@ def test_parameters_that_training_leaves_alone_are_named(make_setup, windows):
     setup = make_setup(epochs=1)
     for name, parameter in setup.model.named_parameters():
         parameter.requires_grad = name.startswith("qa_outputs")
-    trainer = make_trainer(setup, windows)
-    train_epoch(trainer, epoch=1, first_step=1)
-    changes = report_trained(trainer)
-    assert changes.trained == sum(p.numel() for p in setup.model.qa_outputs.parameters())
-    assert changes.total == sum(p.numel() for p in setup.model.parameters())
-    assert "distilbert.transformer.layer.0.ffn.lin1.weight" in changes.untrained
+    work = work_of(setup, windows)
+    assert work.trained_parameters == sum(p.numel() for p in setup.model.qa_outputs.parameters())
+    assert work.total_parameters == sum(p.numel() for p in setup.model.parameters())
+    assert "distilbert.transformer.layer.0.ffn.lin1.weight" in work.untrained_tensors
 
 
 def test_the_baseline_trains_every_tensor(make_setup, windows):
-    trainer = make_trainer(make_setup(epochs=1), windows)
-    train_epoch(trainer, epoch=1, first_step=1)
-    changes = report_trained(trainer)
-    assert changes.untrained == ()
-    assert changes.trained == changes.total
+    work = work_of(make_setup(epochs=1), windows)
+    assert work.untrained_tensors == ()
+    assert work.trained_parameters == work.total_parameters
 
 
 def test_an_update_of_the_head_alone_is_not_an_applied_update(make_setup, windows):

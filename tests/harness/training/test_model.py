@@ -9,12 +9,15 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirection
 
 from harness.config import ModelConfig, preset
 from harness.errors import ModelError
+from harness.experiment.inputs import Inputs
+from harness.experiment.prepare import summarise_inputs
+from harness.records.serialise import override
+from harness.records.trial import TokenizerFacts
 from harness.tasks.question_answering.task import TASK
 from harness.training import model as models
 from harness.training.attention_mask import additive_mask
 from harness.training.model import (
     check_length,
-    describe_tokenizer,
     load_model,
     load_model_config,
     load_tokenizer,
@@ -93,10 +96,18 @@ def test_bundled_encoder_is_pretrained_with_a_head_by_seed():
 
 
 @pytest.mark.usefixtures("needs_bundled")
-def test_known_sizes_share_the_bundled_vocabulary_and_say_so():
-    config = ModelConfig(source="distilbert-base-uncased", weights="random")
-    assert load_tokenizer(config).vocab_size == 30522
-    assert "bundled" in describe_tokenizer(config)
+def test_known_sizes_share_the_bundled_vocabulary_and_say_so(windows):
+    config = override(preset("smoke"), {"model.source": "distilbert-base-uncased", "model.weights": "random"})
+    assert load_tokenizer(config.model).vocab_size == 30522
+    inputs = Inputs(
+        validation=[],
+        train_windows=windows,
+        validation_windows=windows,
+        tokenizer=TokenizerFacts(sha256="", pad_id=0),
+        head=TASK.head(),
+        from_cache=False,
+    )
+    assert "bundled" in summarise_inputs(config, [], inputs)["tokenizer"]
 
 
 @pytest.mark.parametrize("part", [load_tokenizer, load_model_config])

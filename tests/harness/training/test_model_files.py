@@ -13,8 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.config import ModelConfig
+from harness.config import ModelConfig, preset
 from harness.errors import ModelError
+from harness.experiment import process
+from harness.records.serialise import override
+from harness.records.trial import TrialSpec
 from harness.tasks.question_answering.task import TASK
 from harness.training import model_files, widened_files
 from harness.training.model import load_model, load_model_config, load_tokenizer
@@ -23,7 +26,6 @@ from harness.training.model_files import (
     bundled_directory,
     check_bundled_weights,
     check_model_files,
-    is_local,
     model_directory,
 )
 
@@ -108,15 +110,18 @@ def test_missing_bundled_package_says_how_to_install_it(monkeypatch):
 
 
 @pytest.mark.usefixtures("needs_bundled")
-def test_sources_that_stand_for_files(tmp_path):
+def test_sources_that_stand_for_files(tmp_path, monkeypatch):
     assert model_directory(ModelConfig(source="bundled")) == bundled_directory()
     assert model_directory(ModelConfig(source=str(tmp_path))) == tmp_path
     assert model_directory(ModelConfig(source="distilbert-base-uncased")) is None
-    assert [is_local(ModelConfig(source=source)) for source in ("bundled-distilbert", str(tmp_path), "a/b")] == [
-        True,
-        True,
-        False,
-    ]
+    # Workers are kept from asking the hub for them.
+    monkeypatch.setattr(process, "hub_reachable", lambda: True)
+    for source, offline in (("bundled-distilbert", "1"), (str(tmp_path), "1"), ("a/b", None)):
+        config = override(preset("quick"), {"model.source": source})
+        spec = TrialSpec(
+            contender="baseline", seed=0, config=config, directory="d", cache_directory="c", compile_cache_directory="k"
+        )
+        assert process.worker_environment(spec).get("HF_HUB_OFFLINE") == offline
 
 
 def test_a_spoilt_bundled_encoder_is_never_widened(own_cache, light_encoder):

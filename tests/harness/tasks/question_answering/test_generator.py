@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from harness.errors import ConfigError
 from harness.tasks.question_answering.examples import Example
 from harness.tasks.question_answering.generator import generate_examples
-from harness.tasks.question_answering.passages import write_passage
-from harness.tasks.question_answering.tables import TOPICS, FactKind, draw_answer
+from harness.tasks.question_answering.passages import state_fact, write_passage
+from harness.tasks.question_answering.tables import TOPICS, FactKind, draw_name
 
 PINNED_SHA256 = {
     40: "0835199f3082b9e93b29fa0dfcc2e542034dfe13ef88f9f9202367a073e78467",
@@ -180,7 +180,9 @@ def test_there_are_at_least_forty_fact_kinds_with_names_unique_in_their_topic() 
 @pytest.mark.parametrize("fact", FACTS)
 def test_a_passage_does_not_run_out_of_different_answers_to_a_fact(fact: FactKind) -> None:
     rng = Random("answers")
-    assert len({draw_answer(rng, fact, 1800) for _ in range(300)}) >= 12
+    topic = next(topic for topic in TOPICS if fact in topic.facts)
+    thing = draw_name(rng, topic.naming)
+    assert len({state_fact(rng, thing, topic, fact, 1800, set()).answer for _ in range(300)}) >= 12
 
 
 @pytest.mark.parametrize("fact", FACTS)

@@ -13,7 +13,7 @@ import pytest
 import harness
 from harness.errors import DataError
 from harness.records.trial import ExamplePrediction
-from harness.tasks.question_answering.metrics import f1_score
+from harness.tasks.question_answering.metrics import score_answers
 from harness.tasks.question_answering.squad_metric import SquadV1, evaluate_answers
 
 
@@ -53,7 +53,7 @@ def test_evaluating_gives_percent_and_each_answer_in_order():
     assert [row.text for row in rows] == texts
     assert rows[0] == ExamplePrediction(id="q0", text="the 1976", scores={"em": 1.0, "f1": 1.0})
     assert [row.scores["f1"] for row in rows] == [
-        f1_score(text, refs) for text, refs in zip(texts, references, strict=True)
+        f1 for _, _, f1 in score_answers(dict(zip(ids, texts, strict=True)), dict(zip(ids, references, strict=True)))
     ]
     assert scores["em"] == pytest.approx(100 * sum(row.scores["em"] for row in rows) / 50)
     assert scores["f1"] == pytest.approx(100 * sum(row.scores["f1"] for row in rows) / 50)

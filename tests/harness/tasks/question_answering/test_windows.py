@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
 from harness.config import RunConfig, preset
 from harness.data.tokens import hash_tokenizer
-from harness.data.windows import Windows, load_windows, save_windows
+from harness.data.windows import Windows, load_windows
 from harness.errors import DataError
 from harness.experiment import inputs
 from harness.records.serialise import override
+from harness.records.trial import TokenizerFacts
 from harness.tasks.question_answering.examples import Answer, Example
 from harness.tasks.question_answering.sources import read_squad_file
 from harness.tasks.question_answering.windows import make_windows
@@ -222,13 +224,20 @@ def configured(**shape: int) -> RunConfig:
     return override(preset("smoke"), {f"data.{name}": value for name, value in shape.items()})
 
 
+def cached_windows(examples, tokenizer, *, cache_directory, load=None, **shape):
+    """Both sets of a run are these examples: the cache gets one file. `load` gives the tokenizer where it is needed."""
+    facts = TokenizerFacts(sha256=hash_tokenizer(tokenizer), pad_id=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs, "load_known_tokenizer", lambda *_: load() if load else tokenizer)
+        loaded = inputs.load_tokenised(configured(**shape), examples, examples, cache_directory, known=facts)
+    return loaded.train_windows, loaded.from_cache
+
+
 def fingerprint(examples, tokenizer, **shape):
-    return inputs.windows_key(configured(**shape), examples, hash_tokenizer(tokenizer))
-
-
-def cached_windows(examples, tokenizer, *, cache_directory, **shape):
-    sha256 = hash_tokenizer(tokenizer)
-    return inputs.tokenise_once(configured(**shape), examples, lambda: tokenizer, sha256, cache_directory)
+    with tempfile.TemporaryDirectory() as directory:
+        cached_windows(examples, tokenizer, cache_directory=Path(directory), **shape)
+        (path,) = Path(directory).iterdir()
+        return path.name
 
 
 def test_no_examples_give_no_windows(bert):
@@ -295,7 +304,8 @@ def test_a_damaged_cache_file_is_made_again(bert, tmp_path, damage):
     if damage in replacements:
         path.write_bytes(replacements[damage])
     elif damage == "shapes":
-        save_windows(path, replace(made, labels={**made.labels, "end_positions": made.labels["end_positions"][:-1]}))
+        shorter = replace(made, labels={**made.labels, "end_positions": made.labels["end_positions"][:-1]})
+        np.savez(path, **shorter.arrays())
     else:
         np.savez(path, input_ids=np.array([None, 1], dtype=object) if damage == "pickle" else np.arange(3))
     assert load_windows(path) is None
@@ -320,9 +330,8 @@ def test_windows_from_the_cache_need_no_tokenizer(bert, tmp_path):
     def never():
         raise AssertionError("the tokenizer was loaded")
 
-    sha256 = hash_tokenizer(bert)
-    read, from_cache = inputs.tokenise_once(configured(**SMALL), [example(LONG)], never, sha256, tmp_path)
+    read, from_cache = cached_windows([example(LONG)], bert, load=never, **arguments)
     assert from_cache
     assert np.array_equal(read.input_ids, made.input_ids)
     with pytest.raises(AssertionError, match="was loaded"):
-        inputs.tokenise_once(configured(**SMALL), [example(LONG + " more")], never, sha256, tmp_path)
+        cached_windows([example(LONG + " more")], bert, load=never, **arguments)
