@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from harness.analysis import notes as notes_about
 from harness.analysis.advice.gathering import facts_of_run
 from harness.analysis.advice.predictions import diagnose
-from harness.analysis.advice.roofline import Trained, build_roofline
-from harness.analysis.evidence.gather import Case, gather
+from harness.analysis.advice.roofline import build_roofline
+from harness.analysis.evidence.gather import Case, Evidence, gather
 from harness.analysis.evidence.job import jobs_as_run, training_as_run
+from harness.analysis.evidence.parts import Jobs, pair_by_seed
 from harness.analysis.evidence.quality import compare_scores
-from harness.analysis.evidence.trials import Trials, find_state, pair_by_seed, sort_out
+from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
-from harness.analysis.trace.kernels import ProfileSummary, summarise_profile
-from harness.analysis.trace.ledgers import read_ledger, usual_step, with_waterfalls
+from harness.analysis.trace.kernels import summarise_profile
+from harness.analysis.trace.ledgers import find_profile, read_ledger, usual_step
+from harness.analysis.trace.waterfall import make_waterfall
 from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
 from harness.records.store import LoadedRun
-from harness.records.trial import BASELINE, Settings, TrialRecord
+from harness.records.trial import BASELINE, Settings
 from harness.statistics.estimate import Estimate, mean_or_none
 
 VERDICT_OF: dict[str, Verdict] = {"failed": "FAILED", "not_applicable": "NOT_APPLICABLE"}
@@ -37,34 +38,29 @@ def analyse(loaded: LoadedRun) -> Analysis:
     reference, cases = gather(contenders, loaded.run)
     judged = {name: case for name, case in cases.items() if name != BASELINE}
     judgements = judge_all(judged, alpha=loaded.run.config.quality.alpha)
-    analysed = with_waterfalls(
-        [
-            _analyse_contender(trials, baseline, cases.get(trials.name), judgements.get(trials.name), loaded)
-            for trials in contenders
-        ]
+    first, *others = (
+        _analyse_contender(trials, baseline, cases.get(trials.name), judgements.get(trials.name), loaded)
+        for trials in contenders
     )
+    others = [replace(one, waterfall=make_waterfall(first.ledger, one.ledger)) for one in others]
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
-    warnings = notes_about.run_warnings(reference.learning, baseline.jobs, samplings, environment)
+    missing = None if baseline.done else "there is no whole baseline job, so there are no speedups and no differences"
+    learned = None if reference.learning is None else reference.learning.reason
+    warnings = (missing, notes_about.load_warning(samplings, environment), learned)
     return Analysis(
         run=_summarise_run(loaded),
-        contenders=analysed,
+        contenders=(first, *others),
         seeds=len(baseline.done),
         scoring=loaded.run.scoring,
         untrained=untrained,
         learning=reference.learning,
         noise_floor=reference.floor,
-        diagnosis=diagnose(facts_of_run(loaded, analysed, environment), analysed[1:]),
-        roofline=build_roofline(loaded.run, [_trained(case) for case in cases.values()]),
+        diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
+        roofline=build_roofline(loaded.run, cases),
         environment=environment,
-        warnings=tuple(map(_sentence, warnings)),
+        warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),
     )
-
-
-def _trained(case: Case) -> Trained:
-    jobs, job = case.trials.jobs, case.evidence.job
-    job_s = mean_or_none(record.job_time_s for record in jobs) if job is None else job.contender_s
-    return Trained(name=case.trials.name, jobs=jobs, speed=case.evidence.speed, job_s=job_s)
 
 
 def _summarise_run(loaded: LoadedRun) -> RunSummary:
@@ -84,17 +80,17 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
 def _analyse_contender(
     trials: Trials, baseline: Trials, case: Case | None, judgement: Judgement | None, loaded: LoadedRun
 ) -> ContenderAnalysis:
-    jobs, evidence = trials.jobs, None if case is None else case.evidence
+    jobs, found = trials.jobs, Evidence() if case is None else case.evidence
     state, why = find_state(trials)
     verdict, reasons = VERDICT_OF.get(state), tuple(Reason(rule=state, text=text, numbers={}) for text in why)
     if judgement is not None and state == "measured":
         verdict, reasons = judgement.verdict, judgement.reasons
-    speed = None if evidence is None or trials.is_baseline else evidence.speed
-    ledger, unreadable = read_ledger(
-        trials.everything, usual_step(trials.done, baseline.done, speed), loaded.run.config.profile
-    )
-    memory, sampling = (None, None) if evidence is None else (evidence.memory, evidence.sampling)
-    job_speedup, step_speedup = _speedups(trials, baseline, case)
+    steps = None if trials.is_baseline else found.steps
+    usual = usual_step(trials.done, baseline.done, None if steps is None else steps.estimate)
+    ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
+    profiled, memory = find_profile(trials.everything), found.memory
+    step_ms = None if found.throughput is None else found.throughput.median_step_time_ms
+    job_speedup, step_speedup = _speedups(trials, baseline, found)
     return ContenderAnalysis(
         name=trials.name,
         parts=() if trials.is_baseline else tuple(trials.name.split("+")),
@@ -106,38 +102,35 @@ def _analyse_contender(
         train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
         job_speedup=job_speedup,
         step_speedup=step_speedup,
-        scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, None if evidence is None else evidence.quality),
+        scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, found.quality),
         peak_memory_gib=None
         if memory is None
         else (memory.rss_gib if memory.allocated_gib is None else memory.allocated_gib),
-        energy_j=None if sampling is None else sampling.energy_j,
+        energy_j=None if found.sampling is None else found.sampling.energy_j,
         work=None if case is None else case.work,
         phases_s=_mean_phases(jobs),
         epochs=tuple(_mean_epochs(jobs)),
         knobs=dict(jobs[0].knobs) if jobs else {},
         settings=jobs[0].settings if jobs else Settings(),
-        evidence=evidence,
-        profile=_profile(trials, case),
+        evidence=None if case is None else found,
+        profile=None if profiled is None else summarise_profile(*profiled, unprofiled_step_time_ms=step_ms),
         ledger=ledger,
-        waterfall=None,
         notes=tuple(map(_sentence, notes_about.contender_notes(trials, case, unreadable, loaded))),
     )
 
 
-def _speedups(trials: Trials, baseline: Trials, case: Case | None) -> tuple[Estimate | None, Estimate | None]:
+def _speedups(trials: Trials, baseline: Trials, found: Evidence) -> tuple[Estimate | None, Estimate | None]:
     """Return job and step speedup: where they were timed in segments from those, else of the jobs as they ran."""
     if trials.is_baseline:
         return (Estimate(estimate=1.0),) * 2 if trials.done else (None, None)
     pairs = pair_by_seed(baseline.jobs, trials.jobs)
-    job, speed = (None, None) if case is None else (case.evidence.job, case.evidence.speed)
-    steps = speed.training if speed is not None and baseline.done else None
     return (
-        jobs_as_run(pairs) if job is None else job.ratio.interval,
-        training_as_run(pairs) if steps is None else steps.interval,
+        jobs_as_run(pairs) if found.job is None else found.job.ratio.interval,
+        training_as_run(pairs) if found.steps is None or not baseline.done else found.steps.interval,
     )
 
 
-def _mean_phases(jobs: Sequence[TrialRecord]) -> dict[str, float]:
+def _mean_phases(jobs: Jobs) -> dict[str, float]:
     """Return each phase's mean over the seeds; a phase that a seed did not have took no time there."""
     names = list(dict.fromkeys(name for job in jobs for name in job.phases_s if name != "other"))
     names += ["other"] if any("other" in job.phases_s for job in jobs) else []
@@ -145,7 +138,7 @@ def _mean_phases(jobs: Sequence[TrialRecord]) -> dict[str, float]:
     return {name: mean_s for name, mean_s in means.items() if mean_s is not None}
 
 
-def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:
+def _mean_epochs(jobs: Jobs) -> list[EpochRow]:
     rows = []
     for number in sorted({epoch.epoch for job in jobs for epoch in job.epochs}):
         same = [epoch for job in jobs for epoch in job.epochs if epoch.epoch == number]
@@ -163,18 +156,6 @@ def _mean_epochs(jobs: Sequence[TrialRecord]) -> list[EpochRow]:
             )
         )
     return rows
-
-
-def _profile(trials: Trials, case: Case | None) -> ProfileSummary | None:
-    throughput = None if case is None else case.evidence.throughput
-    for trial in trials.everything:
-        if trial.record.kind == "profile" and trial.record.profile is not None:
-            return summarise_profile(
-                trial.record.profile,
-                trial_folder=f"trials/{trials.name}/{trial.directory.name}",
-                unprofiled_step_time_ms=None if throughput is None else throughput.median_step_time_ms,
-            )
-    return None
 
 
 def _sentence(note: str) -> str:

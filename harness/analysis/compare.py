@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, variance
 from typing import Any
 
+from harness.analysis.evidence.parts import last_score
 from harness.analysis.evidence.quality import paired_differences
-from harness.analysis.evidence.trials import Trials, find_state, last_score, sort_out
+from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.errors import ConfigError
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE
@@ -23,6 +24,9 @@ from harness.statistics.paired import CONFIDENCE, combine
 
 SAME_ENVIRONMENT = ("device", "device_name", "cpu", "cpu_cores", "torch_threads")
 """Facts of the hardware that both runs must share."""
+
+SAME = ("model", "data", "training", "baseline", "environment")
+"""What both runs must share, in the order in which it is looked at."""
 
 SAME_TRAINING = ("epochs", "max_steps")
 """How long is trained: everything else of a recipe may be what one compares."""
@@ -95,6 +99,13 @@ class Comparison:
 def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
     """Return what changed; ConfigError names the field in which two runs can't be compared."""
     check_comparable(a, b)
+    # Settings of training and of the GPU and versions, of those that both runs recorded.
+    facts: list[dict[str, Any]] = []
+    for loaded in (a, b):
+        training = {f"training.{name}": value for name, value in asdict(loaded.run.config)["training"].items()}
+        gpu = {f"GPU {name}": value for name, value in (loaded.run.environment.get("gpu_settings") or {}).items()}
+        facts.append({**training, **(_environment(loaded).get("packages") or {}), **gpu})
+    changed = [(name, old, facts[1][name]) for name, old in facts[0].items() if name in facts[1]]
     before, after = sort_out(a), sort_out(b)
     contenders = tuple(_compare_contender(before[name], after[name], limits) for name in before if name in after)
     failures = [f"{contender.name}: {text}" for contender in contenders for text in contender.failures]
@@ -105,7 +116,7 @@ def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
     return Comparison(
         a=a.run.name,
         b=b.run.name,
-        changed=tuple(describe_changes(a, b)),
+        changed=tuple(f"{name}: {old} → {new}" for name, old, new in changed if old != new),
         contenders=contenders,
         failures=tuple(failures),
     )
@@ -113,21 +124,19 @@ def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
 
 def check_comparable(a: LoadedRun, b: LoadedRun) -> None:
     """ConfigError if model, data, length of training or hardware differ, or a baseline is missing."""
-    before, after = asdict(a.run.config), asdict(b.run.config)
+    hashes = ("train_sha256", "validation_sha256")
+    hashed = all(name in loaded.run.data for loaded in (a, b) for name in hashes)
+    sides = []
     for loaded in (a, b):
         if not sort_out(loaded)[BASELINE].done:
             raise ConfigError(f"run {loaded.run.name} has no whole baseline job", remedy="finish that run first")
-    _require_same("model", before["model"], after["model"])
-    hashes = ("train_sha256", "validation_sha256")
-    if all(name in loaded.run.data for loaded in (a, b) for name in hashes):
-        _require_same("data", *({name: loaded.run.data[name] for name in hashes} for loaded in (a, b)))
-    else:
-        _require_same("data", before["data"], after["data"])
-    for name in SAME_TRAINING:
-        _require_same(f"training.{name}", before["training"][name], after["training"][name])
-    _require_same("baseline", before["baseline"], after["baseline"])
-    for name in SAME_ENVIRONMENT:
-        _require_same(f"environment.{name}", _environment(a).get(name), _environment(b).get(name))
+        side = asdict(loaded.run.config)
+        side["data"] = {name: loaded.run.data[name] for name in hashes} if hashed else side["data"]
+        side["training"] = {name: side["training"][name] for name in SAME_TRAINING}
+        side["environment"] = {name: _environment(loaded).get(name) for name in SAME_ENVIRONMENT}
+        sides.append(side)
+    for name in SAME:
+        _require_same(name, *(side[name] for side in sides))
 
 
 def _environment(loaded: LoadedRun) -> dict[str, Any]:
@@ -145,23 +154,23 @@ def _require_same(what: str, a: Any, b: Any) -> None:
         )
 
 
-def describe_changes(a: LoadedRun, b: LoadedRun) -> list[str]:
-    """Return the settings of training and of the GPU and the versions that differ, of those that both runs recorded."""
-    before, after = asdict(a.run.config)["training"], asdict(b.run.config)["training"]
-    pairs = [(f"training.{name}", before[name], after[name]) for name in before]
-    packages, others = (_environment(loaded).get("packages") or {} for loaded in (a, b))
-    pairs += [(name, packages[name], others[name]) for name in packages if name in others]
-    gpu, other_gpu = (loaded.run.environment.get("gpu_settings") or {} for loaded in (a, b))
-    pairs += [(f"GPU {name}", gpu[name], other_gpu[name]) for name in gpu if name in other_gpu]
-    return [f"{name}: {old} → {new}" for name, old, new in pairs if old != new]
-
-
 def _compare_contender(a: Trials, b: Trials, limits: Limits) -> ComparedContender:
     job = _compare_times(*([job.job_time_s for job in trials.jobs] for trials in (a, b)))
     # The mean of each job: epochs of one job are no independent measurements.
     epochs_s = ([mean_or_none(epoch.train_time_s for epoch in job.epochs) for job in trials.jobs] for trials in (a, b))
     names = dict.fromkeys(name for job in a.jobs for epoch in job.epochs for name in epoch.scores)
-    scores = {name: change for name in names if (change := _compare_scores(name, a, b)) is not None}
+    same_seeds = {job.seed for job in a.jobs} == {job.seed for job in b.jobs}
+    scores = {}
+    for name in names:
+        before, after = (mean_or_none(last_score(job, name) for job in trials.jobs) for trials in (a, b))
+        if before is None or after is None:
+            continue
+        scores[name] = Change(a=before, b=after, change=after - before, low=None, high=None)
+        # The interval over seeds and questions, where both answered the same ones.
+        differences = paired_differences(name, a.done, b.done)
+        if differences is not None and differences.shape[1] >= 2 and same_seeds:
+            result = assess(differences, margin=1.0, alpha=1.0 - CONFIDENCE)
+            scores[name] = Change(a=before, b=after, change=result.difference, low=result.low, high=result.high)
     return ComparedContender(
         name=a.name,
         job=job,
@@ -189,19 +198,6 @@ def _compare_times(a: Sequence[float | None], b: Sequence[float | None]) -> Chan
         low=None if ratio is None else ratio.low,
         high=None if ratio is None else ratio.high,
     )
-
-
-def _compare_scores(name: str, a: Trials, b: Trials) -> Change | None:
-    """Return B − A, with the interval over seeds and questions where both answered the same ones."""
-    before, after = (mean_or_none(last_score(job, name) for job in trials.jobs) for trials in (a, b))
-    if before is None or after is None:
-        return None
-    differences = paired_differences(name, a.done, b.done)
-    same_seeds = {job.seed for job in a.jobs} == {job.seed for job in b.jobs}
-    if differences is None or differences.shape[1] < 2 or not same_seeds:
-        return Change(a=before, b=after, change=after - before, low=None, high=None)
-    result = assess(differences, margin=1.0, alpha=1.0 - CONFIDENCE)
-    return Change(a=before, b=after, change=result.difference, low=result.low, high=result.high)
 
 
 def _find_failures(a: Trials, b: Trials, job: Change | None, f1: Change | None, limits: Limits) -> list[str]:

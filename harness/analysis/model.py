@@ -6,8 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.advice.findings import Diagnosis
-from harness.analysis.advice.roofline import Roofline
+from harness.analysis.advice.findings import Diagnosis, Roofline
 from harness.analysis.evidence.gather import Evidence
 from harness.analysis.evidence.quality import Difference, Learning
 from harness.analysis.evidence.speed import NoiseFloor
@@ -76,7 +75,7 @@ class ContenderAnalysis:
     profile: ProfileSummary | None
     ledger: Ledger | None
     """Where its step's time goes, from its trace."""
-    waterfall: Waterfall | None
+    waterfall: Waterfall | None = None
     """From the baseline's step to its own; None for the baseline."""
     notes: tuple[str, ...]
     """What bears on how far to trust the numbers."""

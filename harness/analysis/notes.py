@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.analysis.evidence.energy import EnergyEvidence
 from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.quality import Learning
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import Trials
 from harness.records.store import LoadedRun
-from harness.records.trial import TrialRecord
 
 HIGH_LOAD = 1.5
 """Load average per usable core above which the machine is called busy."""
@@ -38,19 +35,10 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
             notes.append(f"its profiled run did not end: {trial.record.reason}")
     lost = [*(() if case is None else case.unreadable), *unreadable]
     notes += [f"left out: {relative(line, loaded)}" for line in lost]
-    speed = None if trials.beside is None else trials.beside.speed
-    problem = None if speed is None else speed.energy_problem
     sampling, energy = (None, None) if case is None else (case.evidence.sampling, case.evidence.energy)
-    return notes + sampling_notes(sampling, energy, problem)
-
-
-def sampling_notes(
-    sampling: SamplingSummary | None, energy: EnergyEvidence | None, energy_problem: str | None
-) -> list[str]:
-    """Return what was seen beside the job and the energy's segments that speaks against a contender's numbers."""
-    notes = [] if energy is None else [f"on its energy: {note}" for note in energy.notes]
-    if energy_problem is not None:
-        notes.append(f"its energy could not be measured: {energy_problem}")
+    notes += [] if energy is None else [f"on its energy: {note}" for note in energy.notes]
+    if trials.timed is not None and trials.timed.energy_problem is not None:
+        notes.append(f"its energy could not be measured: {trials.timed.energy_problem}")
     if sampling is None:
         return notes
     values = sampling.values
@@ -85,57 +73,32 @@ def load_warning(samplings: Mapping[str, SamplingSummary | None], environment: M
     )
 
 
-def environment_notes(trials: Sequence[TrialRecord]) -> list[str]:
-    """Return a line if trials of the run saw different hardware or versions."""
-    seen: dict[str, dict[str, None]] = {}
-    for trial in trials:
-        packages = trial.environment.get("packages") or {}
-        torch = packages.get("torch") if isinstance(packages, dict) else None
-        facts = {name: trial.environment.get(name) for name in ("device_name", "torch_threads", "cpu_cores")}
-        for name, value in {**facts, "torch": torch}.items():
-            if value is not None:
-                seen.setdefault(name.replace("_", " "), {})[str(value)] = None
-    return [
-        f"the trials don't share one environment: {name} is {', '.join(values)}"
-        for name, values in seen.items()
-        if len(values) > 1
-    ]
-
-
-def run_warnings(
-    learning: Learning | None,
-    baseline: Sequence[TrialRecord],
-    samplings: Mapping[str, SamplingSummary | None],
-    environment: Mapping[str, Any],
-) -> list[str]:
-    """Return what makes the headline doubtful."""
-    missing = None
-    if not baseline:
-        missing = "there is no whole baseline job, so there are no speedups and no differences"
-    learned = None if learning is None else learning.reason
-    warnings = (missing, load_warning(samplings, environment), learned)
-    return [warning for warning in warnings if warning is not None]
-
-
-def floor_note(floor: NoiseFloor | None) -> str | None:
-    """Return a line if only large speedups could be told from noise."""
-    if floor is None or floor.share <= HIGH_FLOOR:
-        return None
-    return (
-        f"the noise floor is high: a step speedup under {100 * floor.share:.0f} % could not have been shown here. On a "
-        "quieter machine or with a longer --budget it can"
-    )
-
-
 def run_notes(loaded: LoadedRun, floor: NoiseFloor | None) -> list[str]:
     """Return what else bears on the whole run."""
-    high = floor_note(floor)
-    notes = [] if high is None else [high]
+    notes = []
+    if floor is not None and floor.share > HIGH_FLOOR:
+        notes.append(
+            f"the noise floor is high: a step speedup under {100 * floor.share:.0f} % could not have been shown here. "
+            "On a quieter machine or with a longer --budget it can"
+        )
     if loaded.missing:
         count = f"{len(loaded.missing)} of {len(loaded.run.trials)} planned trials"
         notes.append(f"{count} have not been run; the same command goes on where it stopped")
     notes += [f"left out: {relative(line, loaded)}" for line in loaded.damaged]
-    return notes + environment_notes([trial.record for trial in loaded.trials])
+    # Trials that saw different hardware or versions.
+    seen: dict[str, dict[str, None]] = {}
+    for environment in (trial.record.environment for trial in loaded.trials):
+        packages = environment.get("packages") or {}
+        torch = packages.get("torch") if isinstance(packages, dict) else None
+        facts = {name: environment.get(name) for name in ("device_name", "torch_threads", "cpu_cores")}
+        for name, value in {**facts, "torch": torch}.items():
+            if value is not None:
+                seen.setdefault(name.replace("_", " "), {})[str(value)] = None
+    return notes + [
+        f"the trials don't share one environment: {name} is {', '.join(values)}"
+        for name, values in seen.items()
+        if len(values) > 1
+    ]
 
 
 def relative(line: str, loaded: LoadedRun) -> str:

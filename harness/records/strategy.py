@@ -19,6 +19,9 @@ BOTTLENECKS = (
 """What the diagnosis can find and a strategy can address: a rule's name, after a colon the type that would be faster.
 An "unfused_optimizer" launches kernels for each parameter; an "optimizer" takes time even when it is fused."""
 
+SAME_MATH, LOWER_PRECISION, NEW_SCHEDULE, NEW_MODEL = "SAME_MATH", "LOWER_PRECISION", "NEW_SCHEDULE", "NEW_MODEL"
+"""`StrategyRecord.effect`: `harness.strategy.Effect`, by name."""
+
 DEVICES = ("cpu", "cuda")
 
 

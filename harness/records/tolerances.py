@@ -8,7 +8,11 @@ from dataclasses import dataclass
 FULL_PRECISION = "float32"
 """Its tolerances also hold for a dtype that has none of its own."""
 
-COARSEST = "bfloat16"
+TF32 = "tf32"
+FLOAT16 = "float16"
+
+BFLOAT16 = "bfloat16"
+COARSEST = BFLOAT16
 """Its tolerances hold for who claims a lower precision without showing one: what is coarser is another model."""
 
 
@@ -41,13 +45,13 @@ TOLERANCES: Mapping[str, Tolerance] = {
     FULL_PRECISION: Tolerance(
         gradient=1e-4, update=1e-3, typical_gradient=1e-4, typical_update=1e-3, matrix_share=1e-3, vector_share=1e-3
     ),
-    "tf32": Tolerance(
+    TF32: Tolerance(
         gradient=5e-2, update=2e-1, typical_gradient=1e-2, typical_update=3e-2, matrix_share=1e-5, vector_share=3e-2
     ),
-    "float16": Tolerance(
+    FLOAT16: Tolerance(
         gradient=5e-2, update=2e-1, typical_gradient=1e-2, typical_update=3e-2, matrix_share=1e-5, vector_share=3e-2
     ),
-    COARSEST: Tolerance(
+    BFLOAT16: Tolerance(
         gradient=2e-1, update=5e-1, typical_gradient=7e-2, typical_update=1e-1, matrix_share=1e-5, vector_share=3e-2
     ),
 }

@@ -74,6 +74,8 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
     t = stats.t(spread.degrees)
     half, one_sided = float(t.ppf(0.975)) * error, float(t.ppf(1.0 - alpha)) * error
     power = float(t.ppf(POWER)) * error
+    by_example, by_seed = spread.examples + spread.interaction / seeds, spread.seeds + spread.interaction / examples
+    more_seeds = _needed(by_seed, spread.examples / examples, math.inf, margin=margin, alpha=alpha)
     return NonInferiority(
         margin=margin,
         difference=mean,
@@ -88,8 +90,8 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
         seeds=seeds,
         examples=examples,
         detectable_loss=one_sided + power,
-        examples_needed=_examples_needed(spread, seeds, margin, alpha),
-        seeds_needed=_seeds_needed(spread, examples, margin, alpha),
+        examples_needed=_needed(by_example, spread.seeds / seeds, spread.degrees, margin=margin, alpha=alpha),
+        seeds_needed=more_seeds if more_seeds is not None and more_seeds <= MOST_SEEDS else None,
     )
 
 
@@ -120,20 +122,8 @@ def _estimate_spread(differences: np.ndarray) -> _Spread:
     )
 
 
-def _factor(degrees: float, alpha: float) -> float:
-    return float(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))
-
-
-def _examples_needed(spread: _Spread, seeds: int, margin: float, alpha: float) -> int | None:
-    allowed = (margin / _factor(spread.degrees, alpha)) ** 2 - spread.seeds / seeds
-    if allowed <= 0:
-        return None
-    return math.ceil((spread.examples + spread.interaction / seeds) / allowed)
-
-
-def _seeds_needed(spread: _Spread, examples: int, margin: float, alpha: float) -> int | None:
-    allowed = (margin / _factor(math.inf, alpha)) ** 2 - spread.examples / examples
-    if allowed <= 0:
-        return None
-    needed = math.ceil((spread.seeds + spread.interaction / examples) / allowed)
-    return needed if needed <= MOST_SEEDS else None
+def _needed(own: float, other: float, degrees: float, *, margin: float, alpha: float) -> int | None:
+    """Return the size that shrinks one variance enough, beside another that stays; None if none does."""
+    factor = float(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))
+    allowed = (margin / factor) ** 2 - other
+    return math.ceil(own / allowed) if allowed > 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -128,17 +129,9 @@ def lag_one(values: np.ndarray) -> float | None:
     return raw + (1.0 + 4.0 * raw) / len(values)
 
 
-def p_not_above(ratio: Ratio, threshold: float) -> float:
-    """Return the one-sided p-value of "the true ratio is at most `threshold`"."""
-    return _p_value(math.log(ratio.estimate) - math.log(threshold), ratio)
-
-
-def p_not_below(ratio: Ratio, threshold: float) -> float:
-    """Return the one-sided p-value of "the true ratio is at least `threshold`"."""
-    return _p_value(math.log(threshold) - math.log(ratio.estimate), ratio)
-
-
-def _p_value(distance: float, ratio: Ratio) -> float:
+def p_not_beyond(ratio: Ratio, threshold: float, side: Literal["above", "below"]) -> float:
+    """Return the one-sided p-value of "the true ratio is not above `threshold`", or not below it."""
+    distance = (math.log(ratio.estimate) - math.log(threshold)) * (1.0 if side == "above" else -1.0)
     if ratio.log_standard_error <= 0.0:
         return 0.0 if distance > 0 else 1.0
     return float(stats.t.sf(distance / ratio.log_standard_error, ratio.degrees_of_freedom))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.advice.roofline import Roofline
+from harness.analysis.advice.findings import Roofline
 from harness.analysis.model import Analysis
 from reports.document import Picture, Section, Table, code, contender_name, joined, paragraph, strong, table
 from reports.formatting import NONE, amount, count, duration, full_stop, milliseconds, one_line, percent, significant

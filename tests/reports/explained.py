@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
-from harness.analysis.advice.roofline import Roofline, RooflinePoint
+from harness.analysis.advice.findings import Diagnosis, Finding, Prediction, Roofline, RooflinePoint
 from harness.analysis.model import Analysis
 from harness.analysis.trace.model import CATEGORY_WORDS, Ledger, LedgerRow, StepPart, Waterfall, WaterfallBar
 

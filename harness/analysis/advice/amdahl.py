@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from harness.analysis.trace.model import Category, Ledger
+from harness.analysis.trace.model import Category
 
 Cell = tuple[str, str]
 """(phase, category of the ledger); the category is `WHOLE` where a phase is not divided."""
@@ -20,25 +20,6 @@ NOT_IN_EVALUATION: tuple[Category, ...] = ("loss", "optimizer", "data")
 
 Removal = Mapping[Cell, float]
 """Share of each cell that would be gone, 0 to 1."""
-
-
-def cut_job(phases_s: Mapping[str, float], ledger: Ledger | None) -> dict[Cell, float]:
-    """Return the seconds of each cell; their sum is the sum of the phases.
-
-    Training is divided as the ledger's rows. Evaluation is not profiled: its forward passes are divided as the rows
-    that a forward pass has, too. Other phases, and all of them without a ledger, stay whole.
-    """
-    cells: dict[Cell, float] = {}
-    for phase, time_s in phases_s.items():
-        cells |= {(phase, part): share * time_s for part, share in _parts(phase, ledger).items()}
-    return cells
-
-
-def _parts(phase: str, ledger: Ledger | None) -> dict[str, float]:
-    rows = () if ledger is None or phase not in (TRAINING, EVALUATION) else ledger.rows
-    shares = {row.category: row.share for row in rows if phase == TRAINING or row.category not in NOT_IN_EVALUATION}
-    total = sum(shares.values())
-    return {category: share / total for category, share in shares.items()} if total > 0 else {WHOLE: 1.0}
 
 
 def removed_share(cells: Mapping[Cell, float], removals: Iterable[Removal]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from harness.analysis.advice.amdahl import EVALUATION, TRAINING, Cell, Removal, cut_job
+from harness.analysis.advice.amdahl import EVALUATION, NOT_IN_EVALUATION, TRAINING, WHOLE, Cell, Removal
 from harness.analysis.trace.model import Category, Ledger, LedgerRow
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import Settings
@@ -61,8 +61,21 @@ class Facts:
 
     @property
     def cells(self) -> dict[Cell, float]:
-        """The job's seconds, cut where the ledger cuts them."""
-        return cut_job(self.phases_s, self.ledger)
+        """The job's seconds; their sum is the sum of the phases.
+
+        Training is divided as the ledger's rows. Evaluation is not profiled: its forward passes are divided as the rows
+        that a forward pass has, too. Other phases, and all of them without a ledger, stay whole.
+        """
+        cells: dict[Cell, float] = {}
+        for phase, time_s in self.phases_s.items():
+            rows = () if self.ledger is None or phase not in (TRAINING, EVALUATION) else self.ledger.rows
+            divided = [row for row in rows if phase == TRAINING or row.category not in NOT_IN_EVALUATION]
+            total = sum(row.share for row in divided)
+            if total > 0:
+                cells |= {(phase, str(row.category)): row.share / total * time_s for row in divided}
+            else:
+                cells[phase, WHOLE] = time_s
+        return cells
 
     def row(self, category: Category) -> LedgerRow | None:
         """Return a row of the ledger; None without a ledger."""

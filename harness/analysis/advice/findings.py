@@ -1,4 +1,4 @@
-"""What the diagnosis says: only data. What was not measured is None, never 0."""
+"""What the diagnosis and the roofline say: only data. What was not measured is None, never 0."""
 
 from __future__ import annotations
 
@@ -46,3 +46,39 @@ class Diagnosis:
 
     findings: tuple[Finding, ...]
     predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RooflinePoint:
+    """One contender against the machine's measured roof."""
+
+    contender: str
+    useful_tflops: float
+    """TFLOP/s of the training steps, counted on useful tokens."""
+    mfu: float
+    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
+    dtype: str
+    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
+    mfu_dense_peak: float | None
+    """Against the vendor's dense peak, where the device is in the cited table."""
+    job_over_light: float | None = None
+    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """How far the job is from the speed of light."""
+
+    flops_per_useful_token: float
+    """Training: forward and backward, matrix products and attention, mean over the training windows."""
+    job_useful_flops: float
+    """Training and evaluation of the whole job on useful tokens."""
+    speed_of_light_s: float
+    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
+    best_dtype: str
+    matmul_tflops: dict[str, float]
+    """Measured matrix-product rate by dtype."""
+    copy_gb_per_s: float | None
+    points: tuple[RooflinePoint, ...]
+    note: str | None
+    """Why there is no dense peak, for instance."""

@@ -9,7 +9,7 @@ times the hidden size each. The backward pass costs twice the forward pass. Look
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 TRAINING_FACTOR = 3.0
@@ -46,7 +46,7 @@ class LengthSums:
 
 def read_model_sizes(sizes: Mapping[str, int]) -> ModelSizes | None:
     """Return the sizes that a run recorded; None if it knew none."""
-    names = ("hidden_size", "layers", "intermediate_size")
+    names = [field.name for field in fields(ModelSizes)]
     return ModelSizes(**{name: sizes[name] for name in names}) if all(name in sizes for name in names) else None
 
 
@@ -61,8 +61,3 @@ def inference_flops(sizes: ModelSizes, lengths: LengthSums) -> float:
     linear = 2.0 * sizes.linear_weights * lengths.tokens
     attention = 4.0 * sizes.layers * sizes.hidden_size * lengths.squared_tokens
     return linear + attention
-
-
-def training_flops(sizes: ModelSizes, lengths: LengthSums) -> float:
-    """Return the operations of one forward and backward pass over all windows."""
-    return TRAINING_FACTOR * inference_flops(sizes, lengths)

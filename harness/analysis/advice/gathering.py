@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.analysis.advice.facts import Facts, OneTimeCost
 from harness.analysis.advice.flops import TRAINING_FACTOR, read_model_sizes
+from harness.records.tolerances import BFLOAT16, FLOAT16, TF32
 
 if TYPE_CHECKING:
     from harness.analysis.model import ContenderAnalysis
@@ -71,8 +72,8 @@ def fast_dtypes(environment: Mapping[str, Any], roof: RoofRecord | None) -> tupl
     version = str(gpu.get("compute_capability", "0.0")).split(".")
     capability = (int(version[0]), int(version[1]))
     if capability >= TF32_CAPABILITY:
-        return ("bfloat16", "float16", "tf32")
-    return ("float16",) if capability >= FP16_CAPABILITY else ()
+        return (BFLOAT16, FLOAT16, TF32)
+    return (FLOAT16,) if capability >= FP16_CAPABILITY else ()
 
 
 def achieved_tflops(

@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from statistics import fmean
 
-from harness.analysis.advice.flops import (
-    LengthSums,
-    ModelSizes,
-    inference_flops,
-    read_length_sums,
-    read_model_sizes,
-    training_flops,
-)
+from harness.analysis.advice.findings import Roofline, RooflinePoint
+from harness.analysis.advice.flops import TRAINING_FACTOR, inference_flops, read_length_sums, read_model_sizes
 from harness.analysis.advice.peaks import find_dense_peak
-from harness.analysis.evidence.parts import job_parts, scaled_training_s
-from harness.analysis.evidence.speed import SpeedEvidence
+from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.job import scaled_training_s
+from harness.analysis.evidence.parts import Jobs, job_parts
 from harness.records.checks import RoofRecord
-from harness.records.trial import BASELINE, RunRecord, TrialRecord
+from harness.records.trial import BASELINE, RunRecord
+from harness.statistics.estimate import mean_or_none
 
 TFLOP = 1e12
 
 
-@dataclass(frozen=True, kw_only=True)
-class RooflinePoint:
-    """One contender against the machine's measured roof."""
-
-    contender: str
-    useful_tflops: float
-    """TFLOP/s of the training steps, counted on useful tokens."""
-    mfu: float
-    """`useful_tflops` ÷ the measured matrix-product rate of its dtype, 0 to 1."""
-    dtype: str
-    """"float32", "tf32", "bfloat16" or "float16": the rate it is held against."""
-    mfu_dense_peak: float | None
-    """Against the vendor's dense peak, where the device is in the cited table."""
-    job_over_light: float | None = None
-    """Its whole job ÷ `Roofline.speed_of_light_s`; None if the job's time is not known."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Roofline:
-    """How far the job is from the speed of light."""
-
-    flops_per_useful_token: float
-    """Training: forward and backward, matrix products and attention, mean over the training windows."""
-    job_useful_flops: float
-    """Training and evaluation of the whole job on useful tokens."""
-    speed_of_light_s: float
-    """`job_useful_flops` ÷ the best measured rate: no job here can be shorter."""
-    best_dtype: str
-    matmul_tflops: dict[str, float]
-    """Measured matrix-product rate by dtype."""
-    copy_gb_per_s: float | None
-    points: tuple[RooflinePoint, ...]
-    note: str | None
-    """Why there is no dense peak, for instance."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """One contender with at least one whole job."""
-
-    name: str
-    jobs: Sequence[TrialRecord]
-    speed: SpeedEvidence | None
-    """Its timed segments; not used for the baseline, whose own are A/A."""
-    job_s: float | None
-    """Its whole job, put together from parts; of the baseline as it ran."""
-
-
-def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | None:
+def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None:
     """Return the roofline of a run; None without a roof, the model's sizes, the windows' lengths or a baseline's job.
 
     MFU counts useful tokens, so padding lowers it, and stands against the rate of the contender's own dtype. The mean
@@ -79,16 +26,16 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
     """
     roof, sizes = run.roof, read_model_sizes(run.model_sizes)
     train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
-    baseline = next((contender for contender in trained if contender.name == BASELINE), None)
-    if roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
+    baseline = cases[BASELINE].trials.jobs if BASELINE in cases else []
+    works = [(job.work.useful_tokens, len(job.epochs)) for job in baseline if job.work is not None]
+    if not works or roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
         return None
-    per_token = training_flops(sizes, train) / train.tokens
-    useful_flops = None if baseline is None else job_useful_flops(baseline.jobs, sizes, per_token, validation)
-    if baseline is None or useful_flops is None:
-        return None
+    per_token = TRAINING_FACTOR * inference_flops(sizes, train) / train.tokens
+    evaluation = inference_flops(sizes, validation)
+    useful_flops = fmean(tokens * per_token + epochs * evaluation for tokens, epochs in works)
     best = max(roof.matmul_tflops, key=lambda dtype: roof.matmul_tflops[dtype])
     light_s = useful_flops / (roof.matmul_tflops[best] * TFLOP)
-    points = {contender.name: place_point(contender, baseline, roof, per_token, light_s) for contender in trained}
+    points = {name: place_point(case, baseline, roof, per_token, light_s) for name, case in cases.items()}
     notes = []
     if find_dense_peak(roof.device_name) is None:
         what = f"the dense peak of {roof.device_name} is not in the table"
@@ -110,67 +57,41 @@ def build_roofline(run: RunRecord, trained: Sequence[Trained]) -> Roofline | Non
     )
 
 
-def job_useful_flops(
-    jobs: Sequence[TrialRecord], sizes: ModelSizes, per_token: float, validation: LengthSums
-) -> float | None:
-    """Return the operations of a whole job, training and all evaluations, mean over its seeds."""
-    works = [(job.work.useful_tokens, len(job.epochs)) for job in jobs if job.work is not None]
-    if not works:
-        return None
-    evaluation = inference_flops(sizes, validation)
-    return fmean(tokens * per_token + epochs * evaluation for tokens, epochs in works)
-
-
-def place_point(
-    contender: Trained, baseline: Trained, roof: RoofRecord, per_token: float, light_s: float
-) -> RooflinePoint | str:
-    """Return where a contender stands, or in words why that can't be said."""
-    dtype = contender.jobs[0].settings.forward_dtype
+def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, light_s: float) -> RooflinePoint | str:
+    """Return where a contender stands, or in words why that can't be said: its operations are counted from tokens."""
+    jobs, job = case.trials.jobs, case.evidence.job
+    works = [record.work for record in jobs if record.work is not None]
+    usual = {record.work.trained_parameters for record in baseline if record.work is not None}
+    dtype = jobs[0].settings.forward_dtype
     if dtype is None or dtype not in roof.matmul_tflops:
         return f"no rate was measured for products in {dtype or 'an unknown type'}"
-    problem = _work_problem(contender.jobs, baseline.jobs)
-    if problem:
-        return problem
-    time_s = training_time_s(contender, baseline)
-    tokens = fmean(job.work.useful_tokens for job in contender.jobs if job.work is not None)
-    if not time_s:
-        return "its training was not timed"
-    useful_tflops = tokens * per_token / time_s / TFLOP
-    peak = find_dense_peak(roof.device_name)
-    peak_tflops = None if peak is None else peak.tflops.get(dtype)
-    return RooflinePoint(
-        contender=contender.name,
-        useful_tflops=useful_tflops,
-        mfu=useful_tflops / roof.matmul_tflops[dtype],
-        dtype=dtype,
-        mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
-        job_over_light=None if contender.job_s is None else contender.job_s / light_s,
-    )
-
-
-def training_time_s(contender: Trained, baseline: Trained) -> float | None:
-    """Return the seconds of a contender's whole training.
-
-    Of the baseline it is its jobs' training phase, mean over the seeds: data loading counts, and so does every step (a
-    median step would leave out what makes long batches longer). Of a contender it is the baseline's, divided by the
-    ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job moves
-    neither. Without segments it is the phase of the contender's own jobs.
-    """
-    before, own = job_parts(baseline.jobs), job_parts(contender.jobs)
-    if before is None or own is None:
-        return None
-    timed_s = None if contender.name == baseline.name else scaled_training_s(before, own, contender.speed)
-    return own.training_s if timed_s is None else timed_s
-
-
-def _work_problem(jobs: Sequence[TrialRecord], baseline: Sequence[TrialRecord]) -> str | None:
-    """Return in words why a job's operations can't be counted from its tokens."""
-    works = [job.work for job in jobs if job.work is not None]
-    usual = {job.work.trained_parameters for job in baseline if job.work is not None}
     if not works or len(works) < len(jobs):
         return "its work was not recorded"
     if any(work.updates_applied < work.updates for work in works):
         return "not all of its updates changed the model"
     if any(work.trained_parameters not in usual for work in works):
         return "it trains other parameters than the baseline"
-    return None
+    # Of the baseline it is its jobs' training phase, mean over the seeds: data loading counts, and so does every step
+    # (a median step would leave out what makes long batches longer). Of a contender it is the baseline's, divided by
+    # the ratio of the timed segments: they alternate between both, so a machine that changes its speed from job to job
+    # moves neither. Without segments it is the phase of the contender's own jobs.
+    before, own = job_parts(baseline), job_parts(jobs)
+    time_s = None
+    if before is not None and own is not None:
+        scaled_s = None if case.trials.is_baseline else scaled_training_s(before, own, case.evidence.speed)
+        time_s = own.training_s if scaled_s is None else scaled_s
+    if not time_s:
+        return "its training was not timed"
+    useful_tflops = fmean(work.useful_tokens for work in works) * per_token / time_s / TFLOP
+    peak = find_dense_peak(roof.device_name)
+    peak_tflops = None if peak is None else peak.tflops.get(dtype)
+    # The job is put together from its parts; the baseline's is as it ran.
+    job_s = mean_or_none(record.job_time_s for record in jobs) if job is None else job.contender_s
+    return RooflinePoint(
+        contender=case.trials.name,
+        useful_tflops=useful_tflops,
+        mfu=useful_tflops / roof.matmul_tflops[dtype],
+        dtype=dtype,
+        mfu_dense_peak=None if peak_tflops is None else useful_tflops / peak_tflops,
+        job_over_light=None if job_s is None else job_s / light_s,
+    )

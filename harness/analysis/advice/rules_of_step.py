@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from harness.analysis.advice.facts import Facts, of_passes, of_step
 from harness.analysis.advice.rule import Observation, rule
-from harness.analysis.trace.model import Category, KernelLine, Ledger
+from harness.analysis.trace.model import Category, KernelLine
+from harness.records.tolerances import BFLOAT16, FLOAT16, FULL_PRECISION, TF32
 
 NOTABLE_SHARE = 0.05
 """Share of a step from which a row that could vanish is worth a finding: 5 % is what predictions may be off by."""
@@ -29,9 +30,9 @@ def fp32_products(facts: Facts) -> Observation | None:
     """Matrices are multiplied in fp32 on a device with faster types."""
     row = facts.row("matmul")
     faster = facts.fast_dtypes
-    if facts.settings.forward_dtype != "float32" or not faster or row is None or row.share < LARGE_SHARE:
+    if facts.settings.forward_dtype != FULL_PRECISION or not faster or row is None or row.share < LARGE_SHARE:
         return None
-    plain = facts.matmul_tflops.get("float32")
+    plain = facts.matmul_tflops.get(FULL_PRECISION)
     best = max(faster, key=lambda dtype: facts.matmul_tflops.get(dtype, 0.0))
     rate = facts.matmul_tflops.get(best)
     if plain and rate:
@@ -53,11 +54,11 @@ def fp32_products(facts: Facts) -> Observation | None:
 @rule
 def fp32_traffic(facts: Facts) -> Observation | None:
     """Activations are 32 bits wide where 16 would do."""
-    faster = [dtype for dtype in facts.fast_dtypes if dtype in ("bfloat16", "float16")]
+    faster = [dtype for dtype in facts.fast_dtypes if dtype in (BFLOAT16, FLOAT16)]
     categories: tuple[Category, ...] = ("elementwise", "attention", "loss")
     rows = [row for category in categories if (row := facts.row(category)) is not None]
     share = sum(row.share for row in rows)
-    if facts.settings.forward_dtype not in ("float32", "tf32") or not faster or share < LARGE_SHARE:
+    if facts.settings.forward_dtype not in (FULL_PRECISION, TF32) or not faster or share < LARGE_SHARE:
         return None
     sentence = (
         f"element-wise work and attention take {share:.0%} of a step with 32-bit activations: where memory traffic "
@@ -123,22 +124,15 @@ def optimizer(facts: Facts) -> Observation | None:
     sentence = (
         f"the optimizer takes {row.time_ms:.1f} ms of a step ({row.share:.0%}) in {row.events:.0f} operations{how}"
     )
+    # What its part of the step takes beyond its own row is taken for gaps: small kernels launched one by one.
+    part_ms = sum(part.profiled_ms for part in facts.ledger.parts if part.name == "optimizer")
+    idle_ms = sum(other.profiled_ms for other in facts.ledger.rows if other.category == "idle")
+    gaps = min(1.0, max(0.0, part_ms - row.profiled_ms) / idle_ms) if idle_ms > 0 else 0.0
     return Observation(
         sentence=sentence,
-        takes=of_step({"optimizer": 1.0, "idle": gaps_of_optimizer(facts.ledger)}),
+        takes=of_step({"optimizer": 1.0, "idle": gaps}),
         bottlenecks=("optimizer",) if facts.settings.fused_optimizer else ("unfused_optimizer", "optimizer"),
     )
-
-
-def gaps_of_optimizer(ledger: Ledger) -> float:
-    """Return the share of the launch gaps that lies in the optimizer's part of the step.
-
-    What the part takes beyond the optimizer's own row is taken for gaps: small kernels launched one by one.
-    """
-    part_ms = sum(part.profiled_ms for part in ledger.parts if part.name == "optimizer")
-    row_ms = sum(row.profiled_ms for row in ledger.rows if row.category == "optimizer")
-    idle_ms = sum(row.profiled_ms for row in ledger.rows if row.category == "idle")
-    return min(1.0, max(0.0, part_ms - row_ms) / idle_ms) if idle_ms > 0 else 0.0
 
 
 @rule

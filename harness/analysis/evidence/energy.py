@@ -51,11 +51,16 @@ def summarise_energy(record: EnergyRecord | None) -> EnergyEvidence | None:
     contender = _per_work(record.contender, record.epoch_windows, with_counter=with_counter)
     if baseline is None or contender is None:
         return None
+    found = {
+        who: energy_note(use.window_s, use.energy_j, use.integrated_j)
+        for who, use in (("the baseline", record.baseline), ("it", record.contender))
+    }
+    notes = [f"{note}, for {who}" for who, note in found.items() if note is not None]
     return EnergyEvidence(
         baseline=baseline,
         contender=contender,
         ratio=baseline.epoch_j / contender.epoch_j,
-        notes=(*_disagreements(record), *record.contamination),
+        notes=(*notes, *record.contamination),
     )
 
 
@@ -76,11 +81,3 @@ def _per_work(use: EnergyUse, epoch_windows: int, *, with_counter: bool) -> Trai
         window_s=use.window_s,
         error_share=use.error_s / use.window_s,
     )
-
-
-def _disagreements(record: EnergyRecord) -> list[str]:
-    found = {
-        who: energy_note(use.window_s, use.energy_j, use.integrated_j)
-        for who, use in (("the baseline", record.baseline), ("it", record.contender))
-    }
-    return [f"{note}, for {who}" for who, note in found.items() if note is not None]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
 from harness.analysis.evidence.job import JobSpeed, TimeToScore, WarmUp, compose_job, summarise_warm_up, time_to_score
-from harness.analysis.evidence.parts import declared_phases
+from harness.analysis.evidence.parts import Jobs, declared_phases, pair_by_seed
 from harness.analysis.evidence.quality import (
     Learning,
     QualityEvidence,
@@ -30,39 +30,46 @@ from harness.analysis.evidence.speed import (
     measure_throughput,
     summarise_speed,
 )
-from harness.analysis.evidence.trials import LOWER_PRECISION, SAME_MATH, Trials, pair_by_seed
+from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
-from harness.records.trial import MemoryRecord, RunRecord, TrialRecord
+from harness.records.strategy import LOWER_PRECISION, SAME_MATH
+from harness.records.trial import MemoryRecord, RunRecord
+from harness.statistics.paired import Ratio
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What was found out about one contender that ran; of the baseline: about itself, A/A."""
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
     """Of its whole fine-tunings that ended."""
-    pairs: int
+    pairs: int = 0
     """How many of them have one of the baseline's with the same seed."""
-    effects: tuple[str, ...]
+    effects: tuple[str, ...] = ()
     """Of its strategies, part by part."""
-    phases: tuple[str, ...]
+    phases: tuple[str, ...] = ()
     """Outside training and evaluation: what it declares to change."""
-    speed: SpeedEvidence | None
+    speed: SpeedEvidence | None = None
     """The timed segments against the live baseline."""
-    job: JobSpeed | None
-    warm_up: WarmUp | None
-    time_to_score: TimeToScore | None
-    equivalence: Equivalence | None
-    footprint: FootprintDifference | None
-    quality: QualityEvidence | None
-    energy: EnergyEvidence | None
+    job: JobSpeed | None = None
+    warm_up: WarmUp | None = None
+    time_to_score: TimeToScore | None = None
+    equivalence: Equivalence | None = None
+    footprint: FootprintDifference | None = None
+    quality: QualityEvidence | None = None
+    energy: EnergyEvidence | None = None
     """Of training per epoch and token, from long segments beside the baseline."""
-    throughput: Throughput | None
-    memory: MemoryRecord | None
+    throughput: Throughput | None = None
+    memory: MemoryRecord | None = None
     """Highest peaks of any seed."""
-    sampling: SamplingSummary | None
-    compile_cache: Literal["cold", "warm"] | None
+    sampling: SamplingSummary | None = None
+    compile_cache: Literal["cold", "warm"] | None = None
     """State of the compiler's caches before the first job; None when nothing was compiled."""
+
+    @property
+    def steps(self) -> Ratio | None:
+        """The step speedup, from the timed segments."""
+        return None if self.speed is None else self.speed.training
 
     @property
     def same_math(self) -> bool:
@@ -113,7 +120,7 @@ def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dic
     reference = Reference(
         run=run,
         baseline=baseline,
-        floor=find_noise_floor(_speed_of(beside)),
+        floor=find_noise_floor(summarise_speed(baseline.timed)),
         learning=assess_learning(run, baseline.done),
         dtype=None if beside is None or beside.equivalence is None else beside.equivalence.dtype,
     )
@@ -121,10 +128,9 @@ def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dic
     return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
 
 
-def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord]) -> Case:
+def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     baseline, jobs, beside = reference.baseline, trials.jobs, trials.beside
-    speed = _speed_of(beside)
-    effects = tuple(strategy.effect for strategy in trials.strategies)
+    speed = summarise_speed(trials.timed)
     check = None if beside is None else beside.equivalence
     sampling, unreadable = summarise_sampling(trials.done)
     job = warm_up = time = footprint = quality = None
@@ -140,30 +146,28 @@ def _open(trials: Trials, reference: Reference, everyone: Sequence[TrialRecord])
     evidence = Evidence(
         seeds=tuple(job.seed for job in jobs),
         pairs=len(pair_by_seed(baseline.jobs, jobs)),
-        effects=effects,
+        effects=trials.effects,
         phases=tuple(sorted(declared_phases(jobs))),
         speed=speed,
         job=job,
         warm_up=warm_up,
         time_to_score=time,
-        equivalence=None if check is None else judge_equivalence(check, lowers_precision=LOWER_PRECISION in effects),
+        equivalence=None
+        if check is None
+        else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),
         footprint=footprint,
         quality=quality,
-        energy=None if beside is None or beside.speed is None else summarise_energy(beside.speed.energy),
+        energy=None if trials.timed is None else summarise_energy(trials.timed.energy),
         throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
         memory=_peak_memory(jobs),
         sampling=sampling,
         compile_cache=jobs[0].compile_cache,
     )
-    work = compare_work([] if trials.is_baseline else baseline.done, trials.done, effects)
+    work = compare_work([] if trials.is_baseline else baseline.done, trials.done, trials.effects)
     return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
 
 
-def _speed_of(beside: TrialRecord | None) -> SpeedEvidence | None:
-    return None if beside is None or beside.speed is None else summarise_speed(beside.speed)
-
-
-def _peak_memory(jobs: Sequence[TrialRecord]) -> MemoryRecord | None:
+def _peak_memory(jobs: Jobs) -> MemoryRecord | None:
     records = [job.memory for job in jobs if job.memory is not None]
     if not records:
         return None

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
+from typing import NamedTuple
 
 from scipy import stats
 
 from harness.analysis.evidence.parts import (
+    Jobs,
+    Pair,
+    Parts,
     changed_phases,
     job_parts,
-    scaled_evaluation_s,
-    scaled_training_s,
+    last_score,
+    pair_by_seed,
     warm_up_s,
 )
-from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
-from harness.analysis.evidence.trials import Pair, last_score, pair_by_seed
-from harness.records.trial import TrialRecord
+from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
 from harness.statistics.estimate import Estimate, mean_or_none, range_of_ratios
 from harness.statistics.paired import Ratio, combine
 
@@ -61,7 +63,15 @@ class WarmUp:
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpeed:
-    """The whole job's speedup, put together from its parts so that drift between jobs cancels."""
+    """The whole job's speedup, put together from its parts so that drift between jobs cancels.
+
+    Start-up, loading, tokenising, span search, scoring and saving are the harness's own code, the same for every
+    contender: they count with the baseline's time, unless a strategy declares that it changes them
+    (`changed_phases`). Training and evaluation are the baseline's divided by the ratios of the ABBA segments, per
+    window. Warm-up is the contender's own, cold. The interval propagates the uncertainty of the segments, of the
+    warm-up and of declared phases to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM,
+    5.1.2 and G.4.1). How much all jobs of the run differ is the uncertainty of single times.
+    """
 
     ratio: Ratio
     floor: float
@@ -100,7 +110,7 @@ class TimeToScore:
     speedup: float | None
 
 
-def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecord]) -> tuple[float, float]:
+def warm_up_noise(baseline: Jobs, everyone: Jobs) -> tuple[float, float]:
     """Return standard deviation and degrees of freedom of the warm-up of all jobs of a run that compile nothing.
 
     From the median absolute deviation, as some strategies really change their warm-up (four times the batch, a library
@@ -117,30 +127,48 @@ def warm_up_noise(baseline: Sequence[TrialRecord], everyone: Sequence[TrialRecor
     return deviation_s, max(1.0, MAD_EFFICIENCY * (len(values_s) - 1))
 
 
-def compose_job(
-    baseline: Sequence[TrialRecord],
-    contender: Sequence[TrialRecord],
-    speed: SpeedEvidence | None,
-    floor: NoiseFloor | None,
-    everyone: Sequence[TrialRecord],
-) -> JobSpeed | None:
-    """Return the job's speedup with a 95 % interval; None if a part was not measured.
+class ScaledJob(NamedTuple):
+    """Both jobs' parts, and the contender's training and evaluation: the baseline's, by the segments' ratios."""
 
-    Start-up, loading, tokenising, span search, scoring and saving are the harness's own code, the same for every
-    contender: they count with the baseline's time, unless a strategy declares that it changes them
-    (`changed_phases`). Training and evaluation are the baseline's divided by the ratios of the ABBA segments, per
-    window. Warm-up is the contender's own, cold. The interval propagates the uncertainty of the segments, of the
-    warm-up and of declared phases to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM,
-    5.1.2 and G.4.1). `everyone` are all jobs of the run: how much they differ is the uncertainty of single times.
-    """
+    baseline: Parts
+    contender: Parts
+    training_s: float
+    evaluation_s: float
+    stall_s: float
+    """One-time work in the first epoch beyond the baseline's."""
+
+
+def scale_job(baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None) -> ScaledJob | None:
+    """Return the parts; None if one was not measured."""
     base, own = job_parts(baseline), job_parts(contender)
-    if base is None or own is None or floor is None or speed is None:
+    if base is None or own is None or speed is None or speed.evaluation is None:
         return None
-    training_s, evaluation_s = scaled_training_s(base, own, speed), scaled_evaluation_s(base, own, speed)
-    if training_s is None or evaluation_s is None or speed.training is None or speed.evaluation is None:
-        return None
-    changes = changed_phases(baseline, contender, everyone)
+    training_s = scaled_training_s(base, own, speed)
+    evaluation_s = base.evaluation_s * (own.evaluations / base.evaluations) / speed.evaluation.estimate
     stall_s = max(0.0, own.stall_s - base.stall_s)
+    return None if training_s is None else ScaledJob(base, own, training_s, evaluation_s, stall_s)
+
+
+def scaled_training_s(baseline: Parts, contender: Parts, speed: SpeedEvidence | None) -> float | None:
+    """Return the contender's training time: the baseline's, by the segments' ratio, per window; None without segments.
+
+    A schedule that leaves windows out does so in its segments too; then their ratio already says it.
+    """
+    if speed is None or speed.training is None:
+        return None
+    windows = contender.windows / baseline.windows if speed.same_samples else 1.0
+    return baseline.training_s * windows / speed.training.estimate
+
+
+def compose_job(
+    baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, floor: NoiseFloor | None, everyone: Jobs
+) -> JobSpeed | None:
+    """Return the job's speedup with a 95 % interval; None if a part was not measured. `everyone`: see `JobSpeed`."""
+    scaled = scale_job(baseline, contender, speed)
+    if scaled is None or floor is None or speed is None or speed.training is None or speed.evaluation is None:
+        return None
+    base, own, training_s, evaluation_s, stall_s = scaled
+    changes = changed_phases(baseline, contender, everyone)
     rest_s = base.job_s - base.training_s - base.evaluation_s - base.warm_up_s
     rest_s += sum(change.difference_s for change in changes)
     job_s = rest_s + own.warm_up_s + stall_s + training_s + evaluation_s
@@ -155,25 +183,22 @@ def compose_job(
         (scatter_s / job_s, SCATTER_DEGREES),
         *((change.standard_error_s / job_s, change.degrees) for change in changes),
     ]
-    promised_s = {"training": training_s + stall_s, "evaluation": evaluation_s + stall_s}
-    taken_s = {"training": own.training_s, "evaluation": own.evaluation_s}
+    parts = (("training", own.training_s, training_s), ("evaluation", own.evaluation_s, evaluation_s))
+    taken_s = [(part, taken_s, scaled_s + stall_s) for part, taken_s, scaled_s in parts]
     return JobSpeed(
         ratio=combine(math.log(base.job_s / job_s), errors, blocks=speed.training.blocks),
-        floor=floor.of_job((training_s + evaluation_s) / job_s),
+        floor=max(LEAST_FLOOR, math.expm1(math.log1p(floor.share) * ((training_s + evaluation_s) / job_s))),
         baseline_s=base.job_s,
         contender_s=job_s,
         stall_s=stall_s,
-        contradictions=tuple(_contradictions(promised_s, taken_s, job_s)),
+        contradictions=tuple(
+            f"{part} took {time_s:.1f} s in its jobs, where its segments promise {promised_s:.1f} s"
+            for part, time_s, promised_s in taken_s
+            if time_s > CONTRADICTION * promised_s and time_s - promised_s > CONTRADICTION_SHARE * job_s
+        ),
         phase_differences_s={change.phase: change.difference_s for change in changes},
         as_run=jobs_as_run(pair_by_seed(baseline, contender)),
     )
-
-
-def _contradictions(promised_s: Mapping[str, float], taken_s: Mapping[str, float], job_s: float) -> Iterator[str]:
-    """Yield the parts of a job that took much longer than promised: what was timed is not what the jobs did."""
-    for part, time_s in taken_s.items():
-        if time_s > CONTRADICTION * promised_s[part] and time_s - promised_s[part] > CONTRADICTION_SHARE * job_s:
-            yield f"{part} took {time_s:.1f} s in its jobs, where its segments promise {promised_s[part]:.1f} s"
 
 
 def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
@@ -190,9 +215,7 @@ def training_as_run(pairs: Sequence[Pair]) -> Estimate | None:
     return range_of_ratios(times_s)
 
 
-def summarise_warm_up(
-    baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord], speed: SpeedEvidence | None
-) -> WarmUp | None:
+def summarise_warm_up(baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None) -> WarmUp | None:
     """Return one-time costs and break-even; None without whole jobs of both."""
     base, own = job_parts(baseline), job_parts(contender)
     if base is None or own is None:
@@ -226,52 +249,40 @@ def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
 
 
 def time_to_score(
-    metric: str,
-    baseline: Sequence[TrialRecord],
-    contender: Sequence[TrialRecord],
-    job: JobSpeed | None,
-    speed: SpeedEvidence | None,
-    *,
-    margin: float,
+    metric: str, baseline: Jobs, contender: Jobs, job: JobSpeed | None, speed: SpeedEvidence | None, *, margin: float
 ) -> TimeToScore | None:
     """Return the time to the target over the seeds of both; None without the job's speed or its scores."""
-    base, own = job_parts(baseline), job_parts(contender)
+    scaled = scale_job(baseline, contender, speed)
     targets = [
         (pair, final - margin)
         for pair in pair_by_seed(baseline, contender)
         if (final := last_score(pair[0], metric)) is not None
     ]
-    if job is None or base is None or own is None or not targets:
+    if job is None or scaled is None or not targets:
         return None
-    training_s, evaluation_s = scaled_training_s(base, own, speed), scaled_evaluation_s(base, own, speed)
-    if training_s is None or evaluation_s is None:
-        return None
-    baseline_epochs, contender_epochs = (
-        tuple(_first_epoch(metric, pair[side], target) for pair, target in targets) for side in (0, 1)
+    base, own, training_s, evaluation_s, _ = scaled
+    loops = (
+        (job.baseline_s, base.training_s, base.evaluation_s, base.evaluations),
+        (job.contender_s, training_s, evaluation_s, own.evaluations),
     )
-    starts_s = (
-        job.baseline_s - base.training_s - base.evaluation_s,
-        job.contender_s - training_s - evaluation_s,
-    )
-    epochs_s = (
-        (base.training_s + base.evaluation_s) / base.evaluations,
-        (training_s + evaluation_s) / own.evaluations,
-    )
-    baseline_s, contender_s = map(_mean_time, (baseline_epochs, contender_epochs), starts_s, epochs_s)
+    epochs: list[tuple[int | None, ...]] = []
+    times_s: list[float | None] = []
+    for side, (job_s, train_s, evaluate_s, count) in enumerate(loops):
+        start_s, epoch_s = job_s - train_s - evaluate_s, (train_s + evaluate_s) / count
+        records = [(pair[side], target) for pair, target in targets]
+        first = [
+            next((epoch.epoch for epoch in record.epochs if epoch.scores.get(metric, -1.0) >= target), None)
+            for record, target in records
+        ]
+        reached = [start_s + number * epoch_s for number in first if number is not None]
+        epochs.append(tuple(first))
+        times_s.append(fmean(reached) if len(reached) == len(first) else None)
+    baseline_s, contender_s = times_s
     return TimeToScore(
         target=fmean(target for _, target in targets),
-        baseline_epochs=baseline_epochs,
-        contender_epochs=contender_epochs,
+        baseline_epochs=epochs[0],
+        contender_epochs=epochs[1],
         baseline_s=baseline_s,
         contender_s=contender_s,
         speedup=baseline_s / contender_s if baseline_s and contender_s else None,
     )
-
-
-def _first_epoch(metric: str, record: TrialRecord, target: float) -> int | None:
-    return next((epoch.epoch for epoch in record.epochs if epoch.scores.get(metric, -1.0) >= target), None)
-
-
-def _mean_time(epochs: Sequence[int | None], start_s: float, epoch_s: float) -> float | None:
-    reached = [start_s + epoch * epoch_s for epoch in epochs if epoch is not None]
-    return fmean(reached) if reached and len(reached) == len(epochs) else None

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis.evidence.trials import last_score, pair_by_seed
-from harness.statistics.estimate import value_range
+from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed
+from harness.statistics.estimate import mean_or_none, value_range
 from harness.statistics.noninferiority import NonInferiority, assess
 
 if TYPE_CHECKING:
     from harness.records.store import LoadedTrial
-    from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord, TrialRecord
+    from harness.records.trial import ExamplePrediction, RunRecord, ScoringRecord
 
 LEARNED_POINTS = 5.0
 """The baseline's headline score must be above the untrained model's by more than this, with its whole interval, for
@@ -115,47 +115,33 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
     gain = assess(after - before, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
     vacuous = gain.bound <= LEARNED_POINTS
-    trend = _last_epoch_gain(metric, trained)
+    epochs = [[epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores] for trial in trained]
+    trend = mean_or_none(scores[-1] - scores[-2] for scores in epochs if len(scores) > 1)
+    reason, title = None, run.scoring.headline_title
+    if vacuous:
+        reason = (
+            f"the baseline has hardly learned: its {title} is {gain.difference:+.1f} points from the untrained "
+            f"model's (at least {gain.bound:+.1f} with 95 % confidence, {LEARNED_POINTS:g} are asked for), so "
+            f"{run.scoring.titles} say nothing about what a contender may have spoilt"
+        )
+    elif trend is not None and trend > RISING_POINTS:
+        reason = (
+            f"the baseline is still rising: its {title} gained {trend:.1f} points in the last epoch, "
+            "so a contender that is a little behind or ahead of it shows as a large difference"
+        )
     return Learning(
         gain=gain.difference,
         gain_low=gain.bound,
         last_epoch_gain=trend,
         vacuous=vacuous,
-        reason=_learning_words(run.scoring, gain.difference, gain.bound, trend, vacuous=vacuous),
+        reason=reason,
     )
-
-
-def _last_epoch_gain(metric: str, baseline: Sequence[LoadedTrial]) -> float | None:
-    """Return the mean change of a score in the last epoch; None with fewer than two epochs."""
-    changes = []
-    for trial in baseline:
-        values = [epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores]
-        if len(values) > 1:
-            changes.append(values[-1] - values[-2])
-    return fmean(changes) if changes else None
-
-
-def _learning_words(
-    scoring: ScoringRecord, gain: float, low: float, trend: float | None, *, vacuous: bool
-) -> str | None:
-    if vacuous:
-        return (
-            f"the baseline has hardly learned: its {scoring.headline_title} is {gain:+.1f} points from the untrained "
-            f"model's (at least {low:+.1f} with 95 % confidence, {LEARNED_POINTS:g} are asked for), so "
-            f"{scoring.titles} say nothing about what a contender may have spoilt"
-        )
-    if trend is not None and trend > RISING_POINTS:
-        return (
-            f"the baseline is still rising: its {scoring.headline_title} gained {trend:.1f} points in the last epoch, "
-            "so a contender that is a little behind or ahead of it shows as a large difference"
-        )
-    return None
 
 
 def compare_scores(
     scoring: ScoringRecord,
-    baseline: Sequence[TrialRecord],
-    contender: Sequence[TrialRecord],
+    baseline: Jobs,
+    contender: Jobs,
     quality: QualityEvidence | None,
 ) -> dict[str, Difference]:
     """Return each score after the last epoch beside the baseline's, with the interval of the non-inferiority test.

@@ -49,10 +49,6 @@ class NoiseFloor:
     share: float
     """Beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
 
-    def of_job(self, timed_share: float) -> float:
-        """Return the floor of a job of which the segments stand for this share; no less than `LEAST_FLOOR`."""
-        return max(LEAST_FLOOR, math.expm1(math.log1p(self.share) * timed_share))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Throughput:
@@ -67,9 +63,15 @@ class Throughput:
     """Tokens with padding."""
 
 
-def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
-    """Return what the clean blocks say."""
+def summarise_speed(record: SpeedRecord | None) -> SpeedEvidence | None:
+    """Return what the clean blocks say; None if nothing was timed."""
+    if record is None:
+        return None
     spoilt = [block for block in record.blocks if block.contamination]
+    reasons: dict[str, list[str]] = {}
+    for reason in (reason for block in spoilt for reason in block.contamination):
+        # Reasons that differ in their numbers only are one kind.
+        reasons.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append(reason)
     clean = [block for block in record.blocks if not block.contamination]
     return SpeedEvidence(
         training=ratio_of_logs([block.log_ratio for block in clean if block.kind == "training"]),
@@ -77,7 +79,9 @@ def summarise_speed(record: SpeedRecord) -> SpeedEvidence:
         blocks=len(record.blocks),
         repeats=sum(block.attempt > 1 for block in record.blocks),
         spoilt=len(spoilt),
-        contamination=group_reasons([reason for block in spoilt for reason in block.contamination]),
+        contamination=tuple(
+            same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in reasons.values()
+        ),
         stopped=record.stopped,
         same_samples=segment_difference(record) is None,
     )
@@ -90,14 +94,6 @@ def segment_difference(record: SpeedRecord) -> str | None:
             if baseline != contender:
                 return f"{name.replace('_', ' ')} {contender:,}, the baseline's {baseline:,}"
     return None
-
-
-def group_reasons(reasons: Sequence[str]) -> tuple[str, ...]:
-    """Return each kind of reason once: the first of those that differ in their numbers only, and how often it was."""
-    kinds: dict[str, list[str]] = {}
-    for reason in reasons:
-        kinds.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append(reason)
-    return tuple(same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in kinds.values())
 
 
 def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -11,24 +10,10 @@ from harness.records.strategy import StrategyRecord
 from harness.records.trial import BASELINE, TrialRecord
 
 if TYPE_CHECKING:
+    from harness.records.checks import SpeedRecord
     from harness.records.store import LoadedRun, LoadedTrial
 
-SAME_MATH = "SAME_MATH"
-"""The effect of strategies whose updates are the baseline's up to rounding (`harness.strategy.Effect`, by name)."""
-
-LOWER_PRECISION = "LOWER_PRECISION"
-"""The effect of strategies that make the baseline's updates with fewer digits."""
-
-NEW_SCHEDULE = "NEW_SCHEDULE"
-"""The effect of strategies that make other updates on purpose."""
-
-NEW_MODEL = "NEW_MODEL"
-"""The effect of strategies that train another model, and so other parameters, on purpose."""
-
 State = Literal["measured", "not_applicable", "failed", "not_run"]
-
-Pair = tuple[TrialRecord, TrialRecord]
-"""The baseline's job and the contender's of one seed: they drew the same head, order and dropout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +43,20 @@ class Trials:
         return next((trial.record.strategies for trial in self.everything if trial.record.strategies), ())
 
     @property
+    def effects(self) -> tuple[str, ...]:
+        """Of its strategies, part by part."""
+        return tuple(strategy.effect for strategy in self.strategies)
+
+    @property
     def beside(self) -> TrialRecord | None:
         """The trial beside the live baseline."""
         records = (trial.record for trial in self.everything if trial.record.kind == "speed")
         return next((record for record in records if record.status == "done"), None)
+
+    @property
+    def timed(self) -> SpeedRecord | None:
+        """The segments timed in it."""
+        return None if self.beside is None else self.beside.speed
 
 
 def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
@@ -78,18 +73,6 @@ def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
             done=sorted(done, key=lambda trial: trial.record.seed),
         )
     return found
-
-
-def pair_by_seed(baseline: Sequence[TrialRecord], contender: Sequence[TrialRecord]) -> list[Pair]:
-    """Return the pairs of jobs with the same seed, in order of the seeds; a job without a partner is left out."""
-    partners = {job.seed: job for job in contender}
-    return [(job, partners[job.seed]) for job in sorted(baseline, key=lambda job: job.seed) if job.seed in partners]
-
-
-def last_score(job: TrialRecord, name: str) -> float | None:
-    """Return a score after the last epoch; None if it was not measured."""
-    value = job.epochs[-1].scores.get(name) if job.epochs else None
-    return value if value is not None and math.isfinite(value) else None
 
 
 def find_state(trials: Trials) -> tuple[State, list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.analysis.evidence.trials import NEW_MODEL, NEW_SCHEDULE
+from harness.records.strategy import NEW_MODEL, NEW_SCHEDULE
 
 if TYPE_CHECKING:
     from harness.records.store import LoadedTrial
@@ -91,17 +91,26 @@ def _differences(baseline: LoadedTrial, contender: LoadedTrial) -> Iterator[tupl
     if before is None or after is None:
         return
     steps = zip(baseline.steps, contender.steps, strict=False)
-    for text in (*_amount_differences(before, after), *_schedule_differences(before, after, steps)):
+    for text in _schedule_differences(before, after, steps):
         yield text, {NEW_SCHEDULE}
-    for text in _parameter_differences(before, after):
-        yield text, {NEW_MODEL}
+    shares = [work.trained_parameters / max(1, work.total_parameters) for work in (before, after)]
+    if shares[1] < shares[0] or after.total_parameters != before.total_parameters:
+        names = [name for name in after.untrained_tensors if name not in before.untrained_tensors]
+        example = f" ({names[0]} and {len(names) - 1} more tensors did not change)" if len(names) > 1 else ""
+        words = (
+            f"trained {after.trained_parameters:,} of {after.total_parameters:,} parameters, the baseline "
+            f"{before.trained_parameters:,} of {before.total_parameters:,}{example}"
+        )
+        yield words, {NEW_MODEL}
     ratio = _gradient_norm_ratio([(baseline, contender)])
     if ratio is not None and not 1 / GRADIENT_NORM_FACTOR <= ratio <= GRADIENT_NORM_FACTOR:
         words = f"gradient norms were {ratio:.2g} times the baseline's (median over the steps)"
         yield words, {NEW_SCHEDULE, NEW_MODEL}
 
 
-def _amount_differences(baseline: WorkRecord, contender: WorkRecord) -> Iterator[str]:
+def _schedule_differences(
+    baseline: WorkRecord, contender: WorkRecord, steps: Iterable[tuple[StepRecord, StepRecord]]
+) -> Iterator[str]:
     if contender.windows != baseline.windows:
         yield f"trained on {contender.windows:,} windows, the baseline on {baseline.windows:,}"
     if contender.useful_tokens != baseline.useful_tokens:
@@ -114,11 +123,6 @@ def _amount_differences(baseline: WorkRecord, contender: WorkRecord) -> Iterator
             f"{contender.updates_applied} of {contender.updates} updates changed the parameters, "
             f"of the baseline's {baseline.updates_applied} of {baseline.updates}"
         )
-
-
-def _schedule_differences(
-    baseline: WorkRecord, contender: WorkRecord, steps: Iterable[tuple[StepRecord, StepRecord]]
-) -> Iterator[str]:
     if contender.updates != baseline.updates:
         yield f"{contender.updates} updates, the baseline made {baseline.updates}"
     if contender.order_sha256 != baseline.order_sha256:
@@ -131,17 +135,6 @@ def _schedule_differences(
             if not math.isclose(first.learning_rate, second.learning_rate, rel_tol=1e-9, abs_tol=0.0)
         )
         yield next(others, "other learning rates")
-
-
-def _parameter_differences(baseline: WorkRecord, contender: WorkRecord) -> Iterator[str]:
-    before, after = (work.trained_parameters / max(1, work.total_parameters) for work in (baseline, contender))
-    if after < before or contender.total_parameters != baseline.total_parameters:
-        names = [name for name in contender.untrained_tensors if name not in baseline.untrained_tensors]
-        example = f" ({names[0]} and {len(names) - 1} more tensors did not change)" if len(names) > 1 else ""
-        yield (
-            f"trained {contender.trained_parameters:,} of {contender.total_parameters:,} parameters, the baseline "
-            f"{baseline.trained_parameters:,} of {baseline.total_parameters:,}{example}"
-        )
 
 
 def _gradient_norm_ratio(pairs: Sequence[tuple[LoadedTrial, LoadedTrial]]) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.analysis.trace.host import COMPILED_PREFIX, HostTime, assign_host_time
+from harness.analysis.trace.host import COMPILED_PREFIX, assign_host_time
 from harness.analysis.trace.intervals import Windows, divide
 from harness.analysis.trace.model import CATEGORIES, CATEGORY_WORDS, PARTS, KernelLine
 from harness.analysis.trace.read import NONE, Kind, Trace
@@ -52,6 +52,15 @@ def divide_host_time(trace: Trace, steps: Windows, main_track: int) -> ProfiledT
     recorded_inside = host.recorded_inside[:-1].copy()
     recorded_inside[IDLE] += host.recorded_inside[-1]
     lines = sum_lines(trace, operators, category, self_ns[operators], steps=len(steps.start_ns))
+    notes = note_on_shapes(trace)
+    compiled = [number for number, name in enumerate(trace.names) if name.startswith(COMPILED_PREFIX)]
+    inside = host.stretches.where(np.isin(trace.name[host.event], compiled))
+    share = float((inside.end_ns - inside.start_ns).sum()) / steps.length_ns
+    if share >= NOTABLE_SHARE:
+        notes.append(
+            f"{share:.0%} of the step ran in compiled loops that the trace does not name: they count as "
+            f"{CATEGORY_WORDS['elementwise']}, softmax and dropout of compiled attention among them"
+        )
     return ProfiledTime(
         total_ns=steps.length_ns,
         by_category=by_category,
@@ -60,7 +69,7 @@ def divide_host_time(trace: Trace, steps: Windows, main_track: int) -> ProfiledT
         recorded_inside=recorded_inside,
         lines=lines,
         host_ns=None,
-        notes=(*note_on_shapes(trace), *_note_on_compiled(trace, host, steps), *note_on_other(by_category, lines)),
+        notes=(*notes, *note_on_other(by_category, lines)),
     )
 
 
@@ -92,18 +101,6 @@ def note_on_shapes(trace: Trace) -> list[str]:
     return [
         "shapes were not recorded: of eager attention only softmax and products could be told; its scaling, mask and "
         f"dropout count as {CATEGORY_WORDS['elementwise']}"
-    ]
-
-
-def _note_on_compiled(trace: Trace, host: HostTime, steps: Windows) -> list[str]:
-    compiled = [number for number, name in enumerate(trace.names) if name.startswith(COMPILED_PREFIX)]
-    inside = host.stretches.where(np.isin(trace.name[host.event], compiled))
-    share = float((inside.end_ns - inside.start_ns).sum()) / steps.length_ns
-    if share < NOTABLE_SHARE:
-        return []
-    return [
-        f"{share:.0%} of the step ran in compiled loops that the trace does not name: they count as "
-        f"{CATEGORY_WORDS['elementwise']}, softmax and dropout of compiled attention among them"
     ]
 
 

@@ -35,7 +35,7 @@ from harness.analysis.trace.read import NONE, Kind, Trace
 _COPIES, _DATA = CATEGORIES.index("copies"), CATEGORIES.index("data")
 _DATA_PART = PARTS.index("data")
 _TOLD_BY_ORIGIN = [CATEGORIES.index(name) for name in ("attention", "loss", "optimizer", "data")]
-_ON_DEVICE = (Kind.KERNEL, Kind.COPY)
+ON_DEVICE = (Kind.KERNEL, Kind.COPY)
 
 
 class _Work(NamedTuple):
@@ -53,11 +53,6 @@ class _Work(NamedTuple):
         return np.asarray((self.launch != NONE) | (self.operator != NONE))
 
 
-def has_device(trace: Trace) -> bool:
-    """Whether anything ran on a device."""
-    return bool(np.isin(trace.kind, _ON_DEVICE).any())
-
-
 def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> ProfiledTime:
     """Return whose the device's time is; `marks` are the steps as the host saw them."""
     work = _find_work(trace, marks)
@@ -68,7 +63,11 @@ def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> Profile
     host = assign_host_time(trace, on_host, main_track)
     main_parts = host.parts.where(host.on_main)
     start_ns, end_ns = trace.start_ns[work.event], trace.end_ns[work.event]
-    category = _categories(trace, work, host)
+    names = trace.name[work.event]
+    by_name = np.array([CATEGORIES.index(classify_kernel(name)) for name in trace.names], dtype=np.int64)[names]
+    by_origin = _from_origin(work, host.category_of_event)
+    told_by_origin = np.isin(by_origin, _TOLD_BY_ORIGIN) | ((by_name == OTHER) & (by_origin != NONE))
+    category: np.ndarray = np.where(told_by_origin, by_origin, by_name)
     moves = category == _COPIES
     by_kind, loading = Intervals(start_ns, end_ns, category), main_parts.where(main_parts.label == _DATA_PART)
     loading = loading._replace(label=np.full(len(loading.label), _DATA))
@@ -97,7 +96,7 @@ def _find_work(trace: Trace, marks: Windows) -> _Work:
     What was launched before the recording is put before the marks. It can be told: of calls that were made before it,
     only the kernels are there.
     """
-    event = np.flatnonzero(np.isin(trace.kind, _ON_DEVICE))
+    event = np.flatnonzero(np.isin(trace.kind, ON_DEVICE))
     calls = np.flatnonzero(trace.kind == Kind.RUNTIME)
     launch = _look_up(trace.correlation, calls, trace.correlation[event])
     operator = _look_up(trace.external, np.flatnonzero(trace.kind == Kind.OPERATOR), trace.external[event])
@@ -146,15 +145,6 @@ def _from_origin(work: _Work, of_event: np.ndarray) -> np.ndarray:
     padded = np.append(of_event, NONE).astype(np.int64)  # Number NONE is the last place.
     origin: np.ndarray = np.where(padded[work.launch] != NONE, padded[work.launch], padded[work.operator])
     return origin
-
-
-def _categories(trace: Trace, work: _Work, host: HostTime) -> np.ndarray:
-    names = trace.name[work.event]
-    by_name = np.array([CATEGORIES.index(classify_kernel(name)) for name in trace.names], dtype=np.int64)
-    by_origin = _from_origin(work, host.category_of_event)
-    told_by_origin = np.isin(by_origin, _TOLD_BY_ORIGIN) | ((by_name[names] == OTHER) & (by_origin != NONE))
-    category: np.ndarray = np.where(told_by_origin, by_origin, by_name[names])
-    return category
 
 
 def _parts(trace: Trace, work: _Work, host: HostTime, main_parts: Intervals) -> np.ndarray:

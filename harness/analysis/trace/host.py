@@ -154,27 +154,22 @@ class _Nesting:
         scope = parent.scope
         if scope == NONE and sequence != NONE and "Backward" in name:
             scope = self._created_scope.get(sequence, NONE)
-        category, scope = self._classify(event, name, parent, scope)
+        if scope not in _FIRM and (name in CASTS or scope == _COPIES):
+            category = scope = _COPIES
+        elif scope != NONE:
+            category = scope
+        else:
+            own = classify_operator(name)
+            if self._attention.cover(name, own, self._trace.input_shapes[self._trace.shapes[event]]):
+                own = "attention"
+            if own is None:
+                category = parent.category if parent.category != NONE else _OTHER
+            else:
+                category = CATEGORIES.index(own)
+                scope = category if category in _HOLDING else NONE
         if sequence != NONE and "Backward" not in name:
             self._created_scope[sequence] = scope if scope in _HOLDING else NONE
         return _Frame(end_ns, event, category, scope, part)
-
-    def _classify(self, event: int, name: str, parent: _Frame, scope: int) -> tuple[int, int]:
-        """Return an operator's category, and the scope of what it calls."""
-        if scope in _FIRM:
-            return scope, scope
-        if name in CASTS or scope == _COPIES:
-            return _COPIES, _COPIES
-        if scope != NONE:
-            return scope, scope
-        own = classify_operator(name)
-        shapes = self._trace.input_shapes[self._trace.shapes[event]]
-        if self._attention.cover(name, own, shapes):
-            own = "attention"
-        if own is None:
-            return (parent.category if parent.category != NONE else _OTHER), NONE
-        category = CATEGORIES.index(own)
-        return category, category if category in _HOLDING else NONE
 
 
 @lru_cache(maxsize=4096)

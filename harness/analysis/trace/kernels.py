@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.records.trial import KernelRow, ProfileRecord
+if TYPE_CHECKING:
+    from harness.records.store import LoadedTrial
+    from harness.records.trial import KernelRow, ProfileRecord
 
 TOP_KERNELS = 12
 """Rows that a report shows."""
@@ -48,9 +50,9 @@ class ProfileSummary:
 
 
 def summarise_profile(
-    profile: ProfileRecord, *, trial_folder: str, unprofiled_step_time_ms: float | None, top: int = TOP_KERNELS
+    trial: LoadedTrial, profile: ProfileRecord, *, unprofiled_step_time_ms: float | None, top: int = TOP_KERNELS
 ) -> ProfileSummary | None:
-    """Return the longest rows with their share; None if the session recorded no step or no time at all."""
+    """Return the longest rows of a trial with their share; None if the session recorded no step or no time at all."""
     if profile.active_steps < 1:
         return None
     on_device = any(row.self_device_time_s for row in profile.kernels)
@@ -81,7 +83,7 @@ def summarise_profile(
         other_rows=len(rest),
         other_share=sum(rest) / total_s,
         kernels=tuple(row for row in shown if row.time_ms_per_step > 0),
-        trace_file=f"{trial_folder}/{profile.trace_file}",
+        trace_file=f"trials/{trial.record.contender}/{trial.directory.name}/{profile.trace_file}",
     )
 
 

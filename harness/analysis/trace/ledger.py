@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from harness.analysis.trace.attribute import ProfiledTime, divide_host_time
-from harness.analysis.trace.device import divide_device_time, has_device
+from harness.analysis.trace.device import ON_DEVICE, divide_device_time
 from harness.analysis.trace.host import STEP_PREFIX
 from harness.analysis.trace.intervals import Windows
 from harness.analysis.trace.model import CATEGORIES, PARTS, Ledger, LedgerRow, StepPart
-from harness.analysis.trace.read import Kind, Trace, read_trace
+from harness.analysis.trace.read import Kind, read_trace
 from harness.errors import RecordError
 
 MOST_PER_EVENT_NS = 3_000.0
@@ -35,8 +35,16 @@ def build_ledger(
     `work_ratio`: tokens of the unprofiled step ÷ tokens of a profiled one, where batches differ in length.
     """
     events = read_trace(trace)
-    marks, main_track = _find_marks(events, trace)
-    on_device = has_device(events)
+    is_mark = np.array([name.startswith(STEP_PREFIX) for name in events.names], dtype=bool)
+    found = np.flatnonzero((events.kind == Kind.ANNOTATION) & is_mark[events.name])
+    if not len(found):
+        raise RecordError(
+            f"{trace} has no profiled steps (annotations {STEP_PREFIX}…)",
+            remedy="profile with a schedule, and call the profiler's step() after each step",
+        )
+    found = found[np.argsort(events.start_ns[found])]
+    marks, main_track = Windows(events.start_ns[found], events.end_ns[found]), int(events.track[found[0]])
+    on_device = bool(np.isin(events.kind, ON_DEVICE).any())
     time = (divide_device_time if on_device else divide_host_time)(events, marks, main_track)
     steps = len(marks.start_ns)
     rows = _rows(time, steps, unprofiled_step_ms, work_ratio)
@@ -56,19 +64,6 @@ def build_ledger(
         host_ms=None if time.host_ns is None else time.host_ns / steps / 1e6,
         notes=time.notes,
     )
-
-
-def _find_marks(trace: Trace, path: Path) -> tuple[Windows, int]:
-    """Return the profiled steps, and the thread that they ran on."""
-    is_mark = np.array([name.startswith(STEP_PREFIX) for name in trace.names], dtype=bool)
-    marks = np.flatnonzero((trace.kind == Kind.ANNOTATION) & is_mark[trace.name])
-    if not len(marks):
-        raise RecordError(
-            f"{path} has no profiled steps (annotations {STEP_PREFIX}…)",
-            remedy="profile with a schedule, and call the profiler's step() after each step",
-        )
-    marks = marks[np.argsort(trace.start_ns[marks])]
-    return Windows(trace.start_ns[marks], trace.end_ns[marks]), int(trace.track[marks[0]])
 
 
 def _rows(time: ProfiledTime, steps: int, unprofiled_step_ms: float | None, work_ratio: float) -> tuple[LedgerRow, ...]:

@@ -8,15 +8,13 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from harness.analysis.trace.ledger import build_ledger
-from harness.analysis.trace.waterfall import make_waterfall
 from harness.errors import RecordError
 
 if TYPE_CHECKING:
-    from harness.analysis.evidence.speed import SpeedEvidence
-    from harness.analysis.model import ContenderAnalysis
     from harness.analysis.trace.model import Ledger
     from harness.config import ProfileConfig
     from harness.records.store import LoadedTrial
+    from harness.records.trial import ProfileRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +27,18 @@ class UsualStep:
 
 
 def usual_step(
-    done: Sequence[LoadedTrial], reference: Sequence[LoadedTrial], speed: SpeedEvidence | None
+    done: Sequence[LoadedTrial], reference: Sequence[LoadedTrial], speedup: float | None
 ) -> UsualStep | None:
     """Return the median step of a contender's jobs (`done`); None without steps.
 
-    Jobs run one after the other, and the machine drifts between them. Where timed segments (`speed`) told how much
-    faster the contender trains than the baseline, its step is therefore the baseline's (`reference`) per window,
-    divided by that speedup: the ledgers then differ by what the headline says.
+    Jobs run one after the other, and the machine drifts between them. Where timed segments told how much faster the
+    contender trains than the baseline (`speedup`), its step is therefore the baseline's (`reference`) per window,
+    divided by that: the ledgers then differ by what the headline says.
     """
     own, baseline = _median_step(done), _median_step(reference)
-    if own is None or baseline is None or speed is None or speed.training is None:
+    if own is None or baseline is None or speedup is None:
         return own
-    time_ms = baseline.time_ms * own.windows / baseline.windows / speed.training.estimate
-    return replace(own, time_ms=time_ms)
+    return replace(own, time_ms=baseline.time_ms * own.windows / baseline.windows / speedup)
 
 
 def _median_step(trials: Sequence[LoadedTrial]) -> UsualStep | None:
@@ -55,6 +52,12 @@ def _median_step(trials: Sequence[LoadedTrial]) -> UsualStep | None:
     )
 
 
+def find_profile(trials: Sequence[LoadedTrial]) -> tuple[LoadedTrial, ProfileRecord] | None:
+    """Return the first profiled trial and its record; None without one."""
+    records = ((trial, trial.record.profile) for trial in trials if trial.record.kind == "profile")
+    return next(((trial, record) for trial, record in records if record is not None), None)
+
+
 def read_ledger(
     trials: Sequence[LoadedTrial], usual: UsualStep | None, config: ProfileConfig
 ) -> tuple[Ledger | None, list[str]]:
@@ -62,16 +65,17 @@ def read_ledger(
 
     The profiled steps had the batches that the job of the same seed had at these steps.
     """
-    profiled = next((trial for trial in trials if trial.record.kind == "profile" and trial.record.profile), None)
-    if profiled is None or profiled.record.profile is None:
+    found = find_profile(trials)
+    if found is None:
         return None, []
+    profiled, profile = found
     first = config.wait_steps + config.warmup_steps + 1
     numbers = range(first, first + config.active_steps)
     jobs = (trial for trial in trials if trial.record.kind == "job" and trial.record.seed == profiled.record.seed)
     tokens = [step.computed_tokens for job in jobs for step in job.steps if step.step in numbers]
     try:
         ledger = build_ledger(
-            profiled.directory / profiled.record.profile.trace_file,
+            profiled.directory / profile.trace_file,
             unprofiled_step_ms=None if usual is None else usual.time_ms,
             windows_per_step=None if usual is None else usual.windows,
             work_ratio=usual.computed_tokens / fmean(tokens) if usual is not None and any(tokens) else 1.0,
@@ -79,9 +83,3 @@ def read_ledger(
     except RecordError as error:
         return None, [error.message]
     return ledger, []
-
-
-def with_waterfalls(contenders: Sequence[ContenderAnalysis]) -> tuple[ContenderAnalysis, ...]:
-    """Return the contenders with their waterfalls from the first one, the baseline."""
-    baseline, *others = contenders
-    return (baseline, *(replace(one, waterfall=make_waterfall(baseline.ledger, one.ledger)) for one in others))

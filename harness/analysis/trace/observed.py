@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.analysis.trace.read import Kind, Trace, read_trace
+from harness.analysis.trace.read import Kind, read_trace
 from harness.records.trial import Settings
 
 PRODUCTS = {"aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"}
@@ -33,15 +33,7 @@ def observe(path: Path) -> Settings:
     steps = any(name.startswith("Optimizer.step#") for name in names)
     in_groups = any(name.startswith("aten::_foreach_") for name in names)
     is_fused = any(name.startswith("aten::_fused_") for name in names)
-    return Settings(
-        forward_dtype=_dtype_of_products(trace),
-        attention="sdpa" if is_sdpa else "eager" if is_eager else None,
-        fused_optimizer=is_fused or (False if steps and not in_groups else None),
-    )
-
-
-def _dtype_of_products(trace: Trace) -> str | None:
-    """Return in which type most of the time of the matrix products is spent."""
+    # The type in which most of the time of the matrix products is spent.
     is_product = np.array([name in PRODUCTS for name in trace.names], dtype=bool)
     times_ns: Counter[str] = Counter()
     for event in np.flatnonzero((trace.kind == Kind.OPERATOR) & is_product[trace.name]):
@@ -49,4 +41,8 @@ def _dtype_of_products(trace: Trace) -> str | None:
         factors = [DTYPES[kind] for kind in trace.input_types[trace.types[event]] if kind in DTYPES]
         if factors:
             times_ns[factors[-1]] += int(trace.end_ns[event] - trace.start_ns[event])
-    return max(times_ns, key=lambda dtype: times_ns[dtype], default=None)
+    return Settings(
+        forward_dtype=max(times_ns, key=lambda dtype: times_ns[dtype], default=None),
+        attention="sdpa" if is_sdpa else "eager" if is_eager else None,
+        fused_optimizer=is_fused or (False if steps and not in_groups else None),
+    )

@@ -118,7 +118,14 @@ def _cut_off(path: Path) -> RecordError:
 
 def _stream_events(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:
     """Yield the events one by one; only one chunk of text is held at a time."""
-    text = _skip_head(file, path)
+    text, found = "", None
+    while found is None:
+        chunk = file.read(CHUNK_CHARACTERS)
+        text += chunk
+        found = _EVENTS_START.search(text)
+        if found is None and (not chunk or len(text) > LONGEST_EVENT_CHARACTERS):
+            raise RecordError(f'{path} is no trace of torch.profiler: it has no "traceEvents"', remedy=_REMEDY)
+    text = text[found.end() :]
     decode = json.JSONDecoder(strict=False).raw_decode
     position = 0
     while True:
@@ -138,19 +145,6 @@ def _stream_events(file: TextIO, path: Path) -> Iterator[dict[str, Any]]:
             text, position = text[position:] + more, 0
         else:
             yield event
-
-
-def _skip_head(file: TextIO, path: Path) -> str:
-    """Return the text after `"traceEvents": [`, as far as it has been read."""
-    text = ""
-    while len(text) <= LONGEST_EVENT_CHARACTERS:
-        chunk = file.read(CHUNK_CHARACTERS)
-        text += chunk
-        if found := _EVENTS_START.search(text):
-            return text[found.end() :]
-        if not chunk:
-            break
-    raise RecordError(f'{path} is no trace of torch.profiler: it has no "traceEvents"', remedy=_REMEDY)
 
 
 class _Columns:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.job import JobSpeed, TimeToScore
+from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS
-from harness.analysis.evidence.trials import NEW_SCHEDULE
+from harness.records.strategy import NEW_SCHEDULE
 from harness.statistics.multiple import holm, intersection_union
-from harness.statistics.paired import Ratio, blocks_needed, p_not_above, p_not_below
+from harness.statistics.paired import blocks_needed, p_not_beyond
 
 WIDE = 0.05
 """Half width of the job speedup's interval, as a share, beyond which "no gain" may be "not measured well"."""
@@ -28,8 +28,7 @@ COLLAPSE_SHARE = 0.5
 class BeyondNoise:
     """How a job's speedup lies to its noise floor: all that verdicts know of the floor."""
 
-    ratio: Ratio
-    floor: float
+    job: JobSpeed
     p_faster: float
     """Of "the job is not faster than the floor allows"."""
     p_slower: float
@@ -46,17 +45,16 @@ class BeyondNoise:
     @property
     def blocks_needed(self) -> int:
         """About how many blocks would show what is clear among any number of contenders."""
-        return blocks_needed(self.ratio, math.expm1(self.distance / CLEAR_HALF_WIDTHS))
+        return blocks_needed(self.job.ratio, math.expm1(self.distance / CLEAR_HALF_WIDTHS))
 
 
 def beyond_noise(job: JobSpeed) -> BeyondNoise:
     """Hold a job's speedup against its noise floor: the one place that does."""
     ratio, end = job.ratio, 1.0 + job.floor
     return BeyondNoise(
-        ratio=ratio,
-        floor=job.floor,
-        p_faster=p_not_above(ratio, end),
-        p_slower=p_not_below(ratio, 1.0 / end),
+        job=job,
+        p_faster=p_not_beyond(ratio, end, "above"),
+        p_slower=p_not_beyond(ratio, 1.0 / end, "below"),
         faster=ratio.low > end,
         clear=max(ratio.low, 1.0 / ratio.high) > end,
         wide=ratio.log_half_width > math.log1p(max(WIDE, 3.0 * job.floor)),
@@ -87,7 +85,9 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
     """
     jobs = {name: case.evidence.job for name, case in cases.items()}
     noise = {name: None if job is None else beyond_noise(job) for name, job in jobs.items()}
-    p_faster = {name: _p_faster(case, noise[name]) for name, case in cases.items()}
+    # A new schedule must also reach the baseline's score sooner.
+    late = {name for name, case in cases.items() if NEW_SCHEDULE in case.evidence.effects and not is_sooner(case)}
+    p_faster = {name: 1.0 if found is None or name in late else found.p_faster for name, found in noise.items()}
     p_quality = {name: _p_quality_holds(case) for name, case in cases.items()}
     faster = holm(p_faster)
     accepted = holm({name: intersection_union([p_faster[name], p_quality[name]]) for name in cases})
@@ -106,15 +106,9 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
     }
 
 
-def _p_faster(case: Case, noise: BeyondNoise | None) -> float:
-    """Return the p-value of "not faster"; a new schedule must also reach the baseline's score sooner."""
-    if noise is None or (NEW_SCHEDULE in case.evidence.effects and not is_sooner(case.evidence.time_to_score)):
-        return 1.0
-    return noise.p_faster
-
-
-def is_sooner(time: TimeToScore | None) -> bool:
+def is_sooner(case: Case) -> bool:
     """Return whether the baseline's score was reached sooner than by the baseline; False if that was not measured."""
+    time = case.evidence.time_to_score
     return time is not None and time.speedup is not None and time.speedup > 1.0
 
 

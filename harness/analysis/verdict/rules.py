@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.sameness import evaluation_problem
 from harness.analysis.evidence.speed import segment_difference
-from harness.analysis.evidence.trials import NEW_SCHEDULE
 from harness.analysis.evidence.work import clock_problem
 from harness.analysis.verdict.claims import WIDE, BeyondNoise, Claims, is_sooner, settle_claims
 from harness.analysis.verdict.reason import Reason, Verdict, Words
@@ -21,6 +20,7 @@ from harness.analysis.verdict.words import (
     scores_of,
     speed_words,
 )
+from harness.records.strategy import NEW_SCHEDULE
 from harness.records.tolerances import FULL_PRECISION
 from harness.statistics.paired import blocks_needed
 
@@ -56,21 +56,18 @@ class Rule:
 
 
 def judge_all(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Judgement]:
-    """Return the verdict of each contender; the chance of accepting any that should not be is at most `alpha`."""
-    claims = settle_claims(cases, alpha=alpha)
-    return {name: judge(case, claims[name]) for name, case in cases.items()}
+    """Return the verdict of each contender; the chance of accepting any that should not be is at most `alpha`.
 
-
-def judge(case: Case, claims: Claims) -> Judgement:
-    """Return the verdict of the first rule that says anything; a rejection tells everything that disqualifies."""
-    for rule in RULES:
-        reasons = rule.reasons(case, claims)
-        if reasons and rule.verdict == "REJECTED":
-            others = [other for other in RULES if other.verdict == "REJECTED" and other is not rule]
-            reasons += [reason for other in others for reason in other.reasons(case, claims)]
-        if reasons:
-            return Judgement(verdict=rule.verdict, reasons=tuple(reasons))
-    raise AssertionError("the last rule always says something")
+    It is that of the first rule that says anything; a rejection tells everything that disqualifies.
+    """
+    judged = {}
+    for name, claims in settle_claims(cases, alpha=alpha).items():
+        rule, reasons = next((rule, said) for rule in RULES if (said := rule.reasons(cases[name], claims)))
+        for other in RULES:
+            if rule.verdict == other.verdict == "REJECTED" and other is not rule:
+                reasons += other.reasons(cases[name], claims)
+        judged[name] = Judgement(verdict=rule.verdict, reasons=tuple(reasons))
+    return judged
 
 
 def _if(holds: Callable[[Case], bool], text: str) -> Look:
@@ -81,14 +78,6 @@ def _if(holds: Callable[[Case], bool], text: str) -> Look:
 def _each(find: Callable[[Case], Iterable[str | None]], before: str = "") -> Look:
     """Return the look that says every problem that is found."""
     return lambda case, _: [Words(before + problem) for problem in find(case) if problem is not None]
-
-
-def _unequal_segments(case: Case, _: Claims) -> Said:
-    beside = case.trials.beside
-    if beside is None or beside.speed is None or NEW_SCHEDULE in case.evidence.effects:
-        return []
-    difference = segment_difference(beside.speed)
-    return [] if difference is None else [Words(f"unequal work in the timed segments: {difference}")]
 
 
 def _other_mathematics(case: Case, _: Claims) -> Said:
@@ -156,23 +145,11 @@ def _timed(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
     return lambda case, claims: [] if claims.noise is None else look(case, claims, claims.noise)
 
 
-def _faster(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
-    return [speed_words(noise, "faster: "), *quality_words(case)] if claims.accepted else []
-
-
-def _faster_alone(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
-    return _among_many(noise) if claims.faster and not claims.quality_lags else []
-
-
-def _open_quality(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
-    return [speed_words(noise, "faster: "), *open_quality_words(case)] if claims.faster else []
-
-
 def _slower(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
     if not claims.slower:
         return
-    yield speed_words(noise)
-    steps = None if case.evidence.speed is None else case.evidence.speed.training
+    yield speed_words(noise.job)
+    steps = case.evidence.steps
     if steps is not None and steps.low > 1.0:
         yield Words(
             f"its steps alone are {ratio_words(steps)}: this job is too short to earn its warm-up back",
@@ -180,23 +157,18 @@ def _slower(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
         )
 
 
-def _wide_interval(case: Case, _: Claims, noise: BeyondNoise) -> Said:
-    steps = None if case.evidence.speed is None else case.evidence.speed.training
-    return [speed_words(noise), blocks_words(blocks_needed(steps, WIDE / 2))] if noise.wide and steps else []
-
-
 def _untimed_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
     time = case.evidence.time_to_score
     if _is_no_sooner(case, noise) and (time is None or (time.contender_s is not None and time.speedup is None)):
         title = case.reference.run.scoring.headline_title
-        yield speed_words(noise)
+        yield speed_words(noise.job)
         yield Words(f"when it reaches the baseline's {title} was not measured")
 
 
 def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
     time, title = case.evidence.time_to_score, case.reference.run.scoring.headline_title
     if time is not None and _is_no_sooner(case, noise):
-        yield speed_words(noise)
+        yield speed_words(noise.job)
         if time.contender_s is None:
             yield Words(f"it does not reach the baseline's {title} with every seed, so its faster epochs gain nothing")
         else:
@@ -206,17 +178,13 @@ def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
 
 def _is_no_sooner(case: Case, noise: BeyondNoise) -> bool:
     """Return whether it is a new schedule whose job is faster, but which is not as good any sooner."""
-    return NEW_SCHEDULE in case.evidence.effects and noise.faster and not is_sooner(case.evidence.time_to_score)
-
-
-def _clear_alone(_: Case, __: Claims, noise: BeyondNoise) -> Said:
-    return _among_many(noise) if noise.clear else []
+    return NEW_SCHEDULE in case.evidence.effects and noise.faster and not is_sooner(case)
 
 
 def _among_many(noise: BeyondNoise) -> Said:
     """Tell that a speed would be beyond noise if there were no other contenders."""
     more = blocks_words(noise.blocks_needed)
-    yield speed_words(noise)
+    yield speed_words(noise.job)
     yield Words(f"not yet beyond noise with so many contenders: {more.text}", more.numbers)
 
 
@@ -234,7 +202,18 @@ RULES = (
         ),
     ),
     Rule("wrong_clock", "REJECTED", _each(lambda case: map(clock_problem, case.trials.jobs))),
-    Rule("unequal_segments", "REJECTED", _unequal_segments),
+    Rule(
+        "unequal_segments",
+        "REJECTED",
+        _each(
+            lambda case: (
+                ()
+                if case.trials.timed is None or NEW_SCHEDULE in case.evidence.effects
+                else (segment_difference(case.trials.timed),)
+            ),
+            "unequal work in the timed segments: ",
+        ),
+    ),
     Rule("other_mathematics", "REJECTED", _other_mathematics),
     Rule("worse_quality", "REJECTED", _worse_quality),
     Rule(
@@ -272,15 +251,45 @@ RULES = (
     Rule("spoilt_segments", "INCONCLUSIVE", _spoilt_segments),
     Rule("no_job", "INCONCLUSIVE", _if(lambda case: case.evidence.job is None, "its whole job was not measured")),
     Rule("contradiction", "INCONCLUSIVE", _contradiction),
-    Rule("faster", "ACCEPTED", _timed(_faster)),
-    Rule("faster_among_many", "INCONCLUSIVE", _timed(_faster_alone)),
-    Rule("open_quality", "INCONCLUSIVE", _timed(_open_quality)),
+    Rule(
+        "faster",
+        "ACCEPTED",
+        _timed(
+            lambda case, claims, noise: (
+                [speed_words(noise.job, "faster: "), *quality_words(case)] if claims.accepted else []
+            )
+        ),
+    ),
+    Rule(
+        "faster_among_many",
+        "INCONCLUSIVE",
+        _timed(lambda _, claims, noise: _among_many(noise) if claims.faster and not claims.quality_lags else []),
+    ),
+    Rule(
+        "open_quality",
+        "INCONCLUSIVE",
+        _timed(
+            lambda case, claims, noise: (
+                [speed_words(noise.job, "faster: "), *open_quality_words(case)] if claims.faster else []
+            )
+        ),
+    ),
     Rule("slower", "SLOWER", _timed(_slower)),
-    Rule("wide_interval", "INCONCLUSIVE", _timed(_wide_interval)),
+    Rule(
+        "wide_interval",
+        "INCONCLUSIVE",
+        _timed(
+            lambda case, _, noise: (
+                [speed_words(noise.job), blocks_words(blocks_needed(case.evidence.steps, WIDE / 2))]
+                if noise.wide and case.evidence.steps
+                else []
+            )
+        ),
+    ),
     Rule("untimed_schedule", "INCONCLUSIVE", _timed(_untimed_schedule)),
     Rule("late_schedule", "NO_GAIN", _timed(_late_schedule)),
-    Rule("clear_among_many", "INCONCLUSIVE", _timed(_clear_alone)),
-    Rule("within_noise", "NO_GAIN", _timed(lambda _, __, noise: [speed_words(noise, "within noise: ")])),
+    Rule("clear_among_many", "INCONCLUSIVE", _timed(lambda _, __, noise: _among_many(noise) if noise.clear else [])),
+    Rule("within_noise", "NO_GAIN", _timed(lambda _, __, noise: [speed_words(noise.job, "within noise: ")])),
 )
 """In the order of judgement: what disqualifies comes first, then whether it does anything, then how well that is known.
 A new rule is a function and a line here; it may look at the evidence and at the records themselves."""

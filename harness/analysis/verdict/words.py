@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS
-from harness.analysis.verdict.claims import BeyondNoise
 from harness.analysis.verdict.reason import Words
 from harness.records.trial import MetricRecord
 from harness.statistics.noninferiority import NonInferiority
@@ -18,12 +18,12 @@ def ratio_words(ratio: Ratio) -> str:
     return f"{ratio.estimate:.3f}× ({ratio.low:.3f} to {ratio.high:.3f})"
 
 
-def speed_words(noise: BeyondNoise, before: str = "") -> Words:
+def speed_words(job: JobSpeed, before: str = "") -> Words:
     """Return the job's speedup beside the noise floor."""
-    ratio = noise.ratio
+    ratio = job.ratio
     return Words(
-        f"{before}job {ratio_words(ratio)}, the noise floor is ±{noise.floor:.1%}",
-        {"job_speedup": ratio.estimate, "low": ratio.low, "high": ratio.high, "noise_floor": noise.floor},
+        f"{before}job {ratio_words(ratio)}, the noise floor is ±{job.floor:.1%}",
+        {"job_speedup": ratio.estimate, "low": ratio.low, "high": ratio.high, "noise_floor": job.floor},
     )
 
 
@@ -67,7 +67,13 @@ def open_quality_words(case: Case) -> list[Words]:
         f"{worst.margin:g} may be lost; this size could certify {worst.detectable_loss:.1f} points at best"
     )
     numbers = score_numbers({metric: worst}) | {"detectable_loss": worst.detectable_loss}
-    return [Words(text, numbers), *_needed_words(worst, case.evidence.pairs), *_tolerance_words(case)]
+    seeds = case.evidence.pairs
+    needed = {"questions": (worst.examples_needed, worst.examples), "seeds": (worst.seeds_needed, seeds)}
+    more = {name: float(number) for name, (number, here) in needed.items() if number is not None and number > here}
+    ways = " or ".join(f"about {number:,.0f} {name}" for name, number in more.items())
+    least = f"at least {LEAST_SEEDS} seeds and " if seeds < LEAST_SEEDS else ""
+    settle = Words(f"to settle it: {least}{ways or 'the same questions'}, if nothing is really lost", more)
+    return [Words(text, numbers), *([settle] if ways or least else []), *_tolerance_words(case)]
 
 
 def scores_of(case: Case) -> dict[MetricRecord, NonInferiority]:
@@ -99,13 +105,3 @@ def _tolerance_words(case: Case) -> list[Words]:
         "not show that quality holds"
     )
     return [Words(text, numbers)]
-
-
-def _needed_words(value: NonInferiority, seeds: int) -> list[Words]:
-    needed = {"questions": (value.examples_needed, value.examples), "seeds": (value.seeds_needed, seeds)}
-    numbers = {name: float(more) for name, (more, here) in needed.items() if more is not None and more > here}
-    ways = " or ".join(f"about {more:,.0f} {name}" for name, more in numbers.items())
-    least = f"at least {LEAST_SEEDS} seeds and " if seeds < LEAST_SEEDS else ""
-    if not ways and not least:
-        return []
-    return [Words(f"to settle it: {least}{ways or 'the same questions'}, if nothing is really lost", numbers)]

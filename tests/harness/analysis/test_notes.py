@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from harness.analysis.evidence.speed import NoiseFloor
-from harness.analysis.notes import HIGH_FLOOR, floor_note, sampling_notes
+from harness.analysis.evidence.trials import Trials
+from harness.analysis.notes import HIGH_FLOOR, contender_notes, run_notes
+from harness.config import RunConfig
+from harness.records.checks import SpeedRecord
+from harness.records.store import LoadedRun, LoadedTrial
+from harness.records.trial import RunRecord, TrialRecord
 from harness.statistics.paired import ratio_of_logs
+from harness.tasks.question_answering.task import TASK
+
+RUN = LoadedRun(
+    directory=Path("run"),
+    run=RunRecord(
+        name="run", started="", config=RunConfig(), command="", environment={}, data={}, scoring=TASK.scoring, trials=()
+    ),
+    trials=[],
+    missing=[],
+    damaged=[],
+)
 
 
 def noise_floor(floor: float) -> NoiseFloor:
@@ -14,15 +32,20 @@ def noise_floor(floor: float) -> NoiseFloor:
 
 
 def test_a_high_noise_floor_is_told_with_what_helps():
-    assert "under 15 % could not have been shown" in floor_note(noise_floor(0.15))
-    assert "--budget" in floor_note(noise_floor(0.15))
+    (note,) = run_notes(RUN, noise_floor(0.15))
+    assert "under 15 % could not have been shown" in note
+    assert "--budget" in note
 
 
 def test_an_ordinary_noise_floor_is_not_worth_a_line():
-    assert floor_note(noise_floor(HIGH_FLOOR)) is None
-    assert floor_note(None) is None
+    assert run_notes(RUN, noise_floor(HIGH_FLOOR)) == []
+    assert run_notes(RUN, None) == []
 
 
 def test_a_meter_that_failed_is_told_with_its_error():
-    assert sampling_notes(None, None, "the process ended") == ["its energy could not be measured: the process ended"]
-    assert sampling_notes(None, None, None) == []
+    speed = SpeedRecord(blocks=(), stopped="", settle_s=0.0, energy_problem="the process ended")
+    record = TrialRecord(contender="x", kind="speed", seed=0, status="done", speed=speed)
+    trial = LoadedTrial(directory=Path(), record=record, steps=[], predictions={})
+    failed, nothing = (Trials(name="x", everything=trials, done=()) for trials in ([trial], []))
+    assert contender_notes(failed, None, [], RUN) == ["its energy could not be measured: the process ended"]
+    assert contender_notes(nothing, None, [], RUN) == []

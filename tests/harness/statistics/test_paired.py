@@ -12,8 +12,7 @@ from harness.records.checks import BlockRecord
 from harness.statistics.paired import (
     blocks_needed,
     is_tight,
-    p_not_above,
-    p_not_below,
+    p_not_beyond,
     ratio_of_logs,
 )
 
@@ -58,7 +57,7 @@ def test_blocks_without_any_spread_give_an_interval_of_no_width():
         warnings.simplefilter("error")
         ratio = ratio_of_logs(np.full(6, 0.1))
     assert (ratio.low, ratio.high) == pytest.approx((ratio.estimate, ratio.estimate))
-    assert (p_not_above(ratio, 1.0), p_not_below(ratio, 1.0)) == pytest.approx((0.0, 1.0), abs=1e-9)
+    assert (p_not_beyond(ratio, 1.0, "above"), p_not_beyond(ratio, 1.0, "below")) == pytest.approx((0.0, 1.0), abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [5, 10, 30])
@@ -103,14 +102,19 @@ def test_few_blocks_that_resemble_each_other_by_chance_do_not_make_the_interval_
 def test_claims_at_the_boundary_are_false_no_more_often_than_stated():
     noise = np.random.default_rng(3).normal(math.log(1.01), 0.01, size=(RUNS, 10))
     ratios = [ratio_of_logs(row) for row in noise]
-    assert np.mean([p_not_above(ratio, 1.01) < 0.05 for ratio in ratios]) <= 0.05 + THREE_ERRORS
-    assert np.mean([p_not_below(ratio, 1.01) < 0.05 for ratio in ratios]) <= 0.05 + THREE_ERRORS
+    assert np.mean([p_not_beyond(ratio, 1.01, "above") < 0.05 for ratio in ratios]) <= 0.05 + THREE_ERRORS
+    assert np.mean([p_not_beyond(ratio, 1.01, "below") < 0.05 for ratio in ratios]) <= 0.05 + THREE_ERRORS
 
 
 def test_a_true_difference_is_found_more_often_with_more_blocks():
     rng = np.random.default_rng(4)
     few, many = (
-        np.mean([p_not_above(ratio_of_logs(row), 1.0) < 0.05 for row in rng.normal(0.005, 0.01, size=(400, count))])
+        np.mean(
+            [
+                p_not_beyond(ratio_of_logs(row), 1.0, "above") < 0.05
+                for row in rng.normal(0.005, 0.01, size=(400, count))
+            ]
+        )
         for count in (5, 30)
     )
     assert few < many
@@ -143,7 +147,7 @@ def test_a_against_a_is_claimed_as_a_difference_in_at_most_five_of_a_hundred_run
         floor_ratio = ratio_of_logs(rng.normal(baseline - again, 0.01, size=8))
         floor = max(0.01, math.expm1(max(abs(math.log(floor_ratio.low)), abs(math.log(floor_ratio.high)))))
         ratio = ratio_of_logs(rng.normal(baseline - contender, 0.01, size=8))
-        claims += p_not_above(ratio, 1 + floor) < 0.05 or p_not_below(ratio, 1 / (1 + floor)) < 0.05
+        claims += p_not_beyond(ratio, 1 + floor, "above") < 0.05 or p_not_beyond(ratio, 1 / (1 + floor), "below") < 0.05
     assert claims / RUNS <= 0.05
 
 

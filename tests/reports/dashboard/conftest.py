@@ -16,8 +16,7 @@ from tensorboard.backend import application
 from tensorboard.plugins.core import core_plugin
 from werkzeug.test import Client
 
-from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
-from harness.analysis.advice.roofline import Roofline, RooflinePoint
+from harness.analysis.advice.findings import Diagnosis, Finding, Prediction, Roofline, RooflinePoint
 from harness.analysis.trace.model import (
     CATEGORY_WORDS,
     KernelLine,

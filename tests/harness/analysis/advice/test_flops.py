@@ -7,12 +7,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.analysis.advice.flops import (
+    TRAINING_FACTOR,
     LengthSums,
     ModelSizes,
     inference_flops,
     read_length_sums,
     read_model_sizes,
-    training_flops,
 )
 from harness.training.sizes import model_sizes
 
@@ -38,17 +38,17 @@ def test_pytorch_counts_the_same(source, make_setup):
     with FlopCounterMode(display=False) as backward:
         loss.backward()
     total = counter.get_total_flops() + backward.get_total_flops()
-    assert total == training_flops(sizes, windows_of(3, 20))
+    assert total == TRAINING_FACTOR * inference_flops(sizes, windows_of(3, 20))
 
 
 def test_distilbert_at_384_tokens_and_at_squads_lengths():
     # 42.5 M weights of the encoder; the head has 1,536 more.
     assert DISTILBERT.linear_weights == 6 * (4 * 768**2 + 2 * 768 * 3072) + 1536 == 42_468_864
     padded = windows_of(1, 384)
-    assert training_flops(DISTILBERT, padded) / padded.tokens == pytest.approx(276e6, rel=0.001)
+    assert TRAINING_FACTOR * inference_flops(DISTILBERT, padded) / padded.tokens == pytest.approx(276e6, rel=0.001)
     # SQuAD's windows: mean 180, standard deviation 64.
     squad = LengthSums(tokens=180.0, squared_tokens=180.0**2 + 64.0**2)
-    assert training_flops(DISTILBERT, squad) / squad.tokens == pytest.approx(266e6, rel=0.001)
+    assert TRAINING_FACTOR * inference_flops(DISTILBERT, squad) / squad.tokens == pytest.approx(266e6, rel=0.001)
 
 
 def test_attention_grows_with_the_square_of_the_length():
@@ -56,7 +56,7 @@ def test_attention_grows_with_the_square_of_the_length():
     linear = 2 * (2 * (4 * 64 + 2 * 8 * 16) + 16)
     assert inference_flops(sizes, windows_of(1, 10)) == linear * 10 + 2 * 4 * 8 * 100
     assert inference_flops(sizes, windows_of(1, 20)) == linear * 20 + 2 * 4 * 8 * 400
-    assert training_flops(sizes, windows_of(5, 10)) == 15 * inference_flops(sizes, windows_of(1, 10))
+    assert TRAINING_FACTOR * inference_flops(sizes, windows_of(5, 10)) == 15 * inference_flops(sizes, windows_of(1, 10))
 
 
 def test_what_was_not_recorded_is_none():

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.analysis.advice.amdahl import cut_job, removed_share, speedup_bound
+from harness.analysis.advice.amdahl import removed_share, speedup_bound
+from harness.analysis.advice.facts import Facts
 from harness.analysis.advice.findings import Finding
 from harness.analysis.advice.predictions import predict
 from harness.statistics.estimate import Estimate
@@ -104,7 +105,8 @@ def test_what_was_not_measured_is_only_predicted(contender):
 
 
 def test_a_job_without_a_ledger_stays_whole_in_its_phases():
-    assert cut_job({"training": 3.0, "imports": 1.0}, None) == {("training", ""): 3.0, ("imports", ""): 1.0}
+    cells = Facts(phases_s={"training": 3.0, "imports": 1.0}, ledger=None).cells
+    assert cells == {("training", ""): 3.0, ("imports", ""): 1.0}
 
 
 def test_removing_everything_bounds_nothing():

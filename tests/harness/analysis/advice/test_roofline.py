@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.analysis.advice.flops import LengthSums, ModelSizes, inference_flops, training_flops
+from harness.analysis.advice.flops import TRAINING_FACTOR, LengthSums, ModelSizes, inference_flops
 from harness.analysis.advice.peaks import DENSE_PEAKS, find_dense_peak
-from harness.analysis.advice.roofline import Trained, build_roofline
+from harness.analysis.advice.roofline import build_roofline
+from harness.analysis.evidence.gather import Case, Evidence, Reference
+from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.speed import SpeedEvidence
+from harness.analysis.evidence.trials import Trials
 from harness.config import preset
 from harness.records.checks import RoofRecord
+from harness.records.store import LoadedTrial
 from harness.records.trial import EpochRecord, RunRecord, Settings, TrialRecord, WorkRecord
 from harness.statistics.paired import ratio_of_logs
 from harness.tasks.question_answering.task import TASK
@@ -30,7 +35,8 @@ ROOF = RoofRecord(
     shapes={"float32": "512×64×192", "bfloat16": "2048×64×256"},
     took_s=2.0,
 )
-USEFUL_FLOPS = EPOCHS * training_flops(SIZES, TRAIN)
+TRAINING_FLOPS = TRAINING_FACTOR * inference_flops(SIZES, TRAIN)
+USEFUL_FLOPS = EPOCHS * TRAINING_FLOPS
 
 
 def run_record(roof=ROOF, *, sizes=True, lengths=True):
@@ -73,21 +79,28 @@ def segments(speedup):
 
 
 def trained(name, job, speed=None, job_s=None):
-    return Trained(name=name, jobs=[job], speed=speed, job_s=job_s)
+    done = [LoadedTrial(directory=Path(), record=job, steps=[], predictions={})]
+    trials = Trials(name=name, everything=done, done=done)
+    whole = None
+    if job_s is not None:
+        whole = JobSpeed(ratio=segments(1.0).training, floor=0.01, baseline_s=6.0, contender_s=job_s, as_run=None)
+    reference = Reference(run=run_record(), baseline=trials, floor=None, learning=None, dtype=None)
+    evidence = Evidence(seeds=(0,), pairs=1, effects=(), phases=(), speed=speed, job=whole)
+    return Case(trials=trials, reference=reference, work=None, evidence=evidence)
 
 
-BASELINE = trained("baseline", make_job(), speed=segments(1.02), job_s=6.0)
+BASELINE = trained("baseline", make_job(), speed=segments(1.02))
 
 
 def draw(*contenders, run=None):
-    return build_roofline(run or run_record(), [BASELINE, *contenders])
+    return build_roofline(run or run_record(), {case.trials.name: case for case in (BASELINE, *contenders)})
 
 
 def test_speed_of_light_is_useful_work_at_the_best_rate():
     roofline = draw()
     flops = USEFUL_FLOPS + EPOCHS * inference_flops(SIZES, VALIDATION)
     assert roofline.job_useful_flops == pytest.approx(flops)
-    assert roofline.flops_per_useful_token == pytest.approx(training_flops(SIZES, TRAIN) / 4_000)
+    assert roofline.flops_per_useful_token == pytest.approx(TRAINING_FLOPS / 4_000)
     assert (roofline.best_dtype, roofline.copy_gb_per_s) == ("bfloat16", 10.0)
     assert roofline.speed_of_light_s == pytest.approx(flops / 0.4e12)
 
@@ -143,7 +156,7 @@ def test_without_roof_sizes_or_lengths_there_is_no_roofline(run):
 
 
 def test_without_the_baselines_job_there_is_no_roofline():
-    assert build_roofline(run_record(), [trained("fast", make_job())]) is None
+    assert build_roofline(run_record(), {"fast": trained("fast", make_job())}) is None
 
 
 def test_a_known_gpu_is_held_against_its_dense_peak_too():

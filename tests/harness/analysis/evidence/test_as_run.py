@@ -7,7 +7,7 @@ import math
 import pytest
 
 from harness.analysis.evidence.job import jobs_as_run, training_as_run
-from harness.analysis.evidence.trials import pair_by_seed
+from harness.analysis.evidence.parts import pair_by_seed
 from harness.records.trial import EpochRecord, TrialRecord
 
 

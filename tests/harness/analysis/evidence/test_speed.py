@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from harness.analysis.evidence.speed import (
     LEAST_FLOOR,
     SpeedEvidence,
     find_noise_floor,
-    group_reasons,
     measure_throughput,
+    summarise_speed,
 )
+from harness.records.checks import BlockRecord, SpeedRecord
 from harness.records.trial import StepRecord
 from harness.statistics.paired import ratio_of_logs
 
@@ -38,7 +41,10 @@ def test_the_floor_is_the_far_end_of_a_against_a_and_never_below_one_percent():
 
 def test_reasons_that_differ_in_numbers_only_are_said_once():
     reasons = ["other processes used 0.31 of 2 cores", "0.02 GiB were swapped", "other processes used 0.6 of 2 cores"]
-    assert group_reasons(reasons) == (
+    block = BlockRecord(kind="training", number=1, attempt=1, first="baseline", windows=8, baseline_s=(1.0, 1.0),
+                        contender_s=(1.0, 1.0))  # fmt: skip
+    blocks = tuple(replace(block, contamination=(reason,)) for reason in reasons)
+    assert summarise_speed(SpeedRecord(blocks=blocks, stopped="", settle_s=0.0)).contamination == (
         "other processes used 0.31 of 2 cores (in 2 blocks alike)",
         "0.02 GiB were swapped",
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.analysis.trace.kernels import summarise_profile
-from harness.records.trial import KernelRow, ProfileRecord
+from harness.records.store import LoadedTrial
+from harness.records.trial import KernelRow, ProfileRecord, TrialRecord
 
 
 def profile(*rows: KernelRow, steps: int = 2) -> ProfileRecord:
@@ -17,7 +20,9 @@ def row(name: str, cpu_s: float, device_s: float | None = None) -> KernelRow:
 
 
 def summarise(record: ProfileRecord, top: int = 12):
-    return summarise_profile(record, trial_folder="trials/x/profile", unprofiled_step_time_ms=250.0, top=top)
+    trial = TrialRecord(contender="x", kind="profile", seed=0, status="done", profile=record)
+    loaded = LoadedTrial(directory=Path("trials/x/profile"), record=trial, steps=[], predictions={})
+    return summarise_profile(loaded, record, unprofiled_step_time_ms=250.0, top=top)
 
 
 def test_operators_on_a_cpu() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.statistics.multiple import holm
-from harness.statistics.paired import Ratio, p_not_above, p_not_below, ratio_of_logs
+from harness.statistics.paired import Ratio, p_not_beyond, ratio_of_logs
 
 ALPHA = 0.05
 RUNS = 600
@@ -38,8 +38,8 @@ def redraw(rng: np.random.Generator, blocks: np.ndarray) -> np.ndarray:
 
 
 def claims(ratios: dict[str, Ratio], floor: float) -> int:
-    faster = holm({name: p_not_above(ratio, 1 + floor) for name, ratio in ratios.items()})
-    slower = holm({name: p_not_below(ratio, 1 / (1 + floor)) for name, ratio in ratios.items()})
+    faster = holm({name: p_not_beyond(ratio, 1 + floor, "above") for name, ratio in ratios.items()})
+    slower = holm({name: p_not_beyond(ratio, 1 / (1 + floor), "below") for name, ratio in ratios.items()})
     return sum(p < ALPHA for p in (*faster.values(), *slower.values()))
 
 
