@@ -127,14 +127,9 @@ def result_text(analysis: Analysis) -> Text:
     return ("Switch on ", code(best.name), f": the whole job is {fast}; quality holds: {kept}.")
 
 
-def examples_word(analysis: Analysis) -> str:
-    """Return what the task's examples are called."""
-    return "questions" if analysis.run.config["task"] == "question_answering" else "examples"
-
-
 def sampled_over(analysis: Analysis) -> str:
     """Say what the intervals of the scores are over."""
-    examples = examples_word(analysis)
+    examples = analysis.scoring.examples
     return f"seeds and {examples}" if analysis.seeds > 1 else f"{examples}; what another seed would give is not in it"
 
 

@@ -204,6 +204,8 @@ class ScoringRecord:
     """In the order in which they are shown."""
     headline: str
     """The metric by which it is told whether a model has learned, and how soon."""
+    examples: str = "examples"
+    """What is answered, in the plural: "questions"."""
 
     @property
     def headline_title(self) -> str:

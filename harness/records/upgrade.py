@@ -9,7 +9,11 @@ from typing import Any
 OLDEST = 2
 """Schema version from which on records are still read."""
 
-SCORING_2 = {"metrics": [{"name": "em", "title": "EM"}, {"name": "f1", "title": "F1"}], "headline": "f1"}
+SCORING_2 = {
+    "metrics": [{"name": "em", "title": "EM"}, {"name": "f1", "title": "F1"}],
+    "headline": "f1",
+    "examples": "questions",
+}
 """Schema 2 knew question answering alone."""
 
 CATALOGUE_2 = Path(__file__).with_name("catalogue_2.json")

@@ -18,7 +18,7 @@ from reports.dashboard.runs import TRACE_SUFFIX, find_jobs
 from reports.dashboard.series import curves, samples
 from reports.document import plain_text
 from reports.phases import phase_groups, phase_words
-from reports.verdicts import examples_word, result_sentence
+from reports.verdicts import result_sentence
 
 OTHER_VERSION = (
     "This analysis was made by another version of speedproof (schema version {}): what it does not hold is shown as "
@@ -44,7 +44,7 @@ def overview(run: Path) -> dict[str, Any]:
         "analysis": analysis,
         "sentence": None if whole is None else result_sentence(whole),
         "problem": None if whole is not None else OTHER_VERSION.format(analysis.get("schema_version")),
-        "examples": "questions" if whole is None else examples_word(whole),
+        "examples": "questions" if whole is None else whole.scoring.examples,
         "category_words": CATEGORY_WORDS,
         "phase_words": phase_words(() if scoring is None else [metric.title for metric in scoring.metrics]),
         "phase_groups": phase_groups({phase for contender in contenders for phase in contender.get("phases_s") or ()}),

@@ -24,7 +24,6 @@ from reports.verdicts import (
     LONGEST_REASON,
     ROW_PLOT,
     SPEEDUP_MEANS,
-    examples_word,
     noise_words,
     range_notes,
     reasons_words,
@@ -51,7 +50,7 @@ def overview(analysis: Analysis, drawn: Container[str]) -> tuple[Block, ...]:
     device = environment.get("device_name") or environment.get("device") or "an unknown device"
     what = paragraph(
         "Fine-tuning ", code(str(config["model"]["source"])), f" ({config['model']['weights']} weights) on "
-        f"{run.data.get('train_questions', '?')} {examples_word(analysis)} (data: "
+        f"{run.data.get('train_questions', '?')} {analysis.scoring.examples} (data: "
         f"{run.data.get('source', config['data']['source'])}), {config['training']['epochs']} epochs, "
         f"{config['seeds']} seed{'s' if config['seeds'] > 1 else ''} per contender, on {device}.",
     )  # fmt: skip

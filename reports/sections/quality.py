@@ -9,7 +9,7 @@ from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
-from reports.verdicts import examples_word, sampled_over
+from reports.verdicts import sampled_over
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off; with it on, the loss of one window must "
@@ -91,7 +91,7 @@ def _equivalence(check: Equivalence | None) -> Text:
 
 def _certification(analysis: Analysis) -> Iterator[Block]:
     """Say what a run of this size can certify, and what not."""
-    scoring, examples = analysis.scoring, examples_word(analysis)
+    scoring, examples = analysis.scoring, analysis.scoring.examples
     measured = [evidence.quality[scoring.headline] for _, evidence in analysis.ran if evidence.quality is not None]
     if not measured:
         return

@@ -10,7 +10,6 @@ from harness.analysis.model import Analysis
 from reports.document import Block, Listing, Section, Table, Text, bullets, code, joined, paragraph, table
 from reports.formatting import full_stop, one_line, percent, significant
 from reports.toml import to_toml
-from reports.verdicts import examples_word
 
 NOT_RECORDED = "not recorded"
 NOTHING_ODD = "Nothing was missing, damaged or out of the ordinary."
@@ -62,7 +61,7 @@ def setting_table(analysis: Analysis) -> tuple[Table, ...]:
         ("Model", (code(str(model["source"])), f", {model['weights']} weights{form}", sizes)),
         ("Tokenizer", str(data.get("tokenizer", NOT_RECORDED))),
         ("Data", f"{data.get('source', config['data']['source'])}: {data.get('train_questions', '?')} training and "
-                 f"{data.get('validation_questions', '?')} validation {examples_word(analysis)}"),
+                 f"{data.get('validation_questions', '?')} validation {analysis.scoring.examples}"),
         ("Windows", _windows(data, config)),
         ("Training", f"{training['epochs']} epochs, batch {training['batch_size']} "
                      f"(evaluation {training['eval_batch_size']}), learning rate {training['learning_rate']:g}, "

@@ -57,7 +57,7 @@ def open_quality_words(case: Case) -> list[Words]:
     """Say why quality is not shown, and what would settle it."""
     scoring, learning = case.reference.run.scoring, case.reference.learning
     if case.evidence.quality is None:
-        return [Words(f"{scoring.titles} were not measured on the same questions and seeds")]
+        return [Words(f"{scoring.titles} were not measured on the same {scoring.examples} and seeds")]
     if learning is None or learning.vacuous:
         reason = None if learning is None else learning.reason
         return [Words(f"quality can't be judged: {reason or 'the untrained model was not scored'}")]
@@ -68,11 +68,11 @@ def open_quality_words(case: Case) -> list[Words]:
     )
     numbers = score_numbers({metric: worst}) | {"detectable_loss": worst.detectable_loss}
     seeds = case.evidence.pairs
-    needed = {"questions": (worst.examples_needed, worst.examples), "seeds": (worst.seeds_needed, seeds)}
+    needed = {scoring.examples: (worst.examples_needed, worst.examples), "seeds": (worst.seeds_needed, seeds)}
     more = {name: float(number) for name, (number, here) in needed.items() if number is not None and number > here}
     ways = " or ".join(f"about {number:,.0f} {name}" for name, number in more.items())
     least = f"at least {LEAST_SEEDS} seeds and " if seeds < LEAST_SEEDS else ""
-    settle = Words(f"to settle it: {least}{ways or 'the same questions'}, if nothing is really lost", more)
+    settle = Words(f"to settle it: {least}{ways or f'the same {scoring.examples}'}, if nothing is really lost", more)
     return [Words(text, numbers), *([settle] if ways or least else []), *_tolerance_words(case)]
 
 

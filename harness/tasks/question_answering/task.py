@@ -13,7 +13,9 @@ from harness.tasks.task import Task
 TASK = Task(
     name="question_answering",
     scoring=ScoringRecord(
-        metrics=(MetricRecord(name="em", title="EM"), MetricRecord(name="f1", title="F1")), headline="f1"
+        metrics=(MetricRecord(name="em", title="EM"), MetricRecord(name="f1", title="F1")),
+        headline="f1",
+        examples="questions",
     ),
     auto_class="AutoModelForQuestionAnswering",
     labels=LABELS,

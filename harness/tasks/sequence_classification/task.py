@@ -14,6 +14,7 @@ TASK = Task(
     scoring=ScoringRecord(
         metrics=(MetricRecord(name="accuracy", title="accuracy"), MetricRecord(name="f1", title="macro F1")),
         headline="accuracy",
+        examples="texts",
     ),
     auto_class="AutoModelForSequenceClassification",
     labels=(LABEL,),
