@@ -39,9 +39,7 @@ def _check_values(config: Any, path: str = "") -> None:
 class ModelConfig:
     """Which model is fine-tuned."""
 
-    source: str = setting(
-        "distilbert-base-uncased", "--model", "Hub id, directory, 'bundled', or 'bundled-distilbert'."
-    )
+    source: str = setting("distilbert-base-uncased", "--model", "Hub id, directory, bundled, or bundled-distilbert.")
     weights: Literal["pretrained", "random"] = setting("pretrained", "--weights")
     """"random" keeps the sizes (and the speed) where weights can't be had."""
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -187,8 +185,7 @@ class SpeedConfig:
     energy: bool = True
     """Measure energy too, on a GPU whose driver reports it, after the timed blocks."""
     energy_s: float = setting(3.0, at_least=SHORTEST_ENERGY_S)
-    """Seconds of training for each of the three segments that energy is taken from, at least; the energy counter moves
-    about every 100 ms."""
+    """Seconds of training for each of the three segments that energy is taken from, at least."""
 
     def __post_init__(self) -> None:
         _check_values(self, "speed.")
