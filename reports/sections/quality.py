@@ -36,7 +36,8 @@ def section(analysis: Analysis) -> Section:
     blocks: list[Block] = [paragraph(learned)]
     rows = quality_table(analysis)
     if rows:
-        blocks += [paragraph(INTERVALS.format(scoring.titles, sampled_over(analysis))), *rows]
+        titles = scoring.titles[:1].upper() + scoring.titles[1:]
+        blocks += [paragraph(INTERVALS.format(titles, sampled_over(analysis))), *rows]
     blocks += _certification(analysis)
     changes = bullets(
         (code(contender.name), f": {'; '.join(map(one_line, evidence.footprint.aspects)) or 'nothing'}.")
