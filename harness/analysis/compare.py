@@ -25,7 +25,7 @@ from harness.statistics.paired import CONFIDENCE, combine
 SAME_ENVIRONMENT = ("device", "device_name", "cpu", "cpu_cores", "torch_threads")
 """Facts of the hardware that both runs must share."""
 
-SAME = ("model", "data", "training", "baseline", "environment")
+SAME = ("task", "model", "data", "training", "baseline", "environment")
 """What both runs must share, in the order in which it is looked at."""
 
 SAME_TRAINING = ("epochs", "max_steps")

@@ -125,6 +125,7 @@ def test_one_seed_has_no_interval(make_run: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
+        ({"task": "sequence_classification"}, "task is"),
         ({"model.source": "bert-base-uncased"}, "model.source"),
         ({"data.max_length": 128}, "data.max_length"),
         ({"training.epochs": 9}, "training.epochs"),
