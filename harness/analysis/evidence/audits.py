@@ -101,7 +101,8 @@ def judge_audits(trials: Sequence[TrialRecord], *, lowers_precision: bool) -> Au
 
 def _unmade(records: Sequence[AuditsRecord], audits: Sequence[AuditRecord], *, lowers_precision: bool) -> Iterator[str]:
     """Say why steps could not be audited, or why the audits leave a doubt."""
-    exact, others = [], []
+    exact: list[str] = []
+    others: list[str] = []
     for audit in audits:
         (exact if audit.replay.same_random_numbers else others).append(_place(audit))
     if exact and others and not lowers_precision:
