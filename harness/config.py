@@ -235,8 +235,10 @@ class RunConfig:
         "baseline", "--baseline", "Strategy or stack that the baseline already has.", metavar="STACK"
     )
     """What the contenders are held against: the pinned baseline, or a stack applied to it ("fused_adamw+sdpa")."""
-    contenders: tuple[str, ...] = ("amp_bf16", "fused_adamw", "sdpa", "channels_last", "compile", "larger_batches")
-    """Strategies and stacks ("a+b") to hold against the baseline, which always runs."""
+    contenders: tuple[str, ...] = (
+        "amp_bf16", "fused_adamw", "best", "sdpa", "channels_last", "compile", "larger_batches"
+    )  # fmt: skip
+    """Strategies and stacks ("a+b", or a stack's name) to hold against the baseline, which always runs."""
     seeds: int = setting(1, "--seeds", "Fine-tunings per contender.", at_least=1)
     """Seed k initialises the head, the order and the dropout of trial k."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "--device")

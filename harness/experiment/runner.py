@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
+from harness.experiment.applicability import spell_out_stacks
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.listener import Listener
 from harness.experiment.plan import plan_sessions
@@ -40,6 +41,7 @@ def execute_run(
     Raises HarnessError before anything is written if the configuration can't be run, and ConfigError if the directory
     holds another run, or one that began on other data, another machine or another PyTorch.
     """
+    config = spell_out_stacks(config)
     cache_directory = cache_directory or default_cache_directory()
     file = directory / RUN_FILE
     if file.exists():
