@@ -173,6 +173,8 @@ class SpeedConfig:
     """The slower worker's segment takes no longer than this (or `segment_s`, if that is more), but for one batch: where
     one worker is ten times as fast, the other's segments would be ten times as long, and a few would use up the budget.
     """
+    restarts: int = setting(3, at_least=1)
+    """Fresh processes of the baseline that are timed beside the live one (A/A): a start's memory lies where it lies."""
     least_blocks: int = 5
     """Blocks (ABBA, four segments) that are always measured."""
     most_blocks: int = 100
@@ -239,6 +241,8 @@ class RunConfig:
         "amp_bf16", "fused_adamw", "best", "sdpa", "channels_last", "compile", "larger_batches"
     )  # fmt: skip
     """Strategies and stacks ("a+b", or a stack's name) to hold against the baseline, which always runs."""
+    worth: float = setting(0.02, "--worth", "Smallest gain worth switching on.", at_least=0, below=1)
+    """As a share of the baseline's time."""
     seeds: int = setting(1, "--seeds", "Fine-tunings per contender.", at_least=1)
     """Seed k initialises the head, the order and the dropout of trial k."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "--device")

@@ -19,12 +19,16 @@ class PlannedTrial:
     contender: str
     kind: TrialKind
     seed: int
+    process: int = 1
+    """Of timed segments: which of the contender's processes."""
 
     @property
     def folder(self) -> str:
-        """Its directory, relative to the run directory: `trials/<contender>/<seed, "speed" or "profile">`."""
+        """Its directory, relative to the run directory: `trials/<contender>/<k>` with seed, "speed", "speed-2", …, or
+        "profile" as k.
+        """
         last = str(self.seed) if self.kind == "job" else self.kind
-        return f"trials/{self.contender}/{last}"
+        return f"trials/{self.contender}/{last}" + (f"-{self.process}" if self.process > 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
