@@ -135,7 +135,8 @@ class TrainingConfig:
 class ProfileConfig:
     """The `torch.profiler` session of each contender, after all that is timed in its process."""
 
-    enabled: bool = setting(True, "--profile", "Profile each contender.")
+    enabled: bool = setting(True, "--profile", "Profile each contender, but for those whose steps bring nothing.")
+    everyone: bool = setting(False, "--profile-all", "Those too.")
     wait_steps: int = 1
     """Steps before the profiler is armed."""
     warmup_steps: int = 1
@@ -180,8 +181,8 @@ class SpeedConfig:
     most_blocks: int = 100
     precision: float = setting(0.01, above=0, below=1)
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
-    budget_s: float = setting(120.0, "--budget", "Seconds of timed segments per contender, at most.", above=0)
-    """`least_blocks` come first."""
+    budget_s: float = setting(600.0, "--budget", "Seconds of timed segments, for the whole run.", above=0)
+    """Each contender's `least_blocks` come first; see `harness.experiment.budget`."""
     repeats: int = setting(2, at_least=0)
     """Times that a contaminated block is measured again."""
     energy: bool = True
@@ -280,7 +281,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(wait_steps=0, active_steps=2),
-        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=10.0),
+        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=90.0),
     ),
     "smoke": RunConfig(
         preset="smoke",
@@ -290,7 +291,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3),
         profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),
-        speed=SpeedConfig(segment_s=0.05, budget_s=4.0),
+        speed=SpeedConfig(segment_s=0.05, budget_s=6.0, restarts=2),
         contenders=("fused_adamw",),
         roof=False,
     ),

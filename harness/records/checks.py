@@ -65,6 +65,11 @@ class BlockRecord:
         baseline, contender = ([math.log(time_s) for time_s in times_s] for times_s in both)
         return fmean(baseline) - fmean(contender)
 
+    @property
+    def segments_s(self) -> float:
+        """Seconds of its four segments."""
+        return sum(self.baseline_s) + sum(self.contender_s)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorError:

@@ -12,7 +12,7 @@ from harness.config import RunConfig
 from harness.records.checks import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
 from harness.records.strategy import StrategyRecord
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when a field of a record changes its meaning; what readers know of older ones is in
 `harness.records.upgrade`."""
 
