@@ -102,7 +102,8 @@ def run_sessions(
     """Run what is not done yet of the sessions; between the first seed and the others, what the budget is left for."""
     trials = [trial for session in sessions for trial in session.trials]
     head = record_plan(head, trials, directory)
-    with Bench(head.config, trials, directory, cache_directory, listener, tokenizer) as bench:
+    train_windows = int(head.data["train_windows"])
+    with Bench(head.config, trials, directory, cache_directory, listener, tokenizer, train_windows) as bench:
         # Only a run that compares is worth the seconds.
         jobs = [trial for trial in trials if trial.kind == "job" and not is_finished(trial, head.config, directory)]
         if jobs and head.config.contenders:
