@@ -243,9 +243,6 @@ class RunConfig:
     """As a share of the baseline's time."""
     seeds: int = setting(1, "--seeds", "Fine-tunings per contender.", at_least=1)
     """Seed k initialises the head, the order and the dropout of trial k."""
-    worth: float = setting(0.02, "--worth", "Smallest gain worth switching on, as a share.", at_least=0, below=1)
-    """Of the job. A contender whose gain is shown to be smaller is called NO_GAIN; "faster" is held against the noise
-    floor alone."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "--device")
     roof: bool = setting(True, "--roof", "Measure the machine's matrix-product rate first.")
     sampler_interval_s: float = setting(0.1, above=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from harness.analysis.evidence.quality import Difference
 from harness.statistics.estimate import Estimate, ratio_words, supported_digits
 

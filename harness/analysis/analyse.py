@@ -61,9 +61,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         learning=reference.learning,
         noise_floor=reference.floor,
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
-        roofline=build_roofline(
-            loaded.run, {name: case for name, case in cases.items() if name not in unmeasured}
-        ),
+        roofline=build_roofline(loaded.run, {name: case for name, case in cases.items() if name not in unmeasured}),
         environment=environment,
         warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),

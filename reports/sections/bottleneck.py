@@ -46,7 +46,9 @@ def section(analysis: Analysis) -> Section:
             contender_name(prediction.contender),
             joined(rule.replace("_", " ") for rule in rules) if rules else NONE,
             times_words(prediction.job_speedup_bound) if rules else "no gain",
-            NOT_MEASURED if measured is None else ratio_words(measured, prediction.measured_low, prediction.measured_high),
+            NOT_MEASURED
+            if measured is None
+            else ratio_words(measured, prediction.measured_low, prediction.measured_high),
             outcome,
         )
         rows.append(row)

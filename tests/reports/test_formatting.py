@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.analysis.evidence.quality import Difference
+from harness.statistics import estimate
 from harness.statistics.estimate import Estimate
 from reports import formatting
 

@@ -63,4 +63,3 @@ def _error_s(term: Term, job: JobSpeed, longer: float) -> float:
     """Return the standard error in seconds that a term has in a job that trains so many times as long."""
     error_s = term.log_standard_error * job.contender_s
     return error_s * longer if term.part == "training" else error_s
-

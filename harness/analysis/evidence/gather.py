@@ -76,7 +76,8 @@ class Evidence:
 
     def without_speed(self) -> Evidence:
         """Return it without any number that says how fast it is beside the baseline: those of spoilt blocks say
-        nothing, and neither do jobs that ran one after the other."""
+        nothing, and neither do jobs that ran one after the other.
+        """
         return replace(
             self,
             speed=None if self.speed is None else replace(self.speed, training=None, evaluation=None),

@@ -47,7 +47,8 @@ class BeyondNoise:
     @property
     def distance(self) -> float:
         """From the estimate to the nearest end beyond which the interval must lie to decide, in logs: the way is
-        shortest to the claim that the estimate makes by most. Not above 0 where it makes none."""
+        shortest to the claim that the estimate makes by most. Not above 0 where it makes none.
+        """
         log_ratio, floor = math.log(self.job.ratio.estimate), math.log1p(self.job.floor)
         return max(log_ratio - floor, -floor - log_ratio, math.log1p(self.worth) - log_ratio)
 
@@ -96,9 +97,7 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
         name: None if (job := case.evidence.job) is None else beyond_noise(job, case.reference.run.config.worth)
         for name, case in cases.items()
     }
-    p_faster = {
-        name: 1.0 if found is None or is_late(cases[name]) else found.p_faster for name, found in noise.items()
-    }
+    p_faster = {name: 1.0 if found is None or is_late(cases[name]) else found.p_faster for name, found in noise.items()}
     p_quality = {name: _p_quality_holds(case) for name, case in cases.items()}
     faster, holds = holm(p_faster), holm(p_quality)
     accepted = holm({name: intersection_union([p_faster[name], p_quality[name]]) for name in cases})
@@ -162,7 +161,7 @@ def is_late(case: Case) -> bool:
 
 
 def misses_score(case: Case) -> str | None:
-    """Return in words that a new schedule was not seen to reach the baseline's score with every seed; None if it was."""
+    """Return in words that a new schedule was not seen to reach the baseline's score; None if it was."""
     time, title = case.evidence.time_to_score, case.reference.run.scoring.headline_title
     if NEW_SCHEDULE not in case.evidence.effects or (time is not None and time.speedup is not None):
         return None

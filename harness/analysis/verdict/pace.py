@@ -9,7 +9,7 @@ from statistics import fmean
 
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.trials import Trials
-from harness.records.trial import RunRecord
+from harness.records.trial import RunRecord, TrialRecord
 
 PROGRAM = ("speedproof", "run")
 
@@ -87,10 +87,14 @@ def measure_pace(cases: Mapping[str, Case], unclear: Collection[str]) -> Pace | 
     return Pace(
         run=reference.run,
         seed_s=sum(fmean((job.job_time_s or 0.0) + job.excluded_s for job in same) for same in jobs),
-        scoring_s=sum(fmean(sum(job.phases_s.get(name, 0.0) for name in SCORING_PHASES) for job in same) for same in jobs),
+        scoring_s=sum(fmean(map(_scoring_s, same)) for same in jobs),
         timed_s=sum(_timed_s(cases[name].trials) for name in unclear),
         everything_s=sum(map(_timed_s, everyone)),
     )
+
+
+def _scoring_s(job: TrialRecord) -> float:
+    return sum(job.phases_s.get(name, 0.0) for name in SCORING_PHASES)
 
 
 def _timed_s(trials: Trials) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from scipy import stats
@@ -10,7 +11,8 @@ from scipy import stats
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import JobSpeed, Term
 from harness.analysis.evidence.quality import LEAST_SEEDS
-from harness.analysis.verdict.claims import BeyondNoise, Claims
+from harness.analysis.evidence.speed import LEAST_FLOOR
+from harness.analysis.verdict.claims import BeyondNoise, Claims, beyond_noise
 from harness.analysis.verdict.pace import duration_words
 from harness.analysis.verdict.reason import Words
 from harness.statistics.noninferiority import POWER, NonInferiority
@@ -21,6 +23,9 @@ MOST_SEEDS = 20
 
 MOST_BUDGETS = (2, 3, 4, 6, 8, 12, 20)
 """How many times the budget may be advised."""
+
+FLOOR_BUDGETS = 4
+"""How many times the budget is advised where the noise floor is too high: it then is about half as high."""
 
 
 class Way(NamedTuple):
@@ -52,6 +57,12 @@ def settle_speed(noise: BeyondNoise, claims: Claims) -> list[Words]:
     if dominant is None or claims.pace is None:
         return []
     way = find_way(noise, claims)
+    if way is None and _floor_is_in_the_way(noise, claims):
+        budget_s = FLOOR_BUDGETS * claims.pace.budget_s
+        command = claims.pace.extend(budget=f"{budget_s:g}")
+        time = duration_words(claims.pace.of_more(times_budget=FLOOR_BUDGETS))
+        text = f"it is the noise floor that stands in the way, and more A/A that may lower it: `{command}`, {time}"
+        return [dominant, Words(text, {"budget_s": budget_s})]
     if way is None:
         least = f"--seeds {MOST_SEEDS} and {MOST_BUDGETS[-1]} times the --budget"
         return [dominant, Words(f"even {least} would hardly settle it: it is too near to where it would count")]
@@ -83,6 +94,12 @@ def find_way(noise: BeyondNoise, claims: Claims) -> Way | None:
     ]
     enough = (way for way in ways if _decides(noise, claims, way))
     return min(enough, key=lambda way: (way.time_s, way.seeds, way.times_budget), default=None)
+
+
+def _floor_is_in_the_way(noise: BeyondNoise, claims: Claims) -> bool:
+    """Return whether the job would be shown to be faster or slower if the floor were the lowest that there is."""
+    low = beyond_noise(replace(noise.job, floor=LEAST_FLOOR), noise.worth)
+    return noise.job.floor > LEAST_FLOOR and (low.faster or low.slower or find_way(low, claims) is not None)
 
 
 def _decides(noise: BeyondNoise, claims: Claims, way: Way) -> bool:

@@ -26,7 +26,7 @@ def speed_words(noise: BeyondNoise, before: str = "") -> Words:
 def unclear_words(noise: BeyondNoise) -> Words:
     """Return the job's speedup, and beyond what its interval does not lie."""
     speed = speed_words(noise)
-    ends = f"not shown to be beyond the noise floor of a job ({percent_words(noise.job.floor)})"
+    ends = f"not shown to be beyond the noise floor of this job (±{100.0 * noise.job.floor:.1f} %)"
     return Words(f"{speed.text}, {ends}, nor to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
 
 

@@ -364,7 +364,9 @@ STARTED = replace(RUN, name="mine", command="speedproof run sdpa --seeds=1 --nam
 def test_unclear_names_the_term_that_dominates_and_the_command_that_settles_it_with_its_time() -> None:
     judgement = judge(seeds_decide())
     assert judgement.verdict == "UNCLEAR"
-    assert judgement.reasons[0].startswith("job 1.10× (0.99 to 1.23), not shown to be beyond the noise floor of a job (1 %)")
+    assert judgement.reasons[0].startswith(
+        "job 1.10× (0.99 to 1.23), not shown to be beyond the noise floor of this job (±1.0 %)"
+    )
     assert judgement.reasons[1] == (
         "94 % of this interval is start-up: ±1.1 s (one standard error) in a job of 27.3 s, known from 5 jobs"
     )
@@ -423,7 +425,9 @@ def test_a_baseline_that_has_not_learned_shows_no_loss() -> None:
 def test_one_seed_cant_be_accepted_by_em_and_f1() -> None:
     judgement = judge(case(effects=("LOWER_PRECISION",), quality=quality(seeds=1, examples=20_000), pairs=1))
     assert judgement.verdict == "FASTER"
-    assert judgement.reasons[2].startswith("to settle it, if nothing is really lost: `harness.run with name=run, seeds=2`")
+    assert judgement.reasons[2].startswith(
+        "to settle it, if nothing is really lost: `harness.run with name=run, seeds=2`"
+    )
 
 
 def reached(speedup: float | None) -> TimeToScore:
