@@ -163,7 +163,7 @@ def _update_problems(audit: AuditRecord) -> Iterator[str]:
         return
     found, planned = audit.learning_rate, audit.planned_learning_rate
     if not abs(found - planned) <= AUDITED_UPDATE * planned:
-        yield f"its update has the learning rate {found:.4g}, planned was {planned:.4g}"
+        yield f"its update fits a learning rate of {found:.4g} best, planned was {planned:.4g}"
         return
     worst = max(errors, key=lambda error: math.inf if math.isnan(error.update or 0.0) else error.update or 0.0)
     yield (
