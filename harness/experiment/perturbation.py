@@ -1,0 +1,308 @@
+"""How far rounding moves the gradients of audited steps, beside what scatters them anyway.
+
+The referee holds the reference: for each audited step it makes the reference's gradient from the state before the step
+and from the same random state, and some more on other planned batches, whose scatter is that of any training. Where a
+contender draws other random numbers, a twin of it makes its gradients from the same states with dropout off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.data.windows import Windows
+from harness.experiment.deviation import MOST_PASSES
+from harness.experiment.snapshot import Snapshot, gradient_of
+from harness.records.perturbation import PerturbationRecord, Products, TwinRecord
+from harness.statistics.perturbation import part_scales
+from harness.strategy import Batch, StepOutcome, TrainSetup
+from harness.training.loop import make_trainer, prepare_step
+
+Gradients = Mapping[str, Tensor]
+"""By the parameter's name, float32 on the host, clipped."""
+
+OTHER_BATCHES = 2
+"""Other planned batches that the scatter is taken from at each audited state, beside the step's own."""
+
+DRAWS = 4
+"""Gradients with other random numbers on the planned windows, where a contender draws others than the reference."""
+
+SKETCH_SIZE = 4096
+"""Numbers that are kept of each tensor's deviation for the products: their relative error is about 1 / √size."""
+
+
+def reference_gradient(
+    setup: TrainSetup, windows: Windows, snapshot: Snapshot, numbers: Iterable[int], *, seed: int | None = None
+) -> dict[str, Tensor]:
+    """Return the reference's gradient of a batch from the state before a step: with the step's random numbers, or with
+    those of a seed. The model's parameters are overwritten.
+    """
+    load_state(setup, snapshot)
+    batch = setup.collate(windows, np.asarray(tuple(numbers))).to(setup.device)
+    setup.model.zero_grad(set_to_none=True)
+    if seed is None:
+        restore_random_state(snapshot)
+    else:
+        torch.manual_seed(seed)
+    with setup.autocast():
+        loss = setup.forward_loss(setup.model, batch)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = {name: p for name, p in setup.model.named_parameters() if p.grad is not None}
+    setup.clip_gradients(list(parameters.values()), setup.training.max_grad_norm)
+    return {name: _on_host(p.grad) for name, p in parameters.items() if p.grad is not None}
+
+
+def load_state(setup: TrainSetup, snapshot: Snapshot) -> None:
+    """Put the model into the state before a step; what the snapshot lacks shows as a missing deviation."""
+    with torch.no_grad():
+        for name, parameter in setup.model.named_parameters():
+            if name in snapshot.before:
+                parameter.copy_(snapshot.before[name])
+
+
+def restore_random_state(snapshot: Snapshot) -> None:
+    """Let dropout draw what it drew in the step."""
+    torch.set_rng_state(snapshot.random_state)
+    if snapshot.cuda_random_state is not None:
+        torch.cuda.set_rng_state(snapshot.cuda_random_state)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """How far one gradient is from another."""
+
+    norms: dict[str, float | None]
+    """Of each tensor of the reference; None: it is missing."""
+    sketches: dict[str, Tensor]
+    """Of the same tensors; see `sketch`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepBeside:
+    """One audited step beside the reference's."""
+
+    step: int
+    deviation: Deviation
+    reference: dict[str, float]
+    """Squared norms of the reference's gradient, by tensor."""
+    scatter: dict[str, float]
+    """Sums of squares about the mean, over the step's own batch and some others."""
+    degrees: int
+    draws: Products
+    """As in `PerturbationRecord.draws`."""
+
+
+def measure_step(
+    given: Gradients,
+    setup: TrainSetup,
+    windows: Windows,
+    snapshot: Snapshot,
+    *,
+    others: Sequence[np.ndarray],
+    draws: int = 0,
+) -> StepBeside:
+    """Return the gradient that a step used beside the reference's.
+
+    `others`: other batches of the plan, of full size, for the scatter; two or three are enough over some audits.
+    """
+    expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
+    sums = dict(expected)
+    squares = {name: _square(value) for name, value in expected.items()}
+    for number, batch in enumerate(others):
+        seed = _seed(snapshot, number)
+        for name, value in reference_gradient(setup, windows, snapshot, batch.tolist(), seed=seed).items():
+            sums[name] = sums[name] + value
+            squares[name] += _square(value)
+    count = 1 + len(others)
+    drawn = [
+        reference_gradient(setup, windows, snapshot, snapshot.numbers, seed=_seed(snapshot, len(others) + number))
+        for number in range(draws)
+    ]
+    return StepBeside(
+        step=snapshot.step,
+        deviation=measure_deviation(given, expected),
+        reference={name: _square(value) for name, value in expected.items()},
+        scatter={name: max(0.0, squares[name] - _square(sums[name]) / count) for name in expected},
+        degrees=count - 1,
+        draws=centred_products([given, *drawn], tuple(expected)) if drawn else (),
+    )
+
+
+def measure_deviation(given: Gradients, expected: Gradients) -> Deviation:
+    """Return how far a gradient is from the expected one, tensor by tensor."""
+    norms: dict[str, float | None] = {}
+    sketches = {}
+    for number, (name, value) in enumerate(expected.items()):
+        found = given.get(name)
+        is_there = found is not None and found.shape == value.shape
+        # What is missing has made no step there.
+        difference = found - value if found is not None and is_there else -value
+        norms[name] = math.sqrt(_square(difference)) if is_there else None
+        sketches[name] = sketch(difference, seed=number)
+    return Deviation(norms=norms, sketches=sketches)
+
+
+def sketch(tensor: Tensor, *, seed: int, size: int = SKETCH_SIZE) -> Tensor:
+    """Return few numbers whose inner products with other tensors' of the same seed are those of the tensors, without
+    bias and up to a share 1 / √size of their norms: elements with random signs, added up `size` apart.
+
+    Charikar, Chen and Farach-Colton 2004 (count sketch); a tensor of no more than `size` elements stays as it is.
+    """
+    flat = tensor.flatten()
+    if flat.numel() <= size:
+        return flat.clone()
+    generator = torch.Generator().manual_seed(seed)
+    signs = torch.randint(0, 2, flat.shape, generator=generator, dtype=torch.int8).mul_(2).sub_(1)
+    padded = torch.nn.functional.pad(flat * signs, (0, -flat.numel() % size))
+    return padded.view(-1, size).sum(dim=0)
+
+
+def summarise_steps(steps: Sequence[StepBeside]) -> PerturbationRecord:
+    """Return the record of a job's audited steps, in their order; there must be one at least."""
+    tensors = tuple(steps[0].reference)
+    degrees = sum(step.degrees for step in steps)
+    scatter = np.array([sum(step.scatter[name] for step in steps) / max(degrees, 1) for name in tensors]) ** 0.5
+    squares = [sum(step.reference[name] for step in steps) / len(steps) for name in tensors]
+    return PerturbationRecord(
+        tensors=tensors,
+        steps=tuple(step.step for step in steps),
+        reference=_rounded(np.sqrt(squares)),
+        scatter=_rounded(scatter),
+        scatter_degrees=degrees,
+        deviations=_table([step.deviation for step in steps], tensors),
+        products=_scaled_products([step.deviation for step in steps], tensors, scatter),
+        draws=tuple(step.draws for step in steps if step.draws),
+    )
+
+
+def twin_gradients(
+    setup: TrainSetup, windows: Windows, snapshots: Iterable[Snapshot]
+) -> list[dict[str, Tensor] | None]:
+    """Return the gradients that a contender's step uses from the state before each audited one; None: it made none.
+
+    `setup` is the contender's on a fresh model (`make_checked_setup`): with dropout to make the steps themselves again,
+    or without it to compare with the reference. Its own loader, loop, step and optimizer run, on the planned windows;
+    the gradient is read off the optimizer's first moments, which are 0 before.
+    """
+    trainer = None
+    made: list[dict[str, Tensor] | None] = []
+    for snapshot in snapshots:
+        numbers = np.asarray(snapshot.numbers)
+        if trainer is None:
+            # A long schedule: its learning rate never ends, and no gradient depends on it.
+            trainer = make_trainer(setup, windows, total_steps=10**6)
+            prepare_step(trainer, [numbers], repeated=True)
+        for _ in range(MOST_PASSES if setup.gradient_scaling else 1):
+            load_state(setup, snapshot)
+            for state in trainer.optimizer.state.values():
+                state["exp_avg"].zero_()
+            recorder = _Restorer(snapshot)
+            setup.run_epoch(setup, trainer.step, windows, [numbers], recorder)
+            if all(math.isfinite(float(outcome.gradient_norm)) for outcome in recorder.outcomes):
+                break
+        beta = float(trainer.optimizer.param_groups[0]["betas"][0])
+        state = trainer.optimizer.state
+        found = {
+            name: gradient_of(None, _on_host(state[p]["exp_avg"]), beta)
+            for name, p in setup.model.named_parameters()
+            if "exp_avg" in state.get(p, {})
+        }
+        made.append(found or None)
+    return made
+
+
+class _Restorer:
+    """A `StepRecorder` that restores the random state when the step begins, as it was caught then."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self.outcomes: list[StepOutcome] = []
+
+    def begin(self, batch: Batch) -> None:
+        restore_random_state(self._snapshot)
+
+    def end(self, outcome: StepOutcome) -> None:
+        self.outcomes.append(outcome)
+
+
+def compare_twin(
+    record: PerturbationRecord,
+    *,
+    used: Sequence[Gradients],
+    with_dropout: Sequence[Gradients | None],
+    without: Sequence[Gradients | None],
+    setup: TrainSetup,
+    windows: Windows,
+    snapshots: Sequence[Snapshot],
+) -> TwinRecord:
+    """Return how a twin's gradients compare; `setup` is the reference's with dropout off.
+
+    `used`: the gradients of the audited steps; the others are the twin's from the same states.
+    """
+    deviations = []
+    for snapshot, found in zip(snapshots, without, strict=True):
+        expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
+        deviations.append(measure_deviation(found or {}, expected))
+    return TwinRecord(
+        deviations=_table(deviations, record.tensors),
+        products=_scaled_products(deviations, record.tensors, np.array(record.scatter)),
+        disagreements=tuple(
+            None if twin is None else _distance(given, twin) for given, twin in zip(used, with_dropout, strict=True)
+        ),
+    )
+
+
+def centred_products(vectors: Sequence[Gradients], names: Sequence[str]) -> Products:
+    """Return the inner products of gradients over all named tensors, their mean taken out; what is missing is 0."""
+    total = np.zeros((len(vectors), len(vectors)))
+    for name in names:
+        shape = next(vector[name].shape for vector in vectors if name in vector)
+        stacked = torch.stack([vector.get(name, torch.zeros(shape)).flatten() for vector in vectors])
+        # Centred before and not after: what all have in common may be large beside what differs.
+        stacked -= stacked.mean(dim=0)
+        total += (stacked @ stacked.T).double().numpy()
+    return tuple(map(_rounded, total))
+
+
+def _scaled_products(deviations: Sequence[Deviation], tensors: Sequence[str], scatter: np.ndarray) -> Products:
+    total = np.zeros((len(deviations), len(deviations)))
+    for name, scale in zip(tensors, part_scales(scatter), strict=True):
+        if scale > 0:
+            stacked = torch.stack([deviation.sketches[name] for deviation in deviations]).double() / scale
+            total += (stacked @ stacked.T).numpy()
+    return tuple(map(_rounded, total / len(tensors)))
+
+
+def _table(deviations: Sequence[Deviation], tensors: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:
+    rows = [[deviation.norms[name] for name in tensors] for deviation in deviations]
+    return tuple(tuple(None if value is None else float(f"{value:.4g}") for value in row) for row in rows)
+
+
+def _distance(given: Gradients, other: Gradients) -> float:
+    names = {*given, *other}
+    zero = torch.zeros(())
+    difference = sum(_square(given.get(name, zero) - other.get(name, zero)) for name in names)
+    return math.sqrt(difference / max(sum(map(_square, given.values())), 1e-300))
+
+
+def _seed(snapshot: Snapshot, number: int) -> int:
+    return 1000 * snapshot.step + number
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    """Four digits are more than the numbers are known to."""
+    return tuple(float(f"{value:.4g}") for value in values)
+
+
+def _square(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64)) ** 2
+
+
+def _on_host(tensor: Tensor) -> Tensor:
+    # A copy: some steps write into the same gradients again.
+    return tensor.detach().to("cpu", torch.float32, copy=True)
