@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.config import RunConfig
+from harness.experiment.audits import Audits, SegmentAudits
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
 from harness.experiment.deviation import compare_updates, load_updates
 from harness.experiment.listener import Listener
@@ -43,6 +44,7 @@ class Bench:
         cache_directory: Path,
         listener: Listener,
         tokenizer: TokenizerFacts | None = None,
+        train_windows: int = 0,
     ) -> None:
         self._config = config
         self._trials = trials
@@ -53,14 +55,18 @@ class Bench:
         self._listener = listener
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
+        self._audits = Audits(
+            config, self._directory / CHECKS, train_windows=train_windows, start_referee=self._start_referee
+        )
 
     def __enter__(self) -> Bench:
         """Return the bench itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the live baseline."""
+        """End the live baseline and the referee."""
         self.close_baseline()
+        self._audits.close()
 
     def close_baseline(self) -> None:
         """End the live baseline if there is one."""
@@ -125,11 +131,16 @@ class Bench:
                 self._drop_live()
         return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
 
-    def _start_worker(self, contender: str, seed: int, directory: Path) -> Worker:
+    def _start_referee(self) -> Worker:
+        """Return a worker that computes as the reference does, whatever the run's baseline is."""
+        plain = replace(self._config, baseline=BASELINE)
+        return self._start_worker(BASELINE, 0, self._directory / CHECKS / "referee", plain)
+
+    def _start_worker(self, contender: str, seed: int, directory: Path, config: RunConfig | None = None) -> Worker:
         spec = TrialSpec(
             contender=contender,
             seed=seed,
-            config=self._config,
+            config=config or self._config,
             directory=str(directory),
             cache_directory=str(self._cache_directory),
             compile_cache_directory=str(self._directory / COMPILE_CACHES / contender),
@@ -145,10 +156,12 @@ class Bench:
             if trial.kind == "profile":
                 worker.ask(RunProfile(directory=str(directory)))
                 return read_record(directory / TRIAL_FILE, TrialRecord)
-            answer = worker.ask(RunJob(directory=str(directory)))
+            desk = self._audits.of_job(trial)
+            answer = worker.ask(RunJob(directory=str(directory)), desk)
             elapsed_s = time.time() - worker.started_s
             record = read_record(directory / TRIAL_FILE, TrialRecord)
-            return replace(record, clock_error_s=answer.elapsed_s - elapsed_s)
+            audits = None if desk is None else desk.record(record.audits)
+            return replace(record, audits=audits, clock_error_s=answer.elapsed_s - elapsed_s)
         except WorkerError as error:
             return TrialRecord(
                 contender=trial.contender, kind=trial.kind, seed=trial.seed, status="failed", reason=str(error)
@@ -165,8 +178,9 @@ class Bench:
         record = TrialRecord(contender=trial.contender, kind="speed", seed=trial.seed, status="done")
         if ready.refusal is not None:
             return replace(record, status="not_applicable", reason=ready.refusal)
-        speed, problem = self._time(worker, ready)
-        record = replace(record, reason=problem, speed=speed)
+        audits = self._audits.of_segments(trial, worker)
+        speed, problem = self._time(worker, ready, audits)
+        record = replace(record, reason=problem, speed=speed, audits=None if audits is None else audits.record())
         try:
             # None if nothing claims to be the reference, or no baseline lived to make it.
             equivalence = None
@@ -185,7 +199,9 @@ class Bench:
             return replace(record, status="failed", reason=str(error))
         return replace(record, equivalence=equivalence, footprint=footprint)
 
-    def _time(self, worker: Worker, ready: Readiness) -> tuple[SpeedRecord | None, str | None]:
+    def _time(
+        self, worker: Worker, ready: Readiness, audits: SegmentAudits | None
+    ) -> tuple[SpeedRecord | None, str | None]:
         """Time the worker beside the live baseline; the second value says why that could not be done.
 
         A baseline that fails says nothing of the contender, so another one takes its place, once.
@@ -197,7 +213,8 @@ class Bench:
         for _ in range(BASELINE_ATTEMPTS):
             try:
                 baseline = self._live_baseline()
-                return Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress), None
+                duel = Duel(baseline, worker, self._config, self._gpu, audits)
+                return duel.measure(worker.on_progress), None
             except WorkerError as error:
                 if error.worker is not self._live:
                     raise

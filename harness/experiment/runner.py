@@ -61,7 +61,8 @@ def execute_run(
     # A run that was killed has left its own: compiled code would make a first compile a warm one.
     remove_temporary_folders(directory)
     try:
-        with Bench(config, trials, directory, cache_directory, listener, tokenizer) as bench:
+        train_windows = int(head.data["train_windows"])
+        with Bench(config, trials, directory, cache_directory, listener, tokenizer, train_windows) as bench:
             for session in sessions:
                 bench.run(session)
     finally:

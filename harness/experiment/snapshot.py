@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ TABLES = ("before", "after", "exp_avg", "exp_avg_sq", "exp_avg_after")
 
 RANDOM_STATES = ("random_state", "cuda_random_state")
 
-FACTS = ("epoch", "step", "updates_before", "dtype", "betas", "eps", "weight_decay", "loss", "gradient_norm")
+FACTS = ("updates_before", "dtype", "betas", "eps", "weight_decay", "loss", "gradient_norm")
 """Fields that are plain values and the contender's to tell; what was planned is not."""
 
 
@@ -87,8 +87,13 @@ def save_snapshot(snapshot: Snapshot, path: Path) -> None:
     )
 
 
-def load_snapshot(path: Path, *, numbers: tuple[int, ...], planned_learning_rate: float) -> Snapshot:
-    """Read what a contender told of a step, and add what was planned for it."""
+def load_snapshot(
+    path: Path, *, epoch: int, step: int, numbers: tuple[int, ...], learning_rate_after: Callable[[int], float]
+) -> Snapshot:
+    """Read what a contender told of a step, and add what was planned for it.
+
+    `learning_rate_after` gives the planned learning rate of the update after so many.
+    """
     with safe_open(path, framework="pt") as file:
         facts = json.loads(file.metadata()["facts"])
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
@@ -98,8 +103,10 @@ def load_snapshot(path: Path, *, numbers: tuple[int, ...], planned_learning_rate
     }
     facts["betas"] = tuple(facts["betas"])
     return Snapshot(
+        epoch=epoch,
+        step=step,
         numbers=numbers,
-        planned_learning_rate=planned_learning_rate,
+        planned_learning_rate=learning_rate_after(facts["updates_before"]),
         learning_rate=find_learning_rate(tables, **{name: facts[name] for name in SETTINGS}),
         random_state=tensors["random_state"],
         cuda_random_state=tensors.get("cuda_random_state"),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness.config import RunConfig, SpeedConfig
+from harness.experiment.audits import SegmentAudits
 from harness.experiment.commands import LoadBlock, Prepare, RunSegment
 from harness.experiment.energy import Who, measure_energy, plan_energy
 from harness.experiment.listener import Report
@@ -91,10 +92,18 @@ def size_segments(
 class Duel:
     """The live baseline against one contender."""
 
-    def __init__(self, baseline: Worker, contender: Worker, config: RunConfig, gpu: Any = None) -> None:
+    def __init__(
+        self,
+        baseline: Worker,
+        contender: Worker,
+        config: RunConfig,
+        gpu: Any = None,
+        audits: SegmentAudits | None = None,
+    ) -> None:
         self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
         self._config: SpeedConfig = config.speed
         self._gpu = gpu
+        self._audits = audits
         self._ready = {who: worker.ask(Prepare()) for who, worker in self._workers.items()}
         self._retries: dict[Who, int] = {}
         self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
@@ -138,6 +147,8 @@ class Duel:
                 blocks.append(self._measure_block(plan, number, attempt, numbers))
                 if not blocks[-1].contamination or time.monotonic() > start_s + budget_s:
                     break
+            # Audits have time of their own.
+            start_s += self._audit(plan, number, numbers)
             good = [block for block in blocks if not block.contamination]
             on_progress(f"timing {kind}", len(good), self._config.most_blocks)
             ratio = ratio_of_logs([block.log_ratio for block in good])
@@ -196,6 +207,13 @@ class Duel:
             conditions=conditions,
             contamination=contamination,
         )
+
+    def _audit(self, plan: SegmentPlan, number: int, numbers: tuple[int, ...]) -> float:
+        """Have the contender run an audited segment over a block's windows, if it was drawn; return the seconds."""
+        if self._audits is None or plan.kind != "training":
+            return 0.0
+        batch_size = self._ready["contender"].batch_size
+        return self._audits.after_block(number, numbers, repetitions=plan.repetitions, batch_size=batch_size)
 
     def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():
