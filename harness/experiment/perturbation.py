@@ -17,8 +17,9 @@ from torch import Tensor
 
 from harness.data.windows import Windows
 from harness.experiment.deviation import MOST_PASSES
-from harness.experiment.snapshot import Snapshot, gradient_of
-from harness.records.perturbation import PerturbationRecord, Products, TwinRecord
+from harness.experiment.replay import load_parameters, make_gradients, restore_random_state
+from harness.experiment.snapshot import Snapshot, gradient_of, used_gradient
+from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products, TwinRecord
 from harness.statistics.perturbation import part_scales
 from harness.strategy import Batch, StepOutcome, TrainSetup
 from harness.training.loop import make_trainer, prepare_step
@@ -42,34 +43,12 @@ def reference_gradient(
     """Return the reference's gradient of a batch from the state before a step: with the step's random numbers, or with
     those of a seed. The model's parameters are overwritten.
     """
-    load_state(setup, snapshot)
-    batch = setup.collate(windows, np.asarray(tuple(numbers))).to(setup.device)
-    setup.model.zero_grad(set_to_none=True)
+    load_parameters(setup, snapshot.before)
     if seed is None:
         restore_random_state(snapshot)
     else:
         torch.manual_seed(seed)
-    with setup.autocast():
-        loss = setup.forward_loss(setup.model, batch)
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = {name: p for name, p in setup.model.named_parameters() if p.grad is not None}
-    setup.clip_gradients(list(parameters.values()), setup.training.max_grad_norm)
-    return {name: _on_host(p.grad) for name, p in parameters.items() if p.grad is not None}
-
-
-def load_state(setup: TrainSetup, snapshot: Snapshot) -> None:
-    """Put the model into the state before a step; what the snapshot lacks shows as a missing deviation."""
-    with torch.no_grad():
-        for name, parameter in setup.model.named_parameters():
-            if name in snapshot.before:
-                parameter.copy_(snapshot.before[name])
-
-
-def restore_random_state(snapshot: Snapshot) -> None:
-    """Let dropout draw what it drew in the step."""
-    torch.set_rng_state(snapshot.random_state)
-    if snapshot.cuda_random_state is not None:
-        torch.cuda.set_rng_state(snapshot.cuda_random_state)
+    return make_gradients(setup, windows, numbers).gradients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,18 +77,19 @@ class StepBeside:
 
 
 def measure_step(
-    given: Gradients,
+    snapshot: Snapshot,
     setup: TrainSetup,
     windows: Windows,
-    snapshot: Snapshot,
     *,
     others: Sequence[np.ndarray],
-    draws: int = 0,
+    draws: int = DRAWS,
 ) -> StepBeside:
-    """Return the gradient that a step used beside the reference's.
+    """Return the gradient that a step used beside the reference's, whose setup is given.
 
-    `others`: other batches of the plan, of full size, for the scatter; two or three are enough over some audits.
+    `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough. Draws with other
+    random numbers are made only where the step is not the reference's from the same random state.
     """
+    given = used_gradient(snapshot)
     expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
     sums = dict(expected)
     squares = {name: _square(value) for name, value in expected.items()}
@@ -119,9 +99,10 @@ def measure_step(
             sums[name] = sums[name] + value
             squares[name] += _square(value)
     count = 1 + len(others)
+    is_same = _distance(expected, given) < SAME_NUMBERS
     drawn = [
         reference_gradient(setup, windows, snapshot, snapshot.numbers, seed=_seed(snapshot, len(others) + number))
-        for number in range(draws)
+        for number in range(0 if is_same else draws)
     ]
     return StepBeside(
         step=snapshot.step,
@@ -198,7 +179,7 @@ def twin_gradients(
             trainer = make_trainer(setup, windows, total_steps=10**6)
             prepare_step(trainer, [numbers], repeated=True)
         for _ in range(MOST_PASSES if setup.gradient_scaling else 1):
-            load_state(setup, snapshot)
+            load_parameters(setup, snapshot.before)
             for state in trainer.optimizer.state.values():
                 state["exp_avg"].zero_()
             recorder = _Restorer(snapshot)
@@ -230,30 +211,31 @@ class _Restorer:
         self.outcomes.append(outcome)
 
 
-def compare_twin(
-    record: PerturbationRecord,
-    *,
-    used: Sequence[Gradients],
-    with_dropout: Sequence[Gradients | None],
-    without: Sequence[Gradients | None],
-    setup: TrainSetup,
-    windows: Windows,
-    snapshots: Sequence[Snapshot],
-) -> TwinRecord:
-    """Return how a twin's gradients compare; `setup` is the reference's with dropout off.
+@dataclass(frozen=True, kw_only=True)
+class TwinGradients:
+    """What a twin made of the audited steps, in their order; None where it made no step."""
 
-    `used`: the gradients of the audited steps; the others are the twin's from the same states.
-    """
+    with_dropout: Sequence[Gradients | None]
+    """From the random state of the step."""
+    again: Gradients | None
+    """The first of these once more: threads that share a generator draw other numbers each time."""
+    without: Sequence[Gradients | None]
+
+
+def compare_twin(
+    record: PerturbationRecord, twin: TwinGradients, snapshots: Sequence[Snapshot], setup: TrainSetup, windows: Windows
+) -> TwinRecord:
+    """Return how a twin's gradients compare; `setup` is the reference's with dropout off."""
     deviations = []
-    for snapshot, found in zip(snapshots, without, strict=True):
+    for snapshot, found in zip(snapshots, twin.without, strict=True):
         expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
         deviations.append(measure_deviation(found or {}, expected))
+    steps = zip(map(used_gradient, snapshots), twin.with_dropout, strict=True)
     return TwinRecord(
         deviations=_table(deviations, record.tensors),
         products=_scaled_products(deviations, record.tensors, np.array(record.scatter)),
-        disagreements=tuple(
-            None if twin is None else _distance(given, twin) for given, twin in zip(used, with_dropout, strict=True)
-        ),
+        disagreements=tuple(None if made is None else _distance(used, made) for used, made in steps),
+        repeatability=None if twin.again is None else _distance(twin.again, twin.with_dropout[0] or {}),
     )
 
 

@@ -47,9 +47,9 @@ class Made:
 def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_precision: bool) -> ReplayRecord:
     """Replay a step with the reference's setup, on the planned windows; the model's parameters are overwritten."""
     tolerance = tolerance_of(snapshot.dtype, lowers_precision=lowers_precision)
-    _load_parameters(setup, snapshot.before)
+    load_parameters(setup, snapshot.before)
     given = used_gradient(snapshot)
-    _restore_random_state(snapshot)
+    restore_random_state(snapshot)
     made = make_gradients(setup, windows, snapshot.numbers)
     errors = compare_step(snapshot, given, made, setup, tolerance)
     matrices = [error.gradient for error in errors if made.gradients[error.name].dim() > 1]
@@ -174,14 +174,16 @@ def _draw(setup: TrainSetup, windows: Windows, snapshot: Snapshot, number: int) 
     return make_gradients(setup, windows, snapshot.numbers).gradients
 
 
-def _load_parameters(setup: TrainSetup, before: Mapping[str, Tensor]) -> None:
+def load_parameters(setup: TrainSetup, before: Mapping[str, Tensor]) -> None:
+    """Put the model into the state before a step."""
     with torch.no_grad():
         for name, parameter in setup.model.named_parameters():
             if name in before:  # what is missing shows in the gradients
                 parameter.copy_(before[name])
 
 
-def _restore_random_state(snapshot: Snapshot) -> None:
+def restore_random_state(snapshot: Snapshot) -> None:
+    """Let dropout draw what it drew in the step."""
     torch.set_rng_state(snapshot.random_state)
     if snapshot.cuda_random_state is not None:
         torch.cuda.set_rng_state(snapshot.cuda_random_state)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from harness.records.perturbation import PerturbationRecord
+
 BlockKind = Literal["training", "evaluation"]
 
 
@@ -198,6 +200,8 @@ class AuditsRecord:
     """By the parent's clock, the referee's start included."""
     problem: str | None = None
     """Why steps that were drawn could not be audited, in words."""
+    perturbation: PerturbationRecord | None = None
+    """The gradients of these steps beside the reference's and their scatter; None: not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

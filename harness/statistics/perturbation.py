@@ -128,7 +128,7 @@ def assess_mean(products: np.ndarray, *, alpha: float) -> MeanDeviation:
     error = math.sqrt(float((count - 1) / count * ((without - without.mean()) ** 2).sum()))
     reach = float(stats.t.ppf(1.0 - alpha, count - 1)) * error
     signs = _sign_patterns(count)
-    sums = np.einsum("si,ij,sj->s", signs, products, signs)
+    sums = ((signs @ products) * signs).sum(axis=1)
     extra = 0 if len(signs) == 2 ** (count - 1) else 1
     more = int((sums >= products.sum() * (1.0 - 1e-9)).sum())
     return MeanDeviation(

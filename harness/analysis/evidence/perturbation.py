@@ -11,10 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from harness.records.perturbation import PerturbationRecord, Products
+from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products
 from harness.statistics.noninferiority import NonInferiority
-from harness.statistics.perturbation import MeanDeviation, Scatter, assess_mean, part_scales, pool_ratios, scatter_ratios
+from harness.statistics.perturbation import (
+    MeanDeviation,
+    Scatter,
+    assess_mean,
+    part_scales,
+    pool_ratios,
+    scatter_ratios,
+)
 
 SHARE = 0.05
 """Of its scatter that the deviation of any tensor may have, at any audited step. Declared before the run."""
@@ -22,9 +30,8 @@ SHARE = 0.05
 LEAST_AUDITS = 5
 """Audited steps below which nothing is said."""
 
-SAME_NUMBERS = 0.2
-"""Relative deviation of the whole gradient below which a contender drew the reference's random numbers. Other numbers
-give 0.43 to 0.48 (bundled encoder, 8 windows), bf16 with the same ones 0.007 to 0.02."""
+LEAST_MEAN = 3
+"""Audited steps of one job from which what deviations have in common is estimated."""
 
 SAME_STEP = 0.02
 """Relative difference of a step and its twin's that rounding alone may make: sums in another order. Repeated in fresh
@@ -42,25 +49,33 @@ FALSE_ALARM = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rounding:
+    """Deviations ÷ scatter."""
+
+    problem: str | None
+    """Why it does not hold though the contender may be honest, in words: EM and F1 decide."""
+    typical: float | None = None
+    """The median over steps and tensors."""
+    worst: float | None = None
+    worst_tensor: str | None = None
+    worst_step: int | None = None
+    drift: float | None = None
+    """At most; see `DRIFT`."""
+    p_mean: float | None = None
+    """Of the sign test: whether the mean deviation shrinks as chance would have it; the smallest of all jobs."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Perturbation:
     """The rounding of a contender's audited steps, judged."""
 
     holds: bool
-    problem: str | None
-    """What breaks it, in words; None too if there is too little to say anything."""
-    open: str | None
-    """Why it says nothing, in words."""
+    """Its rounding is small beside the scatter: with EM/F1 that show no loss, its quality is the same."""
+    fault: str | None
+    """What no rounding explains, in words: a step is not what the strategies do, or scatters in another way."""
+    rounding: Rounding
     share: float
     """That was allowed."""
-    typical: float | None
-    """Median over steps and tensors of deviation ÷ scatter."""
-    worst: float | None
-    worst_tensor: str | None
-    worst_step: int | None
-    drift: float | None
-    """At most; see `DRIFT`."""
-    p_mean: float | None
-    """Of the sign test: whether the mean deviation shrinks as chance would have it."""
     audits: int
     scatter: Scatter | None
     """Of the steps' own gradients among draws of the reference's; None where none were drawn."""
@@ -78,41 +93,97 @@ def judge_perturbation(
     records = [record for record in records if record.steps]
     if not records:
         return None
-    audits = sum(len(record.steps) for record in records)
     by_twin = not all(_draws_the_same(record) for record in records)
+    tables = [_table_of(record, by_twin=by_twin) for record in records]
     scatter = pool_scatter(records)
-    if by_twin and any(record.twin is None for record in records):
-        told = "it draws other random numbers than the reference, and no twin of it was made"
-        return _open(told, share=share, audits=audits, scatter=scatter, by_twin=by_twin)
-    ratios = np.vstack([_ratios(record, by_twin=by_twin) for record in records])
-    common = [assess_mean(np.array(products), alpha=ALPHA) for products in _products(records, by_twin=by_twin)]
-    drift = _drift(common, steps)
-    where = [(record, i) for record in records for i in range(len(record.steps))]
-    row, column = np.unravel_index(int(np.argmax(ratios)), ratios.shape)
-    record, place = where[int(row)]
-    problems = _problems(record, records, scatter, by_twin=by_twin)
-    worst, tensor, step = float(ratios.max()), record.tensors[int(column)], record.steps[place]
-    if not worst <= share:
-        told = "is not trained" if math.isinf(worst) else f"deviates by {worst:.1%} of its scatter"
-        problems.append(f"at step {step} the gradient of {tensor} {told} (allowed: {share:.0%})")
-    if drift is not None and not drift <= DRIFT:
-        problems.append(f"its deviations may have in common what adds up to {drift:.2f} of what scatter does")
-    too_few = audits < LEAST_AUDITS or drift is None
+    if any(table is None for table in tables):
+        measured = Rounding(problem="it draws other random numbers than the reference, and no twin of it was made")
+    else:
+        measured = _judge_rounding([table for table in tables if table is not None], steps=steps, share=share)
+    fault = (find_other_step(records) or scatter_problem(scatter)) if by_twin else None
     return Perturbation(
-        holds=not problems and not too_few,
-        problem=problems[0] if problems else None,
-        open=f"only {audits} steps were audited" if too_few and not problems else None,
+        holds=fault is None and measured.problem is None,
+        fault=fault,
+        rounding=measured,
         share=share,
+        audits=sum(len(record.steps) for record in records),
+        scatter=scatter,
+        by_twin=by_twin,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """Deviations of one job's audited steps, each step's and tensor's ÷ its scale; infinite where it is missing."""
+
+    ratios: np.ndarray
+    products: Products
+    tensors: tuple[str, ...]
+    steps: tuple[int, ...]
+
+
+def _table_of(record: PerturbationRecord, *, by_twin: bool) -> _Table | None:
+    """Return the steps' own deviations, or the twin's if there is one."""
+    source = record.twin if by_twin else record
+    if source is None:
+        return None
+    scales = np.maximum(part_scales(np.array(record.scatter)), 1e-300)
+    sizes = np.array([[math.inf if value is None else value for value in row] for row in source.deviations])
+    return _Table(ratios=sizes / scales, products=source.products, tensors=record.tensors, steps=record.steps)
+
+
+def _judge_rounding(tables: Sequence[_Table], *, steps: int, share: float) -> Rounding:
+    ratios = np.concatenate([table.ratios.ravel() for table in tables])
+    table = max(tables, key=lambda table: float(table.ratios.max()))
+    row, column = np.unravel_index(int(np.argmax(table.ratios)), table.ratios.shape)
+    tensor, step, worst = table.tensors[int(column)], table.steps[int(row)], float(table.ratios.max())
+    means = [assess_mean(np.array(table.products), alpha=ALPHA) for table in tables if len(table.steps) >= LEAST_MEAN]
+    drift = _drift(means, steps)
+    audits = sum(len(table.steps) for table in tables)
+    problem = None
+    if not worst <= share:
+        told = "is missing" if math.isinf(worst) else f"deviates by {worst:.1%} of its scatter"
+        problem = f"at step {step} the gradient of {tensor} {told} (allowed: {share:.0%})"
+    elif audits < LEAST_AUDITS or drift is None:
+        problem = f"only {audits} of its steps were audited"
+    elif not drift <= DRIFT:
+        problem = f"what its deviations have in common may add up to {drift:.2f} of what scatter adds up to"
+    return Rounding(
+        problem=problem,
         typical=float(np.median(ratios)),
         worst=worst,
         worst_tensor=tensor,
         worst_step=step,
         drift=drift,
-        p_mean=min((mean.p_value for mean in common), default=None),
-        audits=audits,
-        scatter=scatter,
-        by_twin=by_twin,
+        p_mean=min((mean.p_value for mean in means), default=None),
     )
+
+
+def _drift(means: Sequence[MeanDeviation], steps: int) -> float | None:
+    """Return what deviations may have in common over a job, in units of the scatter's random walk; None: not known.
+
+    Products are in units of scatter, so that a walk of N steps is √N, and a common part b adds up to b·N. Jobs are
+    samples of one contender, and each one's interval ends above the truth 19 times in 20: their median counts.
+    """
+    ends = [mean.common_at_most for mean in means]
+    return float(np.median(ends)) * math.sqrt(steps) if ends else None
+
+
+def find_other_step(records: Iterable[PerturbationRecord]) -> str | None:
+    """Return in words which step was not what the strategies do on a fresh model; None if none was, or if what they do
+    can't be made again.
+    """
+    for record in records:
+        twin = record.twin
+        if twin is None or twin.repeatability is None or not twin.repeatability <= SAME_STEP:
+            continue
+        for step, value in zip(record.steps, twin.disagreements, strict=True):
+            if value is not None and not value <= SAME_STEP:
+                return (
+                    f"step {step} is not what its strategies do on a fresh model from the same state and random state: "
+                    f"the gradient differs by {value:.2g} of its norm"
+                )
+    return None
 
 
 def pool_scatter(records: Iterable[PerturbationRecord]) -> Scatter | None:
@@ -143,73 +214,11 @@ def loss_beyond_chance(scores: Mapping[str, NonInferiority], *, alpha: float = A
 
 
 def _p_of_loss(value: NonInferiority) -> float:
-    from scipy import stats
-
     return float(stats.t.cdf(value.difference / value.standard_error, value.degrees_of_freedom))
 
 
 def _draws_the_same(record: PerturbationRecord) -> bool:
-    """Return whether most steps are the reference's from the same random state: one fault must not hide itself."""
+    """Return whether all steps are the reference's from the same random state; if one is not, a twin must explain it."""
     whole = math.sqrt(sum(norm**2 for norm in record.reference))
     shares = [math.sqrt(sum((value or 0.0) ** 2 for value in row)) / max(whole, 1e-300) for row in record.deviations]
-    return float(np.median(shares)) < SAME_NUMBERS
-
-
-def _ratios(record: PerturbationRecord, *, by_twin: bool) -> np.ndarray:
-    """Return deviation ÷ scale of each step and tensor; infinite where it is missing."""
-    rows = record.twin.deviations if by_twin and record.twin is not None else record.deviations
-    scales = np.maximum(part_scales(np.array(record.scatter)), 1e-300)
-    return np.array([[math.inf if value is None else value for value in row] for row in rows]) / scales
-
-
-def _products(records: Sequence[PerturbationRecord], *, by_twin: bool) -> list[Products]:
-    return [
-        record.twin.products if by_twin and record.twin is not None else record.products
-        for record in records
-        if len(record.steps) > 2
-    ]
-
-
-def _drift(common: Sequence[MeanDeviation], steps: int) -> float | None:
-    """Return what deviations may have in common over a job, in units of the scatter's random walk; None: not known.
-
-    Products are in units of scatter, so a walk of N steps is √N, and a common part b adds up to b·N. Of several jobs the
-    median counts: each interval ends above the truth 19 times in 20.
-    """
-    known = [mean.common_at_most for mean in common if math.isfinite(mean.common_at_most)]
-    return float(np.median(known)) * math.sqrt(steps) if known else None
-
-
-def _problems(
-    record: PerturbationRecord, records: Sequence[PerturbationRecord], scatter: Scatter | None, *, by_twin: bool
-) -> list[str]:
-    problems = []
-    for audited in records if by_twin else ():
-        for step, value in zip(audited.steps, audited.twin.disagreements if audited.twin else (), strict=True):
-            if value is None:
-                problems.append(f"a twin of it could not make step {step} again")
-            elif not value <= SAME_STEP:
-                problems.append(
-                    f"step {step} is not what its strategies do on a fresh model from the same state: its gradient "
-                    f"differs by {value:.2g} of its norm"
-                )
-    strange = scatter_problem(scatter)
-    return problems + ([strange] if strange is not None and by_twin else [])
-
-
-def _open(told: str, *, share: float, audits: int, scatter: Scatter | None, by_twin: bool) -> Perturbation:
-    return Perturbation(
-        holds=False,
-        problem=scatter_problem(scatter),
-        open=told,
-        share=share,
-        typical=None,
-        worst=None,
-        worst_tensor=None,
-        worst_step=None,
-        drift=None,
-        p_mean=None,
-        audits=audits,
-        scatter=scatter,
-        by_twin=by_twin,
-    )
+    return max(shares) < SAME_NUMBERS
