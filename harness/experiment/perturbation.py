@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from harness.data.windows import Windows
-from harness.experiment.deviation import MOST_PASSES
 from harness.experiment.replay import load_parameters, make_gradients, restore_random_state
-from harness.experiment.snapshot import Snapshot, gradient_of, used_gradient
-from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products, TwinRecord
+from harness.experiment.snapshot import Snapshot, used_gradient
+from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products
 from harness.statistics.perturbation import part_scales
-from harness.strategy import Batch, StepOutcome, TrainSetup
-from harness.training.loop import make_trainer, prepare_step
+from harness.strategy import TrainSetup
 
 Gradients = Mapping[str, Tensor]
 """By the parameter's name, float32 on the host, clipped."""
@@ -86,8 +84,8 @@ def measure_step(
 ) -> StepBeside:
     """Return the gradient that a step used beside the reference's, whose setup is given.
 
-    `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough. Draws with other
-    random numbers are made only where the step is not the reference's from the same random state.
+    `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough. Other random
+    numbers are drawn only where the step is not the reference's from the same random state.
     """
     given = used_gradient(snapshot)
     expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
@@ -99,7 +97,7 @@ def measure_step(
             sums[name] = sums[name] + value
             squares[name] += _square(value)
     count = 1 + len(others)
-    is_same = _distance(expected, given) < SAME_NUMBERS
+    is_same = relative_distance(expected, given) < SAME_NUMBERS
     drawn = [
         reference_gradient(setup, windows, snapshot, snapshot.numbers, seed=_seed(snapshot, len(others) + number))
         for number in range(0 if is_same else draws)
@@ -155,87 +153,9 @@ def summarise_steps(steps: Sequence[StepBeside]) -> PerturbationRecord:
         reference=_rounded(np.sqrt(squares)),
         scatter=_rounded(scatter),
         scatter_degrees=degrees,
-        deviations=_table([step.deviation for step in steps], tensors),
-        products=_scaled_products([step.deviation for step in steps], tensors, scatter),
+        deviations=table_of([step.deviation for step in steps], tensors),
+        products=scaled_products([step.deviation for step in steps], tensors, scatter),
         draws=tuple(step.draws for step in steps if step.draws),
-    )
-
-
-def twin_gradients(
-    setup: TrainSetup, windows: Windows, snapshots: Iterable[Snapshot]
-) -> list[dict[str, Tensor] | None]:
-    """Return the gradients that a contender's step uses from the state before each audited one; None: it made none.
-
-    `setup` is the contender's on a fresh model (`make_checked_setup`): with dropout to make the steps themselves again,
-    or without it to compare with the reference. Its own loader, loop, step and optimizer run, on the planned windows;
-    the gradient is read off the optimizer's first moments, which are 0 before.
-    """
-    trainer = None
-    made: list[dict[str, Tensor] | None] = []
-    for snapshot in snapshots:
-        numbers = np.asarray(snapshot.numbers)
-        if trainer is None:
-            # A long schedule: its learning rate never ends, and no gradient depends on it.
-            trainer = make_trainer(setup, windows, total_steps=10**6)
-            prepare_step(trainer, [numbers], repeated=True)
-        for _ in range(MOST_PASSES if setup.gradient_scaling else 1):
-            load_parameters(setup, snapshot.before)
-            for state in trainer.optimizer.state.values():
-                state["exp_avg"].zero_()
-            recorder = _Restorer(snapshot)
-            setup.run_epoch(setup, trainer.step, windows, [numbers], recorder)
-            if all(math.isfinite(float(outcome.gradient_norm)) for outcome in recorder.outcomes):
-                break
-        beta = float(trainer.optimizer.param_groups[0]["betas"][0])
-        state = trainer.optimizer.state
-        found = {
-            name: gradient_of(None, _on_host(state[p]["exp_avg"]), beta)
-            for name, p in setup.model.named_parameters()
-            if "exp_avg" in state.get(p, {})
-        }
-        made.append(found or None)
-    return made
-
-
-class _Restorer:
-    """A `StepRecorder` that restores the random state when the step begins, as it was caught then."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self.outcomes: list[StepOutcome] = []
-
-    def begin(self, batch: Batch) -> None:
-        restore_random_state(self._snapshot)
-
-    def end(self, outcome: StepOutcome) -> None:
-        self.outcomes.append(outcome)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwinGradients:
-    """What a twin made of the audited steps, in their order; None where it made no step."""
-
-    with_dropout: Sequence[Gradients | None]
-    """From the random state of the step."""
-    again: Gradients | None
-    """The first of these once more: threads that share a generator draw other numbers each time."""
-    without: Sequence[Gradients | None]
-
-
-def compare_twin(
-    record: PerturbationRecord, twin: TwinGradients, snapshots: Sequence[Snapshot], setup: TrainSetup, windows: Windows
-) -> TwinRecord:
-    """Return how a twin's gradients compare; `setup` is the reference's with dropout off."""
-    deviations = []
-    for snapshot, found in zip(snapshots, twin.without, strict=True):
-        expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
-        deviations.append(measure_deviation(found or {}, expected))
-    steps = zip(map(used_gradient, snapshots), twin.with_dropout, strict=True)
-    return TwinRecord(
-        deviations=_table(deviations, record.tensors),
-        products=_scaled_products(deviations, record.tensors, np.array(record.scatter)),
-        disagreements=tuple(None if made is None else _distance(used, made) for used, made in steps),
-        repeatability=None if twin.again is None else _distance(twin.again, twin.with_dropout[0] or {}),
     )
 
 
@@ -251,7 +171,8 @@ def centred_products(vectors: Sequence[Gradients], names: Sequence[str]) -> Prod
     return tuple(map(_rounded, total))
 
 
-def _scaled_products(deviations: Sequence[Deviation], tensors: Sequence[str], scatter: np.ndarray) -> Products:
+def scaled_products(deviations: Sequence[Deviation], tensors: Sequence[str], scatter: np.ndarray) -> Products:
+    """Return the inner products of deviations, each tensor in units of its scale, ÷ number of tensors."""
     total = np.zeros((len(deviations), len(deviations)))
     for name, scale in zip(tensors, part_scales(scatter), strict=True):
         if scale > 0:
@@ -260,12 +181,14 @@ def _scaled_products(deviations: Sequence[Deviation], tensors: Sequence[str], sc
     return tuple(map(_rounded, total / len(tensors)))
 
 
-def _table(deviations: Sequence[Deviation], tensors: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:
+def table_of(deviations: Sequence[Deviation], tensors: Sequence[str]) -> tuple[tuple[float | None, ...], ...]:
+    """Return the norms as a record has them."""
     rows = [[deviation.norms[name] for name in tensors] for deviation in deviations]
     return tuple(tuple(None if value is None else float(f"{value:.4g}") for value in row) for row in rows)
 
 
-def _distance(given: Gradients, other: Gradients) -> float:
+def relative_distance(given: Gradients, other: Gradients) -> float:
+    """Return ‖given − other‖ ÷ ‖given‖ over all tensors; what is missing is 0."""
     names = {*given, *other}
     zero = torch.zeros(())
     difference = sum(_square(given.get(name, zero) - other.get(name, zero)) for name in names)
@@ -285,6 +208,6 @@ def _square(tensor: Tensor) -> float:
     return float(torch.linalg.vector_norm(tensor, dtype=torch.float64)) ** 2
 
 
-def _on_host(tensor: Tensor) -> Tensor:
-    # A copy: some steps write into the same gradients again.
+def on_host(tensor: Tensor) -> Tensor:
+    """Return a float32 copy on the host: some steps write into the same gradients again."""
     return tensor.detach().to("cpu", torch.float32, copy=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-MOST_ENUMERATED = 4096
+MOST_ENUMERATED = 16384
 """Arrangements that are gone through one by one; of more, as many are drawn."""
 
 SEED = 0

@@ -218,7 +218,7 @@ def _p_of_loss(value: NonInferiority) -> float:
 
 
 def _draws_the_same(record: PerturbationRecord) -> bool:
-    """Return whether all steps are the reference's from the same random state; if one is not, a twin must explain it."""
+    """Return whether every step is the reference's from the same random state; a twin must explain one that is not."""
     whole = math.sqrt(sum(norm**2 for norm in record.reference))
     shares = [math.sqrt(sum((value or 0.0) ** 2 for value in row)) / max(whole, 1e-300) for row in record.deviations]
     return max(shares) < SAME_NUMBERS

@@ -12,17 +12,16 @@ from torch import nn
 
 from harness import registry
 from harness.analysis.evidence.perturbation import judge_perturbation
+from harness.config import preset
 from harness.data.packing import select_windows
-from harness.experiment.perturbation import (
-    TwinGradients,
-    compare_twin,
-    measure_step,
-    sketch,
-    summarise_steps,
-    twin_gradients,
-)
-from harness.experiment.snapshot import Snapshot
+from harness.experiment.perturbation import measure_step, relative_distance, sketch, summarise_steps
+from harness.experiment.snapshot import Snapshot, used_gradient
+from harness.experiment.twin import TwinGradients, compare_twin, make_twin, twin_gradients
+from harness.records.serialise import override
 from harness.training.loop import make_trainer, plan_training
+
+TINY = {"vocab_size": 2048, "dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}
+"""As in `make_setup`."""
 
 STEPS = 8
 """Audited: the first ones of a job."""
@@ -242,6 +241,16 @@ def test_a_twin_shows_that_who_draws_other_numbers_rounds_alone(stack, make_setu
     assert max(record.twin.disagreements) < REPEATED
     assert len(record.draws) == STEPS
     assert min(judged.scatter.p_more, judged.scatter.p_less) > 0.01
+
+
+def test_a_twin_is_made_from_the_configuration_alone(make_setup, windows, inputs):
+    snapshots = train(unpadded(make_setup()), windows)[:2]
+    config = override(preset("smoke"), {"model.overrides": TINY})
+    twin = make_twin(config, registry.resolve("unpadded"), inputs, torch.device("cpu"), snapshots)
+    for snapshot, made in zip(snapshots, twin.with_dropout, strict=True):
+        assert relative_distance(used_gradient(snapshot), made) < REPEATED
+    assert relative_distance(twin.with_dropout[0], twin.again) == 0.0
+    assert relative_distance(twin.with_dropout[0], twin.without[0]) > 0.05
 
 
 def test_without_a_twin_other_random_numbers_leave_it_open(make_setup, windows):
