@@ -57,6 +57,8 @@ class BlockRecord:
     conditions: Conditions = field(default_factory=Conditions)
     contamination: tuple[str, ...] = ()
     """Why the block does not count, in words; empty for a good one."""
+    cold: bool = False
+    """Measured before both processes were steady: no evidence."""
 
     @property
     def log_ratio(self) -> float:
@@ -64,6 +66,11 @@ class BlockRecord:
         both = (self.baseline_s, self.contender_s)
         baseline, contender = ([math.log(time_s) for time_s in times_s] for times_s in both)
         return fmean(baseline) - fmean(contender)
+
+    @property
+    def segments_s(self) -> float:
+        """Seconds of its four segments."""
+        return sum(self.baseline_s) + sum(self.contender_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,7 +274,7 @@ class EnergyRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedRecord:
-    """The speed evidence of one contender against the live baseline (of the baseline: A/A)."""
+    """The speed evidence of one process of a contender against the live baseline (of the baseline: A/A)."""
 
     blocks: tuple[BlockRecord, ...]
     """In the order in which they were measured, contaminated ones too."""

@@ -19,7 +19,7 @@ from harness.records.checks import (
 )
 from harness.records.strategy import StrategyRecord
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when a field of a record changes its meaning; what readers know of older ones is in
 `harness.records.upgrade`."""
 
@@ -234,6 +234,8 @@ class TrialRecord:
     contender: str
     kind: TrialKind
     seed: int
+    process: int = 1
+    """Of timed segments: which of the contender's processes, counted from 1 (of the baseline: A/A)."""
     status: Status
     reason: str | None = None
     """Why it is not applicable, or the error in one line."""
@@ -297,6 +299,10 @@ class RunRecord:
     """How the task's answers are scored."""
     trials: tuple[str, ...]
     """Planned trial directories, in order, relative to the run directory."""
+    looks: int = 1
+    """How often the run was judged: once, and once more each time that it was extended afterwards."""
+    earlier_commands: tuple[str, ...] = ()
+    """Of the run before it was extended, the first one first."""
     roof: RoofRecord | None = None
     """None where it was not measured (runs of an earlier version, or `--no-roof`)."""
     model_sizes: dict[str, int] = field(default_factory=dict)
