@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.config import AuditConfig, RunConfig, SpeedConfig
+from harness.config import RunConfig, SpeedConfig
 from harness.experiment.commands import Replay, Rest, RunSegment
 from harness.experiment.plan import PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.records.checks import AuditCost, AuditPlace, AuditRecord, AuditsRecord
+from harness.records.trial import BASELINE
 from harness.strategy import Effect
 
 
@@ -41,16 +42,16 @@ def draw_steps(rng: np.random.Generator, *, steps_per_epoch: int, total: int, pe
     return tuple(drawn)
 
 
-def draw_blocks(rng: np.random.Generator, audits: AuditConfig, speed: SpeedConfig) -> tuple[int, ...]:
+def draw_blocks(rng: np.random.Generator, wanted: int, speed: SpeedConfig) -> tuple[int, ...]:
     """Return the numbers of the blocks after which a segment is audited.
 
     So many as are wanted lie within the blocks that are always measured; one more follows whenever the number of blocks
     has doubled.
     """
     least = speed.least_blocks
-    if audits.in_segments == 0:
+    if wanted == 0:
         return ()
-    drawn = (1 + rng.choice(least, size=min(audits.in_segments, least), replace=False)).tolist()
+    drawn = (1 + rng.choice(least, size=min(wanted, least), replace=False)).tolist()
     while least < speed.most_blocks:
         drawn.append(int(rng.integers(least, min(2 * least, speed.most_blocks))) + 1)
         least *= 2
@@ -139,11 +140,10 @@ class SegmentAudits:
         self._desks: list[tuple[int, AuditDesk]] = []
         self._costs: list[AuditCost] = []
 
-    def after_block(self, number: int, numbers: tuple[int, ...], *, repetitions: int, batch_size: int) -> float:
-        """Run and audit one more segment over a block's windows if it was drawn; return the seconds that took."""
+    def after_block(self, number: int, numbers: tuple[int, ...], *, repetitions: int, batch_size: int) -> bool:
+        """Run and audit one more segment over a block's windows if it was drawn; return whether it was."""
         if number not in self._blocks:
-            return 0.0
-        start_s = time.monotonic()
+            return False
         steps = math.ceil(len(numbers) / batch_size) * repetitions
         asked = replace(self._asked, block=numbers, repetitions=repetitions)
         desk = AuditDesk(self._referee, asked, (int(self._rng.integers(1, steps + 1)),))
@@ -151,7 +151,7 @@ class SegmentAudits:
         self._desks.append((number, desk))
         if work.audit_cost is not None:
             self._costs.append(work.audit_cost)
-        return time.monotonic() - start_s
+        return True
 
     def record(self) -> AuditsRecord:
         """Return what was found in all of them."""
@@ -192,10 +192,15 @@ class Audits:
         return AuditDesk(self._referee, self._ask(trial, "job"), drawn)
 
     def of_segments(self, trial: PlannedTrial, worker: Worker) -> SegmentAudits | None:
-        """Return what audits segments beside the timed ones of a contender; None if nothing of it is audited."""
-        if not is_audited(self._config, trial.contender):
+        """Return what audits segments beside the timed ones of a contender; None if nothing of it is audited.
+
+        Its first process is looked at most: in further ones, started for their times alone, one segment is, and of the
+        baseline none.
+        """
+        if not is_audited(self._config, trial.contender) or (trial.process > 1 and trial.contender == BASELINE):
             return None
-        blocks = draw_blocks(self._rng, self._config.audits, self._config.speed)
+        wanted = self._config.audits.in_segments if trial.process == 1 else min(1, self._config.audits.in_segments)
+        blocks = draw_blocks(self._rng, wanted, self._config.speed)
         return SegmentAudits(self._referee, worker, self._ask(trial, "segment"), blocks, self._rng)
 
     def _ask(self, trial: PlannedTrial, where: AuditPlace) -> Replay:

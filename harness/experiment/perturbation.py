@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.data.windows import Windows
-from harness.experiment.replay import load_parameters, make_gradients, restore_random_state
+from harness.experiment.replay import load_parameters, make_gradients, planned_settings, restore_random_state
 from harness.experiment.snapshot import Snapshot, used_gradient
 from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products
 from harness.statistics.perturbation import part_scales
@@ -87,7 +87,7 @@ def measure_step(
     `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough. Other random
     numbers are drawn only where the step is not the reference's from the same random state.
     """
-    given = used_gradient(snapshot)
+    given = used_gradient(replace(snapshot, **planned_settings(setup)))
     expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
     sums = dict(expected)
     squares = {name: _square(value) for name, value in expected.items()}

@@ -9,14 +9,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.data.windows import Windows
-from harness.experiment.snapshot import Snapshot, adamw_direction, used_gradient
+from harness.experiment.snapshot import SETTINGS, Snapshot, adamw_direction, used_gradient
 from harness.records.checks import ReplayRecord, TensorError
 from harness.records.tolerances import AUDITED_UPDATE, Tolerance, tolerance_of
 from harness.strategy import TrainSetup
@@ -47,6 +48,8 @@ class Made:
 def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_precision: bool) -> ReplayRecord:
     """Replay a step with the reference's setup, on the planned windows; the model's parameters are overwritten."""
     tolerance = tolerance_of(snapshot.dtype, lowers_precision=lowers_precision)
+    # Whatever the contender's optimizer says of itself: with other settings its gradients and updates are others.
+    snapshot = replace(snapshot, **planned_settings(setup))
     load_parameters(setup, snapshot.before)
     given = used_gradient(snapshot)
     restore_random_state(snapshot)
@@ -95,7 +98,7 @@ def make_gradients(setup: TrainSetup, windows: Windows, numbers: Iterable[int]) 
         loss=float(loss.detach()),
         gradient_norm=float(norm),
         gradients={
-            name: parameter.grad.to("cpu", torch.float32, copy=True)
+            name: parameter.grad.to("cpu", torch.float32)
             for name, parameter in model.named_parameters()
             if parameter.grad is not None
         },
@@ -105,9 +108,8 @@ def make_gradients(setup: TrainSetup, windows: Windows, numbers: Iterable[int]) 
 def compare_step(
     snapshot: Snapshot, given: Mapping[str, Tensor], made: Made, setup: TrainSetup, tolerance: Tolerance
 ) -> list[TensorError]:
-    """Return the errors of each tensor of the reference, whose optimizer is the baseline's."""
-    group = setup.make_optimizer(setup.model, setup.training).param_groups[0]
-    settings = {name: group[name] for name in ("betas", "eps", "weight_decay")}
+    """Return the errors of each tensor of the reference."""
+    settings = {name: getattr(snapshot, name) for name in SETTINGS}
     whole_norm = math.sqrt(sum(_norm(gradient) ** 2 for gradient in made.gradients.values()))
     errors = []
     for name, expected in made.gradients.items():
@@ -121,7 +123,7 @@ def compare_step(
         rounding = GRADIENT_ROUNDINGS * ROUNDING / (1 - settings["betas"][0]) * _norm(moments[2])
         difference = _beyond(_norm(found - expected), rounding)
         before, after = snapshot.before[name], snapshot.after[name]
-        direction = adamw_direction(before, *moments, updates_before=snapshot.updates_before, **settings)
+        direction = adamw_direction(before, *moments, **settings)
         planned = snapshot.planned_learning_rate * direction
         # A parameter that is large beside its update rounds it.
         off = _beyond(_norm(before - after - planned), ROUNDING * _norm(before))
@@ -133,6 +135,12 @@ def compare_step(
             )
         )
     return errors
+
+
+def planned_settings(setup: TrainSetup) -> dict[str, Any]:
+    """Return what the baseline's optimizer is set to, but for the learning rate."""
+    group = setup.make_optimizer(setup.model, setup.training).param_groups[0]
+    return {name: group[name] for name in ("betas", "eps", "weight_decay")}
 
 
 def draws_random_numbers(setup: TrainSetup, snapshot: Snapshot) -> bool:
@@ -202,7 +210,7 @@ def _beyond(error: float, rounding: float) -> float:
 
 
 def _norm(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+    return float(torch.linalg.vector_norm(tensor))
 
 
 def _median(errors: Iterable[float | None]) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from harness.experiment.perturbation import (
     scaled_products,
     table_of,
 )
-from harness.experiment.replay import load_parameters, restore_random_state
+from harness.experiment.replay import load_parameters, planned_settings, restore_random_state
 from harness.experiment.snapshot import Snapshot, gradient_of, used_gradient
 from harness.records.perturbation import PerturbationRecord, TwinRecord
 from harness.strategy import Batch, StepOutcome, Strategy, TrainSetup
@@ -128,7 +128,8 @@ def compare_twin(
     for snapshot, found in zip(snapshots, twin.without, strict=True):
         expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
         deviations.append(measure_deviation(found or {}, expected))
-    steps = zip(map(used_gradient, snapshots), twin.with_dropout, strict=True)
+    planned = planned_settings(setup)
+    steps = zip((used_gradient(replace(step, **planned)) for step in snapshots), twin.with_dropout, strict=True)
     return TwinRecord(
         deviations=table_of(deviations, record.tensors),
         products=scaled_products(deviations, record.tensors, np.array(record.scatter)),
