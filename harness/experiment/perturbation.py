@@ -18,7 +18,7 @@ from torch import Tensor
 from harness.data.windows import Windows
 from harness.experiment.replay import load_parameters, make_gradients, planned_settings, restore_random_state
 from harness.experiment.snapshot import Snapshot, used_gradient
-from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products
+from harness.records.perturbation import PerturbationRecord, Products
 from harness.statistics.perturbation import part_scales
 from harness.strategy import TrainSetup
 
@@ -27,9 +27,6 @@ Gradients = Mapping[str, Tensor]
 
 OTHER_BATCHES = 2
 """Other planned batches that the scatter is taken from at each audited state, beside the step's own."""
-
-DRAWS = 4
-"""Gradients with other random numbers on the planned windows, where a contender draws others than the reference."""
 
 SKETCH_SIZE = 4096
 """Numbers that are kept of each tensor's deviation for the products: their relative error is about 1 / √size."""
@@ -70,8 +67,6 @@ class StepBeside:
     scatter: dict[str, float]
     """Sums of squares about the mean, over the step's own batch and some others."""
     degrees: int
-    draws: Products
-    """As in `PerturbationRecord.draws`."""
 
 
 def measure_step(
@@ -80,12 +75,10 @@ def measure_step(
     windows: Windows,
     *,
     others: Sequence[np.ndarray],
-    draws: int = DRAWS,
 ) -> StepBeside:
     """Return the gradient that a step used beside the reference's, whose setup is given.
 
-    `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough. Other random
-    numbers are drawn only where the step is not the reference's from the same random state.
+    `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough.
     """
     given = used_gradient(replace(snapshot, **planned_settings(setup)))
     expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
@@ -97,18 +90,12 @@ def measure_step(
             sums[name] = sums[name] + value
             squares[name] += _square(value)
     count = 1 + len(others)
-    is_same = relative_distance(expected, given) < SAME_NUMBERS
-    drawn = [
-        reference_gradient(setup, windows, snapshot, snapshot.numbers, seed=_seed(snapshot, len(others) + number))
-        for number in range(0 if is_same else draws)
-    ]
     return StepBeside(
         step=snapshot.step,
         deviation=measure_deviation(given, expected),
         reference={name: _square(value) for name, value in expected.items()},
         scatter={name: max(0.0, squares[name] - _square(sums[name]) / count) for name in expected},
         degrees=count - 1,
-        draws=centred_products([given, *drawn], tuple(expected)) if drawn else (),
     )
 
 
@@ -155,20 +142,7 @@ def summarise_steps(steps: Sequence[StepBeside]) -> PerturbationRecord:
         scatter_degrees=degrees,
         deviations=table_of([step.deviation for step in steps], tensors),
         products=scaled_products([step.deviation for step in steps], tensors, scatter),
-        draws=tuple(step.draws for step in steps if step.draws),
     )
-
-
-def centred_products(vectors: Sequence[Gradients], names: Sequence[str]) -> Products:
-    """Return the inner products of gradients over all named tensors, their mean taken out; what is missing is 0."""
-    total = np.zeros((len(vectors), len(vectors)))
-    for name in names:
-        shape = next(vector[name].shape for vector in vectors if name in vector)
-        stacked = torch.stack([vector.get(name, torch.zeros(shape)).flatten() for vector in vectors])
-        # Centred before and not after: what all have in common may be large beside what differs.
-        stacked -= stacked.mean(dim=0)
-        total += (stacked @ stacked.T).double().numpy()
-    return tuple(map(_rounded, total))
 
 
 def scaled_products(deviations: Sequence[Deviation], tensors: Sequence[str], scatter: np.ndarray) -> Products:

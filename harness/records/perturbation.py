@@ -53,7 +53,4 @@ class PerturbationRecord:
     products: Products
     """Of the steps' deviations with each other, each tensor in units of its scale (`part_scales`), ÷ number of tensors:
     their diagonal is the mean square of deviation ÷ scale."""
-    draws: tuple[Products, ...] = ()
-    """For each step that drew other random numbers than the reference, the inner products of the contender's gradient
-    and, after it, of some that the reference drew on the planned windows, their mean taken out."""
     twin: TwinRecord | None = None

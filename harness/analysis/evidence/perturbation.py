@@ -17,11 +17,8 @@ from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Produ
 from harness.statistics.noninferiority import NonInferiority
 from harness.statistics.perturbation import (
     MeanDeviation,
-    Scatter,
     assess_mean,
     part_scales,
-    pool_ratios,
-    scatter_ratios,
 )
 
 SHARE = 0.05
@@ -43,9 +40,6 @@ makes of them: b·N against s·√N."""
 
 ALPHA = 0.05
 """Of the interval of what deviations have in common, and of a loss beyond chance over all scores."""
-
-FALSE_ALARM = 1e-3
-"""Chance of calling a contender's scatter another one that is the reference's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +66,11 @@ class Perturbation:
     holds: bool
     """Its rounding is small beside the scatter: with EM/F1 that show no loss, its quality is the same."""
     fault: str | None
-    """What no rounding explains, in words: a step is not what the strategies do, or scatters in another way."""
+    """What no rounding explains, in words: a step is not what the strategies do on a fresh model."""
     rounding: Rounding
     share: float
     """That was allowed."""
     audits: int
-    scatter: Scatter | None
-    """Of the steps' own gradients among draws of the reference's; None where none were drawn."""
     by_twin: bool
     """Whether deviations are a twin's, dropout off."""
 
@@ -95,19 +87,17 @@ def judge_perturbation(
         return None
     by_twin = not all(_draws_the_same(record) for record in records)
     tables = [_table_of(record, by_twin=by_twin) for record in records]
-    scatter = pool_scatter(records)
     if any(table is None for table in tables):
         measured = Rounding(problem="it draws other random numbers than the reference, and no twin of it was made")
     else:
         measured = _judge_rounding([table for table in tables if table is not None], steps=steps, share=share)
-    fault = (find_other_step(records) or scatter_problem(scatter)) if by_twin else None
+    fault = find_other_step(records) if by_twin else None
     return Perturbation(
         holds=fault is None and measured.problem is None,
         fault=fault,
         rounding=measured,
         share=share,
         audits=sum(len(record.steps) for record in records),
-        scatter=scatter,
         by_twin=by_twin,
     )
 
@@ -184,22 +174,6 @@ def find_other_step(records: Iterable[PerturbationRecord]) -> str | None:
                     f"the gradient differs by {value:.2g} of its norm"
                 )
     return None
-
-
-def pool_scatter(records: Iterable[PerturbationRecord]) -> Scatter | None:
-    """Return whether the steps' own gradients scatter as the reference's do, over all audits that have draws."""
-    groups = [scatter_ratios(np.array(products)) for record in records for products in record.draws]
-    return pool_ratios(groups) if groups else None
-
-
-def scatter_problem(scatter: Scatter | None) -> str | None:
-    """Return in words how the steps' gradients are no draws of the reference's; None if they may be."""
-    if scatter is None or min(scatter.p_more, scatter.p_less) >= FALSE_ALARM / 2:
-        return None
-    more = scatter.p_more < scatter.p_less
-    told = "further from" if more else "nearer to"
-    found = f"{scatter.ratio:.2f} times the squared distance expected, over {scatter.groups} audited steps"
-    return f"its gradients lie {told} the reference's than dropout explains: {found}"
 
 
 def loss_beyond_chance(scores: Mapping[str, NonInferiority], *, alpha: float = ALPHA) -> str | None:
