@@ -7,15 +7,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scipy import stats
+import numpy as np
 
 from harness.records.checks import AuditRecord, AuditsRecord, TensorError
 from harness.records.tolerances import AUDITED_UPDATE, FLOAT16, FULL_PRECISION, Tolerance, tolerance_of
 from harness.records.trial import TrialRecord
+from harness.statistics.perturbation import pool_ratios
 
-FALSE_ALARM = 1e-6
-"""Chance that an honest gradient, which drew other dropout than the reference, is called too far from its draws, or too
-near to their mean: a run has some hundred audits."""
+FALSE_ALARM = 2e-4
+"""Chance that a contender whose gradients are draws of the reference's, with other dropout, is called anything else."""
+
+FARTHEST = 4.0
+"""Ratio of one gradient (`scatter_ratios`) from which it alone is no draw of the reference's."""
 
 SAME_LOSS = 1e-6
 """Relative difference of two losses of one batch that other dropout comes below some once in ten thousand times."""
@@ -128,7 +131,9 @@ def _find_problems(audits: Sequence[AuditRecord], *, lowers_precision: bool) -> 
         elif _same_loss(audit):
             suspects.append((audit, f"the audit of {_place(audit)}: {_difference(audit, tolerance)}"))
     # One such loss may be chance.
-    return found + [(audit, f"{text}, though its loss is the same") for audit, text in suspects if len(suspects) > 1]
+    found += [(audit, f"{text}, though its loss is the same") for audit, text in suspects if len(suspects) > 1]
+    scatter = _scatter_problem(audits)
+    return found + ([] if scatter is None else [(audits[-1], scatter)])
 
 
 def _place(audit: AuditRecord) -> str:
@@ -194,14 +199,23 @@ def _gradient_problems(audit: AuditRecord, tolerance: Tolerance) -> Iterator[str
     if replay.same_random_numbers:
         return
     words = _difference(audit, tolerance)
-    if replay.distance is None or replay.degrees_of_freedom is None:
+    if not replay.ratios:
         yield words
-        return
-    directions = replay.degrees_of_freedom
-    scatter = stats.f(directions, directions * (replay.draws - 1))
-    if not scatter.ppf(FALSE_ALARM) <= replay.distance <= scatter.isf(FALSE_ALARM):
-        limits = f"{scatter.ppf(FALSE_ALARM):.2g} to {scatter.isf(FALSE_ALARM):.2g}"
+    elif not replay.ratios[0] <= FARTHEST:
         yield (
-            f"{words}; other dropout does not explain it: it lies {replay.distance:.2g} times as far from the mean of "
-            f"{replay.draws} draws of the reference as one more would (allowed {limits})"
+            f"{words}; other dropout does not explain it: it lies {replay.ratios[0]:.2g} times as far (squared) from "
+            f"{replay.draws} draws of the reference as one more would (allowed {FARTHEST:g})"
         )
+
+
+def _scatter_problem(audits: Sequence[AuditRecord]) -> str | None:
+    """Hold all gradients that drew other dropout than the reference against its draws, together."""
+    groups = [np.array(audit.replay.ratios) for audit in audits if audit.replay.ratios]
+    scatter = pool_ratios(groups) if groups else None
+    if scatter is None or min(scatter.p_more, scatter.p_less) >= FALSE_ALARM / 2:
+        return None
+    told = "further from" if scatter.p_more < scatter.p_less else "nearer to"
+    return (
+        f"over {scatter.groups} audited steps its gradients lie {told} the reference's than other dropout explains: "
+        f"{scatter.ratio:.2g} times the squared distance that one more draw has"
+    )
