@@ -138,6 +138,14 @@ def no_number(whole, number, optimizer, scheduler, batch):
     return outcome
 
 
+def spoils_a_weight(whole, number, optimizer, scheduler, batch):
+    outcome = whole(batch)
+    if number == STEP:
+        with torch.no_grad():
+            next(iter(optimizer.state))[0] = math.nan
+    return outcome
+
+
 def scales_moments(whole, number, optimizer, scheduler, batch):
     outcome = whole(batch)
     if number == STEP:
@@ -156,6 +164,7 @@ def scales_moments(whole, number, optimizer, scheduler, batch):
         (other_betas, "the update of|the gradient of|its update fits"),
         (no_decay, "the update of|its update fits"),
         (no_number, "differs from .* by nan|a learning rate of nan"),
+        (spoils_a_weight, "differs from .* by nan|a learning rate of nan"),
         (scales_moments, "its update fits"),
     ],
 )
