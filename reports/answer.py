@@ -59,8 +59,8 @@ def _accepted(analysis: Analysis, contenders: Sequence[ContenderAnalysis]) -> It
         yield "Switch on nothing yet." if may_come else "Switch on nothing."
         return
     best, *others = accepted
-    facts = [f"job {speedup(best.job_speedup)}", _step(best), _kept(analysis, best), _expected(best)]
-    yield ("Switch on ", code(best.name), f" ({', '.join(fact for fact in facts if fact)}).")
+    facts = [f"job {speedup(best.job_speedup)}", _step(best), _kept(analysis, best)]
+    yield ("Switch on ", code(best.name), f": {', '.join(fact for fact in facts if fact)}{_expected(best)}.")
     if others:
         yield ("Accepted too: ", _listed([(code(one.name), f" ({_both(one)})") for one in others]), ".")
 
@@ -132,7 +132,9 @@ def _kept(analysis: Analysis, contender: ContenderAnalysis) -> str:
 def _expected(contender: ContenderAnalysis) -> str:
     jobs = () if contender.evidence is None else contender.evidence.expected
     told = next((job for job in jobs if job.steps == TOLD_STEPS), None)
-    return "" if told is None else f"{speedup(told.speedup, ranges=False)} expected over {count(told.steps)} steps"
+    if told is None:
+        return ""
+    return f"; in a job of {count(told.steps)} steps {speedup(told.speedup, ranges=False)} is to be expected"
 
 
 def _is(contenders: Sequence[ContenderAnalysis]) -> str:
