@@ -93,6 +93,8 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
     the claims "slower", "no gain", "holds" and "worse". What was not measured has a p-value of 1. A claim on speed
     needs its whole 95 % interval too, so that no word contradicts the interval beside it.
     """
+    if not cases:
+        return {}
     noise = {
         name: None if (job := case.evidence.job) is None else beyond_noise(job, case.reference.run.config.worth)
         for name, case in cases.items()

@@ -77,10 +77,8 @@ def _without(words: list[str], options: Collection[str]) -> list[str]:
     return kept
 
 
-def measure_pace(cases: Mapping[str, Case], unclear: Collection[str]) -> Pace | None:
-    """Return what this run's records say of its pace; None without contenders."""
-    if not cases:
-        return None
+def measure_pace(cases: Mapping[str, Case], unclear: Collection[str]) -> Pace:
+    """Return what a run's records say of its pace; `unclear` are the contenders that would be timed for longer."""
     reference = next(iter(cases.values())).reference
     everyone = [reference.baseline, *(case.trials for case in cases.values())]
     jobs = [trials.jobs for trials in everyone if trials.jobs]

@@ -54,7 +54,7 @@ def dominant_words(job: JobSpeed) -> Words | None:
 def settle_speed(noise: BeyondNoise, claims: Claims) -> list[Words]:
     """Say which part dominates the interval of a job's speedup, and the command that would make it decide."""
     dominant = dominant_words(noise.job)
-    if dominant is None or claims.pace is None:
+    if dominant is None:
         return []
     way = find_way(noise, claims)
     if way is None and _floor_is_in_the_way(noise, claims):
@@ -83,14 +83,11 @@ def find_way(noise: BeyondNoise, claims: Claims) -> Way | None:
     with it. Holm's worst case, in which no other contender is clear, is what the interval must suffice for.
     """
     pace = claims.pace
-    if pace is None:
-        return None
-    seeds = range(pace.seeds, MOST_SEEDS + 1)
     ways = [
-        Way(number, times, pace.of_more(seeds=number, times_budget=times))
-        for number in seeds
+        Way(seeds, times, pace.of_more(seeds=seeds, times_budget=times))
+        for seeds in range(pace.seeds, MOST_SEEDS + 1)
         for times in (1, *MOST_BUDGETS)
-        if (number, times) != (pace.seeds, 1)
+        if (seeds, times) != (pace.seeds, 1)
     ]
     enough = (way for way in ways if _decides(noise, claims, way))
     return min(enough, key=lambda way: (way.time_s, way.seeds, way.times_budget), default=None)
@@ -103,8 +100,7 @@ def _floor_is_in_the_way(noise: BeyondNoise, claims: Claims) -> bool:
 
 
 def _decides(noise: BeyondNoise, claims: Claims, way: Way) -> bool:
-    seeds = way.seeds / claims.pace.seeds if claims.pace is not None else 1.0
-    parts = list(_scaled(noise.job.terms, seeds=seeds, budget=way.times_budget))
+    parts = list(_scaled(noise.job.terms, seeds=way.seeds / claims.pace.seeds, budget=way.times_budget))
     ratio = combine(0.0, parts, blocks=0)
     level = max(0.5 + CONFIDENCE / 2.0, 1.0 - claims.alpha / claims.contenders)
     t = stats.t(ratio.degrees_of_freedom)
@@ -120,8 +116,6 @@ def _scaled(terms: Sequence[Term], *, seeds: float, budget: float) -> Iterator[t
 def settle_quality(case: Case, claims: Claims, worst: NonInferiority) -> list[Words]:
     """Say what would show that a score holds, if nothing is really lost, and the command that collects it."""
     examples, seeds, pace = case.reference.run.scoring.examples, case.evidence.pairs, claims.pace
-    if pace is None:
-        return []
     needed, more_seeds = worst.examples_needed, worst.seeds_needed
     if seeds < LEAST_SEEDS:
         # One seed tells nothing of how much seeds differ.

@@ -335,6 +335,19 @@ def test_what_is_worth_it_is_the_users() -> None:
     assert judge(case(1.05, run=worth(0.3), floor=NoiseFloor(ratio=ratio(1.0), share=0.5))).verdict == "NO_GAIN"
 
 
+def test_no_gain_is_shown_if_and_only_if_the_upper_end_is_below_worth() -> None:
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(100):
+        estimate, deviation, floor = rng.normal(1.02, 0.05), rng.uniform(0.002, 0.03), rng.uniform(0.01, 0.05)
+        known = job(estimate, deviation)
+        verdict = judge(case(estimate, job=replace(known, floor=floor))).verdict
+        below = known.ratio.high < 1.02
+        assert verdict in (("NO_GAIN", "SLOWER") if below else ("UNCLEAR", "ACCEPTED"))
+        seen.add(verdict)
+    assert {"NO_GAIN", "UNCLEAR", "ACCEPTED"} <= seen
+
+
 def test_a_wide_noise_floor_makes_no_gain_of_nothing() -> None:
     item = case(1.05)
     assert item.evidence.job is not None
