@@ -33,6 +33,8 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     for trial in trials.everything:
         if trials.done and trial.record.kind == "profile" and trial.record.status != "done":
             notes.append(f"its profiled run did not end: {trial.record.reason}")
+        elif trial.record.kind == "profile" and trial.record.profile is None and trial.record.reason is not None:
+            notes.append(trial.record.reason)
     lost = [*(() if case is None else case.unreadable), *unreadable]
     notes += [f"left out: {relative(line, loaded)}" for line in lost]
     sampling, energy = (None, None) if case is None else (case.evidence.sampling, case.evidence.energy)
