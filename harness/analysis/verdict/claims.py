@@ -10,7 +10,7 @@ from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.records.strategy import NEW_SCHEDULE
-from harness.statistics.multiple import holm, intersection_union
+from harness.statistics.multiple import alpha_of_look, holm, intersection_union
 from harness.statistics.paired import blocks_needed, p_not_beyond
 
 WIDE = 0.05
@@ -81,8 +81,10 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
 
     An acceptance claims "faster, and no worse": each part must be shown (intersection-union, Berger 1982), and
     over all contenders together the chance of a false acceptance is at most `alpha` (Holm 1979); likewise for the
-    claims "slower" and "worse". What was not measured has a p-value of 1.
+    claims "slower" and "worse". What was not measured has a p-value of 1. However often the run was extended and judged
+    again, `alpha` holds for all these looks together.
     """
+    alpha = alpha_of_look(alpha, max((case.reference.run.looks for case in cases.values()), default=1))
     jobs = {name: case.evidence.job for name, case in cases.items()}
     noise = {name: None if job is None else beyond_noise(job) for name, job in jobs.items()}
     # A new schedule must also reach the baseline's score sooner.

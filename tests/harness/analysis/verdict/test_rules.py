@@ -344,7 +344,7 @@ def test_segments_and_jobs_that_contradict_each_other_are_inconclusive() -> None
 
 
 def test_many_contenders_raise_the_bar_for_each() -> None:
-    weak = case(1.03, speed=speed(1.03, 0.03), job=job(1.03, 0.025))
+    weak = case(1.03, speed=speed(1.03, 0.03), job=job(1.03, 0.021))
     alone = judge(weak).verdict
     among = judge_all({str(i): weak for i in range(1)} | {f"n{i}": case(1.0) for i in range(40)}, alpha=0.05)["0"]
     assert alone == "ACCEPTED"
