@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -50,6 +50,12 @@ class WarmUp:
     nothing has to be earned back."""
     break_even_epochs: float | None
     break_even_steps_warm: float | None
+
+    def without_saving(self) -> WarmUp:
+        """Return what was paid, and not what it saved."""
+        return replace(
+            self, saved_per_step_s=None, break_even_steps=None, break_even_epochs=None, break_even_steps_warm=None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,24 +262,17 @@ def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
     return range_of_ratios((baseline.job_time_s, contender.job_time_s) for baseline, contender in pairs)
 
 
-def training_as_run(pairs: Sequence[Pair]) -> Estimate | None:
-    """Return baseline ÷ contender training time of the same epoch and seed, as they ran: mean and range."""
-    times_s = []
-    for baseline, contender in pairs:
-        own_s = {epoch.epoch: epoch.train_time_s for epoch in contender.epochs}
-        times_s += [(epoch.train_time_s, own_s.get(epoch.epoch)) for epoch in baseline.epochs]
-    return range_of_ratios(times_s)
-
-
-def summarise_warm_up(baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, everyone: Jobs) -> WarmUp | None:
-    """Return one-time costs and break-even; None without whole jobs of both."""
+def summarise_warm_up(
+    baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, step_s: float | None, everyone: Jobs
+) -> WarmUp | None:
+    """Return one-time costs and break-even; None without whole jobs of both. `step_s` is the baseline's usual step."""
     base, own = job_parts(baseline), job_parts(contender)
     if base is None or own is None:
         return None
     warm_s = mean_or_none(warm_up_s(job) for job in contender if job.compile_cache == "warm")
     saved_s = None
-    if speed is not None and speed.training is not None:
-        saved_s = base.training_s / base.steps * (1.0 - 1.0 / speed.training.estimate)
+    if speed is not None and speed.training is not None and step_s is not None:
+        saved_s = step_s * (1.0 - 1.0 / speed.training.estimate)
     stall_s = max(0.0, own.stall_s - base.stall_s)
     steps = break_even(compare_starts(baseline, contender, (base, own), everyone).difference_s, saved_s)
     return WarmUp(
