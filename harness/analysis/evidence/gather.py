@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
 from harness.analysis.evidence.expected import ExpectedJob, expect_jobs
-from harness.analysis.evidence.job import JobSpeed, TimeToScore, WarmUp, compose_job, summarise_warm_up, time_to_score
+from harness.analysis.evidence.job import JobSpeed, TimeToScore, compose_job, time_to_score
 from harness.analysis.evidence.parts import Jobs, declared_phases, pair_by_seed
 from harness.analysis.evidence.quality import (
     Learning,
@@ -36,6 +36,7 @@ from harness.analysis.evidence.speed import (
     summarise_restarts,
     summarise_speed,
 )
+from harness.analysis.evidence.startup import WarmUp, summarise_warm_up
 from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
 from harness.records.strategy import LOWER_PRECISION, SAME_MATH

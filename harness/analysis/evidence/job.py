@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal, NamedTuple
 
@@ -17,11 +17,10 @@ from harness.analysis.evidence.parts import (
     job_parts,
     last_score,
     pair_by_seed,
-    warm_up_s,
 )
 from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.startup import SCATTER_DEGREES, StartUp, compare_starts
-from harness.statistics.estimate import Estimate, mean_or_none, range_of_ratios
+from harness.statistics.estimate import Estimate, range_of_ratios
 from harness.statistics.paired import Ratio, combine
 
 CONTRADICTION = 1.5
@@ -29,33 +28,6 @@ CONTRADICTION = 1.5
 
 CONTRADICTION_SHARE = 0.1
 """Of the job; a smaller difference between jobs and segments does not matter."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarmUp:
-    """One-time costs of a contender beyond the baseline's, and when they are earned back."""
-
-    baseline_s: float
-    cold_s: float
-    """With empty compiler caches, where it compiles; what the job speedup counts."""
-    warm_s: float | None
-    """With caches filled by an earlier job; None if no such job was measured, or nothing is compiled."""
-    compiles: bool
-    stall_s: float
-    """One-time work in the first epoch beyond the baseline's, in no phase of its own; it has to be earned back too."""
-    saved_per_step_s: float | None
-    """Baseline step − contender step; None without timed segments."""
-    break_even_steps: float | None
-    """What its start costs beyond the baseline's and beyond chance ÷ saved per step; None if nothing is saved. 0 if
-    nothing has to be earned back."""
-    break_even_epochs: float | None
-    break_even_steps_warm: float | None
-
-    def without_saving(self) -> WarmUp:
-        """Return what was paid, and not what it saved."""
-        return replace(
-            self, saved_per_step_s=None, break_even_steps=None, break_even_epochs=None, break_even_steps_warm=None
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,41 +232,6 @@ def find_contradictions(scaled: ScaledJob, job_s: float) -> tuple[str, ...]:
 def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
     """Return baseline ÷ contender wall-clock of the jobs of the same seed, as they ran: mean and range."""
     return range_of_ratios((baseline.job_time_s, contender.job_time_s) for baseline, contender in pairs)
-
-
-def summarise_warm_up(
-    baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, step_s: float | None, everyone: Jobs
-) -> WarmUp | None:
-    """Return one-time costs and break-even; None without whole jobs of both. `step_s` is the baseline's usual step."""
-    base, own = job_parts(baseline), job_parts(contender)
-    if base is None or own is None:
-        return None
-    warm_s = mean_or_none(warm_up_s(job) for job in contender if job.compile_cache == "warm")
-    saved_s = None
-    if speed is not None and speed.training is not None and step_s is not None:
-        saved_s = step_s * (1.0 - 1.0 / speed.training.estimate)
-    stall_s = max(0.0, own.stall_s - base.stall_s)
-    steps = break_even(compare_starts(baseline, contender, (base, own), everyone).difference_s, saved_s)
-    return WarmUp(
-        baseline_s=base.warm_up_s,
-        cold_s=own.warm_up_s,
-        warm_s=warm_s,
-        compiles=any(job.compile_cache is not None for job in contender),
-        stall_s=stall_s,
-        saved_per_step_s=saved_s,
-        break_even_steps=steps,
-        break_even_epochs=None if steps is None else steps / (base.steps / base.evaluations),
-        break_even_steps_warm=None if warm_s is None else break_even(warm_s + stall_s - base.warm_up_s, saved_s),
-    )
-
-
-def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
-    """Return after how many steps of the baseline `extra_s` is earned back; None if it never is."""
-    if saved_per_step_s is None:
-        return None
-    if extra_s <= 0:
-        return 0.0
-    return extra_s / saved_per_step_s if saved_per_step_s > 0 else None
 
 
 def time_to_score(

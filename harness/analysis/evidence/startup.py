@@ -1,16 +1,17 @@
-"""What a contender's start costs beyond the baseline's: what a strategy builds, compiles or captures once."""
+"""What a contender's start costs beyond the baseline's: what a strategy builds once, and when that is earned back."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import NamedTuple
 
 from scipy import stats
 
-from harness.analysis.evidence.parts import Jobs, Parts, warm_up_s
-from harness.analysis.evidence.speed import LEAST_FLOOR
+from harness.analysis.evidence.parts import Jobs, Parts, job_parts, warm_up_s
+from harness.analysis.evidence.speed import LEAST_FLOOR, SpeedEvidence
+from harness.statistics.estimate import mean_or_none
 
 WARM_UP_SCATTER = 0.1
 """Share by which a one-time cost is taken to differ from process to process (standard deviation) before more is known.
@@ -39,6 +40,33 @@ class Scatter(NamedTuple):
     degrees: float
     starts: int
     """That it is known from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """One-time costs of a contender beyond the baseline's, and when they are earned back."""
+
+    baseline_s: float
+    cold_s: float
+    """With empty compiler caches, where it compiles; what the job speedup counts."""
+    warm_s: float | None
+    """With caches filled by an earlier job; None if no such job was measured, or nothing is compiled."""
+    compiles: bool
+    stall_s: float
+    """One-time work in the first epoch beyond the baseline's, in no phase of its own; it has to be earned back too."""
+    saved_per_step_s: float | None
+    """Baseline step − contender step; None without timed segments."""
+    break_even_steps: float | None
+    """What its start costs beyond the baseline's and beyond chance ÷ saved per step; None if nothing is saved. 0 if
+    nothing has to be earned back."""
+    break_even_epochs: float | None
+    break_even_steps_warm: float | None
+
+    def without_saving(self) -> WarmUp:
+        """Return what was paid, and not what it saved."""
+        return replace(
+            self, saved_per_step_s=None, break_even_steps=None, break_even_epochs=None, break_even_steps_warm=None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +148,38 @@ def compare_starts(baseline: Jobs, contender: Jobs, parts: tuple[Parts, Parts], 
         is_compiled=any(compiles),
         scatter=scatter,
     )
+
+
+def summarise_warm_up(
+    baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, step_s: float | None, everyone: Jobs
+) -> WarmUp | None:
+    """Return one-time costs and break-even; None without whole jobs of both. `step_s` is the baseline's usual step."""
+    base, own = job_parts(baseline), job_parts(contender)
+    if base is None or own is None:
+        return None
+    warm_s = mean_or_none(warm_up_s(job) for job in contender if job.compile_cache == "warm")
+    saved_s = None
+    if speed is not None and speed.training is not None and step_s is not None:
+        saved_s = step_s * (1.0 - 1.0 / speed.training.estimate)
+    stall_s = max(0.0, own.stall_s - base.stall_s)
+    steps = break_even(compare_starts(baseline, contender, (base, own), everyone).difference_s, saved_s)
+    return WarmUp(
+        baseline_s=base.warm_up_s,
+        cold_s=own.warm_up_s,
+        warm_s=warm_s,
+        compiles=any(job.compile_cache is not None for job in contender),
+        stall_s=stall_s,
+        saved_per_step_s=saved_s,
+        break_even_steps=steps,
+        break_even_epochs=None if steps is None else steps / (base.steps / base.evaluations),
+        break_even_steps_warm=None if warm_s is None else break_even(warm_s + stall_s - base.warm_up_s, saved_s),
+    )
+
+
+def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
+    """Return after how many steps of the baseline `extra_s` is earned back; None if it never is."""
+    if saved_per_step_s is None:
+        return None
+    if extra_s <= 0:
+        return 0.0
+    return extra_s / saved_per_step_s if saved_per_step_s > 0 else None

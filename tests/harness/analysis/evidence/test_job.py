@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.job import break_even, compose_job, summarise_warm_up
+from harness.analysis.evidence.job import compose_job
 from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.startup import break_even, summarise_warm_up
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import EpochRecord, TrialRecord, WorkRecord
 from harness.statistics.paired import exactly_one, ratio_of_logs
