@@ -40,7 +40,7 @@ def test_the_error_rates_of_all_looks_add_up_to_alpha():
 
 @pytest.mark.parametrize("looks", [1, 5, 20])
 def test_a_run_that_is_extended_and_judged_again_claims_no_more_often_than_stated(looks):
-    """Each look has 8 blocks more; the same true zero. Without spending, five looks claim in 14 % of all runs."""
+    """Each look has 8 blocks more; the same true zero. Without spending, five looks claim in 13 % of all runs."""
     rng, runs, spent, unspent = np.random.default_rng(1), 1500, 0, 0
     for _ in range(runs):
         sums = rng.normal(size=(looks, 8)).sum(axis=1).cumsum()
