@@ -19,11 +19,12 @@ from reports.formatting import (
 
 HOW = (
     "Segments of training and of evaluation over the same samples, alternated between each contender and a baseline "
-    "process that stays alive (ABBA), timed by the parent's clock. A spoilt block (the machine was busy, swapping, or "
-    "throttled other than by its power limit) does not count and is measured again. The job from its parts decides: it "
-    "is the baseline's job with training and evaluation at these ratios and with the contender's own warm-up. The jobs "
-    "as they ran, one after the other, hold the drift of the machine too, and the cold caches that the baseline's, the "
-    "first one, may have found."
+    "process that stays alive (ABBA), timed by the parent's clock. Ratios are against fresh processes of the baseline "
+    "that were timed beside the same live one (A/A), so that its age and its luck cancel. A spoilt block (the machine "
+    "was busy, swapping, or throttled other than by its power limit) does not count and is measured again. The job "
+    "from its parts decides: it is the baseline's job with training and evaluation at these ratios, and with the "
+    "contender's own warm-up where that differs beyond chance. The jobs as they ran, one after the other, hold the "
+    "drift of the machine too, and the cold caches that the baseline's, the first one, may have found."
 )
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
-from harness.analysis.evidence.job import WarmUp
+from harness.analysis.evidence.startup import WarmUp
 from reports.document import plain_text
 from reports.sections.speed import energy_part, warm_up_table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -36,10 +37,10 @@ class Pace:
         """Fine-tunings of each contender."""
         return self.run.config.seeds
 
-    @property
-    def budget_s(self) -> float:
-        """Seconds for timed segments."""
-        return self.run.config.speed.budget_s
+    def larger_budget_s(self, times: float) -> float:
+        """Return the budget with which the contenders whose speed is unclear have so many times their blocks."""
+        spent_s = max(self.run.config.speed.budget_s, self.everything_s)
+        return math.ceil(spent_s + (times - 1.0) * self.timed_s)
 
     def of_more(self, *, seeds: int | None = None, times_budget: float = 1.0) -> float:
         """Return the seconds that a run takes which is extended to so many seeds and so many times its budget."""
@@ -97,8 +98,7 @@ def _scoring_s(job: TrialRecord) -> float:
 
 def _timed_s(trials: Trials) -> float:
     """Return the time in a contender's timed segments."""
-    blocks = () if trials.timed is None else trials.timed.blocks
-    return sum(sum(block.baseline_s) + sum(block.contender_s) for block in blocks)
+    return sum(block.segments_s for timed in trials.timed for block in timed.blocks)
 
 
 def duration_words(time_s: float) -> str:

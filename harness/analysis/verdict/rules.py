@@ -207,11 +207,7 @@ RULES = (
         "unequal_segments",
         "REJECTED",
         _each(
-            lambda case: (
-                ()
-                if case.trials.timed is None or NEW_SCHEDULE in case.evidence.effects
-                else (segment_difference(case.trials.timed),)
-            ),
+            lambda case: () if NEW_SCHEDULE in case.evidence.effects else map(segment_difference, case.trials.timed),
             "unequal work in the timed segments: ",
         ),
     ),

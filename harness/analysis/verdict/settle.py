@@ -24,9 +24,6 @@ MOST_SEEDS = 20
 MOST_BUDGETS = (2, 3, 4, 6, 8, 12, 20)
 """How many times the budget may be advised."""
 
-FLOOR_BUDGETS = 4
-"""How many times the budget is advised where the noise floor is too high: it then is about half as high."""
-
 
 class Way(NamedTuple):
     """More evidence that would settle a question."""
@@ -58,21 +55,18 @@ def settle_speed(noise: BeyondNoise, claims: Claims) -> list[Words]:
         return []
     way = find_way(noise, claims)
     if way is None and _floor_is_in_the_way(noise, claims):
-        budget_s = FLOOR_BUDGETS * claims.pace.budget_s
-        command = claims.pace.extend(budget=f"{budget_s:g}")
-        time = duration_words(claims.pace.of_more(times_budget=FLOOR_BUDGETS))
-        text = f"it is the noise floor that stands in the way, and more A/A that may lower it: `{command}`, {time}"
-        return [dominant, Words(text, {"budget_s": budget_s})]
+        return [dominant, Words("it is the noise floor that stands in the way: a quieter machine would settle it")]
     if way is None:
-        least = f"--seeds {MOST_SEEDS} and {MOST_BUDGETS[-1]} times the --budget"
+        least = f"--seeds {MOST_SEEDS} and {MOST_BUDGETS[-1]} times the time in segments"
         return [dominant, Words(f"even {least} would hardly settle it: it is too near to where it would count")]
     options = {}
     if way.seeds > claims.pace.seeds:
         options["seeds"] = str(way.seeds)
     if way.times_budget > 1:
-        options["budget"] = f"{way.times_budget * claims.pace.budget_s:g}"
+        options["budget"] = f"{claims.pace.larger_budget_s(way.times_budget):.0f}"
     text = f"to settle it: `{claims.pace.extend(**options)}`, {duration_words(way.time_s)}"
-    numbers = {"seeds": way.seeds, "budget_s": way.times_budget * claims.pace.budget_s, "time_s": way.time_s}
+    budget_s = claims.pace.larger_budget_s(way.times_budget)
+    numbers = {"seeds": way.seeds, "times_budget": way.times_budget, "budget_s": budget_s, "time_s": way.time_s}
     return [dominant, Words(text, numbers)]
 
 
@@ -80,7 +74,8 @@ def find_way(noise: BeyondNoise, claims: Claims) -> Way | None:
     """Return the quickest way to an interval that decides with 80 % power, if the estimate stays; None within limits.
 
     Every part of the variance shrinks with the number of what it is known from, and its degrees of freedom grow
-    with it. Holm's worst case, in which no other contender is clear, is what the interval must suffice for.
+    with it. Holm's worst case, in which no other contender is clear, is what the interval must suffice for, at the
+    error rate that is left for the next look.
     """
     pace = claims.pace
     ways = [
@@ -102,7 +97,7 @@ def _floor_is_in_the_way(noise: BeyondNoise, claims: Claims) -> bool:
 def _decides(noise: BeyondNoise, claims: Claims, way: Way) -> bool:
     parts = list(_scaled(noise.job.terms, seeds=way.seeds / claims.pace.seeds, budget=way.times_budget))
     ratio = combine(0.0, parts, blocks=0)
-    level = max(0.5 + CONFIDENCE / 2.0, 1.0 - claims.alpha / claims.contenders)
+    level = max(0.5 + CONFIDENCE / 2.0, 1.0 - claims.next_alpha / claims.contenders)
     t = stats.t(ratio.degrees_of_freedom)
     return bool(ratio.log_standard_error * float(t.ppf(level) + t.ppf(POWER)) <= noise.distance)
 

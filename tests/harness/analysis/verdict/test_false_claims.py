@@ -18,6 +18,7 @@ from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.verdict.claims import BeyondNoise, beyond_noise
 from harness.statistics.multiple import holm
 from harness.statistics.paired import Ratio, p_not_beyond, ratio_of_logs
+from harness.statistics.processes import against_restarts, between_processes, restarts_alone
 
 ALPHA = 0.05
 WORTH = 0.02
@@ -40,31 +41,32 @@ def redraw(rng: np.random.Generator, blocks: np.ndarray) -> np.ndarray:
     return blocks[places.ravel()[: len(blocks)]]
 
 
-def claims(ratios: dict[str, Ratio], floor: float) -> int:
+def claims(ratios: dict[int, Ratio], floor: float) -> int:
     faster = holm({name: p_not_beyond(ratio, 1 + floor, "above") for name, ratio in ratios.items()})
     slower = holm({name: p_not_beyond(ratio, 1 / (1 + floor), "below") for name, ratio in ratios.items()})
     return sum(p < ALPHA for p in (*faster.values(), *slower.values()))
 
 
-def share_with_a_claim(recorded, *, with_floor: bool) -> float:
-    """A run: one recording is A/A and gives the floor, the other eight are judged against it."""
+def share_with_a_claim(recorded, *, with_restarts: bool) -> float:
+    """A run: three recordings are A/A, and the other six are held against them; or against the live baseline alone."""
     rng, found = np.random.default_rng(0), 0
     for _ in range(RUNS):
-        equal, *others = rng.permutation(len(recorded[0]))
         run = recorded[rng.integers(len(recorded))]
-        again = ratio_of_logs(redraw(rng, run[equal]))
-        far = max(abs(math.log(again.low)), abs(math.log(again.high)))
-        floor = max(LEAST_FLOOR, math.expm1(far)) if with_floor else 0.0
-        found += claims({str(k): ratio_of_logs(redraw(rng, run[k])) for k in others}, floor) > 0
+        *others, a, b, c = (ratio_of_logs(redraw(rng, run[k])) for k in rng.permutation(len(run)))
+        if with_restarts:
+            between = between_processes([(a, b, c)])
+            floor = max(LEAST_FLOOR, restarts_alone((a, b, c), between).high - 1.0)
+            others = [against_restarts([ratio], (a, b, c), between) for ratio in others]
+        found += claims(dict(enumerate(others)), floor if with_restarts else 0.0) > 0
     return found / RUNS
 
 
 def test_equals_are_told_apart_in_no_more_runs_than_stated(recorded):
-    assert share_with_a_claim(recorded, with_floor=True) <= ALPHA + THREE_ERRORS
+    assert share_with_a_claim(recorded, with_restarts=True) <= ALPHA + THREE_ERRORS
 
 
-def test_without_the_noise_floor_they_would_be(recorded):
-    assert share_with_a_claim(recorded, with_floor=False) > ALPHA + THREE_ERRORS
+def test_held_against_the_live_baseline_alone_they_would_be(recorded):
+    assert share_with_a_claim(recorded, with_restarts=False) > ALPHA + THREE_ERRORS
 
 
 def called_no_gain(found: dict[str, BeyondNoise]) -> int:
