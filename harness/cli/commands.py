@@ -47,9 +47,7 @@ def run(
     settings: dict[str, Any],
     name: Annotated[
         str | None,
-        typer.Option(
-            help="Name of the run. That of an earlier one goes on with it, and adds what more is asked for."
-        ),
+        typer.Option(help="Name of the run. That of an earlier one goes on with it, and adds what more is asked for."),
     ] = None,
     runs_dir: RunsDirectory = Path("runs"),
     cache_dir: CacheDirectory = None,
