@@ -221,6 +221,20 @@ class QualityConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """Audits in flight: steps drawn at random, replayed by the reference from the state that they began with."""
+
+    enabled: bool = setting(True, "--audits", "Have the reference replay steps drawn at random.")
+    per_epoch: int = setting(3, at_least=1)
+    """Steps of each epoch of each job that are audited, or all if there are fewer."""
+    in_segments: int = setting(3, at_least=0)
+    """Steps that are audited in segments beside a contender's timed ones, at least; never more than blocks."""
+
+    def __post_init__(self) -> None:
+        _check_values(self, "audits.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run: a baseline, the contenders beside it, and how they are measured."""
 
@@ -234,12 +248,15 @@ class RunConfig:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
+    audits: AuditConfig = field(default_factory=AuditConfig)
     baseline: str = setting(
         "baseline", "--baseline", "Strategy or stack that the baseline already has.", metavar="STACK"
     )
     """What the contenders are held against: the pinned baseline, or a stack applied to it ("fused_adamw+sdpa")."""
-    contenders: tuple[str, ...] = ("amp_bf16", "fused_adamw", "sdpa", "channels_last", "compile", "larger_batches")
-    """Strategies and stacks ("a+b") to hold against the baseline, which always runs."""
+    contenders: tuple[str, ...] = (
+        "amp_bf16", "fused_adamw", "best", "sdpa", "channels_last", "compile", "larger_batches"
+    )  # fmt: skip
+    """Strategies and stacks ("a+b", or a stack's name) to hold against the baseline, which always runs."""
     worth: float = setting(0.02, "--worth", "Smallest gain worth switching on.", at_least=0, below=1)
     """As a share of the baseline's time."""
     seeds: int = setting(1, "--seeds", "Fine-tunings per contender.", at_least=1)

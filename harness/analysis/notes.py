@@ -80,8 +80,8 @@ def run_notes(loaded: LoadedRun, floor: NoiseFloor | None) -> list[str]:
     notes = []
     if floor is not None and floor.share > HIGH_FLOOR:
         notes.append(
-            f"the noise floor is high: a step speedup under {100 * floor.share:.0f} % could not have been shown here. "
-            "On a quieter machine or with a longer --budget it can"
+            f"the noise floor of a step is high: a step speedup under {100 * floor.share:.1f} % could not have been "
+            "shown here. On a quieter machine it can"
         )
     if loaded.missing:
         count = f"{len(loaded.missing)} of {len(loaded.run.trials)} planned trials"

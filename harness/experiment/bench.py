@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.config import RunConfig
+from harness.experiment.audits import Audits, SegmentAudits
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
 from harness.experiment.deviation import compare_updates, load_updates
 from harness.experiment.goals import goal_of, is_checked, is_finished, is_looked_at, why_unprofiled
@@ -44,6 +45,7 @@ class Bench:
         cache_directory: Path,
         listener: Listener,
         tokenizer: TokenizerFacts | None = None,
+        train_windows: int = 0,
     ) -> None:
         self._config = config
         self._trials = list(trials)
@@ -54,14 +56,18 @@ class Bench:
         self._listener = listener
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
+        self._audits = Audits(
+            config, self._directory / CHECKS, train_windows=train_windows, start_referee=self._start_referee
+        )
 
     def __enter__(self) -> Bench:
         """Return the bench itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the live baseline."""
+        """End the live baseline and the referee."""
         self.close_baseline()
+        self._audits.close()
 
     def close_baseline(self) -> None:
         """End the live baseline if there is one."""
@@ -141,6 +147,11 @@ class Bench:
                 self._drop_live()
         return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
 
+    def _start_referee(self) -> Worker:
+        """Return a worker that computes as the reference does, whatever the run's baseline is."""
+        plain = replace(self._config, baseline=BASELINE)
+        return self._start_worker(BASELINE, 0, self._directory / CHECKS / "referee", plain)
+
     def _start_worker(self, contender: str, seed: int, directory: Path, config: RunConfig | None = None) -> Worker:
         spec = TrialSpec(
             contender=contender,
@@ -166,10 +177,12 @@ class Bench:
                     )
                 worker.ask(RunProfile(directory=str(directory)))
                 return read_record(directory / TRIAL_FILE, TrialRecord)
-            answer = worker.ask(RunJob(directory=str(directory)))
+            desk = self._audits.of_job(trial)
+            answer = worker.ask(RunJob(directory=str(directory)), desk)
             elapsed_s = time.time() - worker.started_s
             record = read_record(directory / TRIAL_FILE, TrialRecord)
-            return replace(record, clock_error_s=answer.elapsed_s - elapsed_s)
+            audits = None if desk is None else desk.record(record.audits)
+            return replace(record, audits=audits, clock_error_s=answer.elapsed_s - elapsed_s)
         except WorkerError as error:
             return TrialRecord(
                 contender=trial.contender,
@@ -198,8 +211,10 @@ class Bench:
         if ready.refusal is not None:
             return replace(record, status="not_applicable", reason=ready.refusal)
         equivalence = self._make_updates(worker, trial)
-        speed, problem = self._time(worker, ready, trial)
-        record = replace(record, reason=problem, speed=speed, equivalence=equivalence)
+        audits = self._audits.of_segments(trial, worker)
+        speed, problem = self._time(worker, ready, trial, audits)
+        audited = None if audits is None else audits.record()
+        record = replace(record, reason=problem, speed=speed, equivalence=equivalence, audits=audited)
         if not is_looked_at(trial, self._config):
             return record
         try:
@@ -234,7 +249,9 @@ class Bench:
         path.unlink()
         return compared
 
-    def _time(self, worker: Worker, ready: Readiness, trial: PlannedTrial) -> tuple[SpeedRecord | None, str | None]:
+    def _time(
+        self, worker: Worker, ready: Readiness, trial: PlannedTrial, audits: SegmentAudits | None
+    ) -> tuple[SpeedRecord | None, str | None]:
         """Time the worker beside the live baseline; the second value says why that could not be done.
 
         A baseline that fails says nothing of the contender, so another one takes its place, once.
@@ -246,7 +263,8 @@ class Bench:
         for _ in range(BASELINE_ATTEMPTS):
             try:
                 baseline = self._live_baseline()
-                return Duel(baseline, worker, self._config, goal, self._gpu).measure(worker.on_progress), None
+                duel = Duel(baseline, worker, self._config, goal, self._gpu, audits)
+                return duel.measure(worker.on_progress), None
             except WorkerError as error:
                 if error.worker is not self._live:
                     raise

@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
+from harness.experiment.applicability import spell_out_stacks
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.budget import find_next, read_timed
 from harness.experiment.goals import is_finished
@@ -63,6 +64,7 @@ def execute_run(
     can't be run, and ConfigError if the directory holds another run, or one that began on other data, another machine
     or another PyTorch.
     """
+    config = spell_out_stacks(config)
     cache_directory = cache_directory or default_cache_directory()
     file = directory / RUN_FILE
     begun = read_record(file, RunRecord) if file.exists() else None
@@ -100,7 +102,8 @@ def run_sessions(
     """Run what is not done yet of the sessions; between the first seed and the others, what the budget is left for."""
     trials = [trial for session in sessions for trial in session.trials]
     head = record_plan(head, trials, directory)
-    with Bench(head.config, trials, directory, cache_directory, listener, tokenizer) as bench:
+    train_windows = int(head.data["train_windows"])
+    with Bench(head.config, trials, directory, cache_directory, listener, tokenizer, train_windows) as bench:
         # Only a run that compares is worth the seconds.
         jobs = [trial for trial in trials if trial.kind == "job" and not is_finished(trial, head.config, directory)]
         if jobs and head.config.contenders:

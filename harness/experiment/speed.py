@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness.config import RunConfig, SpeedConfig
+from harness.experiment.audits import SegmentAudits
 from harness.experiment.commands import LoadBlock, Prepare, RunSegment
 from harness.experiment.energy import Who, measure_energy, plan_energy
 from harness.experiment.listener import Report
@@ -116,11 +117,20 @@ def size_segments(
 class Duel:
     """The live baseline against one contender."""
 
-    def __init__(self, baseline: Worker, contender: Worker, config: RunConfig, goal: Goal, gpu: Any = None) -> None:
+    def __init__(
+        self,
+        baseline: Worker,
+        contender: Worker,
+        config: RunConfig,
+        goal: Goal,
+        gpu: Any = None,
+        audits: SegmentAudits | None = None,
+    ) -> None:
         self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
         self._config: SpeedConfig = config.speed
         self._goal = goal
         self._gpu = gpu
+        self._audits = audits
         self._ready = {who: worker.ask(Prepare()) for who, worker in self._workers.items()}
         self._retries: dict[Who, int] = {}
         self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
@@ -168,6 +178,7 @@ class Duel:
                 spent_s = sum(block.segments_s for block in blocks)
                 if not blocks[-1].contamination or spent_s > budget_s:
                     break
+            self._audit(plan, done, numbers)
             good = [block for block in blocks if not block.cold and not block.contamination]
             on_progress(f"timing {kind}", len(good), self._goal.most_blocks)
             if done >= self._config.least_blocks:
@@ -254,6 +265,13 @@ class Duel:
             conditions=conditions,
             contamination=contamination,
         )
+
+    def _audit(self, plan: SegmentPlan, done: int, numbers: tuple[int, ...]) -> None:
+        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own."""
+        if self._audits is None or plan.kind != "training":
+            return
+        batch_size = self._ready["contender"].batch_size
+        self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size)
 
     def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.config import RunConfig
-from harness.records.checks import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
+from harness.records.checks import (
+    AuditsRecord,
+    EquivalenceRecord,
+    EvaluationCheckRecord,
+    FootprintRecord,
+    RoofRecord,
+    SpeedRecord,
+)
 from harness.records.strategy import StrategyRecord
 
 SCHEMA_VERSION = 4
@@ -243,7 +250,7 @@ class TrialRecord:
     job_time_s: float | None = None
     """From the start of the process to the last byte saved: what the user waits for."""
     excluded_s: float = 0.0
-    """Time after the job for the harness's own purposes (checks, the untrained model), no part of `job_time_s`."""
+    """Time for the harness's own purposes (audits, checks, the untrained model), no part of `job_time_s`."""
     clock_error_s: float | None = None
     """What the worker's clock said of the whole job and its checks, minus what the parent's said."""
     compile_cache: Literal["cold", "warm"] | None = None
@@ -260,6 +267,8 @@ class TrialRecord:
     equivalence: EquivalenceRecord | None = None
     footprint: FootprintRecord | None = None
     speed: SpeedRecord | None = None
+    audits: AuditsRecord | None = None
+    """Of a job's steps, or of segments beside the timed ones; None: nothing was audited."""
 
 
 @dataclass(frozen=True, kw_only=True)
