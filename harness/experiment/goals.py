@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
     share, one_does = evaluation_share(directory), is_looked_at(trial, config)
     is_baseline = trial.contender == BASELINE
     goal = Goal(
-        budget_s=0.0,
+        budget_s=math.inf,
+        most_blocks=config.speed.least_blocks if is_baseline else config.speed.most_blocks,
         evaluation_share=share,
         times_evaluation=share >= EVALUATION_MATTERS or (one_does and not is_baseline),
         measures_energy=one_does,
