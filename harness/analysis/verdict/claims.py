@@ -122,10 +122,17 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
         settled[name] = (found, speed, both and speed == "FASTER", _quality_word(case, held, worse[name] < alpha))
     pace = measure_pace(cases, [name for name, (_, speed, _, _) in settled.items() if speed == "UNCLEAR"])
     return {
-        name: Claims(noise=found, speed=speed, quality=quality, accepted=both, contenders=len(cases), next_alpha=next_alpha,
-                     pace=pace)
+        name: Claims(
+            noise=found,
+            speed=speed,
+            quality=quality,
+            accepted=both,
+            contenders=len(cases),
+            next_alpha=next_alpha,
+            pace=pace,
+        )
         for name, (found, speed, both, quality) in settled.items()
-    }  # fmt: skip
+    }
 
 
 def _speed_word(noise: BeyondNoise, *, faster: bool, slower: bool, no_gain: bool) -> Speed:

@@ -57,3 +57,10 @@ def test_time_is_that_of_the_runs_own_jobs_and_blocks() -> None:
 )  # fmt: skip
 def test_times_are_told_as_a_person_would(time_s: float, told: str) -> None:
     assert duration_words(time_s) == told
+
+
+def test_a_larger_budget_comes_on_top_of_what_was_spent() -> None:
+    spent = replace(PACE, run=replace(RUN, config=override(RunConfig(), {"speed.budget_s": 90.0})))
+    assert spent.larger_budget_s(3.0) == 100.0 + 2 * 40.0
+    saved = replace(PACE, run=replace(RUN, config=override(RunConfig(), {"speed.budget_s": 150.0})))
+    assert saved.larger_budget_s(3.0) == 150.0 + 2 * 40.0

@@ -400,8 +400,8 @@ def test_what_is_said_to_settle_it_does_if_the_estimate_stays(part: str) -> None
     (judgement,) = judge_all({"x": item}, alpha=0.05).values()
     numbers = judgement.reasons[2].numbers
     assert (numbers["seeds"] > 1) == (part == "seeds")
-    assert (numbers["budget_s"] > 9.0) == (part == "budget")
-    times = numbers["seeds"] * numbers["budget_s"] / 9.0
+    assert (numbers["times_budget"] > 1) == (part == "budget")
+    times = numbers["seeds"] * numbers["times_budget"]
     more = combine(math.log(1.1), [(term.log_standard_error / times**0.5, term.degrees_of_freedom * times)
                                    for term in terms], blocks=11)  # fmt: skip
     assert judge(change(item, job=replace(item.evidence.job, ratio=more))).verdict == "ACCEPTED"
@@ -508,7 +508,7 @@ def test_no_gain_is_corrected_for_the_number_of_contenders_too() -> None:
 def test_among_many_it_says_how_much_more_budget_would_settle_it() -> None:
     weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02), run=STARTED)
     judgement = judge_all({"x": weak} | {f"equal {number}": case(1.0) for number in range(40)}, alpha=0.05)["x"]
-    times = judgement.reasons[3].numbers["budget_s"] / 9.0
+    times = judgement.reasons[3].numbers["times_budget"]
     assert times > 1.0
     assert weak.evidence.job is not None
     more = ratio(1.03, 0.02, blocks=round(12 * times))
