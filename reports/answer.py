@@ -95,8 +95,11 @@ def _slower(contender: ContenderAnalysis) -> str:
     cost = None if contender.evidence is None else contender.evidence.warm_up
     if cost is None or not cost.compiles:
         return "is slower"
-    if cost.break_even_steps is None:
+    step = contender.step_speedup
+    if cost.break_even_steps is None or (step is not None and step.high is not None and step.high <= 1.0):
         return "never pays back"
+    if step is None or step.low is None or step.low <= 1.0:
+        return "is not shown ever to pay back"
     return f"pays back only after {count(cost.break_even_steps)} steps"
 
 
