@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
 from pathlib import Path
 
 from harness.config import RunConfig
@@ -21,25 +19,22 @@ EVALUATION_MATTERS = 0.2
 
 
 def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
-    """Return how long a process is timed. One of the baseline gets the least blocks: it is the starts that count."""
+    """Return how long a process is timed, and what ends it early."""
     share, one_does = evaluation_share(directory), is_looked_at(trial, config)
-    is_baseline = trial.contender == BASELINE
-    goal = Goal(
-        budget_s=math.inf,
-        most_blocks=config.speed.least_blocks if is_baseline else config.speed.most_blocks,
+    timed = read_timed(directory, config)
+    earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
+
+    def look(blocks: list[BlockRecord]) -> str | None:
+        return None if is_baseline else decide([*earlier, blocks], worth=config.worth)
+
+    return Goal(
+        budget_s=allot_s(timed, trial.contender, config),
+        most_blocks=config.speed.most_blocks,
         evaluation_share=share,
         times_evaluation=share >= EVALUATION_MATTERS or (one_does and not is_baseline),
         measures_energy=one_does,
+        decide=look,
     )
-    if is_baseline:
-        return goal
-    timed = read_timed(directory, config)
-    earlier = timed.get(trial.contender, ())
-
-    def look(blocks: list[BlockRecord]) -> str | None:
-        return decide([*earlier, blocks], worth=config.worth)
-
-    return replace(goal, budget_s=allot_s(timed, trial.contender, config), decide=look)
 
 
 def evaluation_share(directory: Path) -> float:

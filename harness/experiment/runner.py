@@ -126,7 +126,7 @@ def plan_further(head: RunRecord, directory: Path) -> PlannedSession | None:
     if not head.config.speed.enabled:
         return None
     timed = read_timed(directory, head.config)
-    name = find_next(timed, head.config, most_processes=head.looks * head.config.speed.restarts)
+    name = find_next(timed, head.config, requests=1 + len(head.earlier_commands))
     return None if name is None else plan_process(name, len(timed[name]) + 1)
 
 
