@@ -11,6 +11,7 @@ from harness.experiment.speed import USUAL_EVALUATION_SHARE, Goal
 from harness.records.checks import BlockRecord
 from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import BASELINE, TrialRecord
+from harness.statistics.paired import LEAST_BLOCKS
 from harness.statistics.sequential import decide_early
 from harness.strategy import Effect
 
@@ -29,6 +30,8 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
 
     return Goal(
         budget_s=allot_s(timed, trial.contender, config),
+        # Where there are other processes of the same program, their blocks know the noise too.
+        least_blocks=LEAST_BLOCKS if is_baseline or earlier else config.speed.least_blocks,
         most_blocks=config.speed.most_blocks,
         evaluation_share=share,
         times_evaluation=share >= EVALUATION_MATTERS or (one_does and not is_baseline),
