@@ -228,7 +228,7 @@ class AuditConfig:
     per_epoch: int = setting(3, at_least=1)
     """Steps of each epoch of each job that are audited, or all if there are fewer."""
     in_segments: int = setting(3, at_least=0)
-    """Steps that are audited in segments beside a contender's timed ones, at least; never more than blocks."""
+    """Steps that are audited in segments beside a contender's timed ones, at least, and one in each further process."""
 
     def __post_init__(self) -> None:
         _check_values(self, "audits.")

@@ -9,6 +9,7 @@ from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
+from reports.sections.audits import audits
 from reports.verdicts import sampled_over
 
 INTERVALS = (
@@ -39,6 +40,7 @@ def section(analysis: Analysis) -> Section:
         titles = scoring.titles[:1].upper() + scoring.titles[1:]
         blocks += [paragraph(INTERVALS.format(titles, sampled_over(analysis))), *rows]
     blocks += _certification(analysis)
+    blocks.append(audits(analysis))
     changes = bullets(
         (code(contender.name), f": {'; '.join(map(one_line, evidence.footprint.aspects)) or 'nothing'}.")
         for contender, evidence in analysis.ran

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harness.analysis.evidence.audits import AuditEvidence, judge_audits
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
 from harness.analysis.evidence.expected import ExpectedJob, expect_jobs
 from harness.analysis.evidence.job import JobSpeed, TimeToScore, compose_job, time_to_score
@@ -64,6 +65,8 @@ class Evidence:
     expected: tuple[ExpectedJob, ...] = ()
     """Jobs of other lengths."""
     equivalence: Equivalence | None = None
+    audits: AuditEvidence | None = None
+    """None: nothing was audited."""
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
     energy: EnergyEvidence | None = None
@@ -106,8 +109,12 @@ class Evidence:
 
     @property
     def shown_same(self) -> bool:
-        """Whether it claims the baseline's updates and the equivalence check proves them."""
-        return self.same_math and self.equivalence is not None and self.equivalence.proves
+        """Whether it claims the baseline's updates, the equivalence check proves some, and all audited ones agree.
+
+        Where nothing was audited the check alone must do.
+        """
+        proven = self.same_math and self.equivalence is not None and self.equivalence.proves
+        return proven and (self.audits is None or self.audits.agree)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +131,8 @@ class Reference:
     """Whether the baseline learned."""
     dtype: str | None
     """Of the baseline's forward pass: it may be a stack that computes in a lower precision. None: not looked at."""
+    audit_error: str | None = None
+    """What the audits of a baseline without strategies found, in words: then they are wrong, not the baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +157,18 @@ def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dic
         floor=find_noise_floor(restarts),
         restarts=restarts,
         learning=assess_learning(run, baseline.done),
+        audit_error=_audit_error(baseline),
         dtype=None if baseline.equivalence is None else baseline.equivalence.dtype,
     )
     everyone = [job for trials in contenders for job in trials.jobs]
     return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
+
+
+def _audit_error(baseline: Trials) -> str | None:
+    if baseline.strategies:
+        return None
+    found = judge_audits([trial.record for trial in baseline.everything], lowers_precision=False)
+    return None if found is None else next(iter(found.problems), None)
 
 
 def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
@@ -186,6 +203,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         equivalence=None
         if check is None
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),
+        audits=_judge_audits(trials, reference),
         footprint=footprint,
         quality=quality,
         energy=summarise_energy(next((one.energy for one in trials.timed if one.energy is not None), None)),
@@ -196,6 +214,15 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     )
     work = compare_work([] if trials.is_baseline else baseline.done, trials.done, trials.effects)
     return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
+
+
+def _judge_audits(trials: Trials, reference: Reference) -> AuditEvidence | None:
+    """Return what the audits say; where the plain baseline's own disagree they say nothing of anybody."""
+    lowers = LOWER_PRECISION in trials.effects
+    found = judge_audits([trial.record for trial in trials.everything], lowers_precision=lowers)
+    if found is None or trials.is_baseline or reference.audit_error is None:
+        return found
+    return replace(found, problems=(), unmade=f"the audits of the baseline itself disagree: {reference.audit_error}")
 
 
 def _peak_memory(jobs: Jobs) -> MemoryRecord | None:

@@ -103,3 +103,47 @@ class SetsAVariable(Fault):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         return setup
+
+
+class Wraps(Fault):
+    """Changes nothing but who calls the step; not registered itself."""
+
+    stage = Stage.OPTIMIZER
+
+    def take(self, whole, number, optimizer, scheduler, batch):
+        return whole(batch)
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        make_whole_step = setup.make_step
+
+        def make_step(setup, optimizer, scheduler):
+            whole, calls = make_whole_step(setup, optimizer, scheduler), 0
+
+            def step(batch):
+                nonlocal calls
+                calls += 1
+                return self.take(whole, calls, optimizer, scheduler, batch)
+
+            return step
+
+        return replace(setup, make_step=make_step)
+
+
+@register
+class Honest(Wraps):
+    name = "honest"
+
+
+@register
+class RepeatsGradients(Wraps):
+    """Honest up to step 8; from then on every second step uses the gradient of the one before again."""
+
+    name = "repeats_gradients"
+
+    def take(self, whole, number, optimizer, scheduler, batch):
+        if number <= 8 or number % 2 == 0:
+            self.outcome = whole(batch)
+        else:
+            optimizer.step()
+            scheduler.step()
+        return self.outcome
