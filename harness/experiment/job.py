@@ -93,6 +93,7 @@ def run_job(
         work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
     )
+    report("quality set and checks", 0, 1)
     return add_checks(spec, directory, prepared, done, job), job
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 POWER = 0.8
-MOST_SEEDS = 10_000
+MOST_SEEDS = 1_000
 LOST_AND_WON = 100.0
 """One pseudo-question lost and one won join each sample, so that no differing answer at all does not look certain: N
 equal answers then give a bound near the rule of three, 3/N (in the manner of Agresti and Min 2005, Statistics in
@@ -47,15 +48,27 @@ class NonInferiority:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Spread:
-    """Variance of the mean, and its parts."""
+class _Error:
+    """A standard error of the mean."""
 
-    variance: float
+    value: float
     degrees: float
+
+    def reach(self, probability: float) -> float:
+        """Return how far its t-distribution reaches."""
+        return float(stats.t.ppf(probability, self.degrees)) * self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Spread:
+    """What scatters, as variance components, and the standard errors of the mean that follow."""
+
     seeds: float
     """Variance component of the seeds."""
     examples: float
     interaction: float
+    errors: tuple[_Error, ...]
+    """Over the examples on these seeds, and over both; each must be borne."""
 
 
 def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferiority:
@@ -63,19 +76,21 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
 
     Seeds and questions are both samples, crossed: the variance of the mean is that of a two-way random-effects layout,
     (MS_seeds + MS_questions − MS_residual) / (S·N), with Satterthwaite's degrees of freedom (Satterthwaite 1946;
-    Searle, Casella and McCulloch 1992, Variance Components, 5). With one seed it covers the choice of the
-    questions only, and not what another seed would have given.
+    Searle, Casella and McCulloch 1992, Variance Components, 5). Few seeds may agree by chance, so no end lies nearer
+    than with the questions' scatter alone, which is known far better. As an end is only ever moved outwards by that,
+    the interval covers what the first alone covers. With one seed it covers the choice of the questions only, and not
+    what another seed would have given.
     """
     seeds, examples = differences.shape
     mean = float(differences.mean())
     pseudo = np.resize([LOST_AND_WON, -LOST_AND_WON], (seeds, 2))
     spread = _estimate_spread(np.hstack([differences, pseudo]))
-    error = math.sqrt(spread.variance)
-    t = stats.t(spread.degrees)
-    half, one_sided = float(t.ppf(0.975)) * error, float(t.ppf(1.0 - alpha)) * error
-    power = float(t.ppf(POWER)) * error
-    by_example, by_seed = spread.examples + spread.interaction / seeds, spread.seeds + spread.interaction / examples
-    more_seeds = _needed(by_seed, spread.examples / examples, math.inf, margin=margin, alpha=alpha)
+    half, one_sided = (max(error.reach(p) for error in spread.errors) for p in (0.975, 1.0 - alpha))
+    widest = max(spread.errors, key=lambda error: error.reach(1.0 - alpha))
+    detectable = one_sided + widest.reach(POWER)
+    # What stays however many questions there are, and what the margin leaves for the rest.
+    stays = spread.seeds / seeds
+    left = (margin * widest.value / detectable) ** 2 - stays
     return NonInferiority(
         margin=margin,
         difference=mean,
@@ -83,47 +98,56 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
         high=mean + half,
         bound=mean - one_sided,
         alpha=alpha,
-        p_value=float(t.sf((mean + margin) / error)),
-        p_inferior=float(t.cdf((mean + margin) / error)),
-        standard_error=error,
-        degrees_of_freedom=spread.degrees,
+        p_value=max(float(stats.t.sf((mean + margin) / e.value, e.degrees)) for e in spread.errors),
+        p_inferior=max(float(stats.t.cdf((mean + margin) / e.value, e.degrees)) for e in spread.errors),
+        standard_error=widest.value,
+        degrees_of_freedom=widest.degrees,
         seeds=seeds,
         examples=examples,
-        detectable_loss=one_sided + power,
-        examples_needed=_needed(by_example, spread.seeds / seeds, spread.degrees, margin=margin, alpha=alpha),
-        seeds_needed=more_seeds if more_seeds is not None and more_seeds <= MOST_SEEDS else None,
+        detectable_loss=detectable,
+        examples_needed=math.ceil((widest.value**2 - stays) * examples / left) if left > 0 else None,
+        seeds_needed=_seeds_needed(spread, examples, margin=margin, alpha=alpha),
     )
 
 
 def _estimate_spread(differences: np.ndarray) -> _Spread:
-    """Return variance components (moments; negative ones are 0) and the variance of the mean."""
+    """Return variance components (moments; negative ones are 0) and the errors of the mean."""
     seeds, examples = differences.shape
-    by_example = float(np.var(differences.mean(axis=0), ddof=1))
-    if seeds == 1:
-        return _Spread(variance=by_example / examples, degrees=examples - 1.0, seeds=0.0, examples=by_example,
-                       interaction=0.0)  # fmt: skip
     rows, columns = differences.mean(axis=1), differences.mean(axis=0)
+    ms_examples = seeds * float(np.var(columns, ddof=1))
+    if seeds == 1:
+        only = _Error(value=math.sqrt(ms_examples / examples), degrees=examples - 1.0)
+        return _Spread(seeds=0.0, examples=ms_examples, interaction=0.0, errors=(only,))
     residual = differences - rows[:, None] - columns[None, :] + differences.mean()
     ms_seeds = examples * float(np.var(rows, ddof=1))
-    ms_examples = seeds * float(np.var(columns, ddof=1))
     ms_residual = float(np.sum(residual**2)) / ((seeds - 1) * (examples - 1))
-    # A mean square of the seeds below the residual's is chance: counting it would promise more than one factor alone.
-    ms_seeds = max(ms_seeds, ms_residual)
+    # A mean square of the questions below the residual's is chance: there is no less than the residual.
+    ms_examples = max(ms_examples, ms_residual)
     total = ms_seeds + ms_examples - ms_residual
     freedom = (
         ms_seeds**2 / (seeds - 1) + ms_examples**2 / (examples - 1) + ms_residual**2 / ((seeds - 1) * (examples - 1))
     )
     return _Spread(
-        variance=total / (seeds * examples),
-        degrees=max(1.0, total**2 / freedom) if freedom > 0 else 1.0,
         seeds=max(0.0, (ms_seeds - ms_residual) / examples),
-        examples=max(0.0, (ms_examples - ms_residual) / seeds),
+        examples=(ms_examples - ms_residual) / seeds,
         interaction=ms_residual,
+        errors=(
+            _Error(value=math.sqrt(ms_examples / (seeds * examples)), degrees=examples - 1.0),
+            _Error(value=math.sqrt(total / (seeds * examples)), degrees=max(1.0, total**2 / freedom)),
+        ),
     )
 
 
-def _needed(own: float, other: float, degrees: float, *, margin: float, alpha: float) -> int | None:
-    """Return the size that shrinks one variance enough, beside another that stays; None if none does."""
-    factor = float(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))
-    allowed = (margin / factor) ** 2 - other
-    return math.ceil(own / allowed) if allowed > 0 else None
+def _seeds_needed(spread: _Spread, examples: int, *, margin: float, alpha: float) -> int | None:
+    """Return the seeds that would certify the margin on as many questions, with what so few of them cost; or None."""
+    seeds = np.arange(2, MOST_SEEDS + 1)
+    variances = (spread.seeds + spread.interaction / examples) / seeds + spread.examples / examples
+    enough = _factors(alpha) ** 2 * variances <= margin**2
+    return int(seeds[enough.argmax()]) if enough.any() else None
+
+
+@functools.cache
+def _factors(alpha: float) -> np.ndarray:
+    """Return, for 2 to `MOST_SEEDS` seeds, how many standard errors certify a margin with the power."""
+    degrees = np.arange(1, MOST_SEEDS)
+    return np.asarray(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))

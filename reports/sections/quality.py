@@ -8,7 +8,7 @@ from harness.analysis.evidence.sameness import Equivalence
 from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
-from reports.formatting import NONE, NOT_MEASURED, one_line, points, signed
+from reports.formatting import NONE, NOT_MEASURED, duration, one_line, points, signed
 from reports.verdicts import sampled_over
 
 INTERVALS = (
@@ -33,7 +33,7 @@ def section(analysis: Analysis) -> Section:
             gate,
             ".",
         )
-    blocks: list[Block] = [paragraph(learned)]
+    blocks: list[Block] = [paragraph(learned), *map(paragraph, quality_set_words(analysis))]
     rows = quality_table(analysis)
     if rows:
         titles = scoring.titles[:1].upper() + scoring.titles[1:]
@@ -48,6 +48,22 @@ def section(analysis: Analysis) -> Section:
         what = paragraph("Operators with their dtypes and shapes, weights' layout, host code, settings:")
         blocks.append(Section(title=CHANGES, blocks=(what, *changes), folded=True))
     return Section(title="The evidence on quality", blocks=tuple(blocks))
+
+
+def quality_set_words(analysis: Analysis) -> Iterator[str]:
+    """Say by what quality is judged, where that is not the validation set, and what it took."""
+    took = {c.name: evidence.quality_set_s for c, evidence in analysis.ran if evidence.quality_set_s is not None}
+    if not took:
+        return
+    data, examples = analysis.run.data, analysis.scoring.examples
+    asked, given = data["quality_questions_asked"], data["quality_questions"]
+    fewer = f" ({asked:,} were asked for, the source has no more)" if given < asked else ""
+    times = ", ".join(f"{name} {duration(time_s)}" for name, time_s in took.items())
+    yield (
+        f"Quality is judged by a set of {given:,} {examples}{fewer}, the {data['validation_questions']:,} of "
+        "validation among them: each trained model answers it once, by its own evaluation, after its job and outside "
+        f"the job's time ({times}). Scores by epoch, and those of the untrained model, are of the validation set."
+    )
 
 
 def quality_table(analysis: Analysis) -> tuple[Table, ...]:
@@ -105,9 +121,9 @@ def _certification(analysis: Analysis) -> Iterator[Block]:
         more = f" Certifying {margin} of {title} needs up to about {needed:,} {examples} with as many seeds."
     if analysis.seeds < 2:
         one = f" One seed says nothing of what another would give, so {scoring.titles} alone can accept nothing."
+    size = f"{first.examples:,} {examples} and {first.seeds} seed{'s' if first.seeds > 1 else ''}"
     yield paragraph(
-        f"This run has {first.examples} validation {examples} and {first.seeds} seed{'s' if first.seeds > 1 else ''}. "
-        f"With 80 % power it could certify a loss of {title} below {smallest:.1f} points at best, if nothing is "
-        f"really lost.{more}{one} Strategies that claim the same mathematics don't need it: they are held against "
-        "the fp32 reference, tensor by tensor."
+        f"This run judges quality by {size}. With 80 % power it could certify a loss of {title} below {smallest:.1f} "
+        f"points at best, if nothing is really lost.{more}{one} Strategies that claim the same mathematics don't need "
+        "it: they are held against the fp32 reference, tensor by tensor."
     )

@@ -34,6 +34,7 @@ from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
 from harness.records.strategy import LOWER_PRECISION, SAME_MATH
 from harness.records.trial import MemoryRecord, RunRecord
+from harness.statistics.estimate import mean_or_none
 from harness.statistics.paired import Ratio
 
 
@@ -57,6 +58,8 @@ class Evidence:
     equivalence: Equivalence | None = None
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
+    quality_set_s: float | None = None
+    """What the quality set took after each job, mean over the seeds; None where the validation set is it."""
     energy: EnergyEvidence | None = None
     """Of training per epoch and token, from long segments beside the baseline."""
     throughput: Throughput | None = None
@@ -157,6 +160,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),
         footprint=footprint,
         quality=quality,
+        quality_set_s=mean_or_none(job.quality_set.time_s for job in jobs if job.quality_set is not None),
         energy=None if trials.timed is None else summarise_energy(trials.timed.energy),
         throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
         memory=_peak_memory(jobs),

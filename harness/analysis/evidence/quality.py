@@ -157,7 +157,8 @@ def compare_scores(
 ) -> dict[str, Difference]:
     """Return each score of the trained model beside the baseline's, with the interval of the non-inferiority test.
 
-    On the quality set where every job answered it, else on the validation set after the last epoch. With partners, means and differences are over the paired seeds only. What the contender has no value of is left out.
+    On the quality set where every job answered it, else on the validation set after the last epoch. With partners,
+    means and differences are over the paired seeds only. What the contender has no value of is left out.
     """
     found = {}
     on_quality_set = all(job.quality_set is not None for job in (*baseline, *contender))
