@@ -7,10 +7,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special
+
+from harness.statistics.estimate import Estimate
 
 POWER = 0.8
 MOST_SEEDS = 1_000
+LEAST_TAIL = 1e-12
+"""Smallest p-value that is told."""
 LOST_AND_WON = 100.0
 """One pseudo-question lost and one won join each sample, so that no differing answer at all does not look certain: N
 equal answers then give a bound near the rule of three, 3/N (in the manner of Agresti and Min 2005, Statistics in
@@ -36,7 +40,6 @@ class NonInferiority:
     p_inferior: float
     """Of "the difference is −margin or more"."""
     standard_error: float
-    degrees_of_freedom: float
     seeds: int
     examples: int
     detectable_loss: float
@@ -48,49 +51,63 @@ class NonInferiority:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Error:
-    """A standard error of the mean."""
-
-    value: float
-    degrees: float
-
-    def reach(self, probability: float) -> float:
-        """Return how far its t-distribution reaches."""
-        return float(stats.t.ppf(probability, self.degrees)) * self.value
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Spread:
-    """What scatters, as variance components, and the standard errors of the mean that follow."""
+    """Mean squares of differences by seed and example, and what follows from them for their mean."""
 
-    seeds: float
-    """Variance component of the seeds."""
-    examples: float
-    interaction: float
-    errors: tuple[_Error, ...]
-    """Over the examples on these seeds, and over both; each must be borne."""
+    by_seed: float
+    """Of the seeds; 0 with one seed."""
+    by_example: float
+    """Of the examples, no less than the residual's."""
+    residual: float
+    """Of what neither explains; 0 with one seed."""
+    seeds: int
+    examples: int
+
+    @property
+    def variance(self) -> float:
+        """Of the mean, as it is estimated."""
+        return max(self.by_example, self.by_seed + self.by_example - self.residual) / (self.seeds * self.examples)
+
+    def reach(self, tail: float) -> float:
+        """Return how far from the truth the mean lies with this probability, to one side, at most.
+
+        The variance has two independent parts: that of the seeds (their mean square), with S − 1 degrees of freedom,
+        and that of the examples (theirs above the residual's), with N − 1. Their own distances add as squares do (Howe
+        1974, Journal of the American Statistical Association 69; the intervals of Graybill and Wang 1980, 75): one
+        common number of degrees of freedom (Satterthwaite) promises too much where few seeds agree by chance. As they
+        may, the distance is never below that of the examples' scatter, which is known far better.
+        """
+        own = -float(special.stdtrit(self.examples - 1, tail))
+        distance = own**2 * self.by_example
+        if self.seeds > 1:
+            few = -float(special.stdtrit(self.seeds - 1, tail))
+            above = own**2 * (self.by_example - self.residual)
+            distance = max(distance, few**2 * self.by_seed + above)
+        return math.sqrt(distance / (self.seeds * self.examples))
+
+    def tail(self, distance: float) -> float:
+        """Return the probability that `reach` takes to get so far, between `LEAST_TAIL` and 1 less that."""
+        if distance < 0.0:
+            return 1.0 - self.tail(-distance)
+        if distance == 0.0 or self.reach(LEAST_TAIL) <= distance:
+            return LEAST_TAIL if distance > 0.0 else 0.5
+        found = optimize.brentq(lambda log: self.reach(math.exp(log)) - distance, math.log(LEAST_TAIL), math.log(0.5))
+        return math.exp(found)
 
 
 def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferiority:
     """Return the test for `differences`, float (seeds, examples), contender minus baseline in points.
 
     Seeds and questions are both samples, crossed: the variance of the mean is that of a two-way random-effects layout,
-    (MS_seeds + MS_questions − MS_residual) / (S·N), with Satterthwaite's degrees of freedom (Satterthwaite 1946;
-    Searle, Casella and McCulloch 1992, Variance Components, 5). Few seeds may agree by chance, so no end lies nearer
-    than with the questions' scatter alone, which is known far better. As an end is only ever moved outwards by that,
-    the interval covers what the first alone covers. With one seed it covers the choice of the questions only, and not
-    what another seed would have given.
+    (MS_seeds + MS_questions − MS_residual) / (S·N) (Searle, Casella and McCulloch 1992, Variance Components, 5). With
+    one seed it covers the choice of the questions only, and not what another seed would have given.
     """
     seeds, examples = differences.shape
     mean = float(differences.mean())
     pseudo = np.resize([LOST_AND_WON, -LOST_AND_WON], (seeds, 2))
     spread = _estimate_spread(np.hstack([differences, pseudo]))
-    half, one_sided = (max(error.reach(p) for error in spread.errors) for p in (0.975, 1.0 - alpha))
-    widest = max(spread.errors, key=lambda error: error.reach(1.0 - alpha))
-    detectable = one_sided + widest.reach(POWER)
-    # What stays however many questions there are, and what the margin leaves for the rest.
-    stays = spread.seeds / seeds
-    left = (margin * widest.value / detectable) ** 2 - stays
+    half, one_sided = spread.reach(0.025), spread.reach(alpha)
+    p_value = spread.tail(mean + margin)
     return NonInferiority(
         margin=margin,
         difference=mean,
@@ -98,56 +115,63 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
         high=mean + half,
         bound=mean - one_sided,
         alpha=alpha,
-        p_value=max(float(stats.t.sf((mean + margin) / e.value, e.degrees)) for e in spread.errors),
-        p_inferior=max(float(stats.t.cdf((mean + margin) / e.value, e.degrees)) for e in spread.errors),
-        standard_error=widest.value,
-        degrees_of_freedom=widest.degrees,
+        p_value=p_value,
+        p_inferior=1.0 - p_value,
+        standard_error=math.sqrt(spread.variance),
         seeds=seeds,
         examples=examples,
-        detectable_loss=detectable,
-        examples_needed=math.ceil((widest.value**2 - stays) * examples / left) if left > 0 else None,
-        seeds_needed=_seeds_needed(spread, examples, margin=margin, alpha=alpha),
+        detectable_loss=one_sided + spread.reach(1.0 - POWER),
+        examples_needed=_examples_needed(spread, margin=margin, alpha=alpha),
+        seeds_needed=_seeds_needed(spread, margin=margin, alpha=alpha),
     )
+
+
+def mean_interval(differences: np.ndarray) -> Estimate:
+    """Return the mean of float (seeds, examples) with its 95 % interval; for scores without jumps, as they are."""
+    mean, half = float(differences.mean()), _estimate_spread(differences).reach(0.025)
+    return Estimate(estimate=mean, low=mean - half, high=mean + half, kind="interval")
 
 
 def _estimate_spread(differences: np.ndarray) -> _Spread:
-    """Return variance components (moments; negative ones are 0) and the errors of the mean."""
     seeds, examples = differences.shape
     rows, columns = differences.mean(axis=1), differences.mean(axis=0)
-    ms_examples = seeds * float(np.var(columns, ddof=1))
+    by_example = seeds * float(np.var(columns, ddof=1))
     if seeds == 1:
-        only = _Error(value=math.sqrt(ms_examples / examples), degrees=examples - 1.0)
-        return _Spread(seeds=0.0, examples=ms_examples, interaction=0.0, errors=(only,))
-    residual = differences - rows[:, None] - columns[None, :] + differences.mean()
-    ms_seeds = examples * float(np.var(rows, ddof=1))
-    ms_residual = float(np.sum(residual**2)) / ((seeds - 1) * (examples - 1))
-    # A mean square of the questions below the residual's is chance: there is no less than the residual.
-    ms_examples = max(ms_examples, ms_residual)
-    total = ms_seeds + ms_examples - ms_residual
-    freedom = (
-        ms_seeds**2 / (seeds - 1) + ms_examples**2 / (examples - 1) + ms_residual**2 / ((seeds - 1) * (examples - 1))
-    )
+        return _Spread(by_seed=0.0, by_example=by_example, residual=0.0, seeds=seeds, examples=examples)
+    rest = differences - rows[:, None] - columns[None, :] + differences.mean()
+    residual = float(np.sum(rest**2)) / ((seeds - 1) * (examples - 1))
     return _Spread(
-        seeds=max(0.0, (ms_seeds - ms_residual) / examples),
-        examples=(ms_examples - ms_residual) / seeds,
-        interaction=ms_residual,
-        errors=(
-            _Error(value=math.sqrt(ms_examples / (seeds * examples)), degrees=examples - 1.0),
-            _Error(value=math.sqrt(total / (seeds * examples)), degrees=max(1.0, total**2 / freedom)),
-        ),
+        by_seed=examples * float(np.var(rows, ddof=1)),
+        by_example=max(by_example, residual),
+        residual=residual,
+        seeds=seeds,
+        examples=examples,
     )
 
 
-def _seeds_needed(spread: _Spread, examples: int, *, margin: float, alpha: float) -> int | None:
-    """Return the seeds that would certify the margin on as many questions, with what so few of them cost; or None."""
-    seeds = np.arange(2, MOST_SEEDS + 1)
-    variances = (spread.seeds + spread.interaction / examples) / seeds + spread.examples / examples
-    enough = _factors(alpha) ** 2 * variances <= margin**2
-    return int(seeds[enough.argmax()]) if enough.any() else None
+def _examples_needed(spread: _Spread, *, margin: float, alpha: float) -> int | None:
+    """Return the questions that shrink the detectable loss to the margin; None if none do, as the seeds' part stays."""
+    seeds_alone = max(0.0, spread.by_seed - spread.residual) / (spread.seeds * spread.examples)
+    whole = spread.reach(alpha) + spread.reach(1.0 - POWER)
+    stays = seeds_alone * _factor(spread.seeds, alpha) ** 2 if spread.seeds > 1 else 0.0
+    left = margin**2 - stays
+    return math.ceil(spread.examples * max(0.0, whole**2 - stays) / left) if left > 0 else None
+
+
+def _seeds_needed(spread: _Spread, *, margin: float, alpha: float) -> int | None:
+    """Return the seeds that certify the margin on as many questions, with what so few of them cost; None if none do."""
+    if spread.seeds == 1:
+        return None
+    seeds_alone = max(spread.by_seed, spread.residual) / spread.examples
+    examples_alone = (spread.by_example - spread.residual) / (spread.seeds * spread.examples)
+    many = _factor(spread.examples, alpha)
+    for seeds in range(2, MOST_SEEDS + 1):
+        if _factor(seeds, alpha) ** 2 * seeds_alone / seeds + many**2 * examples_alone <= margin**2:
+            return seeds
+    return None
 
 
 @functools.cache
-def _factors(alpha: float) -> np.ndarray:
-    """Return, for 2 to `MOST_SEEDS` seeds, how many standard errors certify a margin with the power."""
-    degrees = np.arange(1, MOST_SEEDS)
-    return np.asarray(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))
+def _factor(samples: int, alpha: float) -> float:
+    """Return how many standard errors of so many samples certify a margin with the power."""
+    return -float(special.stdtrit(samples - 1, alpha) + special.stdtrit(samples - 1, 1.0 - POWER))

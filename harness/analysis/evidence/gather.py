@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
@@ -14,6 +14,8 @@ from harness.analysis.evidence.quality import (
     QualityEvidence,
     assess_learning,
     assess_quality,
+    compare_expected,
+    measure_narrowing,
 )
 from harness.analysis.evidence.sameness import (
     Equivalence,
@@ -34,7 +36,7 @@ from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
 from harness.records.strategy import LOWER_PRECISION, SAME_MATH
 from harness.records.trial import MemoryRecord, RunRecord
-from harness.statistics.estimate import mean_or_none
+from harness.statistics.estimate import Estimate, mean_or_none
 from harness.statistics.paired import Ratio
 
 
@@ -60,6 +62,10 @@ class Evidence:
     quality: QualityEvidence | None = None
     quality_set_s: float | None = None
     """What the quality set took after each job, mean over the seeds; None where the validation set is it."""
+    quality_narrowing: dict[str, float] = field(default_factory=dict)
+    """Share by which it narrows the interval of each score, by metric."""
+    expected_scores: dict[str, Estimate] = field(default_factory=dict)
+    """What answers drawn from the model's distribution would score, minus the baseline's, in points, by metric."""
     energy: EnergyEvidence | None = None
     """Of training per epoch and token, from long segments beside the baseline."""
     throughput: Throughput | None = None
@@ -161,6 +167,8 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         footprint=footprint,
         quality=quality,
         quality_set_s=mean_or_none(job.quality_set.time_s for job in jobs if job.quality_set is not None),
+        quality_narrowing=measure_narrowing(baseline.done, trials.done, quality),
+        expected_scores={} if trials.is_baseline else compare_expected(reference.run, baseline.done, trials.done),
         energy=None if trials.timed is None else summarise_energy(trials.timed.energy),
         throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
         memory=_peak_memory(jobs),

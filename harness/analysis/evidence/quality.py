@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed, quality_set_score
-from harness.statistics.estimate import mean_or_none, value_range
-from harness.statistics.noninferiority import NonInferiority, assess
+from harness.statistics.estimate import Estimate, mean_or_none, value_range
+from harness.statistics.noninferiority import NonInferiority, assess, mean_interval
 
 if TYPE_CHECKING:
     from harness.records.store import LoadedTrial
@@ -75,13 +75,47 @@ def assess_quality(
     """
     found = {}
     config = run.config.quality
-    on_quality_set = all(trial.quality_set for trial in (*baseline, *contender))
+    on_quality_set = _all_answered(baseline, contender)
     for name in (metric.name for metric in run.scoring.metrics):
         differences = paired_differences(name, baseline, contender, on_quality_set=on_quality_set)
         if differences is None or differences.shape[1] < 2:
             return None
         found[name] = assess(differences, margin=config.margin_of(name), alpha=config.alpha)
     return found
+
+
+def measure_narrowing(
+    baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial], quality: QualityEvidence | None
+) -> dict[str, float]:
+    """Return by what share the quality set makes the interval of each score narrower than the validation set would."""
+    found = {}
+    for name, value in (quality or {}).items() if _all_answered(baseline, contender) else ():
+        alone = paired_differences(name, baseline, contender)
+        if alone is not None and alone.shape[1] >= 2:
+            without = assess(alone, margin=value.margin, alpha=value.alpha)
+            found[name] = 1.0 - (value.high - value.low) / (without.high - without.low)
+    return found
+
+
+def compare_expected(
+    run: RunRecord, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]
+) -> dict[str, Estimate]:
+    """Return what the models' distributions would score, contender minus baseline in points, by metric.
+
+    These are scores of their own and no better estimates of EM or F1: a loss of those need not show here. Held against
+    the difference of the scores as covariates they would hide it (statistics' README).
+    """
+    found = {}
+    on_quality_set = _all_answered(baseline, contender)
+    for name in (metric.name for metric in run.scoring.metrics):
+        differences = paired_differences(f"expected_{name}", baseline, contender, on_quality_set=on_quality_set)
+        if differences is not None and differences.shape[1] >= 2:
+            found[name] = mean_interval(differences)
+    return found
+
+
+def _all_answered(baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]) -> bool:
+    return all(trial.quality_set for trial in (*baseline, *contender))
 
 
 def paired_differences(
@@ -107,8 +141,9 @@ def _last(trial: LoadedTrial) -> list[ExamplePrediction]:
 
 
 def _scores(name: str, rows: Sequence[ExamplePrediction]) -> dict[str, float]:
-    """Return the score of each example, 0 to 1."""
-    return {row.id: row.scores[name] for row in rows if name in row.scores}
+    """Return the score or covariate `name` of each example that has it."""
+    known = ((row.id, (row.scores | row.covariates).get(name)) for row in rows)
+    return {key: value for key, value in known if value is not None}
 
 
 def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning | None:
