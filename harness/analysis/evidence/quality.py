@@ -57,7 +57,7 @@ class Learning:
     gain: float
     """Of the headline score over the untrained model, in points, mean over seeds and examples."""
     gain_low: float
-    """Lower 95 % bound of it (one-sided)."""
+    """Lower 95 % bound of it (one-sided), over the examples."""
     last_epoch_gain: float | None
     """In the last epoch over the one before; None with one epoch."""
     vacuous: bool
@@ -159,7 +159,9 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     if len(ids) < 2 or any(set(ids) != set(row) for row in scores):
         return None
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
-    gain = assess(after - before, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
+    # Of these seeds' models, which the contenders are held against: only the examples are a sample.
+    gained = (after - before).mean(axis=0, keepdims=True)
+    gain = assess(gained, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
     vacuous = gain.bound <= LEARNED_POINTS
     epochs = [[epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores] for trial in trained]
     trend = mean_or_none(scores[-1] - scores[-2] for scores in epochs if len(scores) > 1)

@@ -116,6 +116,7 @@ def test_another_configuration_under_the_same_name_is_refused(execute_on_copy):
 OTHER_CIRCUMSTANCES = {
     "training set": ("data", "train_sha256"),
     "validation set": ("data", "validation_sha256"),
+    "quality set": ("data", "quality_sha256"),
     "device": ("environment", "device_name"),
     "processor": ("environment", "cpu"),
     "number of PyTorch threads": ("environment", "torch_threads"),
