@@ -29,6 +29,7 @@ from harness.experiment.trial import (
     TrialClock,
     prepare_setup,
 )
+from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source

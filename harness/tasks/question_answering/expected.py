@@ -86,7 +86,8 @@ def _sum_spans(
         logits -= np.where(np.isfinite(shift), top, 0.0)[:, None]
     most = max((len(row) for row in answers), default=0)
     # A window with fewer places than others repeats its first: the best of them is the same.
-    table = np.array([[*row, *row[:1] * (most - len(row))] for row in answers], dtype=np.float64).reshape(-1, most, 2)
+    padded = [[*row, *[row[0] if row else (0, 0)] * (most - len(row))] for row in answers]
+    table = np.array(padded, dtype=np.float64).reshape(-1, most, 2)
     sums = np.zeros((3, len(lengths)))
     for more in range(min(max_answer_tokens, len(columns))):
         kept = len(columns) - more
