@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from harness.analysis.evidence.audits import AuditEvidence, judge_audits
@@ -16,6 +16,8 @@ from harness.analysis.evidence.quality import (
     QualityEvidence,
     assess_learning,
     assess_quality,
+    compare_expected,
+    measure_narrowing,
 )
 from harness.analysis.evidence.sameness import (
     Equivalence,
@@ -42,6 +44,7 @@ from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
 from harness.records.strategy import LOWER_PRECISION, SAME_MATH
 from harness.records.trial import MemoryRecord, RunRecord
+from harness.statistics.estimate import Estimate, mean_or_none
 from harness.statistics.paired import Ratio
 
 
@@ -69,6 +72,12 @@ class Evidence:
     """None: nothing was audited."""
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
+    quality_set_s: float | None = None
+    """What the quality set took after each job, mean over the seeds; None where the validation set is it."""
+    quality_narrowing: dict[str, float] = field(default_factory=dict)
+    """Share by which it narrows the interval of each score, by metric."""
+    expected_scores: dict[str, Estimate] = field(default_factory=dict)
+    """What answers drawn from the model's distribution would score, minus the baseline's, in points, by metric."""
     energy: EnergyEvidence | None = None
     """Of training per epoch and token, from long segments beside the baseline."""
     throughput: Throughput | None = None
@@ -206,6 +215,9 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         audits=_judge_audits(trials, reference),
         footprint=footprint,
         quality=quality,
+        quality_set_s=mean_or_none(job.quality_set.time_s for job in jobs if job.quality_set is not None),
+        quality_narrowing=measure_narrowing(baseline.done, trials.done, quality),
+        expected_scores={} if trials.is_baseline else compare_expected(reference.run, baseline.done, trials.done),
         energy=summarise_energy(next((one.energy for one in trials.timed if one.energy is not None), None)),
         throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
         memory=_peak_memory(jobs),
