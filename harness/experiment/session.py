@@ -20,7 +20,7 @@ from harness.experiment.deviation import save_updates
 from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import draw_losses, make_checked_setup, make_updates
 from harness.experiment.footprint import take_footprint
-from harness.experiment.job import metric_of, run_job
+from harness.experiment.job import run_job
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, variables_of
 from harness.experiment.referee import replay_step
@@ -31,6 +31,7 @@ from harness.experiment.trial import (
     prepare_setup,
 )
 from harness.experiment.twin import compare_twin, make_twin
+from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
