@@ -41,10 +41,10 @@ def test_its_steps_are_the_references(name, make_setup, windows, tmp_path):
         problem = problem or message["problem"]
         # In a run the referee is another process.
         with torch.random.fork_rng(devices=[]):
-            found.append(replay_step(
-                Replay(path=str(path), where="job", seed=0, step=done, block=(), repetitions=1, lowers_precision=lowers),
-                reference, windows,
-            ))  # fmt: skip
+            asked = Replay(
+                path=str(path), where="job", seed=0, step=done, block=(), repetitions=1, lowers_precision=lowers
+            )
+            found.append(replay_step(asked, reference, windows))
         return None
 
     trainer = make_trainer(setup, windows)
