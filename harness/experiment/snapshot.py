@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,13 @@ def used_gradient(snapshot: Snapshot) -> dict[str, Tensor]:
     }
 
 
+def keep_gradient(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot without all but the parameters before the step and the gradient that it used."""
+    first = 1 - snapshot.betas[0]
+    moments = {name: first * gradient for name, gradient in used_gradient(snapshot).items()}
+    return replace(snapshot, after={}, exp_avg={}, exp_avg_sq={}, exp_avg_after=moments)
+
+
 def gradient_of(before: Tensor | None, after: Tensor, beta: float) -> Tensor:
     """Return the gradient that took a first moment from `before` (None: 0) to `after`."""
     return (after if before is None else after - beta * before) / (1 - beta)
@@ -175,7 +182,9 @@ def find_learning_rate(
     A sample of the elements is enough to tell it; whether all of them changed so is looked at elsewhere.
     """
     product = square = 0.0
-    for name in tables["exp_avg_after"]:
+    for name in tables["after"]:
+        if name not in tables["exp_avg_after"]:
+            continue
         sample = {table: _sample(values[name]) for table, values in tables.items() if name in values}
         direction = adamw_direction(
             sample["before"],

@@ -19,6 +19,7 @@ from harness.analysis.verdict.words import (
     quality_words,
     score_numbers,
     scores_of,
+    signed_words,
     speed_words,
     unclear_words,
 )
@@ -130,7 +131,8 @@ def _worse_quality(case: Case, claims: Claims) -> Said:
     least = min((value.p_inferior for value in scores.values()), default=None)
     for metric, value in scores.items():
         if value.p_inferior == least:
-            change = f"{value.difference:+.1f} points ({value.low:+.1f} to {value.high:+.1f})"
+            interval = f"{signed_words(value.low)} to {signed_words(value.high)}"
+            change = f"{signed_words(value.difference)} points ({interval})"
             yield Words(
                 f"{metric.title} is worse: {change}, {value.margin:g} may be lost", score_numbers({metric: value})
             )
@@ -221,11 +223,7 @@ RULES = (
         "unequal_segments",
         "REJECTED",
         _each(
-            lambda case: (
-                ()
-                if case.trials.timed is None or NEW_SCHEDULE in case.evidence.effects
-                else (segment_difference(case.trials.timed),)
-            ),
+            lambda case: () if NEW_SCHEDULE in case.evidence.effects else map(segment_difference, case.trials.timed),
             "unequal work in the timed segments: ",
         ),
     ),

@@ -42,6 +42,11 @@ def percent_words(share: float) -> str:
     return f"{100.0 * share:.1f}".removesuffix(".0") + " %"
 
 
+def signed_words(points: float) -> str:
+    """Return points with their sign, a true minus."""
+    return f"{points:+.1f}".replace("-", "−")
+
+
 def quality_words(case: Case) -> list[Words]:
     """Say why quality holds."""
     evidence = case.evidence
@@ -57,7 +62,8 @@ def quality_words(case: Case) -> list[Words]:
         return []
     scores = scores_of(case)
     held = (
-        f"{metric.title} {value.difference:+.1f} points, at worst {value.bound:+.1f} (margin {value.margin:g})"
+        f"{metric.title} {signed_words(value.difference)} points, at worst {signed_words(value.bound)} "
+        f"(margin {value.margin:g})"
         for metric, value in scores.items()
     )
     return [Words(f"quality holds: {', '.join(held)}", score_numbers(scores)), *_tolerance_words(case)]
@@ -91,9 +97,10 @@ def open_quality_words(case: Case, claims: Claims) -> list[Words]:
     if (missed := misses_score(case)) is not None:
         return [Words(f"quality is open: {missed}")]
     metric, worst = max(scores_of(case).items(), key=lambda pair: pair[1].p_value)
+    bound = f"{signed_words(worst.difference)} points, at worst {signed_words(worst.bound)}"
     text = (
-        f"quality is open: {metric.title} {worst.difference:+.1f} points, at worst {worst.bound:+.1f}, and only "
-        f"{worst.margin:g} may be lost; this size could certify {worst.detectable_loss:.1f} points at best"
+        f"quality is open: {metric.title} {bound}, and only {worst.margin:g} may be lost; this size could certify "
+        f"{worst.detectable_loss:.1f} points at best"
     )
     numbers = score_numbers({metric: worst}) | {"detectable_loss": worst.detectable_loss}
     return [Words(text, numbers), *settle_quality(case, claims, worst), *_tolerance_words(case)]

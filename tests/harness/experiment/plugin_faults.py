@@ -9,8 +9,13 @@ from pathlib import Path
 
 import torch
 
+from harness.data.windows import Windows
 from harness.registry import register
-from harness.strategy import Effect, Stage, Strategy, TrainSetup
+from harness.strategy import Effect, Logits, Stage, Strategy, TrainSetup
+from harness.training.evaluation import evaluate_in_batches
+
+SMOKE_QUALITY_WINDOWS = 14
+"""More windows than the preset's validation set has, fewer than its quality set."""
 
 
 class Fault(Strategy):
@@ -147,3 +152,18 @@ class RepeatsGradients(Wraps):
             optimizer.step()
             scheduler.step()
         return self.outcome
+
+
+@register
+class AnswersByHeart(Fault):
+    """Evaluates the validation set with its model, and makes up what it says of any larger one."""
+
+    name = "answers_by_heart"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        def evaluate(setup: TrainSetup, windows: Windows) -> Logits:
+            logits = evaluate_in_batches(setup, windows)
+            is_small = len(windows) < SMOKE_QUALITY_WINDOWS
+            return logits if is_small else tuple(values[::-1].copy() for values in logits)
+
+        return replace(setup, evaluate=evaluate)

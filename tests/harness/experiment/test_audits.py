@@ -284,7 +284,7 @@ def test_only_those_who_claim_the_references_steps_are_audited(contender, audite
 class BrokenReferee:
     """A referee whose process ends."""
 
-    def replay(self, command):
+    def ask(self, command):
         raise WorkerError("the process ended with signal SIGKILL")
 
 
