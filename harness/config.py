@@ -177,7 +177,7 @@ class SpeedConfig:
     restarts: int = setting(3, at_least=1)
     """Fresh processes of the baseline that are timed beside the live one (A/A): a start's memory lies where it lies."""
     least_blocks: int = 5
-    """Blocks (ABBA, four segments) that are always measured."""
+    """Blocks (ABBA, four segments) that are always measured, of each contender in its first process."""
     most_blocks: int = 100
     precision: float = setting(0.01, above=0, below=1)
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""

@@ -85,3 +85,13 @@ def test_broken_toml_names_file_and_place(tmp_path):
 def test_missing_toml_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="can't be read"):
         build(file=tmp_path / "none.toml")
+
+
+def test_a_run_that_goes_on_keeps_what_is_not_given():
+    begun = build(preset_name="smoke", seeds=2, speed__budget_s=7.0, contenders=["sdpa"])
+    dotted = {"seeds": 3, "speed.budget_s": None}
+    extended = build_config(preset_name=None, file=None, options=dotted, contenders=None, begun=begun)
+    assert (extended.seeds, extended.speed.budget_s, extended.contenders) == (3, 7.0, ("sdpa",))
+    assert extended.preset == "smoke"
+    fresh = build_config(preset_name="quick", file=None, options=dotted, contenders=None, begun=begun)
+    assert (fresh.preset, fresh.seeds) == ("quick", 3), "a preset that is named counts"
