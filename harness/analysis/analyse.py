@@ -111,7 +111,7 @@ def _analyse_contender(
         quality=None if judgement is None else judgement.quality,
         reasons=reasons,
         job_time_s=mean_or_none(job.job_time_s for job in jobs),
-        train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
+        train_time_s=mean_or_none(job.phases_s.get("training") for job in jobs if job.epochs),
         job_speedup=job_speedup,
         step_speedup=step_speedup,
         scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, found.quality),

@@ -35,6 +35,7 @@ from harness.setting import all_settings
 CIRCUMSTANCES: dict[str, Callable[[RunRecord], Any]] = {
     "training set": lambda run: run.data.get("train_sha256"),
     "validation set": lambda run: run.data.get("validation_sha256"),
+    "quality set": lambda run: run.data.get("quality_sha256"),
     "form of the bundled weights": lambda run: run.data.get("model_weights"),
     "device": lambda run: run.environment.get("device_name"),
     "processor": lambda run: run.environment.get("cpu"),

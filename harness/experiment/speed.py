@@ -269,11 +269,15 @@ class Duel:
         )
 
     def _audit(self, plan: SegmentPlan, done: int, numbers: tuple[int, ...]) -> None:
-        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own."""
+        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own.
+
+        The live baseline does the same, though none of its steps is wanted: both go on with the same history.
+        """
         if self._audits is None or plan.kind != "training":
             return
         batch_size = self._ready["contender"].batch_size
-        self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size)
+        if self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size):
+            self._workers["baseline"].ask(RunSegment(repetitions=plan.repetitions, audited=True))
 
     def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():

@@ -50,8 +50,10 @@ def section(analysis: Analysis) -> Section:
 
 def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return the timed segments of each contender; the baseline's row is A/A."""
-    headers = ("Strategy", "Steps", "Evaluation", "Blocks", "Job from its parts", "Noise floor of the job",
-               "Jobs as they ran")  # fmt: skip
+    headers = (
+        "Strategy", "Step speedup", "Evaluation speedup", "Blocks", "Job speedup, from its parts",
+        "Noise floor of the job", "Jobs as they ran"
+    )  # fmt: skip
     rows = []
     for contender, evidence in analysis.ran:
         speed, job = evidence.speed, evidence.job
@@ -61,6 +63,8 @@ def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
             NOT_MEASURED if value is None else ratio_words(value.estimate, value.low, value.high)
             for value in (speed.training, speed.evaluation, None if job is None else job.ratio)
         )
+        if speed.same_evaluation:
+            evaluation = "1, as it runs the baseline's"
         repeated = f", {speed.repeats} repeated" if speed.repeats else ""
         blocks = f"{speed.blocks}{repeated}, {speed.spoilt} spoilt"
         as_run = NONE if job is None or job.as_run is None else speedup(job.as_run)
@@ -116,6 +120,8 @@ def warm_up_table(analysis: Analysis) -> tuple[Table, ...]:
             saved = f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms"
             if cost.saved_per_step_s <= 0 or cost.break_even_steps is None:
                 earned = "saves nothing"
+            elif evidence.steps is not None and evidence.steps.low <= 1.0:
+                earned = "not shown to save anything"
             elif cost.break_even_steps < 1:
                 earned = "at once"
             else:

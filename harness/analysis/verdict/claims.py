@@ -80,8 +80,9 @@ class Claims:
     """Faster, and its quality the same or holding."""
     contenders: int
     """How many the claims are corrected for."""
-    alpha: float
-    pace: Pace | None
+    next_alpha: float
+    """Error rate that is left for the next look, when the run has been extended."""
+    pace: Pace
     """What more evidence would take."""
 
 
@@ -94,7 +95,10 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
     needs its whole 95 % interval too, so that no word contradicts the interval beside it. However often the run was
     extended and judged again, `alpha` holds for all these looks together.
     """
-    alpha = alpha_of_look(alpha, max((case.reference.run.looks for case in cases.values()), default=1))
+    if not cases:
+        return {}
+    looks = next(iter(cases.values())).reference.run.looks
+    alpha, next_alpha = alpha_of_look(alpha, looks), alpha_of_look(alpha, looks + 1)
     noise = {
         name: None if (job := case.evidence.job) is None else beyond_noise(job, case.reference.run.config.worth)
         for name, case in cases.items()
@@ -118,10 +122,17 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
         settled[name] = (found, speed, both and speed == "FASTER", _quality_word(case, held, worse[name] < alpha))
     pace = measure_pace(cases, [name for name, (_, speed, _, _) in settled.items() if speed == "UNCLEAR"])
     return {
-        name: Claims(noise=found, speed=speed, quality=quality, accepted=both, contenders=len(cases), alpha=alpha,
-                     pace=pace)
+        name: Claims(
+            noise=found,
+            speed=speed,
+            quality=quality,
+            accepted=both,
+            contenders=len(cases),
+            next_alpha=next_alpha,
+            pace=pace,
+        )
         for name, (found, speed, both, quality) in settled.items()
-    }  # fmt: skip
+    }
 
 
 def _speed_word(noise: BeyondNoise, *, faster: bool, slower: bool, no_gain: bool) -> Speed:

@@ -134,6 +134,7 @@ def test_another_configuration_under_the_same_name_is_refused_by_the_field_that_
 OTHER_CIRCUMSTANCES = {
     "training set": ("data", "train_sha256"),
     "validation set": ("data", "validation_sha256"),
+    "quality set": ("data", "quality_sha256"),
     "device": ("environment", "device_name"),
     "processor": ("environment", "cpu"),
     "number of PyTorch threads": ("environment", "torch_threads"),
