@@ -74,6 +74,7 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
         name=run.name,
         started=run.started,
         command=run.command,
+        earlier_commands=run.earlier_commands,
         config=asdict(run.config),
         data=run.data,
         trials_planned=len(run.trials),

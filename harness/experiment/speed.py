@@ -58,8 +58,10 @@ class Goal:
 
     budget_s: float
     """Seconds of segments; the least blocks come first."""
+    least_blocks: int
+    """That are measured in any case, of each kind."""
     most_blocks: int
-    """That count, of each kind."""
+    """That may count, of each kind."""
     evaluation_share: float = USUAL_EVALUATION_SHARE
     """Of a job's time in training and evaluation, the baseline's: evaluation gets so much of the budget, and its ratio
     may be so much less precise."""
@@ -181,7 +183,7 @@ class Duel:
             self._audit(plan, done, numbers)
             good = [block for block in blocks if not block.cold and not block.contamination]
             on_progress(f"timing {kind}", len(good), self._goal.most_blocks)
-            if done >= self._config.least_blocks:
+            if done >= self._goal.least_blocks:
                 reason = self._why_enough(kind, good, precision)
                 if reason is not None:
                     return blocks, reason
@@ -213,7 +215,7 @@ class Duel:
         if decision is not None:
             return f"its steps are clear: {decision}"
         ratio = ratio_of_logs([block.log_ratio for block in good])
-        is_enough = len(good) >= self._config.least_blocks and ratio is not None and is_tight(ratio, precision)
+        is_enough = len(good) >= self._goal.least_blocks and ratio is not None and is_tight(ratio, precision)
         return f"the interval was narrower than ±{precision:.1%}" if is_enough else None
 
     def _plan(self, kind: BlockKind) -> SegmentPlan:
@@ -267,11 +269,15 @@ class Duel:
         )
 
     def _audit(self, plan: SegmentPlan, done: int, numbers: tuple[int, ...]) -> None:
-        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own."""
+        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own.
+
+        The live baseline does the same, though none of its steps is wanted: both go on with the same history.
+        """
         if self._audits is None or plan.kind != "training":
             return
         batch_size = self._ready["contender"].batch_size
-        self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size)
+        if self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size):
+            self._workers["baseline"].ask(RunSegment(repetitions=plan.repetitions, audited=True))
 
     def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():

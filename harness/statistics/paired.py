@@ -153,8 +153,3 @@ def is_tight(ratio: Ratio, precision: float) -> bool:
     hardly biases what comes out (Chow and Robbins 1965: fixed-width sequential confidence intervals).
     """
     return ratio.log_half_width <= math.log1p(precision)
-
-
-def blocks_needed(ratio: Ratio, precision: float) -> int:
-    """Return about how many blocks would make the interval that tight, if their spread stays as it is."""
-    return max(ratio.blocks, math.ceil(ratio.blocks * (ratio.log_half_width / math.log1p(precision)) ** 2))

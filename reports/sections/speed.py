@@ -43,7 +43,8 @@ def section(analysis: Analysis) -> Section:
         return Section(title=title, blocks=(nothing,))
     caption = "Job and step speedup of each contender; line: 95 % interval, grey band: its noise floor"
     picture = Picture(name="speedup", caption=caption)
-    costs = (*warm_up_table(analysis), *_interval_table(analysis), *energy_part(analysis))
+    starts = (*warm_up_table(analysis), *_hidden_start(analysis))
+    costs = (*starts, *_interval_table(analysis), *energy_part(analysis))
     return Section(title=title, blocks=(paragraph(HOW), picture, *segments, *costs))
 
 
@@ -71,6 +72,17 @@ def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
         floor = NONE if job is None else f"±{100.0 * job.floor:.1f} %"
         rows.append((name, steps, evaluation, blocks, NONE if job is None else parts, floor, as_run))
     return table(headers, rows)
+
+
+def _hidden_start(analysis: Analysis) -> tuple[Block, ...]:
+    """Return by how much a start may be longer than the baseline's and count as the same; nothing if none does."""
+    jobs = [evidence.job for _, evidence in analysis.ran if evidence.job is not None]
+    hidden = max(jobs, key=lambda job: job.hidden_start_s, default=None)
+    if hidden is None or hidden.hidden_start_s <= 0.0:
+        return ()
+    most, share = seconds(hidden.hidden_start_s), percent(hidden.hidden_start_s / hidden.baseline_s)
+    what = "A warm-up within chance of the baseline's counts as the baseline's"
+    return (paragraph(f"{what}: {most} ({share} of the job) may be missed."),)
 
 
 def _interval_table(analysis: Analysis) -> tuple[Block, ...]:

@@ -115,7 +115,9 @@ class Outcome:
 
 def cheat_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
     """Return a run of the cheats on the smallest model."""
-    return _config(faults, seed, {"trial_timeout_s": 40.0, "speed.segment_s": 0.1, "speed.budget_s": 6.0})
+    return _config(
+        faults, seed, {"trial_timeout_s": 40.0, "speed.segment_s": 0.1, "speed.budget_s": 6.0 * (1 + len(faults))}
+    )
 
 
 def paced_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
@@ -128,7 +130,7 @@ def paced_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
             "training.batch_size": 1,
             "training.epochs": 16,
             "speed.segment_s": 0.15,
-            "speed.budget_s": 40.0,
+            "speed.budget_s": 40.0 * (1 + len(faults)),
             "speed.precision": 0.004,
         },
     )

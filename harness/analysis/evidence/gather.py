@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from harness.analysis.evidence.audits import AuditEvidence, judge_audits
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
 from harness.analysis.evidence.expected import ExpectedJob, expect_jobs
 from harness.analysis.evidence.job import JobSpeed, TimeToScore, compose_job, time_to_score
@@ -15,6 +16,8 @@ from harness.analysis.evidence.quality import (
     QualityEvidence,
     assess_learning,
     assess_quality,
+    compare_expected,
+    measure_narrowing,
 )
 from harness.analysis.evidence.sameness import (
     Equivalence,
@@ -41,6 +44,7 @@ from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
 from harness.records.strategy import LOWER_PRECISION, SAME_MATH
 from harness.records.trial import MemoryRecord, RunRecord
+from harness.statistics.estimate import Estimate, mean_or_none
 from harness.statistics.paired import Ratio
 
 
@@ -64,8 +68,16 @@ class Evidence:
     expected: tuple[ExpectedJob, ...] = ()
     """Jobs of other lengths."""
     equivalence: Equivalence | None = None
+    audits: AuditEvidence | None = None
+    """None: nothing was audited."""
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
+    quality_set_s: float | None = None
+    """What the quality set took after each job, mean over the seeds; None where the validation set is it."""
+    quality_narrowing: dict[str, float] = field(default_factory=dict)
+    """Share by which it narrows the interval of each score, by metric."""
+    expected_scores: dict[str, Estimate] = field(default_factory=dict)
+    """What answers drawn from the model's distribution would score, minus the baseline's, in points, by metric."""
     energy: EnergyEvidence | None = None
     """Of training per epoch and token, from long segments beside the baseline."""
     throughput: Throughput | None = None
@@ -106,8 +118,12 @@ class Evidence:
 
     @property
     def shown_same(self) -> bool:
-        """Whether it claims the baseline's updates and the equivalence check proves them."""
-        return self.same_math and self.equivalence is not None and self.equivalence.proves
+        """Whether it claims the baseline's updates, the equivalence check proves some, and all audited ones agree.
+
+        Where nothing was audited the check alone must do.
+        """
+        proven = self.same_math and self.equivalence is not None and self.equivalence.proves
+        return proven and (self.audits is None or self.audits.agree)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +140,8 @@ class Reference:
     """Whether the baseline learned."""
     dtype: str | None
     """Of the baseline's forward pass: it may be a stack that computes in a lower precision. None: not looked at."""
+    audit_error: str | None = None
+    """What the audits of a baseline without strategies found, in words: then they are wrong, not the baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,10 +166,18 @@ def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dic
         floor=find_noise_floor(restarts),
         restarts=restarts,
         learning=assess_learning(run, baseline.done),
+        audit_error=_audit_error(baseline),
         dtype=None if baseline.equivalence is None else baseline.equivalence.dtype,
     )
     everyone = [job for trials in contenders for job in trials.jobs]
     return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
+
+
+def _audit_error(baseline: Trials) -> str | None:
+    if baseline.strategies:
+        return None
+    found = judge_audits([trial.record for trial in baseline.everything], lowers_precision=False)
+    return None if found is None else next(iter(found.problems), None)
 
 
 def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
@@ -186,8 +212,12 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         equivalence=None
         if check is None
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),
+        audits=_judge_audits(trials, reference),
         footprint=footprint,
         quality=quality,
+        quality_set_s=mean_or_none(job.quality_set.time_s for job in jobs if job.quality_set is not None),
+        quality_narrowing=measure_narrowing(baseline.done, trials.done, quality),
+        expected_scores={} if trials.is_baseline else compare_expected(reference.run, baseline.done, trials.done),
         energy=summarise_energy(next((one.energy for one in trials.timed if one.energy is not None), None)),
         throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
         memory=_peak_memory(jobs),
@@ -196,6 +226,15 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     )
     work = compare_work([] if trials.is_baseline else baseline.done, trials.done, trials.effects)
     return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
+
+
+def _judge_audits(trials: Trials, reference: Reference) -> AuditEvidence | None:
+    """Return what the audits say; where the plain baseline's own disagree they say nothing of anybody."""
+    lowers = LOWER_PRECISION in trials.effects
+    found = judge_audits([trial.record for trial in trials.everything], lowers_precision=lowers)
+    if found is None or trials.is_baseline or reference.audit_error is None:
+        return found
+    return replace(found, problems=(), unmade=f"the audits of the baseline itself disagree: {reference.audit_error}")
 
 
 def _peak_memory(jobs: Jobs) -> MemoryRecord | None:

@@ -61,7 +61,8 @@ class JobSpeed:
 
     ratio: Ratio
     floor: float
-    """The noise floor, weighed with the share of the job that the segments stand for; no less than `LEAST_FLOOR`."""
+    """Beyond which the whole interval must lie for a difference to be claimed: `LEAST_FLOOR`. How far A/A may be from 1
+    is in the interval already and not counted twice."""
     terms: tuple[Term, ...] = ()
     """What the interval is made of, largest first."""
     baseline_s: float
@@ -138,7 +139,7 @@ def scaled_training_s(baseline: Parts, contender: Parts, speed: SpeedEvidence | 
 def compose_job(
     baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, floor: NoiseFloor | None, everyone: Jobs
 ) -> JobSpeed | None:
-    """Return the job's speedup with a 95 % interval; None if a part was not measured. `everyone`: see `JobSpeed`."""
+    """Return the job's speedup with a 95 % interval; None if a part, or A/A, was not measured. `everyone`: all jobs."""
     scaled = scale_job(baseline, contender, speed)
     if scaled is None or floor is None or speed is None or speed.training is None or speed.evaluation is None:
         return None
@@ -148,14 +149,13 @@ def compose_job(
     rest_s = base.job_s - base.training_s - base.evaluation_s + sum(change.difference_s for change in changes)
     job_s = rest_s + start.difference_s + training_s + evaluation_s
     terms = find_terms(scaled, job_s, speed, start, changes)
-    timed_s = training_s if speed.same_evaluation else training_s + evaluation_s
     return JobSpeed(
         ratio=combine(
             math.log(base.job_s / job_s),
             [(term.log_standard_error, term.degrees_of_freedom) for term in terms],
             blocks=speed.training.blocks,
         ),
-        floor=max(LEAST_FLOOR, math.expm1(math.log1p(floor.share) * (timed_s / job_s))),
+        floor=LEAST_FLOOR,
         terms=terms,
         baseline_s=base.job_s,
         contender_s=job_s,

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from harness.records.trial import StepRecord
 
 LEAST_FLOOR = 0.01
-"""No speedup below 1 % is claimed, however quiet A/A was. Of a step, as where a process's memory lies differs from
-start to start and lasts as long as the process, so one A/A pair may be lucky; of a job, as its one-time phases are
+"""No speedup is claimed unless its whole interval lies beyond 1 %, however quiet A/A was: a job's one-time phases are
 measured once in a process, and a cold page cache in any of them is no property of the contender."""
 
 
@@ -56,7 +55,8 @@ class NoiseFloor:
     ratio: Ratio
     """Of training segments, centred on 1: how well it is known where equals lie."""
     share: float
-    """Beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
+    """How far A/A, centred on 1, may still lie from it: 0.01 is 1 %. Every interval holds this error, so no step
+    speedup nearer to 1 can be claimed."""
     live: float = 1.0
     """Mean time of the restarts' steps ÷ the live baseline's: what all ratios have been corrected for."""
     between: float = 0.0

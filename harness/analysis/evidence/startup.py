@@ -135,7 +135,8 @@ def compare_starts(baseline: Jobs, contender: Jobs, parts: tuple[Parts, Parts], 
     hidden_s = min(chance_s, LEAST_FLOOR * base.job_s)
     difference_s = own.warm_up_s - base.warm_up_s
     if not any(compiles):
-        shorter_s = own.warm_up_s - min(base.warm_up_s, median(map(warm_up_s, everyone or contender)))
+        plain_s = [warm_up_s(job) for job in [*contender, *everyone] if job.compile_cache is None]
+        shorter_s = own.warm_up_s - min(base.warm_up_s, median(plain_s))
         if not difference_s > hidden_s:
             difference_s = shorter_s if shorter_s < -chance_s else 0.0
     built_s = [base.warm_up_s * compiles[0], own.warm_up_s * compiles[1] + stall_s]

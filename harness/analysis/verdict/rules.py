@@ -30,6 +30,9 @@ from harness.statistics.estimate import ratio_words
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""
 
+TOLD_AUDITS = 2
+"""Audited steps that are told one by one."""
+
 Said = Iterable[Words]
 """Nothing where the rule does not apply."""
 
@@ -110,6 +113,17 @@ def _other_mathematics(case: Case, _: Claims) -> Said:
         FULL_PRECISION, case.reference.dtype
     ):  # fmt: skip
         yield Words(f"it claims {claim}, but computes in {check.dtype}")
+
+
+def _audited(case: Case, _: Claims) -> Said:
+    """Tell which audited steps are not the reference's, the first ones in full."""
+    audits = case.evidence.audits
+    problems = () if audits is None else audits.problems
+    for problem in problems[:TOLD_AUDITS]:
+        yield Words(problem)
+    if audits is not None and len(problems) > TOLD_AUDITS:
+        numbers = {"audits": audits.audits, "wrong": len(problems)}
+        yield Words(f"so it is with {len(problems)} of {audits.audits} audited steps", numbers)
 
 
 def _worse_quality(case: Case, claims: Claims) -> Said:
@@ -214,6 +228,7 @@ RULES = (
         ),
     ),
     Rule("other_mathematics", "REJECTED", _other_mathematics),
+    Rule("audit", "REJECTED", _audited),
     Rule("worse_quality", "REJECTED", _worse_quality),
     Rule(
         "inert",

@@ -15,6 +15,8 @@ from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.verdict.claims import BeyondNoise, Claims, beyond_noise
 from harness.analysis.verdict.pace import duration_words
 from harness.analysis.verdict.reason import Words
+from harness.config import HUB_DATASET, SQUAD_VALIDATION
+from harness.records.trial import RunRecord
 from harness.statistics.noninferiority import POWER, NonInferiority
 from harness.statistics.paired import CONFIDENCE, combine
 
@@ -120,10 +122,18 @@ def settle_quality(case: Case, claims: Claims, worst: NonInferiority) -> list[Wo
         text = f"to settle it, if nothing is really lost: `{pace.extend(seeds=str(more_seeds))}`"
         time_s = pace.of_more(seeds=more_seeds)
         return [Words(f"{text}, {duration_words(time_s)}", {"seeds": more_seeds, "time_s": time_s})]
-    if needed is None or needed <= worst.examples:
+    if needed is None or needed <= worst.examples or not _source_has(case.reference.run, needed):
         return [Words(f"no number of {examples} or seeds within reach would settle it")]
     at_least = max(seeds, LEAST_SEEDS)
     time_s = pace.of_new(seeds=at_least, times_examples=needed / worst.examples)
-    command = pace.again(seeds=str(at_least), validation_size=str(needed))
+    command = pace.again(seeds=str(at_least), quality_size=str(needed))
     text = f"to settle it, if nothing is really lost: about {needed:,} {examples} and {at_least} seeds, `{command}`"
     return [Words(f"{text}, {duration_words(time_s)}", {examples: needed, "seeds": at_least, "time_s": time_s})]
+
+
+def _source_has(run: RunRecord, examples: int) -> bool:
+    """Return whether the source may hold so many examples to judge quality by."""
+    if run.config.data.source == "hub" and run.config.data.hub_id == HUB_DATASET:
+        return examples <= SQUAD_VALIDATION
+    given, asked = (run.data.get(name) for name in ("quality_questions", "quality_questions_asked"))
+    return given is None or given == asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.analysis.evidence.audits import AuditEvidence, detection
 from harness.analysis.evidence.gather import Case
 from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
@@ -56,7 +57,7 @@ def quality_words(case: Case) -> list[Words]:
             f"quality holds by equivalence: losses, gradients and updates are the reference's within the tolerance of "
             f"{check.dtype} (worst tensor {error:.1g}, allowed {check.tolerance:.0e})"
         )
-        return [Words(text, {"error": error, "tolerance": check.tolerance})]
+        return [Words(text, {"error": error, "tolerance": check.tolerance}), _audit_words(evidence.audits)]
     if evidence.quality is None:
         return []
     scores = scores_of(case)
@@ -68,10 +69,25 @@ def quality_words(case: Case) -> list[Words]:
     return [Words(f"quality holds: {', '.join(held)}", score_numbers(scores)), *_tolerance_words(case)]
 
 
+def _audit_words(audits: AuditEvidence | None) -> Words:
+    """Say how far a proof by some updates reaches into the job."""
+    if audits is None:
+        return Words("none of its later steps were audited, so what begins after these updates would not be seen")
+    numbers = {"audits": audits.audits, "detected_2_percent": detection(0.02, audits.audits)}
+    return Words(
+        f"{audits.audits} steps drawn from its jobs and segments are the reference's too, replayed from the state that "
+        "each began with",
+        numbers,
+    )
+
+
 def open_quality_words(case: Case, claims: Claims) -> list[Words]:
     """Say why quality is not shown, and what would settle it."""
     if problems := unchecked(case):
         return [Words(f"quality is open: {problem}") for problem in problems]
+    audits = case.evidence.audits
+    if case.evidence.same_math and audits is not None and audits.unmade is not None:
+        return [Words(f"quality is open: its steps could not be audited: {audits.unmade}")]
     scoring, learning = case.reference.run.scoring, case.reference.learning
     if case.evidence.quality is None:
         return [Words(f"quality is open: {scoring.titles} were not measured on the same {scoring.examples} and seeds")]

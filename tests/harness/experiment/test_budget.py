@@ -47,16 +47,15 @@ def test_only_clean_warm_training_counts_but_all_segments_are_paid_for():
     assert spent_s([blocks, blocks]) == pytest.approx(32.0)
 
 
-def test_each_contenders_first_process_gets_the_same_share_whatever_others_have_left():
-    three = config("sdpa", "fused_adamw", "amp_bf16", budget_s=90.0)
+def test_each_contenders_first_process_gets_the_same_share_and_the_restarts_what_dunnett_gives_the_control():
+    four = config("sdpa", "fused_adamw", "amp_bf16", "compile", budget_s=90.0)
+    # √4 parts for three restarts, and one for each contender.
+    assert allot_s({}, "baseline", four) == pytest.approx(2 * 15.0 / 3)
     a_a = [process(blocks=5, seconds=2.0)]
-    assert allot_s({}, "sdpa", three) == 30.0, "no A/A has been timed yet"
-    # Three restarts of 10 s each are to come.
-    assert allot_s({"baseline": a_a}, "sdpa", three) == pytest.approx(20.0)
-    saved = {"baseline": a_a, "sdpa": [process(2.0, blocks=4)]}
-    assert allot_s(saved, "fused_adamw", three) == pytest.approx(20.0)
-    overspent = {"baseline": a_a, "sdpa": [process(blocks=50)]}
-    assert allot_s(overspent, "fused_adamw", three) == pytest.approx(20.0)
+    assert allot_s({"baseline": a_a}, "baseline", four) == pytest.approx(2 * 15.0 / 3)
+    assert allot_s({"baseline": a_a}, "sdpa", four) == pytest.approx(15.0)
+    for others in ([process(2.0, blocks=4)], [process(blocks=50)]):
+        assert allot_s({"baseline": a_a, "sdpa": others}, "fused_adamw", four) == pytest.approx(15.0)
 
 
 def test_what_is_saved_goes_to_those_who_are_open_in_equal_parts():
@@ -64,32 +63,46 @@ def test_what_is_saved_goes_to_those_who_are_open_in_equal_parts():
     three = config("clear", "open", "other", budget_s=200.0)
     assert find_open(timed, three) == ["open", "other"]
     assert allot_s(timed, "open", three) == pytest.approx((200.0 - 120.0) / 2)
-    assert find_next(timed, three, most_processes=3) == "open"
+    assert find_next(timed, three, requests=1) == "open"
     timed["open"].append(process(1.01, blocks=5))
-    assert find_next(timed, three, most_processes=3) == "other", "those with fewer processes come first"
+    assert find_next(timed, three, requests=1) == "other", "those with fewer processes come first"
     assert allot_s(timed, "other", three) == pytest.approx(200.0 - 140.0), "and get what the round has left"
 
 
 def test_it_ends_when_all_are_clear():
-    timed = {"a": [process(1.5)], "b": [process(0.7)]}
-    assert find_next(timed, config("a", "b", budget_s=1e6), most_processes=99) is None
+    timed = {"baseline": [process()] * 3, "a": [process(1.5)], "b": [process(0.7)]}
+    assert find_next(timed, config("a", "b", budget_s=1e6), requests=1) is None
 
 
 def test_it_ends_where_the_least_blocks_would_not_fit_into_the_budget():
     timed = {"slow": [process(1.01, seconds=40.0)], "quick": [process(1.01, seconds=1.0)]}
-    assert find_next(timed, config("slow", "quick", budget_s=410.0 + 12.0), most_processes=3) == "quick"
-    assert find_next(timed, config("slow", "quick", budget_s=410.0 + 7.0), most_processes=3) is None
-    assert find_next(timed, config("slow", "quick", budget_s=100.0), most_processes=3) is None
+    assert find_next(timed, config("slow", "quick", budget_s=410.0 + 12.0), requests=1) == "quick"
+    assert allot_s(timed, "quick", config("slow", "quick", budget_s=410.0 + 12.0)) == pytest.approx(6.0)
+    assert find_next(timed, config("slow", "quick", budget_s=410.0 + 3.0), requests=1) is None
+    assert find_next(timed, config("slow", "quick", budget_s=100.0), requests=9) is None
 
 
-def test_it_ends_after_the_most_processes_and_a_larger_budget_alone_starts_no_endless_row():
+def test_it_ends_after_as_many_processes_as_were_asked_for():
     timed = {"a": [process(1.01)] * 3}
-    assert find_next(timed, config("a", budget_s=1e6), most_processes=3) is None
-    assert find_next(timed, config("a", budget_s=1e6), most_processes=6) == "a"
+    assert find_next(timed, config("a", budget_s=1e6), requests=1) is None
+    assert find_next(timed, config("a", budget_s=1e6), requests=2) == "a"
 
 
-def test_the_baseline_gets_no_further_process():
-    assert find_next({"baseline": [process(1.01)]}, config("a", budget_s=1e6), most_processes=3) is None
+def test_a_run_that_is_given_more_restarts_its_baseline_again_before_anything_else():
+    timed = {"baseline": [process()] * 3, "clear": [process(1.5)], "open": [process(1.01)]}
+    one = config("clear", "open", budget_s=200.0 + 80.0)
+    assert find_next(timed, one, requests=1) == "open"
+    assert find_next(timed, one, requests=2) == "baseline"
+    # One contender is open: half of what is left goes to three restarts.
+    assert allot_s(timed, "baseline", one) == pytest.approx(80.0 / 2 / 3)
+    timed["baseline"] = timed["baseline"] + [process(blocks=5)] * 3
+    assert find_next(timed, one, requests=2) == "open"
+    del timed["open"]
+    assert find_next(timed, one, requests=2) is None
+
+
+def test_nothing_is_divided_by_no_contenders():
+    assert allot_s({}, "baseline", config(budget_s=90.0)) == pytest.approx(90.0 / 2 / 3)
 
 
 def write(directory, contender, number, status="done", speed=True):

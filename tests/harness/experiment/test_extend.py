@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import ConfigError
-from harness.experiment import budget, goals, runner
+from harness.experiment import goals, runner
 from harness.experiment.bench import Bench
 from harness.records.serialise import override
 from harness.records.store import load_run
@@ -61,22 +61,16 @@ def test_a_further_contender_is_timed_beside_a_new_live_baseline(extend_copy):
     assert record.equivalence is not None
 
 
-def test_a_larger_budget_times_who_is_open_in_further_processes(extend_copy, monkeypatch):
-    monkeypatch.setattr(budget, "decide", lambda processes, **_: None)
+def test_a_larger_budget_times_the_baseline_and_who_is_open_in_further_processes(extend_copy, monkeypatch):
+    turns = iter(["baseline", "fused_adamw"])
+    monkeypatch.setattr(runner, "find_next", lambda *_, **__: next(turns, None))
     monkeypatch.setattr(goals, "allot_s", lambda *_: 0.001)
+    monkeypatch.setattr(runner, "is_finished", lambda *_: False)
     run, listener = extend_copy(speed__budget_s=1000.0)
-    assert new(listener) == ["fused_adamw/speed-2"]
+    assert new(listener) == ["baseline/speed-3", "fused_adamw/speed-2"]
     record = run.trials[-1].record
     assert (record.kind, record.process, record.footprint, record.equivalence) == ("speed", 2, None, None)
     assert record.speed.blocks[0].cold
-
-
-def test_a_larger_budget_is_nothing_to_do_where_all_is_clear(execute_on_copy, monkeypatch, tmp_path, smoke_base):
-    monkeypatch.setattr(budget, "decide", lambda processes, **_: "faster")
-    run, listener = execute_on_copy(speed__budget_s=1000.0)
-    assert listener.ended == []
-    assert (tmp_path / "runs/r/run.json").read_bytes() == (smoke_base / "runs/r/run.json").read_bytes()
-    assert run.run.looks == 1
 
 
 def test_the_head_keeps_the_commands_and_counts_the_looks(execute_on_copy, tmp_path):

@@ -49,12 +49,17 @@ class ScriptedWorker:
         return SegmentWork(work={"useful_tokens": 10}, allocator_retries=None)
 
 
+def make_goal(config, **changes):
+    blocks = {"least_blocks": config.least_blocks, "most_blocks": config.most_blocks}
+    return Goal(**{"budget_s": 1e9, **blocks, **changes})
+
+
 def duel(log, *, contender_batch=4, fails=False, goal=None, **changes):
     """Without a goal: so many blocks as the configuration allows at most."""
     dotted = {f"speed.{name}": value for name, value in {"segment_s": 1e-9, **changes}.items()}
     config = override(preset("smoke"), dotted)
     workers = ScriptedWorker("A", log), ScriptedWorker("B", log, contender_batch, fails)
-    return Duel(*workers, config, goal or Goal(budget_s=1e9, most_blocks=config.speed.most_blocks)), workers
+    return Duel(*workers, config, goal or make_goal(config.speed)), workers
 
 
 def evidence(record, kind="training"):
@@ -183,7 +188,7 @@ def test_repeats_come_to_an_end(monkeypatch):
 
 
 def test_a_spent_budget_ends_it_after_the_least_blocks():
-    running, _ = duel([], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e-9, most_blocks=40))
+    running, _ = duel([], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e-9, least_blocks=4, most_blocks=40))
     record = running.measure(quiet)
     assert len(evidence(record)) == 4
     assert "budget" in record.stopped
@@ -228,7 +233,9 @@ def test_what_is_clear_of_the_steps_ends_their_blocks_after_the_least_ones():
         assert not any(block.cold for block in blocks)
         return "faster" if len(blocks) >= 5 else None
 
-    running, _ = duel([], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e9, most_blocks=40, decide=decide))
+    running, _ = duel(
+        [], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e9, least_blocks=4, most_blocks=40, decide=decide)
+    )
     record = running.measure(quiet)
     assert (len(evidence(record)), seen) == (5, [4, 5])
     assert record.stopped == "its steps are clear: faster"
@@ -237,7 +244,7 @@ def test_what_is_clear_of_the_steps_ends_their_blocks_after_the_least_ones():
 
 @pytest.mark.parametrize(("share", "needs_more"), [(0.02, False), (0.5, True)])
 def test_evaluation_gets_more_blocks_only_where_its_error_matters(monkeypatch, share, needs_more):
-    goal = Goal(budget_s=1e9, most_blocks=40, evaluation_share=share)
+    goal = Goal(budget_s=1e9, least_blocks=3, most_blocks=40, evaluation_share=share)
     running, _ = duel([], least_blocks=3, precision=0.01, goal=goal)
     seconds = iter([1.0, 1.02, 1.04] * 1000)
     monkeypatch.setattr(running, "_segment", lambda *_: next(seconds))
@@ -245,7 +252,7 @@ def test_evaluation_gets_more_blocks_only_where_its_error_matters(monkeypatch, s
 
 
 def test_evaluation_is_left_out_where_another_process_times_it():
-    running, _ = duel([], goal=Goal(budget_s=1e9, most_blocks=5, times_evaluation=False))
+    running, _ = duel([], goal=Goal(budget_s=1e9, least_blocks=3, most_blocks=5, times_evaluation=False))
     assert {block.kind for block in running.measure(quiet).blocks} == {"training"}
 
 
@@ -298,7 +305,7 @@ def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
         worker.gpu = gpu
     changes = {"segment_s": 1e-9, "least_blocks": 3, "most_blocks": 3, "energy": False}
     config = override(preset("smoke"), {f"speed.{name}": value for name, value in changes.items()})
-    Duel(*workers, config, Goal(budget_s=1e9, most_blocks=3), gpu).measure(quiet)
+    Duel(*workers, config, make_goal(config.speed), gpu).measure(quiet)
     assert seen == [{"baseline": [1980.0] * 2, "contender": [1980.0] * 2}] * 2 * (1 + 3)
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from harness.records.checks import BlockRecord
 from harness.statistics.paired import (
-    blocks_needed,
     combine,
     exactly_one,
     is_tight,
@@ -167,11 +166,3 @@ def test_what_is_the_same_on_both_sides_is_exactly_one():
     same = exactly_one()
     assert (same.estimate, same.low, same.high) == (1.0, 1.0, 1.0)
     assert p_not_beyond(same, 1.0, "above") == p_not_beyond(same, 1.0, "below") == 1.0
-
-
-def test_blocks_needed_shrink_the_interval_to_the_precision():
-    ratio = ratio_of_logs(np.random.default_rng(8).normal(0.0, 0.03, size=10))
-    needed = blocks_needed(ratio, 0.01)
-    assert needed > 10
-    again = ratio_of_logs(np.random.default_rng(9).normal(0.0, 0.03, size=needed))
-    assert math.log(again.high / again.low) / 2 < 0.015

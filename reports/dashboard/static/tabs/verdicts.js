@@ -177,8 +177,9 @@ function legendSentence(analysis) {
     ranges ? ", or, without timed segments, the range that was seen. " : ". ",
     "Below a score: the difference to the baseline in points, and its 95 % interval. ",
     known(floor?.share)
-      ? `Noise floor of a step: ±${decimal(100 * floor.share, 1)} %; the baseline against itself came out at ` +
-        `${speedup({ ...floor.ratio, kind: "interval" })}.`
+      ? `Noise floor of a step: fresh processes of the baseline took ${decimal(floor.live, 3)} times as long as the live one, which ratios ` +
+        `are corrected for; no step speedup within ` +
+        `±${percent(floor.share)} is claimed.`
       : "The noise floor was not measured.",
     analysis.contenders.some((contender) => known(contender.energy_j)) ? "" : " Energy was not measured.",
   ];

@@ -18,7 +18,7 @@ from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.verdict.claims import BeyondNoise, beyond_noise
 from harness.statistics.multiple import holm
 from harness.statistics.paired import Ratio, p_not_beyond, ratio_of_logs
-from harness.statistics.processes import against_restarts, between_processes, restarts_alone
+from harness.statistics.processes import against_restarts, between_processes
 
 ALPHA = 0.05
 WORTH = 0.02
@@ -55,9 +55,8 @@ def share_with_a_claim(recorded, *, with_restarts: bool) -> float:
         *others, a, b, c = (ratio_of_logs(redraw(rng, run[k])) for k in rng.permutation(len(run)))
         if with_restarts:
             between = between_processes([(a, b, c)])
-            floor = max(LEAST_FLOOR, restarts_alone((a, b, c), between).high - 1.0)
             others = [against_restarts([ratio], (a, b, c), between) for ratio in others]
-        found += claims(dict(enumerate(others)), floor if with_restarts else 0.0) > 0
+        found += claims(dict(enumerate(others)), LEAST_FLOOR if with_restarts else 0.0) > 0
     return found / RUNS
 
 

@@ -476,6 +476,12 @@ def test_many_contenders_raise_the_bar_for_each() -> None:
     assert among.verdict != "ACCEPTED"
 
 
+def test_a_run_that_is_judged_again_has_less_of_its_error_rate_left_for_each_look() -> None:
+    weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02))
+    assert judge(weak).verdict == "ACCEPTED"
+    assert judge(change(weak, run=replace(RUN, looks=5))).verdict != "ACCEPTED"
+
+
 def beside_equals(item: Case, others: int) -> Told:
     equal = case(1.0)
     return tell(judge_all({"x": item} | {f"equal {number}": equal for number in range(others)}, alpha=0.05)["x"])
