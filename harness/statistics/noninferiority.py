@@ -39,6 +39,8 @@ class NonInferiority:
     """Of "the difference is −margin or less"."""
     p_inferior: float
     """Of "the difference is −margin or more"."""
+    p_loss: float
+    """Of "nothing is lost": the difference is 0 or more."""
     standard_error: float
     seeds: int
     examples: int
@@ -117,6 +119,7 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
         alpha=alpha,
         p_value=p_value,
         p_inferior=1.0 - p_value,
+        p_loss=spread.tail(-mean),
         standard_error=math.sqrt(spread.variance),
         seeds=seeds,
         examples=examples,

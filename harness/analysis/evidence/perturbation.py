@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from harness.records.perturbation import SAME_NUMBERS, PerturbationRecord, Products
 from harness.statistics.noninferiority import NonInferiority
@@ -182,13 +181,9 @@ def loss_beyond_chance(scores: Mapping[str, NonInferiority], *, alpha: float = A
     One-sided at alpha over all scores together (Bonferroni).
     """
     for name, value in scores.items():
-        if value.difference < 0 and _p_of_loss(value) < alpha / len(scores):
+        if value.difference < 0 and value.p_loss < alpha / len(scores):
             return name
     return None
-
-
-def _p_of_loss(value: NonInferiority) -> float:
-    return float(stats.t.cdf(value.difference / value.standard_error, value.degrees_of_freedom))
 
 
 def _draws_the_same(record: PerturbationRecord) -> bool:
