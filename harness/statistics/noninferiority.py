@@ -40,7 +40,7 @@ class NonInferiority:
     p_inferior: float
     """Of "the difference is −margin or more"."""
     p_loss: float
-    """Of "nothing is lost": the difference is 0 or more."""
+    """Of "nothing is lost", whatever the margin."""
     standard_error: float
     seeds: int
     examples: int

@@ -181,7 +181,7 @@ def loss_beyond_chance(scores: Mapping[str, NonInferiority], *, alpha: float = A
     One-sided at alpha over all scores together (Bonferroni).
     """
     for name, value in scores.items():
-        if value.difference < 0 and value.p_loss < alpha / len(scores):
+        if value.p_loss < alpha / len(scores):
             return name
     return None
 
