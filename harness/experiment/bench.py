@@ -14,9 +14,12 @@ from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
+from harness.measurement.environment import choose_device
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
+from harness.measurement.speedometer import Speedometer
 from harness.records.checks import SpeedRecord
 from harness.records.files import write_json
+from harness.records.speedometer import SpeedometerReading
 from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
@@ -53,6 +56,10 @@ class Bench:
         self._listener = listener
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
+        # On a GPU its clock tells the machine's speed.
+        self._speedometer = Speedometer() if choose_device(config.device).type == "cpu" else None
+        self._readings: list[SpeedometerReading] = []
+        """Of the present job."""
 
     def __enter__(self) -> Bench:
         """Return the bench itself."""
@@ -123,7 +130,15 @@ class Bench:
             except WorkerError:
                 # It died unseen. Whoever is to be timed beside it starts another one.
                 self._drop_live()
-        return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
+        self._readings = []
+        self._read_speed()
+        worker = self._start_worker(session.contender, session.seed, self._directory / trial.folder)
+        worker.on_pause = self._read_speed
+        return worker
+
+    def _read_speed(self) -> None:
+        if self._speedometer is not None:
+            self._readings.append(self._speedometer.read())
 
     def _start_worker(self, contender: str, seed: int, directory: Path) -> Worker:
         spec = TrialSpec(
@@ -147,8 +162,11 @@ class Bench:
                 return read_record(directory / TRIAL_FILE, TrialRecord)
             answer = worker.ask(RunJob(directory=str(directory)))
             elapsed_s = time.time() - worker.started_s
+            self._read_speed()
             record = read_record(directory / TRIAL_FILE, TrialRecord)
-            return replace(record, clock_error_s=answer.elapsed_s - elapsed_s)
+            # On a GPU the worker has read the clock.
+            readings = tuple(self._readings) or record.speedometer
+            return replace(record, clock_error_s=answer.elapsed_s - elapsed_s, speedometer=readings)
         except WorkerError as error:
             return TrialRecord(
                 contender=trial.contender, kind=trial.kind, seed=trial.seed, status="failed", reason=str(error)
@@ -197,7 +215,8 @@ class Bench:
         for _ in range(BASELINE_ATTEMPTS):
             try:
                 baseline = self._live_baseline()
-                return Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress), None
+                duel = Duel(baseline, worker, self._config, self._gpu, self._speedometer)
+                return duel.measure(worker.on_progress), None
             except WorkerError as error:
                 if error.worker is not self._live:
                     raise

@@ -114,7 +114,7 @@ def run_job(
         settings=settings_of(setup, trainer.optimizer),
         compile_cache="warm" if prepared.cache_was_filled else "cold" if is_cold else None,
     )
-    job = train_all_epochs(spec, directory, prepared, trainer, clock.phases, report)
+    job = train_all_epochs(spec, directory, prepared, trainer, clock, report)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
@@ -127,6 +127,7 @@ def run_job(
         record,
         phases_s=phases_s,
         job_time_s=job_time_s,
+        excluded_s=clock.excluded_s,
         epochs=tuple(job.epochs),
         work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
@@ -156,19 +157,25 @@ def add_checks(
         job.predictions[0] = untrained.answers
         write_predictions(directory, job.predictions)
         record = replace(record, untrained=untrained.scores)
-    return replace(record, excluded_s=time.perf_counter() - start_s)
+    return replace(record, excluded_s=record.excluded_s + time.perf_counter() - start_s)
 
 
 def train_all_epochs(
-    spec: TrialSpec, directory: Path, prepared: Prepared, trainer: Trainer, phases: PhaseClock, report: Report
+    spec: TrialSpec, directory: Path, prepared: Prepared, trainer: Trainer, clock: TrialClock, report: Report
 ) -> JobResults:
-    """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost."""
+    """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost.
+
+    Between epochs the job pauses for a moment, outside its time.
+    """
+    phases = clock.phases
     job = JobResults(epochs=[], results=[], predictions={}, start_s=time.time())
     steps: list[StepRecord] = []
     epochs, total = trainer.setup.training.epochs, trainer.total_steps
     for epoch in range(1, epochs + 1):
         if len(steps) >= total:
             break
+        if job.epochs:
+            clock.pause()
         with phases.measure("training"):
             result = train_epoch(
                 trainer,

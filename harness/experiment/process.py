@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,8 @@ class Worker:
         write_json(directory / SPEC_FILE, spec)
         self.contender = spec.contender
         self.on_progress = on_progress
+        self.on_pause: Callable[[], object] = lambda: None
+        """What is done while a job pauses; none of it is in the job's time."""
         self._timeout_s = spec.config.trial_timeout_s
         self._log = (directory / LOG_FILE).open("a", encoding="utf-8")
         self.started_s = time.time()
@@ -75,13 +78,7 @@ class Worker:
     def ask(self, command: Command[Answer]) -> Answer:
         """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit."""
         deadline_s = time.monotonic() + self._timeout_s
-        if self._process.stdin is None:
-            raise WorkerError("the process has no input", self)
-        try:
-            self._process.stdin.write(command.encode() + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise WorkerError(self._describe_end(), self) from None
+        self._send(command.encode())
         while True:
             try:
                 line = self._messages.get(timeout=max(0.0, deadline_s - time.monotonic()))
@@ -93,6 +90,9 @@ class Worker:
             match json.loads(line):
                 case {"event": "progress", "phase": phase, "done": done, "total": total}:
                     self.on_progress(phase, done, total)
+                case {"event": "pause"}:
+                    self.on_pause()
+                    self._send("")
                 case {"event": "failed", "reason": reason}:
                     raise WorkerError(reason, self)
                 case {"event": "reply", "result": result}:
@@ -117,6 +117,15 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         """End the process, also when the parent is interrupted."""
         self.close()
+
+    def _send(self, line: str) -> None:
+        if self._process.stdin is None:
+            raise WorkerError("the process has no input", self)
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise WorkerError(self._describe_end(), self) from None
 
     def _listen(self) -> None:
         """Hand lines on from a thread of its own, so that waiting for one can end after a time."""

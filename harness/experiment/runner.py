@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
+from harness.experiment.again import repeat_unusual_jobs
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.listener import Listener
 from harness.experiment.plan import plan_sessions
@@ -64,6 +65,7 @@ def execute_run(
         with Bench(config, trials, directory, cache_directory, listener, tokenizer) as bench:
             for session in sessions:
                 bench.run(session)
+            repeat_unusual_jobs(bench, trials, directory)
     finally:
         remove_temporary_folders(directory)
 

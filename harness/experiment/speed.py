@@ -21,6 +21,7 @@ from harness.experiment.energy import Who, measure_energy, plan_energy
 from harness.experiment.listener import Report
 from harness.experiment.process import Worker, WorkerError
 from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.speedometer import Speedometer
 from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
 from harness.statistics.paired import is_tight, ratio_of_logs
 
@@ -91,10 +92,18 @@ def size_segments(
 class Duel:
     """The live baseline against one contender."""
 
-    def __init__(self, baseline: Worker, contender: Worker, config: RunConfig, gpu: Any = None) -> None:
+    def __init__(
+        self,
+        baseline: Worker,
+        contender: Worker,
+        config: RunConfig,
+        gpu: Any = None,
+        speedometer: Speedometer | None = None,
+    ) -> None:
         self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
         self._config: SpeedConfig = config.speed
         self._gpu = gpu
+        self._speedometer = speedometer
         self._ready = {who: worker.ask(Prepare()) for who, worker in self._workers.items()}
         self._retries: dict[Who, int] = {}
         self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
@@ -178,7 +187,7 @@ class Duel:
         self._load(LoadBlock(kind=plan.kind, numbers=numbers, rehearse=on_cuda, repetitions=plan.repetitions))
         first: Who = "baseline" if number % 2 else "contender"
         retries_before = dict(self._retries)
-        watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
+        watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu, self._speedometer)
         times_s: dict[Who, list[float]] = {"baseline": [], "contender": []}
         for who in ORDERS[first]:
             times_s[who].append(self._segment(who, plan.repetitions, watch))
@@ -195,6 +204,7 @@ class Duel:
             work={name: (count, self._work["contender"][name]) for name, count in self._work["baseline"].items()},
             conditions=conditions,
             contamination=contamination,
+            speedometer=watch.reading,
         )
 
     def _load(self, block: LoadBlock) -> None:

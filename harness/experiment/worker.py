@@ -38,6 +38,10 @@ def main(arguments: list[str]) -> int:
     def report(phase: str, done: int, total: int) -> None:
         send(event="progress", phase=phase, done=done, total=total)
 
+    def pause() -> None:
+        send(event="pause")
+        sys.stdin.readline()  # comes when the parent is done
+
     spec = read_record(directory / SPEC_FILE, TrialSpec)
     report("imports", 0, 1)
     imports_start_s = time.perf_counter()
@@ -49,7 +53,7 @@ def main(arguments: list[str]) -> int:
         from harness.experiment.session import Session
         from harness.experiment.trial import TrialClock
 
-    clock = TrialClock(spawned_at_s)
+    clock = TrialClock(spawned_at_s, pause)
     clock.phases.add("process_start", process_start_s)
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
     session = Session(spec, clock, report)

@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from harness.config import ProfileConfig
 from harness.errors import ConfigError
-from harness.records.trial import KernelRow, ProfileRecord
+from harness.records.profile import KernelRow, ProfileRecord
 
 TRACE_FOLDER = "trace"
 

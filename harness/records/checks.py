@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from harness.records.speedometer import SpeedometerReading
+
 BlockKind = Literal["training", "evaluation"]
 
 
@@ -31,6 +33,8 @@ class Conditions:
     sm_clock_ratio: float | None = None
     """SM clock while the contender's segments ran ÷ while the baseline's did: means over the segments' medians."""
     other_gpu_processes: int | None = None
+    machine_speed: float | None = None
+    """Speed of the machine just before the block, as a share of its usual one by the speedometer's last readings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,8 @@ class BlockRecord:
     conditions: Conditions = field(default_factory=Conditions)
     contamination: tuple[str, ...] = ()
     """Why the block does not count, in words; empty for a good one."""
+    speedometer: SpeedometerReading | None = None
+    """How fast the machine was just before the block; on a GPU, in it."""
 
     @property
     def log_ratio(self) -> float:

@@ -17,8 +17,9 @@ from harness.records.checks import (
     TensorError,
 )
 from harness.records.files import write_json
+from harness.records.profile import KernelRow, ProfileRecord
 from harness.records.store import TRIAL_FILE
-from harness.records.trial import KernelRow, ProfileRecord, TrialRecord
+from harness.records.trial import TrialRecord
 
 _spec = importlib.util.spec_from_file_location("recorded_trace", Path(__file__).with_name("recorded_trace.py"))
 trace = importlib.util.module_from_spec(_spec)

@@ -13,8 +13,8 @@ from harness.errors import RecordError
 if TYPE_CHECKING:
     from harness.analysis.trace.model import Ledger
     from harness.config import ProfileConfig
+    from harness.records.profile import ProfileRecord
     from harness.records.store import LoadedTrial
-    from harness.records.trial import ProfileRecord
 
 
 @dataclass(frozen=True, kw_only=True)

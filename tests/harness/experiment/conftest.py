@@ -49,6 +49,12 @@ def execute_in(base, name="r", **changes):
     return load_run(directory), listener
 
 
+@pytest.fixture
+def execute():
+    """Return `execute_in`."""
+    return execute_in
+
+
 @pytest.fixture(scope="session")
 def smoke_base(tmp_path_factory):
     """A folder with one finished run, `runs/r`; read only."""
