@@ -10,6 +10,7 @@ from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import build_roofline
 from harness.analysis.evidence.gather import Case, Evidence, gather
 from harness.analysis.evidence.job import jobs_as_run, training_as_run
+from harness.analysis.evidence.machine import summarise_machine
 from harness.analysis.evidence.parts import Jobs, pair_by_seed
 from harness.analysis.evidence.quality import compare_scores
 from harness.analysis.evidence.trials import Trials, find_state, sort_out
@@ -45,6 +46,8 @@ def analyse(loaded: LoadedRun) -> Analysis:
     others = [replace(one, waterfall=make_waterfall(first.ledger, one.ledger)) for one in others]
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
     missing = None if baseline.done else "there is no whole baseline job, so there are no speedups and no differences"
+    if baseline.done and not baseline.at_usual_speed:
+        missing = "the machine ran at another speed in every baseline job, so no job is held against it"
     learned = None if reference.learning is None else reference.learning.reason
     warnings = (missing, notes_about.load_warning(samplings, environment), learned)
     return Analysis(
@@ -57,6 +60,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         noise_floor=reference.floor,
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
         roofline=build_roofline(loaded.run, cases),
+        machine=summarise_machine([trial.record for trial in loaded.trials]),
         environment=environment,
         warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),
@@ -80,13 +84,14 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
 def _analyse_contender(
     trials: Trials, baseline: Trials, case: Case | None, judgement: Judgement | None, loaded: LoadedRun
 ) -> ContenderAnalysis:
-    jobs, found = trials.jobs, Evidence() if case is None else case.evidence
+    jobs, timed = trials.jobs, trials.timed_jobs
+    found = Evidence() if case is None else case.evidence
     state, why = find_state(trials)
     verdict, reasons = VERDICT_OF.get(state), tuple(Reason(rule=state, text=text, numbers={}) for text in why)
     if judgement is not None and state == "measured":
         verdict, reasons = judgement.verdict, judgement.reasons
     steps = None if trials.is_baseline else found.steps
-    usual = usual_step(trials.done, baseline.done, None if steps is None else steps.estimate)
+    usual = usual_step(trials.at_usual_speed, baseline.at_usual_speed, None if steps is None else steps.estimate)
     ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
     profiled, memory = find_profile(trials.everything), found.memory
     step_ms = None if found.throughput is None else found.throughput.median_step_time_ms
@@ -98,8 +103,8 @@ def _analyse_contender(
         state=state,
         verdict=verdict,
         reasons=reasons,
-        job_time_s=mean_or_none(job.job_time_s for job in jobs),
-        train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
+        job_time_s=mean_or_none(job.job_time_s for job in timed),
+        train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in timed if job.epochs),
         job_speedup=job_speedup,
         step_speedup=step_speedup,
         scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, found.quality),
@@ -108,8 +113,8 @@ def _analyse_contender(
         else (memory.rss_gib if memory.allocated_gib is None else memory.allocated_gib),
         energy_j=None if found.sampling is None else found.sampling.energy_j,
         work=None if case is None else case.work,
-        phases_s=_mean_phases(jobs),
-        epochs=tuple(_mean_epochs(jobs)),
+        phases_s=_mean_phases(timed),
+        epochs=tuple(_mean_epochs(jobs, timed)),
         knobs=dict(jobs[0].knobs) if jobs else {},
         settings=jobs[0].settings if jobs else Settings(),
         evidence=None if case is None else found,
@@ -123,7 +128,7 @@ def _speedups(trials: Trials, baseline: Trials, found: Evidence) -> tuple[Estima
     """Return job and step speedup: where they were timed in segments from those, else of the jobs as they ran."""
     if trials.is_baseline:
         return (Estimate(estimate=1.0),) * 2 if trials.done else (None, None)
-    pairs = pair_by_seed(baseline.jobs, trials.jobs)
+    pairs = pair_by_seed(baseline.timed_jobs, trials.timed_jobs)
     return (
         jobs_as_run(pairs) if found.job is None else found.job.ratio.interval,
         training_as_run(pairs) if found.steps is None or not baseline.done else found.steps.interval,
@@ -138,21 +143,22 @@ def _mean_phases(jobs: Jobs) -> dict[str, float]:
     return {name: mean_s for name, mean_s in means.items() if mean_s is not None}
 
 
-def _mean_epochs(jobs: Jobs) -> list[EpochRow]:
+def _mean_epochs(jobs: Jobs, timed: Jobs) -> list[EpochRow]:
+    """Return the rows: scores over all `jobs`, times over those whose times count."""
     rows = []
     for number in sorted({epoch.epoch for job in jobs for epoch in job.epochs}):
-        same = [epoch for job in jobs for epoch in job.epochs if epoch.epoch == number]
+        same, clean = ([epoch for job in of for epoch in job.epochs if epoch.epoch == number] for of in (jobs, timed))
         rows.append(
             EpochRow(
                 epoch=number,
-                train_time_s=mean_or_none(epoch.train_time_s for epoch in same),
+                train_time_s=mean_or_none(epoch.train_time_s for epoch in clean),
                 train_loss=mean_or_none(epoch.train_loss for epoch in same),
                 scores={
                     name: mean
                     for name in dict.fromkeys(name for epoch in same for name in epoch.scores)
                     if (mean := mean_or_none(epoch.scores.get(name) for epoch in same)) is not None
                 },
-                evaluation_time_s=mean_or_none(epoch.evaluation_time_s for epoch in same),
+                evaluation_time_s=mean_or_none(epoch.evaluation_time_s for epoch in clean),
             )
         )
     return rows

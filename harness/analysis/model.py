@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.analysis.advice.findings import Diagnosis, Roofline
 from harness.analysis.evidence.gather import Evidence
+from harness.analysis.evidence.machine import MachineSpeed
 from harness.analysis.evidence.quality import Difference, Learning
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import State
@@ -127,6 +128,8 @@ class Analysis:
     """From A/A: the baseline against itself."""
     diagnosis: Diagnosis | None
     roofline: Roofline | None
+    machine: MachineSpeed | None = None
+    """How fast the machine was through the run; None: the speedometer did not read enough."""
     environment: dict[str, Any]
     warnings: tuple[str, ...]
     """What makes the headline doubtful; shown beside it."""

@@ -16,30 +16,19 @@ class PhaseClock:
     def __init__(self) -> None:
         self.phases_s: dict[str, float] = {}
         self._open: str | None = None
-        self._paused_s = 0.0
-        """Of the open phase."""
 
     @contextmanager
     def measure(self, phase: str) -> Iterator[None]:
         """Count the time inside towards `phase`."""
         if self._open is not None:
             raise RuntimeError(f"phase {phase} starts inside phase {self._open}")
-        self._open, self._paused_s = phase, 0.0
+        self._open = phase
         start = time.perf_counter()
         try:
             yield
         finally:
             self._open = None
-            self.add(phase, time.perf_counter() - start - self._paused_s)
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Count the time inside towards no phase, whichever is open."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._paused_s += time.perf_counter() - start
+            self.add(phase, time.perf_counter() - start)
 
     def add(self, phase: str, seconds: float) -> None:
         """Count `seconds` towards `phase`."""

@@ -38,6 +38,11 @@ class UsualRate:
     most_deviation: float
     """Difference of logarithms beyond which it is another speed."""
 
+    @property
+    def least_share(self) -> float:
+        """Share of the median below which it is another speed."""
+        return math.exp(-self.most_deviation)
+
 
 UsualSpeed = dict[str, UsualRate]
 """By the name of the rate; empty where too little was read to tell."""

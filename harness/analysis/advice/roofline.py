@@ -26,7 +26,7 @@ def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None
     """
     roof, sizes = run.roof, read_model_sizes(run.model_sizes)
     train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
-    baseline = cases[BASELINE].trials.jobs if BASELINE in cases else []
+    baseline = cases[BASELINE].trials.timed_jobs if BASELINE in cases else []
     works = [(job.work.useful_tokens, len(job.epochs)) for job in baseline if job.work is not None]
     if not works or roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
         return None
@@ -59,7 +59,9 @@ def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None
 
 def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, light_s: float) -> RooflinePoint | str:
     """Return where a contender stands, or in words why that can't be said: its operations are counted from tokens."""
-    jobs, job = case.trials.jobs, case.evidence.job
+    jobs, job = case.trials.timed_jobs, case.evidence.job
+    if not jobs:
+        return "the machine ran at another speed in its jobs"
     works = [record.work for record in jobs if record.work is not None]
     usual = {record.work.trained_parameters for record in baseline if record.work is not None}
     dtype = jobs[0].settings.forward_dtype

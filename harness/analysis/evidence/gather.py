@@ -124,7 +124,7 @@ def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dic
         learning=assess_learning(run, baseline.done),
         dtype=None if beside is None or beside.equivalence is None else beside.equivalence.dtype,
     )
-    everyone = [job for trials in contenders for job in trials.jobs]
+    everyone = [job for trials in contenders for job in trials.timed_jobs]
     return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
 
 
@@ -137,9 +137,10 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     if not trials.is_baseline:
         headline = reference.run.scoring.headline
         margin = reference.run.config.quality.margin_of(headline)
-        job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
-        warm_up = summarise_warm_up(baseline.jobs, jobs, speed)
-        time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
+        before_s, own_s = baseline.timed_jobs, trials.timed_jobs
+        job = compose_job(before_s, own_s, speed, reference.floor, everyone)
+        warm_up = summarise_warm_up(before_s, own_s, speed)
+        time = time_to_score(headline, before_s, own_s, job, speed, margin=margin)
         before, after = (None if b is None else b.footprint for b in (baseline.beside, beside))
         footprint = None if before is None or after is None else compare_footprints(before, after)
         quality = assess_quality(reference.run, baseline.done, trials.done)
@@ -158,7 +159,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         footprint=footprint,
         quality=quality,
         energy=None if trials.timed is None else summarise_energy(trials.timed.energy),
-        throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
+        throughput=measure_throughput([step for trial in trials.at_usual_speed for step in trial.steps]),
         memory=_peak_memory(jobs),
         sampling=sampling,
         compile_cache=jobs[0].compile_cache,

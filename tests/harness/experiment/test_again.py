@@ -47,12 +47,13 @@ def test_the_pauses_are_no_part_of_the_job_and_the_parents_clock_still_agrees(sm
 
 def test_what_a_pause_takes_is_neither_in_the_job_nor_in_a_phase():
     clock = TrialClock(time.time(), lambda: time.sleep(0.3))
-    with clock.phases.measure("training"):
+    for _ in range(2):
+        with clock.phases.measure("training"):
+            time.sleep(0.05)
         clock.pause()
-    clock.pause()
     job_time_s, phases_s = clock.finish()
     assert clock.excluded_s >= 0.6
-    assert job_time_s < 0.3
+    assert 0.1 <= job_time_s < 0.4
     assert sum(phases_s.values()) == pytest.approx(job_time_s)
     assert clock.elapsed_s() >= 0.6
 

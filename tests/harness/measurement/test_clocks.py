@@ -57,17 +57,3 @@ def test_steps_are_the_times_between_marks(now):
 
 def test_processors_use_the_host_clock():
     assert type(make_step_clock(torch.device("cpu"))) is StepClock
-
-
-def test_what_is_paused_belongs_to_no_phase_whether_one_is_open_or_not(now):
-    clock = PhaseClock()
-    with clock.measure("training"):
-        now[0] += 2.0
-        with clock.paused():
-            now[0] += 5.0
-        now[0] += 1.0
-    with clock.paused():
-        now[0] += 5.0
-    with clock.measure("evaluation"):
-        now[0] += 1.0
-    assert clock.phases_s == {"training": 3.0, "evaluation": 1.0}
