@@ -13,11 +13,13 @@ import torch
 
 from harness.config import DataConfig
 from harness.errors import HarnessError
+from harness.experiment.auditor import Ask, Auditor
 from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Report
 from harness.experiment.trial import Prepared, TrialClock, compile_cache_directory, is_filled
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
+from harness.records.checks import AuditsRecord
 from harness.records.store import write_predictions, write_steps
 from harness.records.trial import (
     BASELINE,
@@ -94,9 +96,18 @@ class JobResults:
 
 
 def run_job(
-    spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, clock: TrialClock, report: Report
+    spec: TrialSpec,
+    directory: Path,
+    prepared: Prepared,
+    record: TrialRecord,
+    clock: TrialClock,
+    report: Report,
+    ask: Ask | None = None,
 ) -> tuple[TrialRecord, JobResults]:
-    """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`."""
+    """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`.
+
+    `ask`: asks the parent about every step whether it is to be audited; without it none is.
+    """
     setup = prepared.setup
     with clock.phases.measure("imports"):
         # The metric may need `evaluate`, which takes seconds to import; other commands go without.
@@ -114,7 +125,8 @@ def run_job(
         settings=settings_of(setup, trainer.optimizer),
         compile_cache="warm" if prepared.cache_was_filled else "cold" if is_cold else None,
     )
-    job = train_all_epochs(spec, directory, prepared, trainer, clock, report)
+    auditor = None if ask is None else Auditor(trainer, ask)
+    job = train_all_epochs(spec, directory, prepared, trainer, clock, report, auditor)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
@@ -131,6 +143,7 @@ def run_job(
         epochs=tuple(job.epochs),
         work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
+        audits=None if auditor is None else AuditsRecord(audits=(), drawn=(), cost=auditor.cost()),
     )
     return add_checks(spec, directory, prepared, done, job), job
 
@@ -161,7 +174,13 @@ def add_checks(
 
 
 def train_all_epochs(
-    spec: TrialSpec, directory: Path, prepared: Prepared, trainer: Trainer, clock: TrialClock, report: Report
+    spec: TrialSpec,
+    directory: Path,
+    prepared: Prepared,
+    trainer: Trainer,
+    clock: TrialClock,
+    report: Report,
+    auditor: Auditor | None,
 ) -> JobResults:
     """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost.
 
@@ -182,7 +201,10 @@ def train_all_epochs(
                 epoch=epoch,
                 first_step=len(steps) + 1,
                 on_step=lambda number: report("training", number, total),
+                audit=auditor,
             )
+        phases.add("training", -result.paused_s)
+        clock.excluded_s += result.paused_s
         job.results.append(result)
         steps += result.steps
         with phases.measure("saving"):

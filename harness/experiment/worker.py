@@ -38,9 +38,10 @@ def main(arguments: list[str]) -> int:
     def report(phase: str, done: int, total: int) -> None:
         send(event="progress", phase=phase, done=done, total=total)
 
-    def pause() -> None:
-        send(event="pause")
-        sys.stdin.readline()  # comes when the parent is done
+    def ask(message: dict[str, Any]) -> Any:
+        """Ask the parent something in the middle of a command; it answers in a line of JSON."""
+        send(**message)
+        return json.loads(sys.stdin.readline())
 
     spec = read_record(directory / SPEC_FILE, TrialSpec)
     report("imports", 0, 1)
@@ -53,10 +54,10 @@ def main(arguments: list[str]) -> int:
         from harness.experiment.session import Session
         from harness.experiment.trial import TrialClock
 
-    clock = TrialClock(spawned_at_s, pause)
+    clock = TrialClock(spawned_at_s, lambda: ask({"event": "pause"}))
     clock.phases.add("process_start", process_start_s)
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
-    session = Session(spec, clock, report)
+    session = Session(spec, clock, report, ask)
     for line in sys.stdin:
         try:
             answer = session.handle(decode(line))

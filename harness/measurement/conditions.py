@@ -16,7 +16,7 @@ from harness.measurement.metrics import GIB, NOT_THROTTLING, REASON_NAMES
 from harness.measurement.readings import read_during
 from harness.measurement.usual_speed import describe_unusual, speed_share, unusual_speed
 from harness.records.checks import Conditions
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 
 if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu

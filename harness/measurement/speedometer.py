@@ -21,7 +21,7 @@ from harness.measurement.conditions import POWER_CAP
 from harness.measurement.metrics import decode_throttle_reasons
 from harness.measurement.samples import Sample, known_values
 from harness.measurement.usual_speed import UsualSpeed, find_usual_speed
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 
 SIDE = 768
 """Of the multiplied matrices: some milliseconds on two cores, and all three fit into the second-level caches."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 from harness.records.trial import TrialRecord
 
 RATES = ("matmul_gflops", "memory_gb_per_s", "sm_clock_mhz")

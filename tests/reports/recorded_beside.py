@@ -109,7 +109,7 @@ def record_profile(directory: Path, name: str, factor: float, environment: dict[
         active_steps=3, trace_file=f"trace/{name}.pt.trace.json.gz", active_time_s=1.65 / factor, kernels=tuple(rows)
     )
     folder = directory / "trials" / name / "profile"
-    trace.record_trace(folder / profile.trace_file, steps=profile.active_steps, matmul_factor=2 * factor - 1, gpu=gpu)
+    trace.record_trace(folder / profile.trace_file, steps=profile.active_steps, factor=factor, gpu=gpu)
     record = TrialRecord(
         contender=name, kind="profile", seed=0, status="done", environment=environment, profile=profile
     )

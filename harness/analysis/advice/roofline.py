@@ -11,7 +11,7 @@ from harness.analysis.advice.peaks import find_dense_peak
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import scaled_training_s
 from harness.analysis.evidence.parts import Jobs, job_parts
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.trial import BASELINE, RunRecord
 from harness.statistics.estimate import mean_or_none
 

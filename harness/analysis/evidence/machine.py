@@ -20,7 +20,7 @@ from harness.measurement.usual_speed import (
 from harness.records.trial import TrialRecord
 
 if TYPE_CHECKING:
-    from harness.records.speedometer import SpeedometerReading
+    from harness.records.machine import SpeedometerReading
 
 
 @dataclass(frozen=True, kw_only=True)

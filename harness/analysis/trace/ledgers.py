@@ -82,4 +82,10 @@ def read_ledger(
         )
     except RecordError as error:
         return None, [error.message]
-    return ledger, []
+    steps = profile.active_steps or 1
+    faults, system_s = profile.page_faults, profile.system_time_s
+    return replace(
+        ledger,
+        page_faults=None if faults is None else faults / steps,
+        system_ms=None if system_s is None else system_s / steps * 1000.0,
+    ), []

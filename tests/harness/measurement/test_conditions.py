@@ -13,7 +13,7 @@ import pytest
 from harness.measurement.conditions import ConditionsWatch, find_contamination
 from harness.measurement.usual_speed import find_usual_speed
 from harness.records.checks import Conditions
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
 

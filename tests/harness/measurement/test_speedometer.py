@@ -8,7 +8,7 @@ import pytest
 from harness.measurement import speedometer as module
 from harness.measurement.samples import Sample
 from harness.measurement.speedometer import LAST_READINGS, Speedometer, copied_bytes, read_clock
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 
 
 def test_a_reading_has_both_rates_and_says_what_it_took():

@@ -15,7 +15,7 @@ from harness.measurement.usual_speed import (
     unusual_speed,
 )
 from harness.records.checks import BlockRecord, SpeedRecord
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 from harness.records.trial import TrialRecord
 
 GFLOPS, GB_PER_S = 180.0, 22.0

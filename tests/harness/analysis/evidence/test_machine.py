@@ -1,4 +1,4 @@
-"""Jobs during which the machine ran at another speed: no times of theirs count, all scores do, and the report says it."""
+"""Jobs on a machine that ran at another speed: none of their times counts, all scores do, and the report says it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from harness.analysis.evidence.machine import ran_at_usual_speed, summarise_machine, usual_speed_of
 from harness.records.files import write_json
-from harness.records.speedometer import SpeedometerReading
+from harness.records.machine import SpeedometerReading
 from harness.records.store import TRIAL_FILE, read_record
 from harness.records.trial import TrialRecord
 

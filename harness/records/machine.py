@@ -1,4 +1,4 @@
-"""What the speedometer read: how fast the machine did a fixed piece of work at one moment."""
+"""How fast the machine itself is: at best, by its roof, and at one moment, by the speedometer."""
 
 from __future__ import annotations
 
@@ -19,3 +19,19 @@ class SpeedometerReading:
     """Median clock of the multiprocessors while they worked."""
     took_s: float = 0.0
     """What the reading took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoofRecord:
+    """What this machine can do at best, measured at the start of the run with shapes of this model."""
+
+    matmul_tflops: dict[str, float]
+    """Matrix-product rate in TFLOP/s by dtype ("float32", "bfloat16", …): the best of several shapes and repeats."""
+    copy_gb_per_s: float | None
+    """Bytes read plus bytes written per second of a large copy, in 1e9 bytes."""
+    device_name: str
+    threads: int | None
+    """PyTorch's threads; None on a GPU."""
+    shapes: dict[str, str]
+    """By dtype, which product was the fastest: "m×k×n"."""
+    took_s: float
