@@ -10,6 +10,7 @@ from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import build_roofline
 from harness.analysis.evidence.gather import Case, Evidence, gather
 from harness.analysis.evidence.machine import summarise_machine
+from harness.analysis.evidence.overhead import measure_overhead
 from harness.analysis.evidence.parts import Jobs
 from harness.analysis.evidence.quality import compare_scores
 from harness.analysis.evidence.trials import Trials, find_state, sort_out
@@ -64,6 +65,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
         roofline=build_roofline(loaded.run, {name: case for name, case in cases.items() if name not in unmeasured}),
         machine=summarise_machine([trial.record for trial in loaded.trials]),
+        overhead=measure_overhead([job for trials in contenders for job in trials.timed_jobs]),
         environment=environment,
         warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),

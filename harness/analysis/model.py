@@ -9,6 +9,7 @@ from typing import Any
 from harness.analysis.advice.findings import Diagnosis, Roofline
 from harness.analysis.evidence.gather import Evidence
 from harness.analysis.evidence.machine import MachineSpeed
+from harness.analysis.evidence.overhead import Overhead
 from harness.analysis.evidence.quality import Difference, Learning
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import State
@@ -137,6 +138,8 @@ class Analysis:
     roofline: Roofline | None
     machine: MachineSpeed | None = None
     """How fast the machine was through the run; None: the speedometer did not read enough."""
+    overhead: tuple[Overhead, ...] = ()
+    """What the harness itself costs per step, part by part."""
     environment: dict[str, Any]
     warnings: tuple[str, ...]
     """What makes the headline doubtful; shown beside it."""

@@ -140,6 +140,7 @@ def run_job(
         phases_s=phases_s,
         job_time_s=job_time_s,
         excluded_s=clock.excluded_s,
+        recording_s=sum(result.noting_s for result in job.results),
         epochs=tuple(job.epochs),
         work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
