@@ -65,7 +65,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
         roofline=build_roofline(loaded.run, {name: case for name, case in cases.items() if name not in unmeasured}),
         machine=summarise_machine([trial.record for trial in loaded.trials]),
-        overhead=measure_overhead([job for trials in contenders for job in trials.timed_jobs]),
+        overhead=measure_overhead([job for trials in contenders for job in trials.jobs]),
         environment=environment,
         warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),

@@ -16,8 +16,12 @@ from harness.records.trial import TrialRecord
 
 
 def repeat_unusual_jobs(bench: Bench, folders: Sequence[str], directory: Path) -> None:
-    """Measure each such job of these trials once more, at the end of the run: only then is it known what was usual."""
-    for first in find_unusual_jobs(folders, directory):
+    """Measure each such job of these trials once more, at the end of the run: only then is it known what was usual.
+
+    What a repeated job read has a say in that, so it is asked again after each.
+    """
+    while unusual := find_unusual_jobs(folders, directory):
+        first = unusual[0]
         trial = PlannedTrial(contender=first.contender, kind="job", seed=first.seed)
         if first.compile_cache == "cold":
             shutil.rmtree(directory / COMPILE_CACHES / trial.contender, ignore_errors=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from harness.analysis.evidence.work import clock_problem
-from harness.experiment.again import find_unusual_jobs
+from harness.experiment.again import find_unusual_jobs, repeat_unusual_jobs
 from harness.experiment.trial import TrialClock
 from harness.measurement.usual_speed import readings_of
 from harness.records.files import write_json
@@ -58,11 +58,12 @@ def test_what_a_pause_takes_is_neither_in_the_job_nor_in_a_phase():
 
 
 def slow_down(directory, folder, share):
+    """Leave one reading of a job, at this share of its speed: fewer than half of the run's readings."""
     file = directory / "trials" / folder / TRIAL_FILE
     record = read_record(file, TrialRecord)
     slowed = tuple(
         replace(one, matmul_gflops=one.matmul_gflops * share, memory_gb_per_s=one.memory_gb_per_s * share)
-        for one in record.speedometer
+        for one in record.speedometer[:1]
     )
     write_json(file, replace(record, speedometer=slowed))
 
@@ -111,3 +112,29 @@ def test_a_job_on_a_slow_machine_is_measured_again_at_the_runs_end_and_its_first
     assert again.job_time_s != first.job_time_s
     assert again.epochs[-1].scores == first.epochs[-1].scores
     assert set(readings_of([again])) == {*again.speedometer, *first.speedometer}
+
+
+def test_a_job_that_a_repeated_one_makes_unusual_is_measured_again_too(calm_base, smoke_run):
+    """Of two jobs at other speeds the run's readings tell only the first; its repeat is what is usual from then on."""
+    directory = calm_base / "runs/r"
+    repeated = []
+
+    class Bench:
+        def close_baseline(self):
+            """Nothing lives."""
+
+        def run(self, session):
+            (trial,) = session.trials
+            repeated.append(trial.contender)
+            spare = first if trial.contender == "fused_adamw" else other
+            write_json(directory / trial.folder / TRIAL_FILE, spare)
+            if len(repeated) == 1:
+                slow_down(directory, "baseline/0", 0.5)
+
+    first, other = (
+        read_record(directory / "trials" / name / "0" / TRIAL_FILE, TrialRecord) for name in ("fused_adamw", "baseline")
+    )
+    slow_down(directory, "fused_adamw/0", 0.54)
+    repeat_unusual_jobs(Bench(), smoke_run.run.trials, directory)
+    assert repeated == ["fused_adamw", "baseline"]
+    assert find_unusual_jobs(smoke_run.run.trials, directory) == []
