@@ -7,12 +7,13 @@ trained for some seconds (`aged_…`), after more epochs than the job has, so in
 
 | cheat | its forms here |
 | --- | --- |
-| skips_every_second_update | all: each step is watched, so no chance is involved |
+| skips_every_second_update | all but rare (it alternates by itself): each step is watched, so no chance is involved |
 | trains_on_half_the_examples | second epoch: an epoch is planned whole |
 | truncates | late: who counts tokens looks at each batch |
 | truncates_in_secret, truncates_in_the_loop, mixes_up_labels | all |
 | trains_on_half_of_each_batch, ignores_the_padding_mask | all, and both claiming a lower precision |
-| repeats_the_last_gradient, computes_in_bfloat16, zero_learning_rate_in_secret | all |
+| computes_in_bfloat16, zero_learning_rate_in_secret | all |
+| repeats_the_last_gradient | all but rare: it alternates by itself |
 | freezes_all_but_the_head, freezes_the_word_embedding, drops_dropout | late and aged: a model is changed for good |
 | zero_learning_rate | none: a rate in the configuration has no later; `life.py` has a schedule that goes wrong |
 | changes_data_order | second epoch: an epoch is planned whole |
@@ -213,14 +214,15 @@ def add_form(
     register(type(name, (Form,), members))
 
 
+ALTERNATING = ("skips_every_second_update", "repeats_the_last_gradient")
+"""Cheats whose every second step is honest."""
+
 IN_THE_STEP = (
-    "skips_every_second_update",
     "truncates_in_secret",
     "truncates_in_the_loop",
     "mixes_up_labels",
     "trains_on_half_of_each_batch",
     "ignores_the_padding_mask",
-    "repeats_the_last_gradient",
     "computes_in_bfloat16",
     "zero_learning_rate_in_secret",
 )
@@ -238,6 +240,7 @@ ONCE_AN_EPOCH = (
 
 for _cheat, _trigger in [
     *itertools.product(IN_THE_STEP, (LATE, RARE, SOMETIMES, SECOND_EPOCH, AGED, TIMED)),
+    *itertools.product(ALTERNATING, (LATE, SECOND_EPOCH, AGED, TIMED)),
     *itertools.product(IN_THE_MODEL, (LATE, AGED)),
     *itertools.product(ONCE_AN_EPOCH, (SECOND_EPOCH,)),
     *itertools.product(("truncates", "slows_the_clock", "crashes"), (LATE,)),
