@@ -23,8 +23,9 @@ def run(
 ) -> LoadedRun:
     """Run the baseline against the contenders of `config` and return the run's records.
 
-    `name` is the run directory's name; the name of an unfinished run with the same configuration resumes it. Analyse
-    the result with `harness.analysis.analyse`. Raises HarnessError if the configuration can't be run.
+    `name` is the run directory's name. That of a run which is there goes on with it, and adds what `config` asks for
+    beyond it: seeds, contenders, budget. Analyse the result with `harness.analysis.analyse`. Raises HarnessError if the
+    configuration can't be run.
     """
     from rich.console import Console
 

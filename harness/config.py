@@ -135,7 +135,8 @@ class TrainingConfig:
 class ProfileConfig:
     """The `torch.profiler` session of each contender, after all that is timed in its process."""
 
-    enabled: bool = setting(True, "--profile", "Profile each contender.")
+    enabled: bool = setting(True, "--profile", "Profile each contender, but for those whose steps bring nothing.")
+    everyone: bool = setting(False, "--profile-all", "Those too.")
     wait_steps: int = 1
     """Steps before the profiler is armed."""
     warmup_steps: int = 1
@@ -173,13 +174,15 @@ class SpeedConfig:
     """The slower worker's segment takes no longer than this (or `segment_s`, if that is more), but for one batch: where
     one worker is ten times as fast, the other's segments would be ten times as long, and a few would use up the budget.
     """
+    restarts: int = setting(3, at_least=1)
+    """Fresh processes of the baseline that are timed beside the live one (A/A): a start's memory lies where it lies."""
     least_blocks: int = 5
     """Blocks (ABBA, four segments) that are always measured."""
     most_blocks: int = 100
     precision: float = setting(0.01, above=0, below=1)
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
-    budget_s: float = setting(120.0, "--budget", "Seconds of timed segments per contender, at most.", above=0)
-    """`least_blocks` come first."""
+    budget_s: float = setting(600.0, "--budget", "Seconds of timed segments, for the whole run.", above=0)
+    """Each contender's `least_blocks` come first; see `harness.experiment.budget`."""
     repeats: int = setting(2, at_least=0)
     """Times that a contaminated block is measured again."""
     energy: bool = True
@@ -218,6 +221,20 @@ class QualityConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """Audits in flight: steps drawn at random, replayed by the reference from the state that they began with."""
+
+    enabled: bool = setting(True, "--audits", "Have the reference replay steps drawn at random.")
+    per_epoch: int = setting(3, at_least=1)
+    """Steps of each epoch of each job that are audited, or all if there are fewer."""
+    in_segments: int = setting(3, at_least=0)
+    """Steps that are audited in segments beside a contender's timed ones, at least; never more than blocks."""
+
+    def __post_init__(self) -> None:
+        _check_values(self, "audits.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One run: a baseline, the contenders beside it, and how they are measured."""
 
@@ -231,12 +248,17 @@ class RunConfig:
     profile: ProfileConfig = field(default_factory=ProfileConfig)
     speed: SpeedConfig = field(default_factory=SpeedConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
+    audits: AuditConfig = field(default_factory=AuditConfig)
     baseline: str = setting(
         "baseline", "--baseline", "Strategy or stack that the baseline already has.", metavar="STACK"
     )
     """What the contenders are held against: the pinned baseline, or a stack applied to it ("fused_adamw+sdpa")."""
-    contenders: tuple[str, ...] = ("amp_bf16", "fused_adamw", "sdpa", "channels_last", "compile", "larger_batches")
-    """Strategies and stacks ("a+b") to hold against the baseline, which always runs."""
+    contenders: tuple[str, ...] = (
+        "amp_bf16", "fused_adamw", "best", "sdpa", "channels_last", "compile", "larger_batches"
+    )  # fmt: skip
+    """Strategies and stacks ("a+b", or a stack's name) to hold against the baseline, which always runs."""
+    worth: float = setting(0.02, "--worth", "Smallest gain worth switching on.", at_least=0, below=1)
+    """As a share of the baseline's time."""
     seeds: int = setting(1, "--seeds", "Fine-tunings per contender.", at_least=1)
     """Seed k initialises the head, the order and the dropout of trial k."""
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "--device")
@@ -274,7 +296,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(wait_steps=0, active_steps=2),
-        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=10.0),
+        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=90.0),
     ),
     "smoke": RunConfig(
         preset="smoke",
@@ -284,7 +306,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3),
         profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),
-        speed=SpeedConfig(segment_s=0.05, budget_s=4.0),
+        speed=SpeedConfig(segment_s=0.05, budget_s=6.0, restarts=2),
         contenders=("fused_adamw",),
         roof=False,
     ),

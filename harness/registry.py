@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import re
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +34,17 @@ DECLARATIONS = (
 S = TypeVar("S", bound=type[Strategy])
 
 _strategies: dict[str, type[Strategy]] = {}
+_stacks: dict[str, NamedStack] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedStack:
+    """A stack with a name of its own, which stands for other parts on each kind of device."""
+
+    name: str
+    summary: str
+    parts: Mapping[str, tuple[str, ...]]
+    """By kind of device; those that can't be applied are left out."""
 
 
 def register(strategy: S) -> S:
@@ -57,6 +71,35 @@ def register(strategy: S) -> S:
         )
     _strategies[name] = strategy
     return strategy
+
+
+def register_stack(stack: NamedStack) -> None:
+    """Make a stack known under its name; StrategyError if there is a strategy of that name."""
+    if stack.name in _strategies or stack.name == BASELINE or not stack.name.isidentifier():
+        raise StrategyError(f"stack name {stack.name!r} is taken or no name", remedy="use another identifier")
+    _stacks[stack.name] = stack
+
+
+def named_stacks() -> tuple[NamedStack, ...]:
+    """Return the stacks that have a name of their own, sorted by it."""
+    return tuple(_stacks[name] for name in sorted(_stacks))
+
+
+def spell_out(contender: str, device: str, applies: Callable[[str], bool]) -> str:
+    """Return a contender with every named stack in it replaced by those of its parts that apply on that device.
+
+    StrategyError if none does.
+    """
+    spelled = []
+    for part in re.split(r"\s*\+\s*", contender.strip()):
+        if part not in _stacks:
+            spelled.append(part)
+            continue
+        parts = [name for name in _stacks[part].parts.get(device, ()) if applies(name)]
+        if not parts:
+            raise StrategyError(f"nothing of the stack {part!r} can be applied on {device}", remedy="leave it out")
+        spelled += parts
+    return "+".join(spelled)
 
 
 def load_all(plugins: tuple[str, ...] = ()) -> None:
@@ -123,7 +166,7 @@ def get(name: str) -> type[Strategy]:
     """Return the strategy class `name`; StrategyError with a suggestion if there is none."""
     if name in _strategies:
         return _strategies[name]
-    close = difflib.get_close_matches(name, [*names(), BASELINE], n=1)
+    close = difflib.get_close_matches(name, [*names(), *_stacks, BASELINE], n=1)
     hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names())}"
     raise StrategyError(f"there is no strategy {name!r}", remedy=hint)
 

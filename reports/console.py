@@ -9,18 +9,20 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.analysis.model import Analysis
+from reports.answer import result_sentence
 from reports.formatting import NONE, NOT_MEASURED, full_stop
-from reports.verdicts import noise_words, range_notes, reasons_words, result_sentence, sampled_over, verdict_rows
+from reports.verdicts import noise_words, reasons_words, sampled_over, verdict_rows
 
 STYLES = {
     "ACCEPTED": "green",
     "REJECTED": "red",
     "FAILED": "red",
+    "FASTER": "cyan",
     "SLOWER": "yellow",
-    "INCONCLUSIVE": "yellow",
+    "UNCLEAR": "yellow",
+    "NOT_MEASURED": "dim",
     "INERT": "dim",
     "NOT_APPLICABLE": "dim",
-    "not run": "dim",
 }
 
 NARROW_COLUMNS = 120
@@ -61,7 +63,7 @@ def print_table(analysis: Analysis, console: Console) -> None:
         f"In brackets after a speedup: its 95 % interval. After {analysis.scoring.titles}: the difference to the "
         f"baseline in points, then its 95 % interval over {sampled_over(analysis)}."
     )
-    notes = [noise_words(analysis), brackets, *range_notes(analysis)]
+    notes = [noise_words(analysis), brackets]
     if narrow:
         notes[1:] = ["In brackets: the difference to the baseline in points. The intervals are in the report."]
     if not with_energy:

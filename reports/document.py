@@ -61,6 +61,11 @@ def spans(text: Text) -> Iterator[Span]:
             yield from spans(part)
 
 
+def marked_text(text: str) -> Text:
+    """Return a sentence whose `names` and `commands` stand in backticks."""
+    return tuple(code(part) if number % 2 else part for number, part in enumerate(text.split("`")))
+
+
 def plain_text(text: Text) -> str:
     """Return the characters without their styles."""
     return "".join(span.text for span in spans(text))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from harness.analysis.evidence.quality import Difference
-from harness.statistics.estimate import Estimate
+from harness.statistics.estimate import Estimate, ratio_words, supported_digits
 
 NOT_MEASURED = "not measured"
 NONE = "–"
@@ -13,9 +11,6 @@ NONE = "–"
 
 LONGEST_CELL = 300
 """Characters; longer texts (an error, say) are cut, and the log has the rest."""
-
-MOST_DIGITS = 3
-"""Decimals of a number whose interval would support more: nobody reads them."""
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -39,20 +34,6 @@ def significant(value: float, digits: int = 3) -> str:
     if "e" not in text:
         return text
     return f"{value:.0f}" if abs(value) >= 1 else f"{value:.6f}".rstrip("0").rstrip(".") or "0"
-
-
-def supported_digits(low: float, high: float, least: int = 0) -> int:
-    """Return how many decimals an interval supports: half its width is at least one and a half units of the last one.
-
-    1.30 to 1.33 supports two (1.31), 1.1 to 1.6 one (1.3); so rounding moves a number by a third of the half width at
-    most. Never fewer than `least` or more than `MOST_DIGITS`.
-    """
-    half = (high - low) / 2.0
-    if half <= 0.0:
-        return max(least, 2)
-    # The small term: 1.33 − 1.30 is a little more or less than 0.03 in binary.
-    digits = math.ceil(-math.log10(half / 1.5) - 1e-9)
-    return min(MOST_DIGITS, max(least, digits))
 
 
 def _decimals(value: float) -> int:
@@ -95,25 +76,11 @@ def amount(value: float, unit: str) -> str:
     return f"{significant(value)} {unit}"
 
 
-def times(value: float) -> str:
-    """Return a speedup: 1.42×."""
-    return f"{value:.2f}×" if value < 9.995 else f"{value:.1f}×"
-
-
-def ratio(estimate: float, low: float | None, high: float | None, *, ranges: bool = True) -> str:
-    """Return a ratio rounded to what its interval supports, with the interval: 1.42× (1.38 to 1.47)."""
-    if low is None or high is None:
-        return times(estimate)
-    digits = supported_digits(low, high, least=0 if estimate >= 9.95 else 1)
-    text = f"{estimate:.{digits}f}×"
-    return f"{text} ({low:.{digits}f} to {high:.{digits}f})" if ranges else text
-
-
 def speedup(estimate: Estimate | None, *, ranges: bool = True) -> str:
     """Return a speedup with its interval or range."""
     if estimate is None:
         return NOT_MEASURED
-    return ratio(estimate.estimate, estimate.low, estimate.high, ranges=ranges)
+    return ratio_words(estimate.estimate, estimate.low, estimate.high, ranges=ranges)
 
 
 def points(difference: float, low: float | None, high: float | None, between: str = " ({})") -> str:

@@ -11,8 +11,8 @@ SPANS = "span search and scoring"
 
 PHASE_GROUPS = {
     "start, imports": ("process_start", "imports", "cuda_start"),
-    "data and model": ("load_data", "tokenise", "load_model", "apply_strategies"),
-    "warm-up and compile": ("warm_up",),
+    "data and model": ("load_data", "tokenise", "load_model"),
+    "warm-up and compile": ("apply_strategies", "warm_up"),
     "training": ("training",),
     "evaluation (forward)": ("evaluation",),
     SPANS: ("span_search", "scoring"),

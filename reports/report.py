@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from harness.analysis.model import Analysis
 from reports.document import Document, Picture, Section
-from reports.sections import bottleneck, epochs, quality, roof, sampler, setup, speed, where_time_goes, work
+from reports.sections import bottleneck, epochs, expected, quality, roof, sampler, setup, speed, where_time_goes, work
 from reports.sections.overview import overview
 
 SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
+    expected.section,
     speed.section,
     quality.section,
     epochs.section,

@@ -31,7 +31,11 @@ def best_explained(analysis: Analysis) -> ContenderAnalysis | None:
     best = best_accepted(analysis)
     if best is not None and best.waterfall is not None:
         return best
-    explained = [other for other in analysis.contenders if other.waterfall is not None and not other.is_peer]
+    explained = [
+        other
+        for other in analysis.contenders
+        if other.waterfall is not None and other.verdict != "REJECTED" and not other.is_peer
+    ]
     return max(explained, key=job_speedup_or_0, default=None)
 
 

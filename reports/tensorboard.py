@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.analysis.model import Analysis, ContenderAnalysis
 from harness.records.store import LoadedRun, LoadedTrial
 from harness.statistics.estimate import Estimate
+from reports.answer import result_text
 from reports.document import Block, Bullets, Paragraph
 from reports.events import EventWriter
 from reports.markdown import blocks
@@ -22,7 +23,6 @@ from reports.sections.overview import reason_lines, verdict_table
 from reports.sections.setup import setting_table
 from reports.sections.where_time_goes import phase_table
 from reports.sections.work import work_table
-from reports.verdicts import result_text
 
 
 def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:

@@ -9,8 +9,7 @@ from harness.analysis.advice.gathering import facts_of_run
 from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import build_roofline
 from harness.analysis.evidence.gather import Case, Evidence, gather
-from harness.analysis.evidence.job import jobs_as_run, training_as_run
-from harness.analysis.evidence.parts import Jobs, pair_by_seed
+from harness.analysis.evidence.parts import Jobs
 from harness.analysis.evidence.quality import compare_scores
 from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
@@ -23,7 +22,9 @@ from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE, Settings
 from harness.statistics.estimate import Estimate, mean_or_none
 
-VERDICT_OF: dict[str, Verdict] = {"failed": "FAILED", "not_applicable": "NOT_APPLICABLE"}
+VERDICT_OF: dict[str, Verdict] = {
+    "failed": "FAILED", "not_applicable": "NOT_APPLICABLE", "not_run": "NOT_MEASURED"
+}  # fmt: skip
 """Verdicts that need no statistics, by state."""
 
 
@@ -38,11 +39,15 @@ def analyse(loaded: LoadedRun) -> Analysis:
     reference, cases = gather(contenders, loaded.run)
     judged = {name: case for name, case in cases.items() if name != BASELINE}
     judgements = judge_all(judged, alpha=loaded.run.config.quality.alpha)
+    unmeasured = {name for name, judgement in judgements.items() if judgement.verdict == "NOT_MEASURED"}
     first, *others = (
         _analyse_contender(trials, baseline, cases.get(trials.name), judgements.get(trials.name), loaded)
         for trials in contenders
     )
-    others = [replace(one, waterfall=make_waterfall(first.ledger, one.ledger)) for one in others]
+    others = [
+        one if one.name in unmeasured else replace(one, waterfall=make_waterfall(first.ledger, one.ledger))
+        for one in others
+    ]
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
     missing = None if baseline.done else "there is no whole baseline job, so there are no speedups and no differences"
     learned = None if reference.learning is None else reference.learning.reason
@@ -56,7 +61,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
         learning=reference.learning,
         noise_floor=reference.floor,
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
-        roofline=build_roofline(loaded.run, cases),
+        roofline=build_roofline(loaded.run, {name: case for name, case in cases.items() if name not in unmeasured}),
         environment=environment,
         warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),
@@ -85,18 +90,24 @@ def _analyse_contender(
     verdict, reasons = VERDICT_OF.get(state), tuple(Reason(rule=state, text=text, numbers={}) for text in why)
     if judgement is not None and state == "measured":
         verdict, reasons = judgement.verdict, judgement.reasons
+        if verdict == "NOT_MEASURED":
+            found = found.without_speed()
+    else:
+        judgement = None
     steps = None if trials.is_baseline else found.steps
     usual = usual_step(trials.done, baseline.done, None if steps is None else steps.estimate)
     ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
     profiled, memory = find_profile(trials.everything), found.memory
     step_ms = None if found.throughput is None else found.throughput.median_step_time_ms
-    job_speedup, step_speedup = _speedups(trials, baseline, found)
+    job_speedup, step_speedup = _speedups(trials, found)
     return ContenderAnalysis(
         name=trials.name,
         parts=() if trials.is_baseline else tuple(trials.name.split("+")),
         strategies=trials.strategies,
         state=state,
         verdict=verdict,
+        speed=None if judgement is None else judgement.speed,
+        quality=None if judgement is None else judgement.quality,
         reasons=reasons,
         job_time_s=mean_or_none(job.job_time_s for job in jobs),
         train_time_s=mean_or_none(sum(epoch.train_time_s for epoch in job.epochs) for job in jobs if job.epochs),
@@ -119,14 +130,13 @@ def _analyse_contender(
     )
 
 
-def _speedups(trials: Trials, baseline: Trials, found: Evidence) -> tuple[Estimate | None, Estimate | None]:
-    """Return job and step speedup: where they were timed in segments from those, else of the jobs as they ran."""
+def _speedups(trials: Trials, found: Evidence) -> tuple[Estimate | None, Estimate | None]:
+    """Return job and step speedup, from timed segments alone: jobs as they ran hold the machine's drift."""
     if trials.is_baseline:
         return (Estimate(estimate=1.0),) * 2 if trials.done else (None, None)
-    pairs = pair_by_seed(baseline.jobs, trials.jobs)
     return (
-        jobs_as_run(pairs) if found.job is None else found.job.ratio.interval,
-        training_as_run(pairs) if found.steps is None or not baseline.done else found.steps.interval,
+        None if found.job is None else found.job.ratio.interval,
+        None if found.steps is None else found.steps.interval,
     )
 
 

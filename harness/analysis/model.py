@@ -14,13 +14,13 @@ from harness.analysis.evidence.trials import State
 from harness.analysis.evidence.work import Work
 from harness.analysis.trace.kernels import ProfileSummary
 from harness.analysis.trace.model import Ledger, Waterfall
-from harness.analysis.verdict.reason import Reason, Verdict
+from harness.analysis.verdict.reason import Quality, Reason, Speed, Verdict
 from harness.records.serialise import plain
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import BASELINE, ScoringRecord, Settings
 from harness.statistics.estimate import Estimate
 
-ANALYSIS_SCHEMA_VERSION = 3
+ANALYSIS_SCHEMA_VERSION = 4
 """Raised when a key of `analysis.json` changes its meaning."""
 
 
@@ -48,6 +48,11 @@ class ContenderAnalysis:
     """Summaries and effects of the parts; empty if no trial got so far."""
     state: State
     verdict: Verdict | None
+    """None for the baseline that was measured."""
+    speed: Speed | None
+    """Of the job; None where it was not measured or does not matter."""
+    quality: Quality | None
+    """None where nothing was judged, and where the work was not the same."""
     reasons: tuple[Reason, ...]
     """Of the verdict; of what was not measured, why."""
     job_time_s: float | None
@@ -55,9 +60,9 @@ class ContenderAnalysis:
     train_time_s: float | None
     """All epochs' training together, mean over the seeds."""
     job_speedup: Estimate | None
-    """Of the whole job, from its parts (`evidence.job`); without timed segments of the jobs as they ran."""
+    """Of the whole job, from its parts (`evidence.job`); None without timed segments."""
     step_speedup: Estimate | None
-    """Of training, from the timed segments; without them of the training time per epoch."""
+    """Of training, from the timed segments."""
     scores: dict[str, Difference]
     """By metric, beside the baseline's; empty where nothing was scored."""
     peak_memory_gib: float | None

@@ -33,6 +33,8 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     for trial in trials.everything:
         if trials.done and trial.record.kind == "profile" and trial.record.status != "done":
             notes.append(f"its profiled run did not end: {trial.record.reason}")
+        elif trial.record.kind == "profile" and trial.record.profile is None and trial.record.reason is not None:
+            notes.append(trial.record.reason)
     lost = [*(() if case is None else case.unreadable), *unreadable]
     notes += [f"left out: {relative(line, loaded)}" for line in lost]
     sampling, energy = (None, None) if case is None else (case.evidence.sampling, case.evidence.energy)
@@ -78,8 +80,8 @@ def run_notes(loaded: LoadedRun, floor: NoiseFloor | None) -> list[str]:
     notes = []
     if floor is not None and floor.share > HIGH_FLOOR:
         notes.append(
-            f"the noise floor is high: a step speedup under {100 * floor.share:.0f} % could not have been shown here. "
-            "On a quieter machine or with a longer --budget it can"
+            f"the noise floor of a step is high: a step speedup under {100 * floor.share:.1f} % could not have been "
+            "shown here. On a quieter machine it can"
         )
     if loaded.missing:
         count = f"{len(loaded.missing)} of {len(loaded.run.trials)} planned trials"

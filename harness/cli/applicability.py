@@ -1,15 +1,12 @@
-"""Which strategies apply here: each asked about a tiny model on this machine's device."""
+"""The rows of `speedproof list`: which strategies apply here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from harness import registry
-from harness.config import preset
+from harness.experiment.applicability import make_asking
 from harness.measurement.environment import choose_device
-from harness.tasks import get_task
-from harness.training.baseline import build_baseline
-from harness.training.model import load_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,20 +29,29 @@ class Applicability:
 
 
 def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
-    """Ask every registered strategy whether it applies to a tiny DistilBERT on this machine."""
+    """Ask every registered strategy whether it applies to a tiny DistilBERT on this machine; named stacks come last."""
     registry.load_all(plugins)
-    config = preset("smoke")
     device = choose_device("auto")
-    model = load_model(config.model, head=get_task(config.task).head(), seed=0, device=device)
-    setup = build_baseline(config, model=model, pad_id=0, seed=0, device=device)
+    ask = make_asking(device)
+    stacks = [
+        Applicability(
+            name=stack.name,
+            summary=f"{stack.summary}: {registry.spell_out(stack.name, device.type, lambda part: ask(part) is None)}",
+            effect="that of its parts",
+            stage="",
+            reason=None,
+            is_peer=False,
+        )
+        for stack in registry.named_stacks()
+    ]
     return [
         Applicability(
             name=strategy.name,
             summary=strategy.summary,
             effect=strategy.effect.name,
             stage=strategy.stage.name,
-            reason=strategy().not_applicable(setup),
+            reason=ask(strategy.name),
             is_peer=strategy.is_peer,
         )
         for strategy in map(registry.get, registry.names())
-    ]
+    ] + stacks

@@ -45,7 +45,10 @@ def run(
     preset: Preset = None,
     config: ConfigFile = None,
     settings: dict[str, Any],
-    name: Annotated[str | None, typer.Option(help="Name of the run; the name of an unfinished run resumes it.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the run. That of an earlier one goes on with it, and adds what more is asked for."),
+    ] = None,
     runs_dir: RunsDirectory = Path("runs"),
     cache_dir: CacheDirectory = None,
     report: Annotated[
@@ -57,20 +60,27 @@ def run(
     """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
     if as_json and not report:
         raise ConfigError("--json with --no-report", remedy="leave one of them out: analysis.json is a report")
-    configuration = build_config(preset_name=preset, file=config, options=settings, contenders=contenders)
+    from harness.records.store import RUN_FILE, TRIAL_FILE, read_record
+    from harness.records.trial import RunRecord, TrialRecord
+
+    head = runs_dir / name / RUN_FILE if name else None
+    begun = read_record(head, RunRecord).config if head is not None and head.exists() else None
+    configuration = build_config(preset_name=preset, file=config, options=settings, contenders=contenders, begun=begun)
     from harness.cli.progress import make_listener
     from harness.experiment.runner import execute_run, new_run_directory
-    from harness.records.store import TRIAL_FILE, read_record
-    from harness.records.trial import TrialRecord
 
     directory = runs_dir / name if name else new_run_directory(runs_dir, configuration.preset)
     show = not quiet and not as_json
     try:
         with terminations_as_interrupts(), make_listener(Console(stderr=True), show=show) as listener:
-            execute_run(configuration, directory, cache_directory=cache_dir, command=_command(), listener=listener)
+            is_more = execute_run(
+                configuration, directory, cache_directory=cache_dir, command=_command(), listener=listener
+            )
     except KeyboardInterrupt:
         typer.echo(f"interrupted; the same command with --name {directory.name} goes on from here", err=True)
         raise typer.Exit(130) from None
+    if not is_more:
+        typer.echo(f"nothing was measured: all that is asked for is in {directory} already", err=True)
     if report:
         _report(directory, show=show, as_json=as_json)
     else:

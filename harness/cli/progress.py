@@ -27,6 +27,10 @@ class BarListener(Listener):
         self._phase: TaskID = progress.add_task("", total=None)
         self._label = ""
 
+    def caches_warmed(self) -> None:
+        """Say what the first seconds are for."""
+        self._preparing.update("warming the disk's caches in a process that is thrown away")
+
     def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
         """Name the trial on the upper bar; the first one makes the bars appear."""
         self._preparing.stop()
@@ -49,7 +53,8 @@ class BarListener(Listener):
 
 def describe_trial(trial: PlannedTrial) -> str:
     """Return the trial's name for people."""
-    return f"{trial.contender} {f'seed {trial.seed}' if trial.kind == 'job' else trial.kind}"
+    again = f" {trial.process}" if trial.process > 1 else ""
+    return f"{trial.contender} {f'seed {trial.seed}' if trial.kind == 'job' else trial.kind}{again}"
 
 
 def describe_outcome(record: TrialRecord) -> str:
@@ -64,7 +69,7 @@ def describe_outcome(record: TrialRecord) -> str:
     if record.kind == "speed":
         return record.reason or "not timed"
     if record.job_time_s is None:
-        return "trace written"
+        return record.reason or "trace written"
     last = record.epochs[-1] if record.epochs else None
     scores = "".join(f", {name} {value:.1f}" for name, value in (last.scores if last else {}).items())
     training_s = sum(epoch.train_time_s for epoch in record.epochs)

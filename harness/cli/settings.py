@@ -36,12 +36,17 @@ TABLES = {name for name, kind, _ in all_settings(RunConfig) if typing.get_origin
 
 
 def build_config(
-    *, preset_name: str | None, file: Path | None, options: dict[str, Any], contenders: list[str] | None
+    *,
+    preset_name: str | None,
+    file: Path | None,
+    options: dict[str, Any],
+    contenders: list[str] | None,
+    begun: RunConfig | None = None,
 ) -> RunConfig:
     """Return the configuration: preset, then TOML file, then options, each over the one before.
 
-    `options` maps dotted names to values; None means not given. Without a preset it is "quick", or "seed" as soon as
-    the user names a model or data. Raises ConfigError.
+    `options` maps dotted names to values; None means not given. Without a preset it is that of the run which goes on
+    (`begun`); without one "quick", or "seed" as soon as the user names a model or data. Raises ConfigError.
     """
     given = {name: value for name, value in options.items() if value is not None}
     try:
@@ -51,13 +56,14 @@ def build_config(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}", remedy="correct that place") from None
     changes = from_file | given
+    named = preset_name or str(changes.pop("preset", ""))
     own_input = any(name.startswith(("model.source", "data.")) for name in changes)
-    name = preset_name or str(changes.pop("preset", "")) or (OWN_INPUT_PRESET if own_input else DEFAULT_PRESET)
-    config = preset(name)
+    name = named or (OWN_INPUT_PRESET if own_input else DEFAULT_PRESET)
+    config = begun if begun is not None and not named else preset(name)
     if contenders:
         changes["contenders"] = [contender for contender in contenders if contender != "baseline"]
     settings = override(config, _implied(config, changes) | changes)
-    if name == "seed-offline" and settings.data.source == "hub" and "data.source" not in changes:
+    if named == "seed-offline" and settings.data.source == "hub" and "data.source" not in changes:
         raise ConfigError(
             "the preset seed-offline needs questions from files",
             remedy="give --train-file and --validation-file (SQuAD v1.1 JSON), or choose --data generator or hub",

@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.config import RunConfig
+from harness.experiment.audits import Audits, SegmentAudits
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
 from harness.experiment.deviation import compare_updates, load_updates
+from harness.experiment.goals import goal_of, is_checked, is_finished, is_looked_at, why_unprofiled
 from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
-from harness.records.checks import SpeedRecord
+from harness.records.checks import EquivalenceRecord, SpeedRecord
 from harness.records.files import write_json
-from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
+from harness.records.store import TRIAL_FILE, read_record
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
 
@@ -43,9 +45,10 @@ class Bench:
         cache_directory: Path,
         listener: Listener,
         tokenizer: TokenizerFacts | None = None,
+        train_windows: int = 0,
     ) -> None:
         self._config = config
-        self._trials = trials
+        self._trials = list(trials)
         self._directory = directory.resolve()
         self._cache_directory = cache_directory.resolve()
         self._reference_updates = self._directory / CHECKS / "reference.safetensors"
@@ -53,14 +56,18 @@ class Bench:
         self._listener = listener
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
+        self._audits = Audits(
+            config, self._directory / CHECKS, train_windows=train_windows, start_referee=self._start_referee
+        )
 
     def __enter__(self) -> Bench:
         """Return the bench itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the live baseline."""
+        """End the live baseline and the referee."""
         self.close_baseline()
+        self._audits.close()
 
     def close_baseline(self) -> None:
         """End the live baseline if there is one."""
@@ -74,17 +81,32 @@ class Bench:
             self._live.close()
             self._live = None
 
+    def warm_caches(self) -> None:
+        """Start a process of the pinned baseline, let it load all that a job loads, and end it.
+
+        Program, model and windows then come from memory in every process that is measured; read from the disk, they
+        made the first start a second longer than the others.
+        """
+        self._listener.caches_warmed()
+        plain = replace(self._config, baseline=BASELINE)
+        directory = self._directory / CHECKS / "first"
+        with suppress(WorkerError), self._start_worker(BASELINE, 0, directory, plain) as worker:
+            worker.ask(Prepare())
+
     def _announce(self, trial: PlannedTrial) -> None:
+        if trial not in self._trials:
+            # A further process, planned while the run goes on.
+            self._trials.append(trial)
         self._listener.trial_started(trial, 1 + self._trials.index(trial), len(self._trials))
 
     def run(self, session: PlannedSession) -> None:
         """Run what is not done yet of a session in one process. What fails once fails the trials after it too."""
         pending = []
         for trial in session.trials:
-            folder = self._directory / trial.folder
-            if trial_is_finished(folder):
+            if is_finished(trial, self._config, self._directory):
                 self._announce(trial)
-                self._listener.trial_ended(trial, read_record(folder / TRIAL_FILE, TrialRecord), resumed=True)
+                record = read_record(self._directory / trial.folder / TRIAL_FILE, TrialRecord)
+                self._listener.trial_ended(trial, record, resumed=True)
             else:
                 pending.append(trial)
         if not pending:
@@ -106,7 +128,7 @@ class Bench:
                     worker = worker or self._start(session, trial)
                     record = self._run_trial(worker, trial)
                 else:
-                    record = replace(failure, kind=trial.kind, seed=trial.seed)
+                    record = replace(failure, kind=trial.kind, seed=trial.seed, process=trial.process)
                 write_json(self._directory / trial.folder / TRIAL_FILE, record)
                 self._listener.trial_ended(trial, record, resumed=False)
                 failure = record if record.status != "done" else failure
@@ -125,11 +147,16 @@ class Bench:
                 self._drop_live()
         return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
 
-    def _start_worker(self, contender: str, seed: int, directory: Path) -> Worker:
+    def _start_referee(self) -> Worker:
+        """Return a worker that computes as the reference does, whatever the run's baseline is."""
+        plain = replace(self._config, baseline=BASELINE)
+        return self._start_worker(BASELINE, 0, self._directory / CHECKS / "referee", plain)
+
+    def _start_worker(self, contender: str, seed: int, directory: Path, config: RunConfig | None = None) -> Worker:
         spec = TrialSpec(
             contender=contender,
             seed=seed,
-            config=self._config,
+            config=config or self._config,
             directory=str(directory),
             cache_directory=str(self._cache_directory),
             compile_cache_directory=str(self._directory / COMPILE_CACHES / contender),
@@ -143,61 +170,101 @@ class Bench:
             if trial.kind == "speed":
                 return self._run_speed(worker, trial)
             if trial.kind == "profile":
+                reason = why_unprofiled(trial.contender, self._config, self._directory)
+                if reason is not None:
+                    return TrialRecord(
+                        contender=trial.contender, kind=trial.kind, seed=trial.seed, status="done", reason=reason
+                    )
                 worker.ask(RunProfile(directory=str(directory)))
                 return read_record(directory / TRIAL_FILE, TrialRecord)
-            answer = worker.ask(RunJob(directory=str(directory)))
+            desk = self._audits.of_job(trial)
+            answer = worker.ask(RunJob(directory=str(directory)), desk)
             elapsed_s = time.time() - worker.started_s
             record = read_record(directory / TRIAL_FILE, TrialRecord)
-            return replace(record, clock_error_s=answer.elapsed_s - elapsed_s)
+            audits = None if desk is None else desk.record(record.audits)
+            return replace(record, audits=audits, clock_error_s=answer.elapsed_s - elapsed_s)
         except WorkerError as error:
             return TrialRecord(
-                contender=trial.contender, kind=trial.kind, seed=trial.seed, status="failed", reason=str(error)
+                contender=trial.contender,
+                kind=trial.kind,
+                seed=trial.seed,
+                process=trial.process,
+                status="failed",
+                reason=str(error),
             )
 
     def _run_speed(self, worker: Worker, trial: PlannedTrial) -> TrialRecord:
-        """Check first, then time, then look at what runs: that needs the profiler, after which nothing is timed."""
+        """Make the checked updates, time, then look at what runs: that needs the profiler; nothing is timed after it.
+
+        Every timed worker has made its updates first, as the live baseline has: what a process has allocated and freed
+        before decides how fast it gets memory (glibc's thresholds grow), which made processes without it 3.9 % slower.
+        """
         try:
             # The reference is made while a worker that has just started still imports. If that fails, `_time` sees.
             self._live_baseline()
         except WorkerError:
             self._drop_live()
         ready = worker.ask(Prepare())
-        record = TrialRecord(contender=trial.contender, kind="speed", seed=trial.seed, status="done")
+        record = TrialRecord(
+            contender=trial.contender, kind="speed", seed=trial.seed, process=trial.process, status="done"
+        )
         if ready.refusal is not None:
             return replace(record, status="not_applicable", reason=ready.refusal)
-        speed, problem = self._time(worker, ready)
-        record = replace(record, reason=problem, speed=speed)
+        equivalence = self._make_updates(worker, trial)
+        audits = self._audits.of_segments(trial, worker)
+        speed, problem = self._time(worker, ready, trial, audits)
+        audited = None if audits is None else audits.record()
+        record = replace(record, reason=problem, speed=speed, equivalence=equivalence, audits=audited)
+        if not is_looked_at(trial, self._config):
+            return record
         try:
-            # None if nothing claims to be the reference, or no baseline lived to make it.
-            equivalence = None
-            if self._reference_updates.exists() and is_checked(self._config, trial.contender):
-                worker.on_progress("equivalence check", 0, 1)
-                path = self._directory / CHECKS / f"{trial.contender}.safetensors"
-                worker.ask(SaveUpdates(path=str(path), of_reference=False))
-                strategies = resolve_contender(self._config, trial.contender)
-                lowers = any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies)
-                reference, given = load_updates(self._reference_updates), load_updates(path)
-                equivalence = compare_updates(reference, given, lowers_precision=lowers)
-                path.unlink()
-            footprint = worker.ask(TakeFootprint())
+            return replace(record, footprint=worker.ask(TakeFootprint()))
         except WorkerError as error:
             # The contender has failed; what was timed stays on disk.
             return replace(record, status="failed", reason=str(error))
-        return replace(record, equivalence=equivalence, footprint=footprint)
 
-    def _time(self, worker: Worker, ready: Readiness) -> tuple[SpeedRecord | None, str | None]:
+    def _make_updates(self, worker: Worker, trial: PlannedTrial) -> EquivalenceRecord | None:
+        """Have the worker make its updates, and compare the first process's with the reference's if it claims those.
+
+        None if nothing claims to be the reference, or no baseline lived to make it. Peers keep no gradients.
+        """
+        strategies = resolve_contender(self._config, trial.contender)
+        if any(strategy.is_peer for strategy in strategies):
+            return None
+        is_compared = is_checked(self._config, trial.contender)
+        path = self._directory / CHECKS / f"{trial.contender}.safetensors"
+        worker.on_progress("equivalence check", 0, 1)
+        try:
+            worker.ask(SaveUpdates(path=str(path), of_reference=False))
+        except WorkerError:
+            if is_compared:
+                raise
+            # No claim of its fails: they were its history only.
+            return None
+        compared = None
+        if is_compared and trial.process == 1 and self._reference_updates.exists():
+            lowers = any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies)
+            reference, given = load_updates(self._reference_updates), load_updates(path)
+            compared = compare_updates(reference, given, lowers_precision=lowers)
+        path.unlink()
+        return compared
+
+    def _time(
+        self, worker: Worker, ready: Readiness, trial: PlannedTrial, audits: SegmentAudits | None
+    ) -> tuple[SpeedRecord | None, str | None]:
         """Time the worker beside the live baseline; the second value says why that could not be done.
 
         A baseline that fails says nothing of the contender, so another one takes its place, once.
         """
-        problem = None
+        problem, goal = None, goal_of(trial, self._config, self._directory)
         if self._gpu is None and ready.gpu_uuid is not None:
             with suppress(NvmlUnavailableError):
                 self._gpu = open_gpu(ready.gpu_uuid)
         for _ in range(BASELINE_ATTEMPTS):
             try:
                 baseline = self._live_baseline()
-                return Duel(baseline, worker, self._config, self._gpu).measure(worker.on_progress), None
+                duel = Duel(baseline, worker, self._config, goal, self._gpu, audits)
+                return duel.measure(worker.on_progress), None
             except WorkerError as error:
                 if error.worker is not self._live:
                     raise
@@ -207,24 +274,11 @@ class Bench:
 
     def _live_baseline(self) -> Worker:
         """Return the live baseline with its reference made, started now if a run goes on after an interruption."""
+        has_history = self._live is not None and self._reference_updates.exists()
         if self._live is None:
             # The job's own log and specification stay as they are.
             self._live = self._start_worker(BASELINE, 0, self._directory / CHECKS / "live-baseline")
             self._live.ask(Prepare())
-        if not self._reference_updates.exists():
+        if not has_history:
             self._live.ask(SaveUpdates(path=str(self._reference_updates), of_reference=True))
         return self._live
-
-
-def is_checked(config: RunConfig, contender: str) -> bool:
-    """Whether a contender's updates should be the reference's, up to its precision's rounding.
-
-    The baseline's are looked at whatever it claims. Peers of a lower precision are not: they are there to be timed, and
-    keep no gradients.
-    """
-    strategies = resolve_contender(config, contender)
-    effects = {strategy.effect for strategy in strategies}
-    if contender == BASELINE or effects <= {Effect.SAME_MATH}:
-        return True
-    is_peer = any(strategy.is_peer for strategy in strategies)
-    return effects <= {Effect.SAME_MATH, Effect.LOWER_PRECISION} and not is_peer

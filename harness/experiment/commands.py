@@ -12,7 +12,7 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from harness.records.checks import BlockKind, FootprintRecord
+from harness.records.checks import AuditCost, AuditPlace, AuditRecord, BlockKind, FootprintRecord
 from harness.records.serialise import build
 
 Answer = TypeVar("Answer")
@@ -67,6 +67,8 @@ class SegmentWork:
     """As in `BlockRecord`; empty for evaluation."""
     allocator_retries: int | None
     """Of the device's allocator since the process began; None without CUDA."""
+    audit_cost: AuditCost | None = None
+    """Of the looks at its steps; None of a timed one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,26 @@ class RunSegment(Command[SegmentWork]):
     """Go through the block's samples."""
 
     repetitions: int
+    audited: bool = False
+    """Ask about every step; such a segment is never timed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay(Command[AuditRecord]):
+    """Replay a step of another worker, which has written it to `path`, on the windows that were planned for it."""
+
+    path: str
+    where: AuditPlace
+    seed: int
+    """Of the contender's trial."""
+    step: int
+    """Counted from 1 over the whole training, or over the segment."""
+    block: tuple[int, ...]
+    """Window numbers of the segment's block; empty for a job."""
+    repetitions: int
+    """Of the segment."""
+    lowers_precision: bool
+    """Whether the contender claims a lower precision; see `harness.records.tolerances.tolerance_of`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,13 @@ import torch
 
 from harness.config import DataConfig
 from harness.errors import HarnessError
+from harness.experiment.auditor import Ask, Auditor
 from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Report
 from harness.experiment.trial import Prepared, TrialClock, compile_cache_directory, is_filled
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
+from harness.records.checks import AuditsRecord
 from harness.records.store import write_predictions, write_steps
 from harness.records.trial import (
     BASELINE,
@@ -91,12 +93,23 @@ class JobResults:
     start_s: float = 0.0
     """When training began, seconds since the epoch."""
     end_s: float = 0.0
+    paused_s: float = 0.0
+    """Of training, for audits: no part of any phase."""
 
 
 def run_job(
-    spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, clock: TrialClock, report: Report
+    spec: TrialSpec,
+    directory: Path,
+    prepared: Prepared,
+    record: TrialRecord,
+    clock: TrialClock,
+    report: Report,
+    ask: Ask | None = None,
 ) -> tuple[TrialRecord, JobResults]:
-    """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`."""
+    """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`.
+
+    `ask`: asks the parent about every step whether it is to be audited; without it none is.
+    """
     setup = prepared.setup
     with clock.phases.measure("imports"):
         # The metric may need `evaluate`, which takes seconds to import; other commands go without.
@@ -114,7 +127,8 @@ def run_job(
         settings=settings_of(setup, trainer.optimizer),
         compile_cache="warm" if prepared.cache_was_filled else "cold" if is_cold else None,
     )
-    job = train_all_epochs(spec, directory, prepared, trainer, clock.phases, report)
+    auditor = None if ask is None else Auditor(trainer, ask)
+    job = train_all_epochs(spec, directory, prepared, trainer, clock.phases, report, auditor)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
@@ -122,7 +136,7 @@ def run_job(
             model: Any = setup.model
             model.save_pretrained(directory / "model")
             load_tokenizer(spec.config.model).save_pretrained(directory / "model")
-    job_time_s, phases_s = clock.finish()
+    job_time_s, phases_s = clock.finish(paused_s=job.paused_s)
     done = replace(
         record,
         phases_s=phases_s,
@@ -130,6 +144,7 @@ def run_job(
         epochs=tuple(job.epochs),
         work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
+        audits=None if auditor is None else AuditsRecord(audits=(), drawn=(), cost=auditor.cost()),
     )
     return add_checks(spec, directory, prepared, done, job), job
 
@@ -156,11 +171,17 @@ def add_checks(
         job.predictions[0] = untrained.answers
         write_predictions(directory, job.predictions)
         record = replace(record, untrained=untrained.scores)
-    return replace(record, excluded_s=time.perf_counter() - start_s)
+    return replace(record, excluded_s=job.paused_s + time.perf_counter() - start_s)
 
 
 def train_all_epochs(
-    spec: TrialSpec, directory: Path, prepared: Prepared, trainer: Trainer, phases: PhaseClock, report: Report
+    spec: TrialSpec,
+    directory: Path,
+    prepared: Prepared,
+    trainer: Trainer,
+    phases: PhaseClock,
+    report: Report,
+    auditor: Auditor | None,
 ) -> JobResults:
     """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost."""
     job = JobResults(epochs=[], results=[], predictions={}, start_s=time.time())
@@ -175,7 +196,10 @@ def train_all_epochs(
                 epoch=epoch,
                 first_step=len(steps) + 1,
                 on_step=lambda number: report("training", number, total),
+                audit=auditor,
             )
+        phases.add("training", -result.paused_s)
+        job.paused_s += result.paused_s
         job.results.append(result)
         steps += result.steps
         with phases.measure("saving"):

@@ -16,6 +16,9 @@ Report = Callable[[str, int, int], None]
 class Listener:
     """Hears of it and shows nothing; the command line draws progress bars from it."""
 
+    def caches_warmed(self) -> None:
+        """A process that no measurement sees begins: what is read first from the disk is read by it."""
+
     def trial_started(self, trial: PlannedTrial, number: int, total: int) -> None:
         """Trial `number` (from 1) of `total` begins."""
 

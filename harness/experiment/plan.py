@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.config import RunConfig
 from harness.records.trial import BASELINE, TrialKind
@@ -19,12 +19,16 @@ class PlannedTrial:
     contender: str
     kind: TrialKind
     seed: int
+    process: int = 1
+    """Of timed segments: which of the contender's processes."""
 
     @property
     def folder(self) -> str:
-        """Its directory, relative to the run directory: `trials/<contender>/<seed, "speed" or "profile">`."""
+        """Its directory, relative to the run directory: `trials/<contender>/<k>` with seed, "speed", "speed-2", …, or
+        "profile" as k.
+        """
         last = str(self.seed) if self.kind == "job" else self.kind
-        return f"trials/{self.contender}/{last}"
+        return f"trials/{self.contender}/{last}" + (f"-{self.process}" if self.process > 1 else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +50,47 @@ def order_contenders(names: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys([BASELINE, *cleaned]))
 
 
-def plan_sessions(config: RunConfig) -> list[PlannedSession]:
-    """Return the processes of a run: the baseline that stays, A/A, each contender's first job with its evidence.
+def plan_first_seed(config: RunConfig) -> list[PlannedSession]:
+    """Return the processes that come first: the baseline that stays, each contender's job with its evidence, and A/A
+    spread between them, so that it sees the machine's drift too.
 
-    Without timed segments no baseline has to stay. Further seeds follow, their contenders in alternating order so that
-    drift of the machine cancels.
+    Without timed segments no baseline has to stay. What else is timed is decided by what these show: see
+    `harness.experiment.budget`.
     """
-    contenders = order_contenders(config.contenders)
-    wanted: dict[TrialKind, bool] = {"speed": config.speed.enabled, "profile": config.profile.enabled}
-    after_job = tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
-    sessions = []
-    if config.speed.enabled:
-        job = PlannedTrial(contender=BASELINE, kind="job", seed=0)
-        sessions.append(PlannedSession(contender=BASELINE, seed=0, trials=(job,), stays=True))
-    for name in contenders:
-        is_live = name == BASELINE and config.speed.enabled
-        kinds = after_job if is_live else ("job", *after_job)
-        trials = tuple(PlannedTrial(contender=name, kind=kind, seed=0) for kind in kinds)
-        if trials:
-            sessions.append(PlannedSession(contender=name, seed=0, trials=trials))
-    for seed in range(1, config.seeds):
-        for name in contenders if seed % 2 == 0 else reversed(contenders):
-            trial = PlannedTrial(contender=name, kind="job", seed=seed)
-            sessions.append(PlannedSession(contender=name, seed=seed, trials=(trial,)))
+    baseline, *others = order_contenders(config.contenders)
+    profile: tuple[TrialKind, ...] = ("profile",) if config.profile.enabled else ()
+    if not config.speed.enabled:
+        return [_session(name, "job", *profile) for name in (baseline, *others)]
+    sessions = [replace(_session(baseline, "job"), stays=True)]
+    restarts = config.speed.restarts
+    after = [round((number - 1) * len(others) / max(1, restarts - 1)) for number in range(1, restarts + 1)]
+    for position in range(len(others) + 1):
+        for number in (number for number, place in enumerate(after, start=1) if place == position):
+            # What is profiled comes last: nothing is timed in that process afterwards, nor beside the baseline's last.
+            sessions.append(_session(baseline, "speed", *(profile if number == restarts else ()), process=number))
+        sessions += [_session(name, "job", "speed", *profile) for name in others[position : position + 1]]
     return sessions
+
+
+def _session(contender: str, *kinds: TrialKind, process: int = 1) -> PlannedSession:
+    numbers = {"speed": process}
+    trials = [PlannedTrial(contender=contender, kind=kind, seed=0, process=numbers.get(kind, 1)) for kind in kinds]
+    return PlannedSession(contender=contender, seed=0, trials=tuple(trials))
+
+
+def plan_process(contender: str, process: int) -> PlannedSession:
+    """Return a further process of timed segments."""
+    return _session(contender, "speed", process=process)
+
+
+def plan_other_seeds(config: RunConfig) -> list[PlannedSession]:
+    """Return the jobs of further seeds, contenders in alternating order so that drift of the machine cancels."""
+    contenders = order_contenders(config.contenders)
+    return [
+        PlannedSession(contender=name, seed=seed, trials=(PlannedTrial(contender=name, kind="job", seed=seed),))
+        for seed in range(1, config.seeds)
+        for name in (contenders if seed % 2 == 0 else reversed(contenders))
+    ]
 
 
 def resolve_contender(config: RunConfig, contender: str) -> list[Strategy]:

@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from harness.config import BUNDLED_DISTILBERT, BUNDLED_MODEL
 from harness.data.hub import hub_reachable
@@ -35,6 +36,16 @@ class WorkerError(Exception):
         super().__init__(reason)
         self.worker = worker
         """Whose error it is."""
+
+
+class Desk(Protocol):
+    """Answers a worker that asks about its steps while it does a command."""
+
+    def step_over(self) -> str | None:
+        """Return where the step that is over shall be written; None: nowhere."""
+
+    def step_kept(self, problem: str | None) -> None:
+        """Take note that it was written, or why it was not."""
 
 
 class Worker:
@@ -72,16 +83,14 @@ class Worker:
         """Of the process, for its processor time."""
         return self._process.pid
 
-    def ask(self, command: Command[Answer]) -> Answer:
-        """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit."""
+    def ask(self, command: Command[Answer], desk: Desk | None = None) -> Answer:
+        """Have the worker do `command` and return its answer; WorkerError if there is none within the time limit.
+
+        `desk` answers the worker's own questions meanwhile, in time that is not the worker's; without it no step is
+        wanted.
+        """
         deadline_s = time.monotonic() + self._timeout_s
-        if self._process.stdin is None:
-            raise WorkerError("the process has no input", self)
-        try:
-            self._process.stdin.write(command.encode() + "\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise WorkerError(self._describe_end(), self) from None
+        self._send(command.encode())
         while True:
             try:
                 line = self._messages.get(timeout=max(0.0, deadline_s - time.monotonic()))
@@ -93,6 +102,13 @@ class Worker:
             match json.loads(line):
                 case {"event": "progress", "phase": phase, "done": done, "total": total}:
                     self.on_progress(phase, done, total)
+                case {"event": "step_over"}:
+                    self._send(json.dumps(None if desk is None else desk.step_over()))
+                case {"event": "step_kept", "problem": problem} if desk is not None:
+                    start_s = time.monotonic()
+                    desk.step_kept(problem)
+                    deadline_s += time.monotonic() - start_s
+                    self._send(json.dumps(None))
                 case {"event": "failed", "reason": reason}:
                     raise WorkerError(reason, self)
                 case {"event": "reply", "result": result}:
@@ -100,6 +116,15 @@ class Worker:
                         return command.read_answer(result)
                     except HarnessError as error:
                         raise WorkerError(f"answered {type(command).__name__} with nonsense: {error}", self) from None
+
+    def _send(self, line: str) -> None:
+        if self._process.stdin is None:
+            raise WorkerError("the process has no input", self)
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise WorkerError(self._describe_end(), self) from None
 
     def close(self) -> None:
         """End the process."""

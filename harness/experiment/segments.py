@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from harness.config import TrainingConfig
 from harness.data.windows import Windows
+from harness.experiment.auditor import Ask, Auditor
 from harness.experiment.commands import SegmentWork
 from harness.experiment.inputs import Inputs
 from harness.measurement.memory import read_allocator_retries
@@ -23,13 +25,19 @@ SCHEDULE_STEPS = 1_000_000
 over as many steps that would begin at rates so small that bf16 weights lose the update."""
 
 
+def segment_training(training: TrainingConfig) -> TrainingConfig:
+    """Return the recipe that segments train by: the job's without LR warm-up."""
+    return replace(training, lr_warmup_ratio=0.0)
+
+
 class SegmentRunner:
     """Trains and evaluates on the samples of the present block, just as a job does."""
 
-    def __init__(self, setup: TrainSetup, inputs: Inputs, *, baseline_batch_size: int) -> None:
+    def __init__(self, setup: TrainSetup, inputs: Inputs, *, baseline_batch_size: int, ask: Ask | None = None) -> None:
         self.setup = setup
         self.baseline_batch_size = baseline_batch_size
         self._inputs = inputs
+        self._ask = ask
         self._trainer: Trainer | None = None
         self._windows: Windows | None = None
         self._kind: BlockKind = "training"
@@ -56,8 +64,7 @@ class SegmentRunner:
             # nothing of a job's.
             plan = plan_training(self.setup, windows, epochs=repetitions)
             if self._trainer is None:
-                training = replace(self.setup.training, lr_warmup_ratio=0.0)
-                scheduled = replace(self.setup, training=training)
+                scheduled = replace(self.setup, training=segment_training(self.setup.training))
                 self._trainer = make_trainer(scheduled, windows, total_steps=SCHEDULE_STEPS)
                 warm_up(self._trainer, plan, repeated=True)
             else:
@@ -68,14 +75,21 @@ class SegmentRunner:
         elif self.setup.device.type == "cuda":
             torch.cuda.synchronize(self.setup.device)
 
-    def run(self, repetitions: int) -> SegmentWork:
-        """Go through the samples `repetitions` times, to the end of the last kernel, and return what work that was."""
+    def run(self, repetitions: int, *, audited: bool = False) -> SegmentWork:
+        """Go through the samples `repetitions` times, to the end of the last kernel, and return what work that was.
+
+        `audited`: the parent is asked about every step whether it is to be audited. Buffers for that are made now and
+        go away again, so that timed segments don't have them.
+        """
         if self._windows is None:
             raise RuntimeError("no block has been loaded")
+        auditor = None
+        if audited and self._trainer is not None and self._ask is not None:
+            auditor = Auditor(self._trainer, self._ask)
         steps: list[StepRecord] = []
         for repetition in range(1, repetitions + 1):
             if self._kind == "training" and self._trainer is not None:
-                steps += train_epoch(self._trainer, epoch=repetition, first_step=1).steps
+                steps += train_epoch(self._trainer, epoch=repetition, first_step=1, audit=auditor).steps
             else:
                 self.setup.evaluate(self.setup, self._windows)
         if self.setup.device.type == "cuda":
@@ -87,7 +101,8 @@ class SegmentRunner:
             "token_id_sum": sum(step.token_id_sum for step in steps),
         }
         retries = read_allocator_retries() if self.setup.device.type == "cuda" else None
-        return SegmentWork(work=work if steps else {}, allocator_retries=retries)
+        cost = None if auditor is None else auditor.cost()
+        return SegmentWork(work=work if steps else {}, allocator_retries=retries, audit_cost=cost)
 
     def _sizes(self) -> set[int]:
         """Return how many windows the block's batches have: full ones, and what is left over."""

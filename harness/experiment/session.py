@@ -13,6 +13,7 @@ import torch
 
 from harness import registry
 from harness.experiment import commands
+from harness.experiment.auditor import Ask
 from harness.experiment.commands import Answer, Command
 from harness.experiment.deviation import save_updates
 from harness.experiment.early import register_meta_kernels
@@ -21,6 +22,7 @@ from harness.experiment.footprint import take_footprint
 from harness.experiment.job import metric_of, run_job
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, variables_of
+from harness.experiment.referee import replay_step
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
@@ -31,6 +33,7 @@ from harness.measurement.environment import choose_device, describe_environment,
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
 from harness.measurement.samples import write_samples_csv
+from harness.records.checks import AuditRecord
 from harness.records.files import write_json
 from harness.records.store import TRIAL_FILE
 from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord, TrialSpec
@@ -41,8 +44,9 @@ from harness.training.loop import describe_step, make_trainer, plan_training, se
 class Session:
     """A contender in its process. What it was prepared with is kept between commands."""
 
-    def __init__(self, spec: TrialSpec, clock: TrialClock, report: Report) -> None:
+    def __init__(self, spec: TrialSpec, clock: TrialClock, report: Report, ask: Ask | None = None) -> None:
         self._spec = spec
+        self._ask = ask if spec.config.audits.enabled else None
         self._clock = clock
         self._report = report
         with clock.phases.measure("imports"):
@@ -60,7 +64,8 @@ class Session:
             commands.RunJob: self._run_job,
             commands.Rest: lambda _: torch.cuda.empty_cache(),  # which does nothing without CUDA
             commands.LoadBlock: lambda block: self._segments().load_block(**vars(block)),
-            commands.RunSegment: lambda command: self._segments().run(command.repetitions),
+            commands.RunSegment: lambda command: self._segments().run(**vars(command)),
+            commands.Replay: self._replay,
             commands.SaveUpdates: self._save_updates,
             commands.TakeFootprint: lambda _: take_footprint(
                 self._segments(), variables=variables_of(spec.config, BASELINE, *spec.config.contenders)
@@ -120,7 +125,7 @@ class Session:
             record = self._record("job", prepared)
             job = None
             if record.status == "done":
-                record, job = run_job(self._spec, directory, prepared, record, self._clock, self._report)
+                record, job = run_job(self._spec, directory, prepared, record, self._clock, self._report, self._ask)
         if job is not None:
             source = sampler.source
             file = "gpu.csv" if source.kind == "nvml" else "host.csv"
@@ -143,8 +148,15 @@ class Session:
     def _segments(self) -> SegmentRunner:
         if self._runner is None:
             batch_size = self._spec.config.training.batch_size
-            self._runner = SegmentRunner(self._prepared.setup, self._prepared.inputs, baseline_batch_size=batch_size)
+            self._runner = SegmentRunner(
+                self._prepared.setup, self._prepared.inputs, baseline_batch_size=batch_size, ask=self._ask
+            )
         return self._runner
+
+    def _replay(self, command: commands.Replay) -> AuditRecord:
+        if self._prepared.strategies:
+            raise RuntimeError("the referee computes as the reference does, without any strategy")
+        return replay_step(command, self._prepared.setup, self._prepared.inputs.train_windows)
 
     def _save_updates(self, command: commands.SaveUpdates) -> None:
         inputs, config = self._prepared.inputs, self._spec.config

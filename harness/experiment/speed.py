@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness.config import RunConfig, SpeedConfig
+from harness.experiment.audits import SegmentAudits
 from harness.experiment.commands import LoadBlock, Prepare, RunSegment
 from harness.experiment.energy import Who, measure_energy, plan_energy
 from harness.experiment.listener import Report
@@ -27,13 +28,16 @@ from harness.statistics.paired import is_tight, ratio_of_logs
 SETTLE_S = 0.01
 """Idle time before each segment: the other worker's threads stop spinning within milliseconds."""
 
-EVALUATION_SHARE = 0.2
-"""Of the budget; evaluation is a small part of most jobs, so its ratio may be less precise."""
-
-EVALUATION_PRECISION_FACTOR = 3.0
+USUAL_EVALUATION_SHARE = 0.2
+"""Of a job's time in training and evaluation, where no job of the baseline tells."""
 
 EVALUATION_SEGMENT_FACTOR = 0.5
-"""Evaluation's segments may be shorter for the same reason: more blocks fit into the same time."""
+"""Evaluation's segments may be shorter, as its ratio may be less precise: more blocks fit into the same time."""
+
+MOST_COLD_BLOCKS = 3
+
+COLD_FALL = 0.05
+"""A worker that goes through the same samples this much faster the second time within a block was not steady yet."""
 
 LEAST_SEGMENT_S = 0.02
 """No segment is made shorter than this to keep the other worker's short: a request and its answer take a tenth of a
@@ -46,6 +50,26 @@ ORDERS: dict[Who, tuple[Who, ...]] = {
     "baseline": ("baseline", "contender", "contender", "baseline"),
     "contender": ("contender", "baseline", "baseline", "contender"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What the segments of one process are to show, and how long they may take."""
+
+    budget_s: float
+    """Seconds of segments; the least blocks come first. 0: no more than those."""
+    evaluation_share: float = USUAL_EVALUATION_SHARE
+    """Of a job's time in training and evaluation, the baseline's: evaluation gets so much of the budget, and its ratio
+    may be so much less precise."""
+    times_evaluation: bool = True
+    measures_energy: bool = True
+    decide: Callable[[list[BlockRecord]], str | None] = lambda _: None
+    """Says of the blocks of training so far what is clear of the steps, if anything: no more are needed then."""
+
+    @property
+    def evaluation_factor(self) -> float:
+        """How much less precise evaluation's ratio may be: its error then weighs as much in the job as the steps'."""
+        return (1.0 - self.evaluation_share) / max(self.evaluation_share, 0.01)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,28 +115,43 @@ def size_segments(
 class Duel:
     """The live baseline against one contender."""
 
-    def __init__(self, baseline: Worker, contender: Worker, config: RunConfig, gpu: Any = None) -> None:
+    def __init__(
+        self,
+        baseline: Worker,
+        contender: Worker,
+        config: RunConfig,
+        goal: Goal,
+        gpu: Any = None,
+        audits: SegmentAudits | None = None,
+    ) -> None:
         self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
         self._config: SpeedConfig = config.speed
+        self._goal = goal
         self._gpu = gpu
+        self._audits = audits
         self._ready = {who: worker.ask(Prepare()) for who, worker in self._workers.items()}
         self._retries: dict[Who, int] = {}
         self._work: dict[Who, dict[str, int]] = {"baseline": {}, "contender": {}}
         self._rng = np.random.default_rng(0)
 
     def measure(self, on_progress: Report) -> SpeedRecord:
-        """Measure training, then evaluation; stop when the interval is tight, or the budget's end. Energy follows."""
-        budget_s, precision = self._config.budget_s, self._config.precision
-        training, reason = self._measure_kind("training", budget_s * (1 - EVALUATION_SHARE), precision, on_progress)
-        evaluation, _ = self._measure_kind(
-            "evaluation", budget_s * EVALUATION_SHARE, precision * EVALUATION_PRECISION_FACTOR, on_progress
-        )
+        """Measure training, then evaluation, each until its interval is tight, all is clear, or the budget's end.
+
+        Energy follows.
+        """
+        goal, precision = self._goal, self._config.precision
+        share = goal.evaluation_share if goal.times_evaluation else 0.0
+        training, reason = self._measure_kind("training", goal.budget_s * (1.0 - share), precision, on_progress)
+        evaluation: list[BlockRecord] = []
+        if goal.times_evaluation:
+            less_precise = precision * goal.evaluation_factor
+            evaluation, _ = self._measure_kind("evaluation", goal.budget_s * share, less_precise, on_progress)
         record = SpeedRecord(blocks=tuple(training + evaluation), stopped=reason, settle_s=SETTLE_S)
-        if self._gpu is None or not self._config.energy:
+        if self._gpu is None or not self._config.energy or not goal.measures_energy:
             return record
         sizes, available = self._batches("training")
         plan = plan_energy(
-            training,
+            [block for block in training if not block.cold],
             self._rng.permutation(available).tolist(),
             unit=whole_batches(sizes),
             epoch_windows=available,
@@ -127,25 +166,55 @@ class Duel:
     def _measure_kind(
         self, kind: BlockKind, budget_s: float, precision: float, on_progress: Report
     ) -> tuple[list[BlockRecord], str]:
-        plan, available = self._plan(kind), self._batches(kind)[1]
-        blocks: list[BlockRecord] = []
-        start_s = time.monotonic()
-        for number in range(1, self._config.most_blocks + 1):
-            # Both workers and both segments take the same windows.
-            numbers = tuple(self._rng.permutation(available)[: plan.windows].tolist())
+        plan = self._plan(kind)
+        blocks = self._warm_up(plan)
+        for done in range(1, self._config.most_blocks + 1):
+            numbers, number = self._draw(plan), blocks[-1].number + 1
             # A block is measured again while it is contaminated and there are repeats and time left.
             for attempt in range(1, self._config.repeats + 2):
                 blocks.append(self._measure_block(plan, number, attempt, numbers))
-                if not blocks[-1].contamination or time.monotonic() > start_s + budget_s:
+                spent_s = sum(block.segments_s for block in blocks)
+                if not blocks[-1].contamination or spent_s > budget_s:
                     break
-            good = [block for block in blocks if not block.contamination]
+            self._audit(plan, done, numbers)
+            good = [block for block in blocks if not block.cold and not block.contamination]
             on_progress(f"timing {kind}", len(good), self._config.most_blocks)
-            ratio = ratio_of_logs([block.log_ratio for block in good])
-            if len(good) >= self._config.least_blocks and ratio is not None and is_tight(ratio, precision):
-                return blocks, f"the interval was narrower than ±{precision:.1%}"
-            if number >= self._config.least_blocks and time.monotonic() - start_s >= budget_s:
-                return blocks, f"the budget of {budget_s:g} s was spent"
+            if done >= self._config.least_blocks:
+                reason = self._why_enough(kind, good, precision)
+                if reason is not None:
+                    return blocks, reason
+                if budget_s == 0:
+                    return blocks, f"the least blocks ({self._config.least_blocks}) were measured"
+                if spent_s >= budget_s:
+                    return blocks, f"its {budget_s:.3g} s of the budget were spent"
         return blocks, f"the most blocks ({self._config.most_blocks}) were measured"
+
+    def _warm_up(self, plan: SegmentPlan) -> list[BlockRecord]:
+        """Measure blocks over the same samples until both workers are steady: recorded, but no evidence.
+
+        Which blocks count must not depend on how long they took: whatever comes after these does.
+        """
+        numbers, blocks = self._draw(plan), []
+        for number in range(1, MOST_COLD_BLOCKS + 1):
+            block = self._measure_block(plan, number, 1, numbers)
+            blocks.append(replace(block, cold=True))
+            both = (block.baseline_s, block.contender_s)
+            if not any(again_s < (1.0 - COLD_FALL) * first_s for first_s, again_s in both):
+                break
+        return blocks
+
+    def _draw(self, plan: SegmentPlan) -> tuple[int, ...]:
+        """Return the windows of a block: both workers and both segments take the same."""
+        return tuple(self._rng.permutation(self._batches(plan.kind)[1])[: plan.windows].tolist())
+
+    def _why_enough(self, kind: BlockKind, good: list[BlockRecord], precision: float) -> str | None:
+        """Return why no more blocks are needed; None: they are."""
+        decision = self._goal.decide(good) if kind == "training" else None
+        if decision is not None:
+            return f"its steps are clear: {decision}"
+        ratio = ratio_of_logs([block.log_ratio for block in good])
+        is_enough = len(good) >= self._config.least_blocks and ratio is not None and is_tight(ratio, precision)
+        return f"the interval was narrower than ±{precision:.1%}" if is_enough else None
 
     def _plan(self, kind: BlockKind) -> SegmentPlan:
         """Choose the size of the segments from a rehearsal of each worker, which is also its warm-up."""
@@ -196,6 +265,13 @@ class Duel:
             conditions=conditions,
             contamination=contamination,
         )
+
+    def _audit(self, plan: SegmentPlan, done: int, numbers: tuple[int, ...]) -> None:
+        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own."""
+        if self._audits is None or plan.kind != "training":
+            return
+        batch_size = self._ready["contender"].batch_size
+        self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size)
 
     def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():

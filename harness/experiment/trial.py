@@ -37,9 +37,9 @@ class TrialClock:
         """Seconds since the process was asked for."""
         return time.time() - self._spawned_at_s
 
-    def finish(self) -> tuple[float, dict[str, float]]:
-        """Return job time and phases; "other" is what no phase covers."""
-        job_time_s = self.elapsed_s()
+    def finish(self, *, paused_s: float = 0.0) -> tuple[float, dict[str, float]]:
+        """Return job time and phases; "other" is what no phase covers. `paused_s` of it all was not the job's."""
+        job_time_s = self.elapsed_s() - paused_s
         phases_s = dict(self.phases.phases_s)
         phases_s["other"] = max(0.0, job_time_s - sum(phases_s.values()))
         return job_time_s, phases_s

@@ -38,6 +38,11 @@ def main(arguments: list[str]) -> int:
     def report(phase: str, done: int, total: int) -> None:
         send(event="progress", phase=phase, done=done, total=total)
 
+    def ask(message: dict[str, Any]) -> Any:
+        """Ask the parent something in the middle of a command; it answers in a line of JSON."""
+        send(**message)
+        return json.loads(sys.stdin.readline())
+
     spec = read_record(directory / SPEC_FILE, TrialSpec)
     report("imports", 0, 1)
     imports_start_s = time.perf_counter()
@@ -52,7 +57,7 @@ def main(arguments: list[str]) -> int:
     clock = TrialClock(spawned_at_s)
     clock.phases.add("process_start", process_start_s)
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
-    session = Session(spec, clock, report)
+    session = Session(spec, clock, report, ask)
     for line in sys.stdin:
         try:
             answer = session.handle(decode(line))

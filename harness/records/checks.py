@@ -55,6 +55,8 @@ class BlockRecord:
     conditions: Conditions = field(default_factory=Conditions)
     contamination: tuple[str, ...] = ()
     """Why the block does not count, in words; empty for a good one."""
+    cold: bool = False
+    """Measured before both processes were steady: no evidence."""
 
     @property
     def log_ratio(self) -> float:
@@ -62,6 +64,11 @@ class BlockRecord:
         both = (self.baseline_s, self.contender_s)
         baseline, contender = ([math.log(time_s) for time_s in times_s] for times_s in both)
         return fmean(baseline) - fmean(contender)
+
+    @property
+    def segments_s(self) -> float:
+        """Seconds of its four segments."""
+        return sum(self.baseline_s) + sum(self.contender_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +114,97 @@ class EquivalenceRecord:
     """The same of their updates."""
     unmade: str | None = None
     """Why the numbers say nothing, in words: a gradient scaler that skipped updates, at whatever scale."""
+
+
+AuditPlace = Literal["job", "segment"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayRecord:
+    """How far a contender's step is from the reference's, made from the same state on the planned windows.
+
+    Two questions: is its gradient the reference's, and is its update AdamW's of that gradient at the planned rate?
+    """
+
+    dtype: str
+    """Of the contender's forward pass, as in `EquivalenceRecord`."""
+    worst: tuple[TensorError, ...]
+    """Tensors that differ most, worst first: the gradient from the reference's with the same random state, the update
+    from AdamW's of the contender's own gradient at the planned learning rate."""
+    typical_gradient: float | None
+    """The median of the matrices' gradient errors."""
+    missing: tuple[str, ...] = ()
+    """Tensors of the reference that the contender's optimizer does not train."""
+    loss: float
+    """As the step said."""
+    loss_reference: float
+    gradient_norm: float
+    """As the step said, before clipping."""
+    gradient_norm_reference: float
+    same_random_numbers: bool
+    """Whether gradient and loss are the reference's up to rounding when it draws dropout from the same random state.
+    False: the contender draws other numbers or computes something else; which of them, the scatter tells."""
+    draws: int = 0
+    """Gradients of the same step that the reference drew with other random numbers; 0 where it was not needed."""
+    distance: float | None = None
+    """‖g − mean of the draws‖² ÷ what it would be on average if g were one more of them."""
+    degrees_of_freedom: float | None = None
+    """Directions in which the draws scatter, counted by their weight: (tr Σ)² ÷ tr Σ² of their covariance Σ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRecord:
+    """One step of a contender, drawn by the parent and replayed by the referee."""
+
+    where: AuditPlace
+    seed: int
+    epoch: int
+    """Counted from 1; in a segment the repetition."""
+    step: int
+    """Counted from 1 over the whole training; in a segment over the segment."""
+    windows: int
+    """That the plan names for the step."""
+    learning_rate: float
+    """Found in the update."""
+    planned_learning_rate: float
+    updates_before: int
+    """Updates that the optimizer had counted before the step."""
+    planned_updates_before: int | None
+    """None in a segment: how many there were is the contender's to know."""
+    replay: ReplayRecord
+    took_s: float
+    """Of the replay, by the referee's clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditCost:
+    """What looking at the steps cost the contender's process: no part of any step's or job's time."""
+
+    steps: int
+    """That could have been audited."""
+    memory_gib: float
+    """Of the buffers that the state before a step is kept in."""
+    snapshots_s: float
+    """Copying it, by the host's clock."""
+    questions_s: float
+    """Asking whether a step is to be audited."""
+    saving_s: float
+    """Writing what the audited steps did, and waiting for their replays."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditsRecord:
+    """The audits of one job, or of the segments beside a contender's timed ones."""
+
+    audits: tuple[AuditRecord, ...]
+    drawn: tuple[int, ...]
+    """Steps that were drawn before the job began; of segments, the numbers of the blocks that one was run after."""
+    cost: AuditCost | None = None
+    """None where no step was looked at."""
+    replays_s: float = 0.0
+    """By the parent's clock, the referee's start included."""
+    problem: str | None = None
+    """Why steps that were drawn could not be audited, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +270,7 @@ class EnergyRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedRecord:
-    """The speed evidence of one contender against the live baseline (of the baseline: A/A)."""
+    """The speed evidence of one process of a contender against the live baseline (of the baseline: A/A)."""
 
     blocks: tuple[BlockRecord, ...]
     """In the order in which they were measured, contaminated ones too."""

@@ -37,6 +37,10 @@ class Tolerance:
     scale of their own; in bfloat16 the sums over tokens that biases and norms get round by as much."""
 
 
+AUDITED_UPDATE = 1e-4
+"""Of an audited step's update from AdamW's own for the gradient that the step itself used, in whatever precision that
+was computed: optimizers work in float32. A schedule that is one step late is off by 1 ÷ the steps that remain."""
+
 UPDATE_SHARE = 1e-3
 """A matrix's update is looked at where its gradient has this share of the whole one's norm: below, Adam makes full
 steps of what may be rounding alone. A vector's from its own share on."""

@@ -9,10 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.config import RunConfig
-from harness.records.checks import EquivalenceRecord, EvaluationCheckRecord, FootprintRecord, RoofRecord, SpeedRecord
+from harness.records.checks import (
+    AuditsRecord,
+    EquivalenceRecord,
+    EvaluationCheckRecord,
+    FootprintRecord,
+    RoofRecord,
+    SpeedRecord,
+)
 from harness.records.strategy import StrategyRecord
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised when a field of a record changes its meaning; what readers know of older ones is in
 `harness.records.upgrade`."""
 
@@ -227,6 +234,8 @@ class TrialRecord:
     contender: str
     kind: TrialKind
     seed: int
+    process: int = 1
+    """Of timed segments: which of the contender's processes, counted from 1 (of the baseline: A/A)."""
     status: Status
     reason: str | None = None
     """Why it is not applicable, or the error in one line."""
@@ -241,7 +250,7 @@ class TrialRecord:
     job_time_s: float | None = None
     """From the start of the process to the last byte saved: what the user waits for."""
     excluded_s: float = 0.0
-    """Time after the job for the harness's own purposes (checks, the untrained model), no part of `job_time_s`."""
+    """Time for the harness's own purposes (audits, checks, the untrained model), no part of `job_time_s`."""
     clock_error_s: float | None = None
     """What the worker's clock said of the whole job and its checks, minus what the parent's said."""
     compile_cache: Literal["cold", "warm"] | None = None
@@ -258,6 +267,8 @@ class TrialRecord:
     equivalence: EquivalenceRecord | None = None
     footprint: FootprintRecord | None = None
     speed: SpeedRecord | None = None
+    audits: AuditsRecord | None = None
+    """Of a job's steps, or of segments beside the timed ones; None: nothing was audited."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +299,10 @@ class RunRecord:
     """How the task's answers are scored."""
     trials: tuple[str, ...]
     """Planned trial directories, in order, relative to the run directory."""
+    looks: int = 1
+    """How often the run was judged: once, and once more each time that it was extended afterwards."""
+    earlier_commands: tuple[str, ...] = ()
+    """Of the run before it was extended, the first one first."""
     roof: RoofRecord | None = None
     """None where it was not measured (runs of an earlier version, or `--no-roof`)."""
     model_sizes: dict[str, int] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,5 +56,18 @@ def _trial(data: dict[str, Any]) -> dict[str, Any]:
     return data | {"schema_version": 3, "epochs": epochs, "settings": settings}
 
 
-UPGRADES = {(2, "RunRecord"): _run, (2, "TrialRecord"): _trial}
+def _budget_of_run(data: dict[str, Any]) -> dict[str, Any]:
+    # Until schema 3 the budget was each contender's, A/A's too, which was one process.
+    config = data["config"]
+    speed = dict(config.get("speed", {}))
+    if "budget_s" in speed:
+        speed["budget_s"] *= 1 + len(config.get("contenders", ()))
+    return data | {"schema_version": 4, "config": config | {"speed": speed | {"restarts": 1}}}
+
+
+UPGRADES: dict[tuple[int, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    (2, "RunRecord"): lambda data: _budget_of_run(_run(data)),
+    (2, "TrialRecord"): _trial,
+    (3, "RunRecord"): _budget_of_run,
+}
 """By schema version and class of the record: the data as the present version writes it. Others are as they were."""

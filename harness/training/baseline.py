@@ -54,16 +54,19 @@ def build_baseline(config: RunConfig, *, model: nn.Module, pad_id: int, seed: in
 
 
 def make_linear_schedule(optimizer: Optimizer, training: TrainingConfig, total_steps: int) -> LRScheduler:
-    """Return a schedule that rises linearly over the LR warm-up, then falls linearly to 0 after `total_steps`.
+    """Return a schedule that rises linearly over the LR warm-up, then falls linearly to 0 after `total_steps`."""
+    return LambdaLR(optimizer, lambda step: rate_share(training, total_steps, step))
+
+
+def rate_share(training: TrainingConfig, total_steps: int, updates: int) -> float:
+    """Return the share of the peak learning rate that the step after so many updates is planned to have.
 
     The first step's rate is above 0 even with LR warm-up: an update that changes nothing would be lost work.
     """
     warmup = round(training.lr_warmup_ratio * total_steps)
-    falling = max(1, total_steps - warmup)
-    return LambdaLR(
-        optimizer,
-        lambda step: (step + 1) / (warmup + 1) if step < warmup else max(0.0, (total_steps - step) / falling),
-    )
+    if updates < warmup:
+        return (updates + 1) / (warmup + 1)
+    return max(0.0, (total_steps - updates) / max(1, total_steps - warmup))
 
 
 def make_eager_step(setup: TrainSetup, optimizer: Optimizer, scheduler: LRScheduler) -> StepFunction:

@@ -17,7 +17,7 @@ from harness.data.windows import Windows
 from harness.measurement.clocks import StepClock, make_step_clock
 from harness.records.trial import WorkRecord
 from harness.strategy import PreparedStep, StepFunction, TrainSetup
-from harness.training.recorder import EpochRecorder, EpochResult
+from harness.training.recorder import EpochRecorder, EpochResult, StepAudit
 
 SAMPLED_ELEMENTS = 4096
 """Elements looked at in each tensor, evenly spread: in a word embedding they lie in as many different rows, of which a
@@ -149,7 +149,12 @@ def _synchronise(device: torch.device) -> None:
 
 
 def train_epoch(
-    trainer: Trainer, *, epoch: int, first_step: int, on_step: Callable[[int], None] | None = None
+    trainer: Trainer,
+    *,
+    epoch: int,
+    first_step: int,
+    on_step: Callable[[int], None] | None = None,
+    audit: StepAudit | None = None,
 ) -> EpochResult:
     """Train one epoch (or what `max_steps` leaves of it) and return its steps; `on_step` is told each step's number.
 
@@ -163,6 +168,7 @@ def train_epoch(
         probes=trainer.probes,
         first_step=first_step,
         on_step=on_step,
+        audit=audit,
     )
     trainer.setup.run_epoch(trainer.setup, trainer.step, trainer.windows, plan, recorder)
     return recorder.finish(epoch)

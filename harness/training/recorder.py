@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ class EpochResult:
     steps: list[StepRecord]
     window_order: np.ndarray
     """Window numbers in the order they were trained on."""
+    paused_s: float = 0.0
+    """Time within the epoch that was the harness's own, for audits; no part of any step's."""
 
     @property
     def time_s(self) -> float:
@@ -36,6 +38,16 @@ class EpochResult:
         """Mean over the steps, each weighted with its windows."""
         windows = sum(step.windows for step in self.steps)
         return sum(step.loss * step.windows for step in self.steps) / windows
+
+
+class StepAudit(Protocol):
+    """Looks at the training's state around every step, while the clocks stand still."""
+
+    def before(self) -> None:
+        """Keep the state: a step begins."""
+
+    def after(self, outcome: StepOutcome) -> None:
+        """Find out whether this step, which is over, is to be audited, and see to it."""
 
 
 class EpochRecorder:
@@ -52,12 +64,14 @@ class EpochRecorder:
         probes: list[Tensor],
         first_step: int,
         on_step: Callable[[int], None] | None = None,
+        audit: StepAudit | None = None,
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
         self._updates = UpdateWatch(probes)
         self._first_step = first_step
         self._on_step = on_step
+        self._audit = audit
         self._marks: list[tuple[_OpenStep, StepOutcome]] = []
         """What is known of each step until the epoch's end."""
         self._open: _OpenStep | None = None
@@ -72,6 +86,9 @@ class EpochRecorder:
 
         Tokens are counted in the tensors, not taken from the batch's word: what is not there can't be trained on.
         """
+        if self._audit is not None:
+            with self._clock.pause():
+                self._audit.before()
         self._updates.begin(self._number)
         ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
         if mask is None or mask.shape != ids.shape:
@@ -92,6 +109,9 @@ class EpochRecorder:
             raise RuntimeError("a step ends that has not begun")
         self._updates.end()
         self._clock.mark()
+        if self._audit is not None:
+            with self._clock.pause():
+                self._audit.after(outcome)
         number = self._number
         self._marks.append((self._open, outcome))
         self._open = None
@@ -126,7 +146,11 @@ class EpochRecorder:
             )
             for i, (start, _) in enumerate(self._marks)
         ]
-        return EpochResult(steps=steps, window_order=np.concatenate([start.window_index for start, _ in self._marks]))
+        return EpochResult(
+            steps=steps,
+            window_order=np.concatenate([start.window_index for start, _ in self._marks]),
+            paused_s=self._clock.read_paused_s(),
+        )
 
 
 class _OpenStep(NamedTuple):

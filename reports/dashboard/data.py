@@ -13,12 +13,12 @@ from harness.errors import ConfigError, RecordError
 from harness.records.serialise import build
 from harness.records.store import ANALYSIS_FILE
 from reports import reference
+from reports.answer import result_sentence
 from reports.dashboard.perfetto import MISSING, find_perfetto
 from reports.dashboard.runs import TRACE_SUFFIX, find_jobs
 from reports.dashboard.series import curves, samples
 from reports.document import plain_text
 from reports.phases import phase_groups, phase_words
-from reports.verdicts import result_sentence
 
 OTHER_VERSION = (
     "This analysis was made by another version of speedproof (schema version {}): what it does not hold is shown as "

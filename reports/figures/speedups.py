@@ -16,7 +16,7 @@ from reports.figures.canvas import COLOURS, GRID, INK, MUTED, STYLE, name_rows, 
 from reports.formatting import speedup
 from reports.verdicts import ROW_PLOT
 
-VERDICT_COLOURS = {"ACCEPTED": "#009E73", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
+VERDICT_COLOURS = {"ACCEPTED": "#009E73", "FASTER": "#56B4E9", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
 """Of the small plots; every other verdict is grey."""
 
 TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0,
@@ -46,7 +46,7 @@ def draw(analysis: Analysis) -> Figure | None:
     name_rows(axis, [contender.name for contender in shown])
     low, high = speedup_limits(shown)
     _log_axis(axis, low, high * 1.12)
-    axis.set_xlabel("speedup: baseline time ÷ contender time (logarithmic; grey: within the noise floor)")
+    axis.set_xlabel("speedup: baseline time ÷ contender time (logarithmic; grey: its noise floor)")
     figure.legend(loc="outside upper right", ncols=2, frameon=False)
     return figure
 

@@ -6,6 +6,7 @@ import math
 
 from harness.analysis.advice.findings import Finding
 from harness.analysis.model import Analysis
+from harness.statistics.estimate import ratio_words, times_words
 from reports.document import (
     Block,
     Section,
@@ -18,7 +19,7 @@ from reports.document import (
     strong,
     table,
 )
-from reports.formatting import NONE, NOT_MEASURED, full_stop, percent, ratio, times
+from reports.formatting import NONE, NOT_MEASURED, full_stop, percent
 
 MISSING = "There is no diagnosis: it needs a whole job of the baseline and its profiled steps."
 NO_FINDING = "No rule of the diagnosis found anything that stands out in the baseline."
@@ -44,8 +45,10 @@ def section(analysis: Analysis) -> Section:
         row = (
             contender_name(prediction.contender),
             joined(rule.replace("_", " ") for rule in rules) if rules else NONE,
-            times(prediction.job_speedup_bound) if rules else "no gain",
-            NOT_MEASURED if measured is None else ratio(measured, prediction.measured_low, prediction.measured_high),
+            times_words(prediction.job_speedup_bound) if rules else "no gain",
+            NOT_MEASURED
+            if measured is None
+            else ratio_words(measured, prediction.measured_low, prediction.measured_high),
             outcome,
         )
         rows.append(row)
@@ -56,7 +59,7 @@ def section(analysis: Analysis) -> Section:
 
 def _finding(finding: Finding) -> Text:
     """Return a finding with the share of the job that would go away at best, and the bound that follows."""
-    share, bound = percent(finding.share), times(finding.job_speedup_bound)
+    share, bound = percent(finding.share), times_words(finding.job_speedup_bound)
     # Other findings are about a contender's job, which may be longer than the baseline's.
     if math.isclose(finding.job_speedup_bound * (1.0 - finding.share), 1.0, rel_tol=0.01):
         at_best = f"the job would go away at best ({bound} as fast)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from harness.analysis.model import Analysis
+from reports.answer import result_text
 from reports.document import (
     Block,
     Paragraph,
@@ -14,6 +15,7 @@ from reports.document import (
     bullets,
     code,
     contender_name,
+    marked_text,
     paragraph,
     picture,
     strong,
@@ -25,11 +27,15 @@ from reports.verdicts import (
     ROW_PLOT,
     SPEEDUP_MEANS,
     noise_words,
-    range_notes,
     reasons_words,
-    result_text,
     verdict_rows,
     verdict_words,
+)
+
+VERDICTS_MEAN = (
+    "ACCEPTED: shown to be faster, and its quality the same or holding. FASTER: shown to be faster, quality open. "
+    "NO_GAIN: shown to gain less than {worth} (--worth). SLOWER: shown to be slower. UNCLEAR: none of these is shown. "
+    "NOT_MEASURED: spoilt or not asked for, so there is no number."
 )
 
 PLOT_HEADER = "95\u00a0%\u00a0interval"
@@ -93,7 +99,10 @@ def reason_lines(analysis: Analysis) -> Iterator[Text]:
             log: Text = ""
             if contender.state == "failed":
                 log = (" The traceback is in a ", code("log.txt"), " below ", code(f"trials/{contender.name}/"), ".")
-            yield code(contender.name), " ", strong(verdict_words(contender)), f": {reasons_words(contender)}", log
+            reasons = reasons_words(contender)
+            # Commands stand in backticks; what an error says is shown as it is.
+            marked: Text = marked_text(reasons) if contender.state == "measured" else reasons
+            yield code(contender.name), " ", strong(verdict_words(contender)), ": ", marked, log
 
 
 def _reading_notes(analysis: Analysis) -> Iterator[str]:
@@ -103,17 +112,17 @@ def _reading_notes(analysis: Analysis) -> Iterator[str]:
         f"In brackets: the 95 % interval of the job speedup; of {analysis.scoring.titles} the difference to the "
         "baseline in points. The other intervals stand in the evidence below."
     )
-    yield from range_notes(analysis)
     yield (
         "The small plots: dot and whisker are the job speedup and its 95 % interval, the vertical line is 1×, the grey "
-        "band the noise floor; logarithmic, the same scale in every row. The baseline's row is the baseline against "
-        "itself, steps only."
+        "band the noise floor of this job; logarithmic, the same scale in every row. The baseline's row is the "
+        "baseline against itself, steps only."
     )
     yield (
         "Quality: “same updates” and “holds” are shown, the first by holding losses, gradients and updates against the "
         f"fp32 reference, the second by {analysis.scoring.titles} against the margin; “open” means that nothing is "
         "shown either way."
     )
+    yield VERDICTS_MEAN.format(worth=f"{100.0 * analysis.run.config.get('worth', 0.0):g} %")
     baseline = analysis.baseline_contender
     memory = None if baseline.evidence is None else baseline.evidence.memory
     if memory is not None and memory.allocated_gib is None:

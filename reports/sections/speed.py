@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.model import Analysis, ContenderAnalysis
+from harness.statistics.estimate import ratio_words, times_words
 from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table
 from reports.formatting import (
     NONE,
@@ -11,10 +12,8 @@ from reports.formatting import (
     energy,
     milliseconds,
     percent,
-    ratio,
     seconds,
     speedup,
-    times,
     token_energy,
 )
 
@@ -41,30 +40,45 @@ def section(analysis: Analysis) -> Section:
     if not segments:
         nothing = paragraph("No segments were timed beside a live baseline, so there is no verdict on speed.")
         return Section(title=title, blocks=(nothing,))
-    caption = "Job and step speedup of each contender; line: 95 % interval, grey band: noise floor"
+    caption = "Job and step speedup of each contender; line: 95 % interval, grey band: its noise floor"
     picture = Picture(name="speedup", caption=caption)
-    costs = (*warm_up_table(analysis), *energy_part(analysis))
+    costs = (*warm_up_table(analysis), *_interval_table(analysis), *energy_part(analysis))
     return Section(title=title, blocks=(paragraph(HOW), picture, *segments, *costs))
 
 
 def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return the timed segments of each contender; the baseline's row is A/A."""
-    headers = ("Strategy", "Steps", "Evaluation", "Blocks", "Job from its parts", "Jobs as they ran")
+    headers = ("Strategy", "Steps", "Evaluation", "Blocks", "Job from its parts", "Noise floor of the job",
+               "Jobs as they ran")  # fmt: skip
     rows = []
     for contender, evidence in analysis.ran:
         speed, job = evidence.speed, evidence.job
         if speed is None:
             continue
         steps, evaluation, parts = (
-            NOT_MEASURED if value is None else ratio(value.estimate, value.low, value.high)
+            NOT_MEASURED if value is None else ratio_words(value.estimate, value.low, value.high)
             for value in (speed.training, speed.evaluation, None if job is None else job.ratio)
         )
         repeated = f", {speed.repeats} repeated" if speed.repeats else ""
         blocks = f"{speed.blocks}{repeated}, {speed.spoilt} spoilt"
         as_run = NONE if job is None or job.as_run is None else speedup(job.as_run)
         name = _beside_baseline(contender)
-        rows.append((name, steps, evaluation, blocks, NONE if job is None else parts, as_run))
+        floor = NONE if job is None else f"±{100.0 * job.floor:.1f} %"
+        rows.append((name, steps, evaluation, blocks, NONE if job is None else parts, floor, as_run))
     return table(headers, rows)
+
+
+def _interval_table(analysis: Analysis) -> tuple[Block, ...]:
+    """Return what each job's interval is made of: shares of its variance."""
+    jobs = {c.name: evidence.job for c, evidence in analysis.ran if evidence.job is not None}
+    parts = dict.fromkeys(term.part for job in jobs.values() for term in job.terms if term.log_standard_error > 0)
+    rows = []
+    for name, job in jobs.items():
+        variance = sum(term.log_standard_error**2 for term in job.terms)
+        shares = {term.part: term.log_standard_error**2 / variance for term in job.terms} if variance > 0 else {}
+        rows.append((contender_name(name), *(percent(shares[part]) if part in shares else NONE for part in parts)))
+    headers = ("The job's interval is made of", *parts)
+    return table(headers, rows) if parts else ()
 
 
 def _beside_baseline(contender: ContenderAnalysis) -> Text:
@@ -97,7 +111,7 @@ def warm_up_table(analysis: Analysis) -> tuple[Table, ...]:
                     earned += f"; warm {count(cost.break_even_steps_warm)} steps"
         if time is not None:
             reached = "not reached" if time.contender_s is None else seconds(time.contender_s)
-            reached += "" if time.contender_s is None or time.speedup is None else f" ({times(time.speedup)})"
+            reached += "" if time.contender_s is None or time.speedup is None else f" ({times_words(time.speedup)})"
         rows.append((contender_name(contender.name), once, warm, saved, earned, reached))
     reaching = f"Time to the baseline's {analysis.scoring.headline_title}"
     return table(("Strategy", "Warm-up", "with a warm cache", "Saved per step", "Break-even", reaching), rows)
@@ -123,7 +137,7 @@ def energy_part(analysis: Analysis) -> tuple[Block, ...]:
             _beside_baseline(contender),
             f"{energy(own.epoch_j)} ± {percent(own.error_share)}" if own.error_share > 0 else energy(own.epoch_j),
             energy(baseline.epoch_j),
-            times(evidence.energy.ratio),
+            times_words(evidence.energy.ratio),
             token_energy(own.token_j),
             token_energy(baseline.token_j),
             f"{own.power_w:.0f} W (baseline {baseline.power_w:.0f} W)",

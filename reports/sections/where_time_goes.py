@@ -37,12 +37,11 @@ LEDGER_HOW = (
 
 def section(analysis: Analysis) -> Section:
     """Return everything about time, from the whole job down to single operators."""
-    headers = ("Strategy", "Steps", "Median step", "Windows/s", "Useful tokens/s", "Tokens/s with padding")
+    headers = ("Strategy", "Steps", "Windows/s", "Useful tokens/s", "Tokens/s with padding")
     rows = (
         (
             contender_name(contender.name),
             str(speed.steps),
-            f"{milliseconds(speed.median_step_time_ms)} ms",
             significant(speed.windows_per_s),
             count(speed.useful_tokens_per_s),
             count(speed.computed_tokens_per_s),
@@ -51,6 +50,7 @@ def section(analysis: Analysis) -> Section:
         if (speed := evidence.throughput) is not None
     )
     throughput = table(headers, rows)
+    per_second = Section(title="How much the jobs trained per second, as they ran", blocks=throughput)
     return Section(
         title="Where the time goes",
         blocks=(
@@ -59,7 +59,7 @@ def section(analysis: Analysis) -> Section:
             *phase_table(analysis),
             _ledger_section(analysis),
             _waterfall_section(analysis),
-            *((Section(title="How fast the steps were", blocks=throughput),) if throughput else ()),
+            *((per_second,) if throughput else ()),
             *profile_blocks(analysis),
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.analysis.evidence.quality import Difference
+from harness.statistics import estimate
 from harness.statistics.estimate import Estimate
 from reports import formatting
 
@@ -29,7 +30,7 @@ def difference(**changes: float | None) -> Difference:
         (formatting.seconds(336), "336 s"),
         (formatting.duration(336), "336 s (5 min 36 s)"),
         (formatting.duration(119.9), "120 s"),
-        (formatting.times(16.66), "16.7×"),
+        (estimate.times_words(16.66), "16.7×"),
         (formatting.percent(0), "0 %"),
         (formatting.percent(0.0001), "<0.1 %"),
         (formatting.percent(0.0312), "3.1 %"),
@@ -81,7 +82,7 @@ def test_what_was_not_measured_is_never_a_number(text: str) -> None:
     [(1.30, 1.33, 2), (1.1, 1.6, 1), (1.04, 1.31, 2), (1.212, 1.216, 3), (1.00001, 1.00002, 3), (0.0, 40.0, 0)],
 )
 def test_digits_that_an_interval_supports(low: float, high: float, digits: int) -> None:
-    assert formatting.supported_digits(low, high) == digits
+    assert estimate.supported_digits(low, high) == digits
 
 
 def test_long_texts_are_cut_to_one_line() -> None:

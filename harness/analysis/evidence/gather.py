@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
+from harness.analysis.evidence.expected import ExpectedJob, expect_jobs
 from harness.analysis.evidence.job import JobSpeed, TimeToScore, WarmUp, compose_job, summarise_warm_up, time_to_score
 from harness.analysis.evidence.parts import Jobs, declared_phases, pair_by_seed
 from harness.analysis.evidence.quality import (
@@ -54,6 +55,8 @@ class Evidence:
     job: JobSpeed | None = None
     warm_up: WarmUp | None = None
     time_to_score: TimeToScore | None = None
+    expected: tuple[ExpectedJob, ...] = ()
+    """Jobs of other lengths."""
     equivalence: Equivalence | None = None
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
@@ -70,6 +73,20 @@ class Evidence:
     def steps(self) -> Ratio | None:
         """The step speedup, from the timed segments."""
         return None if self.speed is None else self.speed.training
+
+    def without_speed(self) -> Evidence:
+        """Return it without any number that says how fast it is beside the baseline: those of spoilt blocks say
+        nothing, and neither do jobs that ran one after the other.
+        """
+        return replace(
+            self,
+            speed=None if self.speed is None else replace(self.speed, training=None, evaluation=None),
+            job=None,
+            expected=(),
+            warm_up=None if self.warm_up is None else self.warm_up.without_saving(),
+            time_to_score=None,
+            throughput=None,
+        )
 
     @property
     def same_math(self) -> bool:
@@ -138,7 +155,9 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         headline = reference.run.scoring.headline
         margin = reference.run.config.quality.margin_of(headline)
         job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
-        warm_up = summarise_warm_up(baseline.jobs, jobs, speed)
+        steps = measure_throughput([step for trial in baseline.done for step in trial.steps])
+        step_s = None if steps is None else steps.median_step_time_ms / 1000.0
+        warm_up = summarise_warm_up(baseline.jobs, jobs, speed, step_s)
         time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
         before, after = (None if b is None else b.footprint for b in (baseline.beside, beside))
         footprint = None if before is None or after is None else compare_footprints(before, after)
@@ -152,6 +171,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         job=job,
         warm_up=warm_up,
         time_to_score=time,
+        expected=expect_jobs(baseline.jobs, jobs, speed, job),
         equivalence=None
         if check is None
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from scipy import stats
 
@@ -60,6 +60,27 @@ class WarmUp:
     break_even_epochs: float | None
     break_even_steps_warm: float | None
 
+    def without_saving(self) -> WarmUp:
+        """Return what was paid, and not what it saved."""
+        return replace(
+            self, saved_per_step_s=None, break_even_steps=None, break_even_epochs=None, break_even_steps_warm=None
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """One part of the uncertainty of a job's speedup."""
+
+    part: str
+    """In words: "training", "evaluation", "start-up", a declared phase, …"""
+    log_standard_error: float
+    """What it adds to the standard error of the log of the speedup, in squares."""
+    degrees_of_freedom: float
+    samples: int
+    """Blocks or jobs that it is known from."""
+    settled_by: Literal["budget", "seeds", None]
+    """What makes it smaller: more timed blocks, more jobs; None: nothing that a run can measure more of."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobSpeed:
@@ -86,6 +107,8 @@ class JobSpeed:
     """Parts that took much longer in the contender's jobs than its segments promise, in words."""
     phase_differences_s: dict[str, float] = field(default_factory=dict)
     """Contender − baseline of the phases that count with the contender's own time; "moved" are all others."""
+    terms: tuple[Term, ...] = ()
+    """What the interval is made of, largest first."""
     as_run: Estimate | None
     """Ratio of the jobs' wall-clock as they ran, one after the other: mean and range over the seeds."""
 
@@ -176,13 +199,15 @@ def compose_job(
     scatter_s = WARM_UP_SCATTER * math.hypot(
         base.warm_up_s / math.sqrt(base.warm_ups), (own.warm_up_s + stall_s) / math.sqrt(own.warm_ups)
     )
-    errors = [
-        (training_s / job_s * speed.training.log_standard_error, speed.training.degrees_of_freedom),
-        (evaluation_s / job_s * speed.evaluation.log_standard_error, speed.evaluation.degrees_of_freedom),
-        (math.sqrt(2.0) * noise_s / job_s, noise_degrees),
-        (scatter_s / job_s, SCATTER_DEGREES),
-        *((change.standard_error_s / job_s, change.degrees) for change in changes),
-    ]
+    terms = _terms_of(
+        speed.training,
+        speed.evaluation,
+        shares=(training_s / job_s, evaluation_s / job_s),
+        warm_up=(math.sqrt(2.0) * noise_s / job_s, noise_degrees, sum(job.compile_cache is None for job in everyone)),
+        once=(scatter_s / job_s, own.warm_ups),
+        phases=[(c.phase, c.standard_error_s / job_s, c.degrees) for c in changes],
+    )
+    errors = [(term.log_standard_error, term.degrees_of_freedom) for term in terms]
     parts = (("training", own.training_s, training_s), ("evaluation", own.evaluation_s, evaluation_s))
     taken_s = [(part, taken_s, scaled_s + stall_s) for part, taken_s, scaled_s in parts]
     return JobSpeed(
@@ -197,8 +222,39 @@ def compose_job(
             if time_s > CONTRADICTION * promised_s and time_s - promised_s > CONTRADICTION_SHARE * job_s
         ),
         phase_differences_s={change.phase: change.difference_s for change in changes},
+        terms=terms,
         as_run=jobs_as_run(pair_by_seed(baseline, contender)),
     )
+
+
+def _terms_of(
+    training: Ratio,
+    evaluation: Ratio,
+    *,
+    shares: tuple[float, float],
+    warm_up: tuple[float, float, int],
+    once: tuple[float, int],
+    phases: Sequence[tuple[str, float, float]],
+) -> tuple[Term, ...]:
+    """Return what the interval is made of, largest first."""
+    timed = [("training", training, shares[0]), ("evaluation", evaluation, shares[1])]
+    terms = [
+        *(
+            Term(part=part, log_standard_error=share * ratio.log_standard_error,
+                 degrees_of_freedom=ratio.degrees_of_freedom, samples=ratio.blocks, settled_by="budget")
+            for part, ratio, share in timed
+        ),
+        Term(part="start-up", log_standard_error=warm_up[0], degrees_of_freedom=warm_up[1], samples=warm_up[2],
+             settled_by="seeds"),
+        Term(part="one-time costs", log_standard_error=once[0], degrees_of_freedom=SCATTER_DEGREES, samples=once[1],
+             settled_by="seeds"),
+        *(
+            Term(part=phase, log_standard_error=error, degrees_of_freedom=degrees, samples=int(degrees) + 1,
+                 settled_by="seeds")
+            for phase, error, degrees in phases
+        ),
+    ]  # fmt: skip
+    return tuple(sorted(terms, key=lambda term: -term.log_standard_error))
 
 
 def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
@@ -206,24 +262,17 @@ def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
     return range_of_ratios((baseline.job_time_s, contender.job_time_s) for baseline, contender in pairs)
 
 
-def training_as_run(pairs: Sequence[Pair]) -> Estimate | None:
-    """Return baseline ÷ contender training time of the same epoch and seed, as they ran: mean and range."""
-    times_s = []
-    for baseline, contender in pairs:
-        own_s = {epoch.epoch: epoch.train_time_s for epoch in contender.epochs}
-        times_s += [(epoch.train_time_s, own_s.get(epoch.epoch)) for epoch in baseline.epochs]
-    return range_of_ratios(times_s)
-
-
-def summarise_warm_up(baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None) -> WarmUp | None:
-    """Return one-time costs and break-even; None without whole jobs of both."""
+def summarise_warm_up(
+    baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, step_s: float | None
+) -> WarmUp | None:
+    """Return one-time costs and break-even; None without whole jobs of both. `step_s` is the baseline's usual step."""
     base, own = job_parts(baseline), job_parts(contender)
     if base is None or own is None:
         return None
     warm_s = mean_or_none(warm_up_s(job) for job in contender if job.compile_cache == "warm")
     saved_s = None
-    if speed is not None and speed.training is not None:
-        saved_s = base.training_s / base.steps * (1.0 - 1.0 / speed.training.estimate)
+    if speed is not None and speed.training is not None and step_s is not None:
+        saved_s = step_s * (1.0 - 1.0 / speed.training.estimate)
     stall_s = max(0.0, own.stall_s - base.stall_s)
     steps = break_even(own.warm_up_s + stall_s - base.warm_up_s, saved_s)
     return WarmUp(

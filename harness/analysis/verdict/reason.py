@@ -1,4 +1,4 @@
-"""A verdict, and why: a text for people, and the numbers in it for programs."""
+"""A verdict, its two words, and why: a text for people, and the numbers in it for programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Verdict = Literal[
-    "ACCEPTED", "REJECTED", "NO_GAIN", "SLOWER", "INERT", "INCONCLUSIVE", "NOT_APPLICABLE", "FAILED"
+    "ACCEPTED", "FASTER", "NO_GAIN", "SLOWER", "UNCLEAR", "REJECTED", "INERT", "NOT_MEASURED", "NOT_APPLICABLE",
+    "FAILED",
 ]  # fmt: skip
+
+Speed = Literal["FASTER", "NO_GAIN", "SLOWER", "UNCLEAR"]
+"""Of the whole job: shown to be faster, shown to gain less than is worth it, shown to be slower, none of these."""
+
+Quality = Literal["SAME", "HOLDS", "WORSE", "OPEN"]
+"""The same updates, scores shown to be no worse, scores shown to be worse, nothing shown."""
 
 
 @dataclass(frozen=True, kw_only=True)

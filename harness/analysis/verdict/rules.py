@@ -9,20 +9,22 @@ from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.sameness import evaluation_problem
 from harness.analysis.evidence.speed import segment_difference
 from harness.analysis.evidence.work import clock_problem
-from harness.analysis.verdict.claims import WIDE, BeyondNoise, Claims, is_sooner, settle_claims
-from harness.analysis.verdict.reason import Reason, Verdict, Words
+from harness.analysis.verdict.claims import BeyondNoise, Claims, is_late, settle_claims
+from harness.analysis.verdict.reason import Quality, Reason, Speed, Verdict, Words
+from harness.analysis.verdict.settle import settle_speed
+from harness.analysis.verdict.unmeasured import why_not_measured
 from harness.analysis.verdict.words import (
-    blocks_words,
+    no_gain_words,
     open_quality_words,
     quality_words,
-    ratio_words,
     score_numbers,
     scores_of,
     speed_words,
+    unclear_words,
 )
 from harness.records.strategy import NEW_SCHEDULE
 from harness.records.tolerances import FULL_PRECISION
-from harness.statistics.paired import blocks_needed
+from harness.statistics.estimate import ratio_words
 
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""
@@ -38,6 +40,10 @@ class Judgement:
     """A verdict and why."""
 
     verdict: Verdict
+    speed: Speed | None
+    """None where it was not measured, or where it does not matter how fast something else is."""
+    quality: Quality | None
+    """None where there is nothing to compare: the work was not the same."""
     reasons: tuple[Reason, ...]
 
 
@@ -66,8 +72,18 @@ def judge_all(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Judgement
         for other in RULES:
             if rule.verdict == other.verdict == "REJECTED" and other is not rule:
                 reasons += other.reasons(cases[name], claims)
-        judged[name] = Judgement(verdict=rule.verdict, reasons=tuple(reasons))
+        speed, quality = _parts_of(rule, claims)
+        judged[name] = Judgement(verdict=rule.verdict, speed=speed, quality=quality, reasons=tuple(reasons))
     return judged
+
+
+def _parts_of(rule: Rule, claims: Claims) -> tuple[Speed | None, Quality | None]:
+    """Return the words for speed and quality that a verdict leaves."""
+    if rule.verdict == "REJECTED" and claims.quality != "WORSE":
+        return None, None
+    if rule.verdict in ("INERT", "NOT_MEASURED"):
+        return None, claims.quality
+    return ("UNCLEAR" if rule.verdict == "UNCLEAR" else claims.speed), claims.quality
 
 
 def _if(holds: Callable[[Case], bool], text: str) -> Look:
@@ -96,7 +112,7 @@ def _other_mathematics(case: Case, _: Claims) -> Said:
 
 
 def _worse_quality(case: Case, claims: Claims) -> Said:
-    scores = scores_of(case) if claims.worse else {}
+    scores = scores_of(case) if claims.quality == "WORSE" else {}
     least = min((value.p_inferior for value in scores.values()), default=None)
     for metric, value in scores.items():
         if value.p_inferior == least:
@@ -106,30 +122,14 @@ def _worse_quality(case: Case, claims: Claims) -> Said:
             )
 
 
-def _unchecked(case: Case, _: Claims) -> Said:
-    for job in case.trials.jobs:
-        if job.evaluation_check is not None and job.evaluation_check.problem is not None:
-            yield Words(f"its scores could not be checked: {job.evaluation_check.problem}")
-    check = case.evidence.equivalence
-    if check is not None and check.unmade is not None:
-        yield Words(f"its updates could not be checked: {check.unmade}")
+def _timed(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
+    """Return a look at a job whose speed was measured; rules before it see to that."""
+    return lambda case, claims: [] if claims.noise is None else look(case, claims, claims.noise)
 
 
-def _spoilt_segments(case: Case, _: Claims) -> Said:
-    speed = case.evidence.speed
-    if speed is not None and (speed.training is None or speed.evaluation is None):
-        why = "; ".join(speed.contamination) or "too few blocks"
-        yield Words(
-            f"{speed.spoilt} of {speed.blocks} timed blocks are spoilt, also when measured again: {why}",
-            {"spoilt": speed.spoilt, "blocks": speed.blocks},
-        )
-
-
-def _contradiction(case: Case, _: Claims) -> Said:
+def _contradiction(_: Case, __: Claims, noise: BeyondNoise) -> Said:
     """Tell that what was timed is not what the jobs did."""
-    job, told = case.evidence.job, "segments and jobs contradict each other"
-    if job is None:
-        return
+    job, told = noise.job, "segments and jobs contradict each other"
     if job.contradictions:
         yield Words(f"{told}: {'; '.join(job.contradictions)}")
     elif job.as_run is not None:
@@ -140,52 +140,53 @@ def _contradiction(case: Case, _: Claims) -> Said:
             yield Words(text, {"segments": segments, "as_run": as_run})
 
 
-def _timed(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
-    """Return a look at a job whose speed was measured; rules before it see to that."""
-    return lambda case, claims: [] if claims.noise is None else look(case, claims, claims.noise)
+def _accepted(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
+    if claims.accepted:
+        yield speed_words(noise, "faster: ")
+        yield from quality_words(case)
+
+
+def _open_quality(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
+    if claims.speed == "FASTER":
+        yield speed_words(noise, "faster: ")
+        yield from open_quality_words(case, claims)
 
 
 def _slower(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
-    if not claims.slower:
+    if claims.speed != "SLOWER":
         return
-    yield speed_words(noise.job)
+    yield speed_words(noise, "slower: ")
     steps = case.evidence.steps
     if steps is not None and steps.low > 1.0:
+        told = ratio_words(steps.estimate, steps.low, steps.high)
         yield Words(
-            f"its steps alone are {ratio_words(steps)}: this job is too short to earn its warm-up back",
+            f"its steps alone are {told}: this job is too short to earn its warm-up back",
             {"step_speedup": steps.estimate, "low": steps.low, "high": steps.high},
         )
 
 
-def _untimed_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
-    time = case.evidence.time_to_score
-    if _is_no_sooner(case, noise) and (time is None or (time.contender_s is not None and time.speedup is None)):
-        title = case.reference.run.scoring.headline_title
-        yield speed_words(noise.job)
-        yield Words(f"when it reaches the baseline's {title} was not measured")
-
-
 def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
     time, title = case.evidence.time_to_score, case.reference.run.scoring.headline_title
-    if time is not None and _is_no_sooner(case, noise):
-        yield speed_words(noise.job)
-        if time.contender_s is None:
-            yield Words(f"it does not reach the baseline's {title} with every seed, so its faster epochs gain nothing")
-        else:
-            late = f"it reaches the baseline's {title} no sooner: {time.contender_s:.1f} s"
-            yield Words(late, {"contender_s": time.contender_s})
+    if is_late(case) and time is not None and time.contender_s is not None and time.baseline_s is not None:
+        yield speed_words(noise)
+        late = f"it reaches the baseline's {title} after {time.contender_s:.1f} s, the baseline after"
+        yield Words(
+            f"{late} {time.baseline_s:.1f} s: of another schedule that is what counts, and it has no interval",
+            {"contender_s": time.contender_s, "baseline_s": time.baseline_s},
+        )
 
 
-def _is_no_sooner(case: Case, noise: BeyondNoise) -> bool:
-    """Return whether it is a new schedule whose job is faster, but which is not as good any sooner."""
-    return NEW_SCHEDULE in case.evidence.effects and noise.faster and not is_sooner(case)
+def _among_many(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
+    """Tell that a speed would be clear if there were no other contenders."""
+    if noise.clear:
+        yield speed_words(noise)
+        yield Words(f"not yet clear among {claims.contenders} contenders, which are corrected for together")
+        yield from settle_speed(noise, claims)
 
 
-def _among_many(noise: BeyondNoise) -> Said:
-    """Tell that a speed would be beyond noise if there were no other contenders."""
-    more = blocks_words(noise.blocks_needed)
-    yield speed_words(noise.job)
-    yield Words(f"not yet beyond noise with so many contenders: {more.text}", more.numbers)
+def _unclear(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
+    yield unclear_words(noise)
+    yield from settle_speed(noise, claims)
 
 
 RULES = (
@@ -226,70 +227,19 @@ RULES = (
             "it changed nothing that runs: the same operators, dtypes, weights' layout, host code and settings",
         ),
     ),
-    Rule("unchecked", "INCONCLUSIVE", _unchecked),
-    Rule(
-        "unpaired",
-        "INCONCLUSIVE",
-        _if(
-            lambda case: case.evidence.pairs == 0,
-            "no job of it has a baseline job of the same seed, so its work could not be compared",
-        ),
-    ),
-    Rule(
-        "no_noise_floor",
-        "INCONCLUSIVE",
-        _if(
-            lambda case: case.reference.floor is None,
-            "there is no A/A comparison of the baseline with itself, so no noise floor",
-        ),
-    ),
-    Rule(
-        "no_segments",
-        "INCONCLUSIVE",
-        _if(lambda case: case.evidence.speed is None, "its speed was not measured in segments"),
-    ),
-    Rule("spoilt_segments", "INCONCLUSIVE", _spoilt_segments),
-    Rule("no_job", "INCONCLUSIVE", _if(lambda case: case.evidence.job is None, "its whole job was not measured")),
-    Rule("contradiction", "INCONCLUSIVE", _contradiction),
-    Rule(
-        "faster",
-        "ACCEPTED",
-        _timed(
-            lambda case, claims, noise: (
-                [speed_words(noise.job, "faster: "), *quality_words(case)] if claims.accepted else []
-            )
-        ),
-    ),
-    Rule(
-        "faster_among_many",
-        "INCONCLUSIVE",
-        _timed(lambda _, claims, noise: _among_many(noise) if claims.faster and not claims.quality_lags else []),
-    ),
-    Rule(
-        "open_quality",
-        "INCONCLUSIVE",
-        _timed(
-            lambda case, claims, noise: (
-                [speed_words(noise.job, "faster: "), *open_quality_words(case)] if claims.faster else []
-            )
-        ),
-    ),
+    Rule("not_measured", "NOT_MEASURED", lambda case, _: why_not_measured(case)),
+    Rule("contradiction", "UNCLEAR", _timed(_contradiction)),
+    Rule("faster", "ACCEPTED", _timed(_accepted)),
+    Rule("open_quality", "FASTER", _timed(_open_quality)),
     Rule("slower", "SLOWER", _timed(_slower)),
     Rule(
-        "wide_interval",
-        "INCONCLUSIVE",
-        _timed(
-            lambda case, _, noise: (
-                [speed_words(noise.job), blocks_words(blocks_needed(case.evidence.steps, WIDE / 2))]
-                if noise.wide and case.evidence.steps
-                else []
-            )
-        ),
+        "too_little",
+        "NO_GAIN",
+        _timed(lambda _, claims, noise: [no_gain_words(noise)] if claims.speed == "NO_GAIN" else []),
     ),
-    Rule("untimed_schedule", "INCONCLUSIVE", _timed(_untimed_schedule)),
-    Rule("late_schedule", "NO_GAIN", _timed(_late_schedule)),
-    Rule("clear_among_many", "INCONCLUSIVE", _timed(lambda _, __, noise: _among_many(noise) if noise.clear else [])),
-    Rule("within_noise", "NO_GAIN", _timed(lambda _, __, noise: [speed_words(noise.job, "within noise: ")])),
+    Rule("late_schedule", "UNCLEAR", _timed(_late_schedule)),
+    Rule("clear_among_many", "UNCLEAR", _timed(_among_many)),
+    Rule("unclear", "UNCLEAR", _timed(_unclear)),
 )
 """In the order of judgement: what disqualifies comes first, then whether it does anything, then how well that is known.
 A new rule is a function and a line here; it may look at the evidence and at the records themselves."""

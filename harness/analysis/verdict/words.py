@@ -5,31 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.quality import LEAST_SEEDS
+from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
+from harness.analysis.verdict.settle import settle_quality
 from harness.records.trial import MetricRecord
+from harness.statistics.estimate import ratio_words
 from harness.statistics.noninferiority import NonInferiority
-from harness.statistics.paired import Ratio
 
 
-def ratio_words(ratio: Ratio) -> str:
-    """Return a ratio with its interval."""
-    return f"{ratio.estimate:.3f}× ({ratio.low:.3f} to {ratio.high:.3f})"
-
-
-def speed_words(job: JobSpeed, before: str = "") -> Words:
-    """Return the job's speedup beside the noise floor."""
-    ratio = job.ratio
+def speed_words(noise: BeyondNoise, before: str = "") -> Words:
+    """Return the job's speedup, rounded as reports round it."""
+    job, ratio = noise.job, noise.job.ratio
     return Words(
-        f"{before}job {ratio_words(ratio)}, the noise floor is ±{job.floor:.1%}",
-        {"job_speedup": ratio.estimate, "low": ratio.low, "high": ratio.high, "noise_floor": job.floor},
-    )
+        f"{before}job {ratio_words(ratio.estimate, ratio.low, ratio.high)}",
+        {"job_speedup": ratio.estimate, "low": ratio.low, "high": ratio.high, "noise_floor": job.floor,
+         "worth": noise.worth},
+    )  # fmt: skip
 
 
-def blocks_words(blocks: int) -> Words:
-    """Say how many blocks would be enough."""
-    return Words(f"too little evidence: about {blocks} blocks would settle it (--budget)", {"blocks": blocks})
+def unclear_words(noise: BeyondNoise) -> Words:
+    """Return the job's speedup, and beyond what its interval does not lie."""
+    speed = speed_words(noise)
+    ends = f"not shown to be beyond the noise floor of this job (±{100.0 * noise.job.floor:.1f} %)"
+    return Words(f"{speed.text}, {ends}, nor to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
+
+
+def no_gain_words(noise: BeyondNoise) -> Words:
+    """Return the job's speedup, and that there is nothing to have."""
+    speed = speed_words(noise)
+    return Words(f"{speed.text}: shown to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
+
+
+def percent_words(share: float) -> str:
+    """Return a share with the digit that thresholds need."""
+    return f"{100.0 * share:.1f}".removesuffix(".0") + " %"
 
 
 def quality_words(case: Case) -> list[Words]:
@@ -53,27 +62,25 @@ def quality_words(case: Case) -> list[Words]:
     return [Words(f"quality holds: {', '.join(held)}", score_numbers(scores)), *_tolerance_words(case)]
 
 
-def open_quality_words(case: Case) -> list[Words]:
+def open_quality_words(case: Case, claims: Claims) -> list[Words]:
     """Say why quality is not shown, and what would settle it."""
+    if problems := unchecked(case):
+        return [Words(f"quality is open: {problem}") for problem in problems]
     scoring, learning = case.reference.run.scoring, case.reference.learning
     if case.evidence.quality is None:
-        return [Words(f"{scoring.titles} were not measured on the same {scoring.examples} and seeds")]
+        return [Words(f"quality is open: {scoring.titles} were not measured on the same {scoring.examples} and seeds")]
     if learning is None or learning.vacuous:
         reason = None if learning is None else learning.reason
-        return [Words(f"quality can't be judged: {reason or 'the untrained model was not scored'}")]
+        return [Words(f"quality is open: {reason or 'the untrained model was not scored'}")]
+    if (missed := misses_score(case)) is not None:
+        return [Words(f"quality is open: {missed}")]
     metric, worst = max(scores_of(case).items(), key=lambda pair: pair[1].p_value)
     text = (
         f"quality is open: {metric.title} {worst.difference:+.1f} points, at worst {worst.bound:+.1f}, and only "
         f"{worst.margin:g} may be lost; this size could certify {worst.detectable_loss:.1f} points at best"
     )
     numbers = score_numbers({metric: worst}) | {"detectable_loss": worst.detectable_loss}
-    seeds = case.evidence.pairs
-    needed = {scoring.examples: (worst.examples_needed, worst.examples), "seeds": (worst.seeds_needed, seeds)}
-    more = {name: float(number) for name, (number, here) in needed.items() if number is not None and number > here}
-    ways = " or ".join(f"about {number:,.0f} {name}" for name, number in more.items())
-    least = f"at least {LEAST_SEEDS} seeds and " if seeds < LEAST_SEEDS else ""
-    settle = Words(f"to settle it: {least}{ways or f'the same {scoring.examples}'}, if nothing is really lost", more)
-    return [Words(text, numbers), *([settle] if ways or least else []), *_tolerance_words(case)]
+    return [Words(text, numbers), *settle_quality(case, claims, worst), *_tolerance_words(case)]
 
 
 def scores_of(case: Case) -> dict[MetricRecord, NonInferiority]:

@@ -10,8 +10,8 @@ import pytest
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.cli.progress import describe_outcome
 from harness.config import preset
-from harness.experiment.bench import is_checked
 from harness.experiment.commands import Rest, TakeFootprint
+from harness.experiment.goals import is_checked
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
 from harness.records.checks import SpeedRecord

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from harness.analysis.evidence.job import jobs_as_run, training_as_run
+from harness.analysis.evidence.job import jobs_as_run
 from harness.analysis.evidence.parts import pair_by_seed
 from harness.records.trial import EpochRecord, TrialRecord
 
@@ -17,15 +17,6 @@ def job(seed: int, epoch_times_s: list[float], job_time_s: float | None = None, 
         for i, time_s in enumerate(epoch_times_s, start=1)
     )
     return TrialRecord(contender="x", kind="job", seed=seed, status="done", epochs=epochs, job_time_s=job_time_s)
-
-
-def test_training_as_run_pairs_epochs_of_the_same_seed() -> None:
-    baseline = [job(0, [4.0, 2.0]), job(1, [9.0, 9.0])]
-    contender = [job(1, [3.0, 9.0]), job(0, [2.0, 1.0])]
-    result = training_as_run(pair_by_seed(baseline, contender))
-    # ratios 2, 2 (seed 0) and 3, 1 (seed 1): geometric mean of 2·2·3·1 = 12
-    assert result.estimate == pytest.approx(12 ** (1 / 4))
-    assert (result.low, result.high) == (1.0, 3.0)
 
 
 def test_jobs_as_run_are_the_geometric_mean_with_the_range_over_seeds() -> None:
@@ -49,8 +40,3 @@ def test_times_that_can_not_be_divided_are_left_out(bad: float | None) -> None:
 def test_seeds_without_partner_are_left_out() -> None:
     pairs = pair_by_seed([job(0, [1.0]), job(2, [1.0])], [job(1, [1.0]), job(2, [1.0])])
     assert [(baseline.seed, contender.seed) for baseline, contender in pairs] == [(2, 2)]
-
-
-def test_epochs_without_partner_are_left_out() -> None:
-    result = training_as_run([(job(0, [4.0, 4.0, 4.0]), job(0, [2.0]))])
-    assert (result.estimate, result.low) == (pytest.approx(2.0), None)

@@ -179,7 +179,7 @@ def test_break_even(extra_s, saved_s, steps):
 
 def test_warm_up_tells_cold_from_warm_and_when_it_pays():
     cold, warm = make_job(warm_up_s=31.0, compile_cache="cold"), make_job(warm_up_s=6.0, compile_cache="warm")
-    result = summarise_warm_up([make_job()], [cold, warm], evidence(training=2.0))
+    result = summarise_warm_up([make_job()], [cold, warm], evidence(training=2.0), 20.0 / 16)
     assert (result.baseline_s, result.cold_s, result.warm_s) == (1.0, 31.0, 6.0)
     saved_s = 20.0 / 16 / 2
     assert result.saved_per_step_s == pytest.approx(saved_s)
@@ -229,7 +229,7 @@ def test_what_is_built_at_first_use_counts_as_a_one_time_cost():
 
 def test_what_is_built_at_first_use_has_to_be_earned_back_too():
     steady, stalls = with_epochs(7.0, 7.0, 6.0), with_epochs(22.0, 7.0, 6.0)
-    result = summarise_warm_up([steady], [stalls], evidence(training=2.0))
+    result = summarise_warm_up([steady], [stalls], evidence(training=2.0), 20.0 / 16)
     assert (result.cold_s, result.stall_s) == (result.baseline_s, pytest.approx(15.0))
     assert result.break_even_steps == pytest.approx(15.0 / result.saved_per_step_s)
 

@@ -1,0 +1,94 @@
+"""What is asked of a contender's process, by what the run has shown so far."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.config import RunConfig
+from harness.experiment.budget import allot_s, decide, log_ratios, read_timed
+from harness.experiment.plan import PlannedTrial, resolve_contender
+from harness.experiment.speed import USUAL_EVALUATION_SHARE, Goal
+from harness.records.checks import BlockRecord
+from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
+from harness.records.trial import BASELINE, TrialRecord
+from harness.statistics.sequential import decide_early
+from harness.strategy import Effect
+
+EVALUATION_MATTERS = 0.2
+"""Share of evaluation in a job's training and evaluation from which on every process times it; below, one does."""
+
+
+def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
+    """Return how long a process is timed. One of the baseline gets the least blocks: it is the starts that count."""
+    share, one_does = evaluation_share(directory), is_looked_at(trial, config)
+    is_baseline = trial.contender == BASELINE
+    goal = Goal(
+        budget_s=0.0,
+        evaluation_share=share,
+        times_evaluation=share >= EVALUATION_MATTERS or (one_does and not is_baseline),
+        measures_energy=one_does,
+    )
+    if is_baseline:
+        return goal
+    timed = read_timed(directory, config)
+    earlier = timed.get(trial.contender, ())
+
+    def look(blocks: list[BlockRecord]) -> str | None:
+        return decide([*earlier, blocks], worth=config.worth)
+
+    return replace(goal, budget_s=allot_s(timed, trial.contender, config), decide=look)
+
+
+def evaluation_share(directory: Path) -> float:
+    """Return evaluation's share of the baseline's job in training and evaluation."""
+    folder = directory / PlannedTrial(contender=BASELINE, kind="job", seed=0).folder
+    phases_s = read_record(folder / TRIAL_FILE, TrialRecord).phases_s if trial_is_finished(folder) else {}
+    both_s = phases_s.get("training", 0.0) + phases_s.get("evaluation", 0.0)
+    return phases_s["evaluation"] / both_s if both_s > 0 and "evaluation" in phases_s else USUAL_EVALUATION_SHARE
+
+
+def is_finished(trial: PlannedTrial, config: RunConfig, directory: Path) -> bool:
+    """Whether a trial need not be run again; a profile that was left out may be wanted now."""
+    folder = directory / trial.folder
+    if not trial_is_finished(folder):
+        return False
+    if trial.kind != "profile" or not config.profile.everyone:
+        return True
+    record = read_record(folder / TRIAL_FILE, TrialRecord)
+    return record.status != "done" or record.profile is not None
+
+
+def is_looked_at(trial: PlannedTrial, config: RunConfig) -> bool:
+    """Whether this process also gives what one of a contender's is enough for: its footprint, its energy.
+
+    Of the baseline it is the last, so that what only it shows is no older than what it is held against.
+    """
+    return trial.process == (config.speed.restarts if trial.contender == BASELINE else 1)
+
+
+def why_unprofiled(contender: str, config: RunConfig, directory: Path) -> str | None:
+    """Return why a contender's profile would explain nothing; None if it is wanted.
+
+    No verdict rests on it, so what its process alone may have made slower doesn't matter.
+    """
+    if contender == BASELINE or config.profile.everyone:
+        return None
+    blocks = read_timed(directory, config).get(contender, ())
+    decision = decide_early([log_ratios(process) for process in blocks], worth=config.worth, process_deviation=0.0)
+    reasons = {"slower": "its steps are slower", "no gain": f"its steps gain less than {config.worth:.1%}"}
+    return f"not profiled: {reasons[decision]} (--profile-all profiles it)" if decision in reasons else None
+
+
+def is_checked(config: RunConfig, contender: str) -> bool:
+    """Whether a contender's updates should be the reference's, up to its precision's rounding.
+
+    The baseline's are looked at whatever it claims. Peers of a lower precision are not: they are there to be timed, and
+    keep no gradients.
+    """
+    strategies = resolve_contender(config, contender)
+    effects = {strategy.effect for strategy in strategies}
+    if contender == BASELINE or effects <= {Effect.SAME_MATH}:
+        return True
+    is_peer = any(strategy.is_peer for strategy in strategies)
+    return effects <= {Effect.SAME_MATH, Effect.LOWER_PRECISION} and not is_peer

@@ -1,0 +1,1 @@
+"""Stacks with a name of their own."""
