@@ -62,7 +62,7 @@ class Group:
             "profile.enabled": False,
             "data.generator_seed": seed,
             "device": "cpu",
-            "trial_timeout_s": 40.0,
+            "trial_timeout_s": 60.0,
         }
         return override(preset("smoke"), {**common, **self.changes})
 
@@ -75,7 +75,7 @@ JOBS_ALONE = {
 """Some 54 steps, so that a 50th is among them, in half a second."""
 
 GROUPS = (
-    Group(name="cheats", faults=CHEATS, changes={"speed.segment_s": 0.1, "speed.budget_s": 3.0}),
+    Group(name="cheats", faults=CHEATS, changes={"speed.segment_s": 0.1, "speed.budget_s": 20.0}),
     Group(name="jobs", faults=IN_JOBS, changes=JOBS_ALONE, beside=QUICK_START),
     Group(name="late", faults=LATE, changes=JOBS_ALONE, beside=QUICK_START),
     # One window a step, so that most of the job is training.
@@ -88,7 +88,7 @@ GROUPS = (
             "training.epochs": 16,
             "trial_timeout_s": 7200.0,
             "speed.segment_s": 0.15,
-            "speed.budget_s": 40.0,
+            "speed.budget_s": 160.0,
             "speed.precision": 0.004,
         },
     ),

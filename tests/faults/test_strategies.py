@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from harness import registry
 from harness.strategy import Effect, Stage, StepOutcome, Strategy, TrainSetup, Windows
 
-ELSEWHERE = {"suite", "late", "no_change"}
+ELSEWHERE = {"suite", "expected", "late"}
 """Files that are no plugins, or have tests of their own."""
 
 FILES = sorted(
