@@ -58,24 +58,27 @@ def test_a_right_verdict_for_another_reason_is_wrong(suite, expected):
     assert not outcome(suite, audited, "REJECTED", ("wrong_clock", "slow")).right
 
 
-JOB = {"steps_per_epoch": 13, "epochs": 4, "audits_per_epoch": 3}
+JOB = {"windows": 50, "batch_size": 4, "epochs": 4, "audits_per_epoch": 3}
+"""13 steps in each epoch, the last one on two windows."""
 
 
 @pytest.mark.parametrize(
-    ("touches", "share"), [("every_50th", 1.0), ("from_ninth", 0.5), ("in_second_epoch", 0.1), ("at_any", 0.1)]
+    ("touches", "share"),
+    [("every_50th", 1.0), ("from_ninth", 0.5), ("in_second_epoch", 0.1), ("at_any", 0.1), ("at_a_smaller_last", 1.0)],
 )
 def test_chance_of_being_missed_is_that_of_drawing_steps(touches, share, expected):
+    job = expected.Job(**JOB)
     fault = expected.audited("x", getattr(expected, touches), share=share)
     rng, missed, runs = np.random.default_rng(0), 0, 20_000
     for _ in range(runs):
         found = False
         for epoch in range(1, 5):
-            steps = [step for step in range(13 * epoch - 12, 13 * epoch + 1) if fault.touches(step, epoch)]
+            steps = [step for step in range(13 * epoch - 12, 13 * epoch + 1) if fault.touches(step, epoch, job)]
             touched = steps[: int(share * len(steps) + 1e-9)]
             drawn = rng.choice(np.arange(13 * epoch - 12, 13 * epoch + 1), size=3, replace=False)
             found = found or bool(set(touched) & set(drawn.tolist()))
         missed += not found
-    assert fault.missed(expected.Job(**JOB)) == pytest.approx(missed / runs, abs=0.012)
+    assert fault.missed(job) == pytest.approx(missed / runs, abs=0.012)
 
 
 def test_what_audits_may_miss_may_be_called_anything_but_inert_or_failed(expected):
@@ -93,6 +96,11 @@ def test_without_audits_everything_is_missed_and_with_all_steps_nothing(expected
     assert late.missed(expected.Job(**JOB | {"audits_per_epoch": 0})) == 1.0
     assert late.missed(expected.Job(**JOB | {"audits_per_epoch": 99})) == 0.0
     assert expected.fault("x", "REJECTED").missed(expected.Job(**JOB)) == 0.0
+
+
+def test_even_batches_leave_nothing_over(expected):
+    even = expected.Job(**JOB | {"windows": 48})
+    assert expected.audited("x", expected.at_a_smaller_last).missed(even) == 1.0
 
 
 def test_every_fault_has_one_place_and_is_registered(suite, expected):
@@ -119,7 +127,7 @@ def test_form_touches_the_steps_that_are_counted(suite, expected):
         if trigger is None or fault.touches is None or not trigger.foreseeable or fault.share not in (0.5, 1.0):
             continue
         for step, epoch in itertools.product(range(1, 60), range(1, 5)):
-            assert fault.touches(step, epoch) == trigger.holds(step, epoch), fault.name
+            assert fault.touches(step, epoch, expected.Job(**JOB)) == trigger.holds(step, epoch), fault.name
         checked += 1
     assert checked > 15
 
