@@ -189,6 +189,8 @@ LATE = (
     fault("second_epoch_changes_data_order", "REJECTED", reason="another order"),
     fault("scaler_skips", "REJECTED", reason="updates changed the parameters"),
     fault("iterator_runs_dry", "REJECTED", "FAILED"),
+    fault("unpadded", "NOT_MEASURED"),
+    fault("fused_adamw", "NOT_MEASURED"),
     audited("late_truncates_in_secret", from_ninth),
     audited("late_truncates_in_the_loop", from_ninth),
     audited("late_mixes_up_labels", from_ninth),
@@ -198,8 +200,6 @@ LATE = (
     audited("late_computes_in_bfloat16", from_ninth),
     audited("late_freezes_the_word_embedding", from_ninth),
     audited("late_drops_dropout", from_ninth),
-    audited("late_windows_see_each_other", from_ninth),
-    audited("late_wrong_attention_scale", from_ninth),
     audited("bf16_trains_on_half_of_each_batch", at_any),
     audited("bf16_ignores_the_padding_mask", at_any),
     audited("bf16_late_trains_on_half_of_each_batch", from_ninth),
@@ -221,8 +221,19 @@ LATE = (
     audited("leaves_attention_dropout_out", at_any),
     audited("shifts_labels_of_later_windows", at_any, share=0.3),
 )
-"""What begins late, is rare, or happens in life, shown by jobs alone. Two shares are the data's: more than half of the
+"""What begins late, is rare, or happens in life, shown by jobs alone; and two that are honest, against whom nothing may
+be said (jobs alone measure no speed). Before there were audits, none of the audited was rejected. Two shares are the data's: more than half of the
 steps have the longest windows, and as many a later window with its answer."""
+
+NO_DROPOUT = (
+    audited("late_windows_see_each_other", from_ninth),
+    audited("late_wrong_attention_scale", from_ninth),
+    audited("late_truncates_in_secret", from_ninth),
+    audited("second_epoch_mixes_up_labels", in_second_epoch),
+    fault("unpadded+amp_bf16", "NOT_MEASURED", "NOT_APPLICABLE"),
+)
+"""On a model without dropout, so that audits compare numbers: packed rows draw other dropout than the reference, and in
+this tiny random model that scatters the gradient more than the first two faults do."""
 
 PACED = (
     fault("paced_3_percent_faster", "ACCEPTED"),

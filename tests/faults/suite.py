@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from expected import CHEATS, IN_JOBS, LATE, PACED, SELDOM, Fault, Job
+from expected import CHEATS, IN_JOBS, LATE, NO_DROPOUT, PACED, SELDOM, Fault, Job
 from rich.console import Console
 from rich.table import Table
 
@@ -74,10 +74,15 @@ JOBS_ALONE = {
 }
 """Some 60 steps, so that a 50th is among them, in half a second; many passages take more than one window."""
 
+TINY = preset("smoke").model.overrides
+
+WITHOUT_DROPOUT = {"model.overrides": {**TINY, "dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0}}
+
 GROUPS = (
     Group(name="cheats", faults=CHEATS, changes={"speed.segment_s": 0.1, "speed.budget_s": 20.0}),
     Group(name="jobs", faults=IN_JOBS, changes=JOBS_ALONE, beside=QUICK_START),
     Group(name="late", faults=LATE, changes=JOBS_ALONE, beside=QUICK_START),
+    Group(name="no_dropout", faults=NO_DROPOUT, changes=JOBS_ALONE | WITHOUT_DROPOUT, beside=QUICK_START),
     # One window a step, so that most of the job is training.
     Group(
         name="paced",
