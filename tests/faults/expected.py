@@ -221,9 +221,9 @@ LATE = (
     audited("leaves_attention_dropout_out", at_any),
     audited("shifts_labels_of_later_windows", at_any, share=0.3),
 )
-"""What begins late, is rare, or happens in life, shown by jobs alone; and two that are honest, against whom nothing may
-be said (jobs alone measure no speed). Before there were audits, none of the audited was rejected. Two shares are the data's: more than half of the
-steps have the longest windows, and as many a later window with its answer."""
+"""What begins late, is rare, or happens in life, shown by jobs alone, and two that are honest, against whom nothing may
+be said (jobs alone measure no speed). Two shares are the data's: more than half of the steps have the longest windows,
+and as many a later window with its answer."""
 
 NO_DROPOUT = (
     audited("late_windows_see_each_other", from_ninth),
