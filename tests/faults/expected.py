@@ -223,7 +223,11 @@ LATE = (
 )
 """What begins late, is rare, or happens in life, shown by jobs alone, and two that are honest, against whom nothing may
 be said (jobs alone measure no speed). Two shares are the data's: more than half of the steps have the longest windows,
-and as many a later window with its answer."""
+and as many a later window with its answer.
+
+A run of the version before audits, with all other evidence, rejected of the audited only `schedule_one_step_late`,
+`shifts_labels_of_later_windows` and the two `bf16_…` that cheat at any time: the equivalence check sees those. Against
+all others it had nothing to say."""
 
 NO_DROPOUT = (
     audited("late_windows_see_each_other", from_ninth),
