@@ -142,8 +142,6 @@ CHEATS = (
     fault("windows_see_each_other", "REJECTED", reason="baseline's mathematics in a lower precision"),
     fault("wrong_attention_scale", "REJECTED", reason="baseline's mathematics in a lower precision"),
     fault("timed_trains_on_half_of_each_batch", "REJECTED", rule=AUDIT),
-    fault("timed_truncates_in_secret", "REJECTED", rule=AUDIT),
-    fault("late_trains_on_half_of_each_batch", "REJECTED", rule=AUDIT),
     fault("unpadded+amp_bf16", *NOTHING_REFUTED),
     fault("falls_back_to_fp32", "INERT"),
     fault("no_change", "INERT"),
@@ -154,7 +152,7 @@ CHEATS = (
     fault("crashes", "FAILED", reason="SIGABRT"),
 )
 """Against the plain baseline, with all evidence that there is. Some may be unclear: this tiny model's steps are too
-short to time well. No audit can miss what is late: from the ninth step on is all but one step of the second epoch."""
+short to time well. What cheats in timed segments alone is audited there."""
 
 IN_JOBS = (
     fault("skips_every_second_update", "REJECTED", reason="updates changed the parameters"),
@@ -192,7 +190,6 @@ LATE = (
     fault("unpadded", "NOT_MEASURED"),
     fault("fused_adamw", "NOT_MEASURED"),
     audited("late_truncates_in_secret", from_ninth),
-    audited("late_truncates_in_the_loop", from_ninth),
     audited("late_mixes_up_labels", from_ninth),
     audited("late_trains_on_half_of_each_batch", from_ninth),
     audited("late_ignores_the_padding_mask", from_ninth),
@@ -206,11 +203,8 @@ LATE = (
     audited("bf16_late_ignores_the_padding_mask", from_ninth),
     audited("second_epoch_truncates_in_the_loop", in_second_epoch),
     audited("second_epoch_mixes_up_labels", in_second_epoch),
-    audited("second_epoch_repeats_the_last_gradient", in_second_epoch, share=0.5),
     audited("paced+aged_trains_on_half_of_each_batch", in_last_epochs),
-    audited("paced+aged_truncates_in_secret", in_last_epochs),
     audited("rare_trains_on_half_of_each_batch", every_50th),
-    audited("rare_truncates_in_secret", every_50th),
     audited("sometimes_trains_on_half_of_each_batch", at_any, share=0.1),
     audited("stale_graph_input", from_ninth),
     audited("recapture_loses_a_bucket", from_ninth, share=0.3),

@@ -129,7 +129,7 @@ def test_form_touches_the_steps_that_are_counted(suite, expected):
         for step, epoch in itertools.product(range(1, 60), range(1, 5)):
             assert fault.touches(step, epoch, expected.Job(**JOB)) == trigger.holds(step, epoch), fault.name
         checked += 1
-    assert checked > 15
+    assert checked > 10
 
 
 def test_table_prints_chances_and_what_was_wrong(suite, expected):
