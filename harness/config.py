@@ -6,6 +6,7 @@ Every value is plain data, so a configuration travels as JSON to a worker and in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ BUNDLED_DISTILBERT_LEARNING_RATE = 1e-4
 
 HUB_DATASET = "rajpurkar/squad"
 """SQuAD v1.1 on the hub."""
+
+SQUAD_VALIDATION = 10_570
+"""All questions of its validation split."""
 
 
 def _require(ok: bool, message: str, remedy: str) -> None:
@@ -68,6 +72,9 @@ class DataConfig:
     """From the start of the set; None takes all."""
     validation_size: int | None = setting(250, "--validation-size", "Validation questions.", at_least=1)
     """From the start of the set; None takes all."""
+    quality_size: int | None = setting(None, "--quality-size", "Questions to judge quality by, at most.", at_least=1)
+    """From the start of the same set, so that those of validation are among them: answered once, by the trained model,
+    outside the job's time. None: the validation questions themselves."""
     generator_mean_tokens: int = 180
     """Mean tokens of question and passage together that the generator aims at; SQuAD's own is 180."""
     generator_seed: int = 0
@@ -96,6 +103,11 @@ class DataConfig:
             self.source != "generator" or (self.train_size is not None and self.validation_size is not None),
             "data.source is 'generator' but data.train_size or data.validation_size is not given",
             "say how many questions to generate",
+        )
+        _require(
+            self.quality_size is None or self.quality_size >= (self.validation_size or math.inf),
+            f"data.quality_size is {self.quality_size} and data.validation_size {self.validation_size}",
+            "judge quality by at least the validation questions, or leave --quality-size out",
         )
         _require(
             self.doc_stride < self.max_length,
@@ -177,7 +189,7 @@ class SpeedConfig:
     restarts: int = setting(3, at_least=1)
     """Fresh processes of the baseline that are timed beside the live one (A/A): a start's memory lies where it lies."""
     least_blocks: int = 5
-    """Blocks (ABBA, four segments) that are always measured."""
+    """Blocks (ABBA, four segments) that are always measured, of each contender in its first process."""
     most_blocks: int = 100
     precision: float = setting(0.01, above=0, below=1)
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
@@ -228,7 +240,7 @@ class AuditConfig:
     per_epoch: int = setting(3, at_least=1)
     """Steps of each epoch of each job that are audited, or all if there are fewer."""
     in_segments: int = setting(3, at_least=0)
-    """Steps that are audited in segments beside a contender's timed ones, at least; never more than blocks."""
+    """Steps that are audited in segments beside a contender's timed ones, at least, and one in each further process."""
 
     def __post_init__(self) -> None:
         _check_values(self, "audits.")
@@ -276,9 +288,11 @@ class RunConfig:
 
 
 PRESETS: dict[str, RunConfig] = {
-    "seed": RunConfig(preset="seed"),
+    "seed": RunConfig(preset="seed", data=DataConfig(quality_size=SQUAD_VALIDATION)),
     "seed-offline": RunConfig(
         preset="seed-offline",
+        # Where there is no hub there often is no GPU: two cores answer about three windows a second.
+        data=DataConfig(quality_size=1_000),
         model=ModelConfig(source=BUNDLED_DISTILBERT),
         training=TrainingConfig(learning_rate=BUNDLED_DISTILBERT_LEARNING_RATE, lr_warmup_ratio=0.1),
     ),
@@ -290,6 +304,7 @@ PRESETS: dict[str, RunConfig] = {
             source="generator",
             train_size=96,
             validation_size=64,
+            quality_size=384,
             generator_mean_tokens=40,
             max_length=64,
             doc_stride=16,
@@ -302,7 +317,13 @@ PRESETS: dict[str, RunConfig] = {
         preset="smoke",
         model=ModelConfig(weights="random", overrides={"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}),
         data=DataConfig(
-            source="generator", train_size=24, validation_size=8, generator_mean_tokens=48, max_length=64, doc_stride=16
+            source="generator",
+            train_size=24,
+            validation_size=8,
+            quality_size=16,
+            generator_mean_tokens=48,
+            max_length=64,
+            doc_stride=16,
         ),
         training=TrainingConfig(epochs=2, batch_size=4, learning_rate=1e-3),
         profile=ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=2),

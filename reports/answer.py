@@ -59,8 +59,8 @@ def _accepted(analysis: Analysis, contenders: Sequence[ContenderAnalysis]) -> It
         yield "Switch on nothing yet." if may_come else "Switch on nothing."
         return
     best, *others = accepted
-    facts = [f"job {speedup(best.job_speedup)}", _step(best), _kept(analysis, best), _expected(best)]
-    yield ("Switch on ", code(best.name), f" ({', '.join(fact for fact in facts if fact)}).")
+    facts = [f"job {speedup(best.job_speedup)}", _step(best), _kept(analysis, best)]
+    yield ("Switch on ", code(best.name), f": {', '.join(fact for fact in facts if fact)}{_expected(best)}.")
     if others:
         yield ("Accepted too: ", _listed([(code(one.name), f" ({_both(one)})") for one in others]), ".")
 
@@ -95,8 +95,11 @@ def _slower(contender: ContenderAnalysis) -> str:
     cost = None if contender.evidence is None else contender.evidence.warm_up
     if cost is None or not cost.compiles:
         return "is slower"
-    if cost.break_even_steps is None:
+    step = contender.step_speedup
+    if cost.break_even_steps is None or (step is not None and step.high is not None and step.high <= 1.0):
         return "never pays back"
+    if step is None or step.low is None or step.low <= 1.0:
+        return "is not shown ever to pay back"
     return f"pays back only after {count(cost.break_even_steps)} steps"
 
 
@@ -132,7 +135,9 @@ def _kept(analysis: Analysis, contender: ContenderAnalysis) -> str:
 def _expected(contender: ContenderAnalysis) -> str:
     jobs = () if contender.evidence is None else contender.evidence.expected
     told = next((job for job in jobs if job.steps == TOLD_STEPS), None)
-    return "" if told is None else f"{speedup(told.speedup, ranges=False)} expected over {count(told.steps)} steps"
+    if told is None:
+        return ""
+    return f"; in a job of {count(told.steps)} steps {speedup(told.speedup, ranges=False)} is to be expected"
 
 
 def _is(contenders: Sequence[ContenderAnalysis]) -> str:

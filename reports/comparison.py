@@ -12,7 +12,7 @@ from reports.formatting import NOT_MEASURED, decimal, seconds, signed
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print B against A, what else differs, and the limits that were exceeded."""
+    """Print B against A, what else differs, and the limits that were exceeded or are undecided."""
     names = list(dict.fromkeys(name for contender in comparison.contenders for name in contender.scores))
     table = Table("Contender", "Job A", "Job B", "Slowdown", "Training", *names, box=box.SIMPLE_HEAD)
     for contender in comparison.contenders:
@@ -33,6 +33,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(f"differs: {escape(line)}", highlight=False)
     for failure in comparison.failures:
         console.print(f"[red]exceeded:[/red] {escape(failure)}", highlight=False)
+    for question in comparison.undecided:
+        console.print(f"[yellow]undecided:[/yellow] {escape(question)}", highlight=False)
+    if comparison.undecided:
+        console.print("More --seeds in both runs make the intervals narrower.", style="dim")
 
 
 def _slowdown(change: Change | None) -> str:

@@ -89,9 +89,11 @@ def noise_words(analysis: Analysis) -> str:
     floor = analysis.noise_floor
     if floor is None:
         return "The baseline was not timed against itself (A/A), so there is no noise floor and no verdict on speed."
-    aa = floor.ratio
+    aa, one = floor.ratio, floor.processes == 1
+    starts, they = ("one fresh process", "it") if one else (f"{floor.processes} fresh processes", "they")
     return (
-        f"Noise floor of a step: ±{100 * floor.share:.1f} %; the baseline against itself (A/A) came out at "
-        f"{ratio_words(aa.estimate, aa.low, aa.high)}. The noise floor of a job is that, weighed by the share of the "
-        "job that is timed in segments; each job has its own, and no faster or slower is claimed within it."
+        f"Noise floor of a step: ±{100 * floor.share:.1f} %, from {starts} of the baseline beside the live one (A/A): "
+        f"{they} took {floor.live:.3f} times as long, which all ratios are corrected for, and so A/A is "
+        f"{ratio_words(aa.estimate, aa.low, aa.high)}. Every interval holds "
+        "this error; beyond that, none within 1 % is claimed to be faster or slower."
     )

@@ -1,13 +1,13 @@
 """Two runs side by side: what changed from A to B, and whether a limit was exceeded.
 
 Runs of different times share no blocks, so their times carry the machine's drift: an interval over seeds is all there
-is, and a limit is held against the estimate.
+is. A limit is exceeded, or kept, where the whole interval says so; else it is undecided.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, variance
 from typing import Any
@@ -30,6 +30,8 @@ SAME = ("task", "model", "data", "training", "baseline", "environment")
 
 SAME_TRAINING = ("epochs", "max_steps")
 """How long is trained: everything else of a recipe may be what one compares."""
+
+NO_INTERVAL = "one seed or other seeds, so no interval"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,8 @@ class ComparedContender:
     """By metric, what both runs measured."""
     failures: tuple[str, ...]
     """Limits that were exceeded, in words."""
+    undecided: tuple[str, ...]
+    """Limits of which the intervals don't tell whether they were, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,9 @@ class Comparison:
     """Settings and versions that differ, in words."""
     contenders: tuple[ComparedContender, ...]
     failures: tuple[str, ...]
-    """All limits that were exceeded; the gate holds if there are none."""
+    """All limits that were exceeded."""
+    undecided: tuple[str, ...]
+    """All that nothing is decided about; the gate holds if there are neither of them."""
 
 
 def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
@@ -111,14 +117,16 @@ def compare_runs(a: LoadedRun, b: LoadedRun, limits: Limits) -> Comparison:
     failures = [f"{contender.name}: {text}" for contender in contenders for text in contender.failures]
     if limits.any:
         failures += [f"{name}: B does not have it" for name in before if name not in after]
+    undecided = [f"{contender.name}: {text}" for contender in contenders for text in contender.undecided]
     if limits.any and not any(contender.job is not None for contender in contenders):
-        failures.append("nothing that both runs have was measured")
+        undecided.append("nothing that both runs have was measured")
     return Comparison(
         a=a.run.name,
         b=b.run.name,
         changed=tuple(f"{name}: {old} → {new}" for name, old, new in changed if old != new),
         contenders=contenders,
         failures=tuple(failures),
+        undecided=tuple(undecided),
     )
 
 
@@ -171,12 +179,14 @@ def _compare_contender(a: Trials, b: Trials, limits: Limits) -> ComparedContende
         if differences is not None and differences.shape[1] >= 2 and same_seeds:
             result = assess(differences, margin=1.0, alpha=1.0 - CONFIDENCE)
             scores[name] = Change(a=before, b=after, change=result.difference, low=result.low, high=result.high)
+    found = list(_hold(job, scores.get("f1"), limits)) if a.done and b.done else []
     return ComparedContender(
         name=a.name,
         job=job,
         training=_compare_times(*epochs_s),
         scores=scores,
-        failures=tuple(_find_failures(a, b, job, scores.get("f1"), limits)),
+        failures=(*_find_losses(a, b, limits), *(text for shown, text in found if shown)),
+        undecided=tuple(text for shown, text in found if not shown),
     )
 
 
@@ -200,31 +210,31 @@ def _compare_times(a: Sequence[float | None], b: Sequence[float | None]) -> Chan
     )
 
 
-def _find_failures(a: Trials, b: Trials, job: Change | None, f1: Change | None, limits: Limits) -> list[str]:
-    both_done = bool(a.done and b.done)
-    failures = []
+def _find_losses(a: Trials, b: Trials, limits: Limits) -> list[str]:
+    """Return in words that B lost a contender; one failed seed is enough, the others must not speak for it."""
     state, reasons = find_state(b)
-    # One failed seed is enough, the others must not speak for it.
     if limits.any and state == "failed" and find_state(a)[0] != "failed":
-        failures.append(f"it failed in B, in A it did not: {'; '.join(reasons)}")
-    elif limits.any and a.done and not b.done:
-        failures.append("B has no whole job of it, A has")
-    if limits.max_slowdown is not None and job is not None and job.change > limits.max_slowdown:
-        sure = job.low is not None and job.low > 1.0
-        failures.append(
-            f"{job.change:.3f} times the job time, {limits.max_slowdown:g} allowed ({_sureness(sure, job.low)})"
-        )
-    if limits.max_slowdown is not None and job is None and both_done:
-        failures.append("its job time was not measured in both runs")
-    if limits.max_f1_loss is not None and f1 is not None and -f1.change > limits.max_f1_loss:
-        sure = f1.high is not None and f1.high < 0.0
-        failures.append(f"F1 {f1.change:+.1f} points, {limits.max_f1_loss:g} may be lost ({_sureness(sure, f1.low)})")
-    if limits.max_f1_loss is not None and f1 is None and both_done:
-        failures.append("its F1 was not measured in both runs")
-    return failures
+        return [f"it failed in B, in A it did not: {'; '.join(reasons)}"]
+    return ["B has no whole job of it, A has"] if limits.any and a.done and not b.done else []
 
 
-def _sureness(sure: bool, low: float | None) -> str:
-    if low is None:
-        return "one seed, no interval: measure with more"
-    return "beyond noise" if sure else "within noise: measure with more seeds"
+def _hold(job: Change | None, f1: Change | None, limits: Limits) -> Iterator[tuple[bool, str]]:
+    """Yield in words each limit that is not shown to be kept, with whether it is shown to be exceeded."""
+    if limits.max_slowdown is not None:
+        allowed = f"{limits.max_slowdown:g} allowed"
+        if job is None:
+            yield False, "its job time was not measured in both runs"
+        elif job.low is None or job.high is None:
+            yield False, f"{job.change:.3f} times the job time, {allowed}; {NO_INTERVAL}"
+        elif job.high > limits.max_slowdown:
+            interval = f"{job.change:.3f} times the job time ({job.low:.3f} to {job.high:.3f})"
+            yield job.low > limits.max_slowdown, f"{interval}, {allowed}"
+    if limits.max_f1_loss is not None:
+        allowed = f"{limits.max_f1_loss:g} may be lost"
+        if f1 is None:
+            yield False, "its F1 was not measured in both runs"
+        elif f1.low is None or f1.high is None:
+            yield False, f"F1 {f1.change:+.1f} points, {allowed}; {NO_INTERVAL}"
+        elif -f1.low > limits.max_f1_loss:
+            interval = f"F1 {f1.change:+.1f} points ({f1.low:+.1f} to {f1.high:+.1f})"
+            yield -f1.high > limits.max_f1_loss, f"{interval}, {allowed}"

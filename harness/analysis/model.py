@@ -104,6 +104,8 @@ class RunSummary:
     started: str
     """ISO 8601, UTC."""
     command: str
+    earlier_commands: tuple[str, ...]
+    """Before the run was extended, the first one first."""
     config: dict[str, Any]
     data: dict[str, Any]
     trials_planned: int

@@ -39,8 +39,8 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     notes += [f"left out: {relative(line, loaded)}" for line in lost]
     sampling, energy = (None, None) if case is None else (case.evidence.sampling, case.evidence.energy)
     notes += [] if energy is None else [f"on its energy: {note}" for note in energy.notes]
-    if trials.timed is not None and trials.timed.energy_problem is not None:
-        notes.append(f"its energy could not be measured: {trials.timed.energy_problem}")
+    problems = (timed.energy_problem for timed in trials.timed if timed.energy_problem is not None)
+    notes += [f"its energy could not be measured: {problem}" for problem in dict.fromkeys(problems)]
     if sampling is None:
         return notes
     values = sampling.values

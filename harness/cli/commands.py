@@ -24,6 +24,9 @@ Preset = Annotated[str | None, typer.Option(help="seed, seed-offline, quick or s
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings.")]
 CacheDirectory = Annotated[Path | None, typer.Option(help="Tokenised windows.")]
 
+UNDECIDED = 3
+"""Exit status of a gate about which the intervals decide nothing."""
+
 app = typer.Typer(
     name="speedproof",
     help="Profile it. Speed it up. Prove it. Fine-tunes a transformer and says of each optimization "
@@ -152,7 +155,9 @@ def compare(
     runs_dir: RunsDirectory = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Say what changed between two runs; with limits, exit status 1 if one is exceeded."""
+    """Say what changed between two runs; with limits, exit status 1 if one is exceeded, 3 if none is but the intervals
+    leave one undecided.
+    """
     from harness.analysis.compare import Limits, compare_runs
     from harness.records.store import load_run
     from reports.comparison import print_comparison
@@ -164,8 +169,8 @@ def compare(
         typer.echo(json.dumps(dataclasses.asdict(comparison), indent=1, ensure_ascii=False, allow_nan=False))
     else:
         print_comparison(comparison, Console())
-    if comparison.failures:
-        raise typer.Exit(1)
+    if comparison.failures or comparison.undecided:
+        raise typer.Exit(1 if comparison.failures else UNDECIDED)
 
 
 @app.command()

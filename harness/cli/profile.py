@@ -43,6 +43,7 @@ def profile_configuration(
             data,
             train_size=_at_most(TRAIN_QUESTIONS, data.train_size),
             validation_size=_at_most(VALIDATION_QUESTIONS, data.validation_size),
+            quality_size=None,
         ),
         training=replace(training, max_steps=_at_most(UNPROFILED_STEPS, training.max_steps)),
         profile=replace(config.profile, enabled=True),

@@ -14,11 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.config import AuditConfig, RunConfig, SpeedConfig
-from harness.experiment.commands import Replay, Rest, RunSegment
+from harness.config import RunConfig, SpeedConfig
+from harness.experiment.commands import (
+    Answer,
+    Command,
+    CompareTwin,
+    EndReplays,
+    KeptStep,
+    MakeTwin,
+    Replay,
+    Rest,
+    RunSegment,
+)
 from harness.experiment.plan import PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.records.checks import AuditCost, AuditPlace, AuditRecord, AuditsRecord
+from harness.records.perturbation import PerturbationRecord
+from harness.records.trial import BASELINE
 from harness.strategy import Effect
 
 
@@ -41,16 +53,16 @@ def draw_steps(rng: np.random.Generator, *, steps_per_epoch: int, total: int, pe
     return tuple(drawn)
 
 
-def draw_blocks(rng: np.random.Generator, audits: AuditConfig, speed: SpeedConfig) -> tuple[int, ...]:
+def draw_blocks(rng: np.random.Generator, wanted: int, speed: SpeedConfig) -> tuple[int, ...]:
     """Return the numbers of the blocks after which a segment is audited.
 
     So many as are wanted lie within the blocks that are always measured; one more follows whenever the number of blocks
     has doubled.
     """
     least = speed.least_blocks
-    if audits.in_segments == 0:
+    if wanted == 0:
         return ()
-    drawn = (1 + rng.choice(least, size=min(audits.in_segments, least), replace=False)).tolist()
+    drawn = (1 + rng.choice(least, size=min(wanted, least), replace=False)).tolist()
     while least < speed.most_blocks:
         drawn.append(int(rng.integers(least, min(2 * least, speed.most_blocks))) + 1)
         least *= 2
@@ -64,17 +76,17 @@ class Referee:
         self._start = start
         self._worker: Worker | None = None
 
-    def replay(self, command: Replay) -> AuditRecord:
-        """Return what the replay found; WorkerError if it failed, which says nothing of the contender."""
+    def ask(self, command: Command[Answer]) -> Answer:
+        """Return its answer; WorkerError if it failed, which says nothing of the contender."""
         if self._worker is None:
             self._worker = self._start()
         try:
-            record = self._worker.ask(command)
+            answer = self._worker.ask(command)
             self._worker.ask(Rest())
         except WorkerError:
             self.close()
             raise
-        return record
+        return answer
 
     def close(self) -> None:
         """End the process if there is one."""
@@ -86,9 +98,16 @@ class Referee:
 class AuditDesk:
     """Answers a worker's questions during one job or one segment, and keeps what the replays found."""
 
-    def __init__(self, referee: Referee, asked: Replay, drawn: Sequence[int]) -> None:
+    def __init__(
+        self,
+        referee: Referee,
+        asked: Replay,
+        drawn: Sequence[int],
+        start_twin: Callable[[], Worker] | None = None,
+    ) -> None:
         self._referee = referee
         self._asked = asked
+        self._start_twin = start_twin
         self._drawn = tuple(drawn)
         self._steps = 0
         self.audits: list[AuditRecord] = []
@@ -105,7 +124,7 @@ class AuditDesk:
         start_s = time.perf_counter()
         try:
             if problem is None:
-                self.audits.append(self._referee.replay(replace(self._asked, step=self._steps)))
+                self.audits.append(self._referee.ask(replace(self._asked, step=self._steps)))
         except WorkerError as error:
             problem = f"the referee failed: {error}"
         finally:
@@ -116,13 +135,40 @@ class AuditDesk:
 
     def record(self, of_worker: AuditsRecord | None) -> AuditsRecord:
         """Return what was found, beside what the worker tells of its own cost."""
+        start_s = time.perf_counter()
+        perturbation = self._perturbation()
+        self.replays_s += time.perf_counter() - start_s
         return AuditsRecord(
             audits=tuple(self.audits),
             drawn=self._drawn,
             cost=None if of_worker is None else of_worker.cost,
             replays_s=self.replays_s,
             problem=self.problem,
+            perturbation=perturbation,
         )
+
+    def _perturbation(self) -> PerturbationRecord | None:
+        """Return what was measured beside the replays; where it is wanted, with a twin, in a process of its own."""
+        if not self._asked.measured or not self.audits:
+            return None
+        path = Path(self._asked.path).with_suffix(".twin")
+        kept: tuple[KeptStep, ...] = ()
+        record = None
+        try:
+            measured = self._referee.ask(EndReplays())
+            record, kept = measured.record, measured.kept
+            if record is not None and kept and self._start_twin is not None:
+                with self._start_twin() as twin:
+                    twin.ask(MakeTwin(steps=kept, path=str(path)))
+                compared = self._referee.ask(CompareTwin(steps=kept, path=str(path), record=record))
+                record = replace(record, twin=compared)
+        except WorkerError:
+            # Without a twin the record says so: the contender's rounding is then not judged.
+            pass
+        finally:
+            for file in (path, *(Path(step.path) for step in kept)):
+                file.unlink(missing_ok=True)
+        return record
 
 
 class SegmentAudits:
@@ -139,11 +185,10 @@ class SegmentAudits:
         self._desks: list[tuple[int, AuditDesk]] = []
         self._costs: list[AuditCost] = []
 
-    def after_block(self, number: int, numbers: tuple[int, ...], *, repetitions: int, batch_size: int) -> float:
-        """Run and audit one more segment over a block's windows if it was drawn; return the seconds that took."""
+    def after_block(self, number: int, numbers: tuple[int, ...], *, repetitions: int, batch_size: int) -> bool:
+        """Run and audit one more segment over a block's windows if it was drawn; return whether it was."""
         if number not in self._blocks:
-            return 0.0
-        start_s = time.monotonic()
+            return False
         steps = math.ceil(len(numbers) / batch_size) * repetitions
         asked = replace(self._asked, block=numbers, repetitions=repetitions)
         desk = AuditDesk(self._referee, asked, (int(self._rng.integers(1, steps + 1)),))
@@ -151,7 +196,7 @@ class SegmentAudits:
         self._desks.append((number, desk))
         if work.audit_cost is not None:
             self._costs.append(work.audit_cost)
-        return time.monotonic() - start_s
+        return True
 
     def record(self) -> AuditsRecord:
         """Return what was found in all of them."""
@@ -169,12 +214,19 @@ class Audits:
     """All audits of a run: draws for each job and each contender's segments, with one referee for all."""
 
     def __init__(
-        self, config: RunConfig, directory: Path, *, train_windows: int, start_referee: Callable[[], Worker]
+        self,
+        config: RunConfig,
+        directory: Path,
+        *,
+        train_windows: int,
+        start_referee: Callable[[], Worker],
+        start_twin: Callable[[str], Worker],
     ) -> None:
         self._config = config
         self._directory = directory
         self._train_windows = train_windows
         self._referee = Referee(start_referee)
+        self._start_twin = start_twin
         self._rng = np.random.default_rng()
 
     def of_job(self, trial: PlannedTrial) -> AuditDesk | None:
@@ -189,18 +241,24 @@ class Audits:
             total=min(steps * training.epochs, training.max_steps or sys.maxsize),
             per_epoch=self._config.audits.per_epoch,
         )
-        return AuditDesk(self._referee, self._ask(trial, "job"), drawn)
+        return AuditDesk(self._referee, self._ask(trial, "job"), drawn, lambda: self._start_twin(trial.contender))
 
     def of_segments(self, trial: PlannedTrial, worker: Worker) -> SegmentAudits | None:
-        """Return what audits segments beside the timed ones of a contender; None if nothing of it is audited."""
-        if not is_audited(self._config, trial.contender):
+        """Return what audits segments beside the timed ones of a contender; None if nothing of it is audited.
+
+        Its first process is looked at most: in further ones, started for their times alone, one segment is, and of the
+        baseline none.
+        """
+        if not is_audited(self._config, trial.contender) or (trial.process > 1 and trial.contender == BASELINE):
             return None
-        blocks = draw_blocks(self._rng, self._config.audits, self._config.speed)
+        wanted = self._config.audits.in_segments if trial.process == 1 else min(1, self._config.audits.in_segments)
+        blocks = draw_blocks(self._rng, wanted, self._config.speed)
         return SegmentAudits(self._referee, worker, self._ask(trial, "segment"), blocks, self._rng)
 
     def _ask(self, trial: PlannedTrial, where: AuditPlace) -> Replay:
         """Return what the referee is asked, but for step and block."""
         strategies = resolve_contender(self._config, trial.contender)
+        lowers = any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies)
         return Replay(
             path=str(self._directory / f"{trial.contender}-step.safetensors"),
             where=where,
@@ -208,7 +266,8 @@ class Audits:
             step=0,
             block=(),
             repetitions=1,
-            lowers_precision=any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies),
+            lowers_precision=lowers,
+            measured=lowers and where == "job",
         )
 
     def close(self) -> None:

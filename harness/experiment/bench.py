@@ -57,7 +57,11 @@ class Bench:
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
         self._audits = Audits(
-            config, self._directory / CHECKS, train_windows=train_windows, start_referee=self._start_referee
+            config,
+            self._directory / CHECKS,
+            train_windows=train_windows,
+            start_referee=self._start_referee,
+            start_twin=lambda name: self._start_worker(name, 0, self._directory / CHECKS / "twin"),
         )
 
     def __enter__(self) -> Bench:

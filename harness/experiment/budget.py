@@ -7,9 +7,9 @@ after an interruption, or with a larger budget, decides as if it had never ended
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 
 from harness.config import RunConfig
 from harness.experiment.plan import PlannedTrial, order_contenders
@@ -62,21 +62,34 @@ def decide(processes: Iterable[Process], *, worth: float) -> Decision | None:
     return decide_early([log_ratios(blocks) for blocks in processes], worth=worth)
 
 
+def left_s(timed: Timed, config: RunConfig) -> float:
+    """Return the seconds of the budget that nobody has spent."""
+    return max(0.0, config.speed.budget_s - sum(map(spent_s, timed.values())))
+
+
 def allot_s(timed: Timed, contender: str, config: RunConfig) -> float:
     """Return the seconds that the next process of a contender may take.
 
-    Its first gets its share of the budget, whatever others have left of it; later ones share what is left with all that
-    are open and have been timed in as few processes.
+    All contenders' first processes get the same share of the budget, whatever others have left of it. The restarts of
+    the baseline, which all are held against, get together √k times as much as each of k contenders (Dunnett, J. Am.
+    Stat. Assoc. 50, 1955, 1096-1121: the differences are then known best). A contender's further processes share what
+    is left with all that are open and have been timed in as few; further restarts come before them, with their share of
+    what is left.
     """
-    budget_s = config.speed.budget_s
-    a_a = timed.get(BASELINE, ())
-    own = timed.get(contender, ())
+    own, speed = timed.get(contender, ()), config.speed
+    if contender == BASELINE:
+        is_first = len(own) < speed.restarts
+        rivals = max(1, len(_names(config) if is_first else find_open(timed, config)))
+        to_come = speed.restarts if is_first else speed.restarts - len(own) % speed.restarts
+        return (speed.budget_s if is_first else left_s(timed, config)) / (1.0 + math.sqrt(rivals)) / to_come
     if not own:
-        expected_s = config.speed.restarts * fmean(spent_s([blocks]) for blocks in a_a) if a_a else 0.0
-        return max(0.0, budget_s - expected_s) / max(1, len(order_contenders(config.contenders)) - 1)
-    left_s = budget_s - sum(map(spent_s, timed.values()))
-    rivals = [name for name in find_open(timed, config) if len(timed[name]) == len(own)]
-    return max(0.0, left_s) / max(1, len(rivals))
+        rivals = len(_names(config))
+        return speed.budget_s / (rivals + math.sqrt(rivals))
+    return left_s(timed, config) / max(1, sum(len(timed[name]) == len(own) for name in find_open(timed, config)))
+
+
+def _names(config: RunConfig) -> list[str]:
+    return [name for name in order_contenders(config.contenders) if name != BASELINE]
 
 
 def find_open(timed: Timed, config: RunConfig) -> list[str]:
@@ -84,14 +97,19 @@ def find_open(timed: Timed, config: RunConfig) -> list[str]:
     return [name for name in timed if name != BASELINE and decide(timed[name], worth=config.worth) is None]
 
 
-def find_next(timed: Timed, config: RunConfig, *, most_processes: int) -> str | None:
-    """Return the contender that gets a further process: the open one with the fewest, if there is time for its least
-    blocks; None when none is left.
+def find_next(timed: Timed, config: RunConfig, *, requests: int) -> str | None:
+    """Return who gets a further process: the baseline, then the open contender with the fewest, if there is time for
+    the least blocks; None when none is left.
+
+    Nobody gets more than `speed.restarts` processes for each of the `requests` that were made of this run. So the
+    baseline's turn comes where a run is extended: beside another live one, and where all are clear, but not far enough
+    beyond the noise floor.
     """
-    waiting = [name for name in find_open(timed, config) if len(timed[name]) < most_processes]
-    for name in sorted(waiting, key=lambda name: len(timed[name])):
-        count = sum(len(blocks) for blocks in timed[name])
-        least_s = config.speed.least_blocks * spent_s(timed[name]) / max(1, count)
-        if allot_s(timed, name, config) >= max(least_s, 1e-9):
+    most = config.speed.restarts * requests
+    waiting = [name for name in (BASELINE, *find_open(timed, config)) if len(timed.get(name, ())) < most]
+    for name in sorted(waiting, key=lambda name: (name != BASELINE, len(timed.get(name, ())))):
+        blocks = [block for process in timed.get(name, ()) for block in process]
+        least_s = config.speed.least_blocks * spent_s([blocks]) / max(1, len(blocks))
+        if 0.0 < least_s <= left_s(timed, config):
             return name
     return None

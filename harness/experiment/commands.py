@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from harness.records.checks import AuditCost, AuditPlace, AuditRecord, BlockKind, FootprintRecord
+from harness.records.perturbation import PerturbationRecord, TwinRecord
 from harness.records.serialise import build
 
 Answer = TypeVar("Answer")
@@ -126,6 +127,51 @@ class Replay(Command[AuditRecord]):
     """Of the segment."""
     lowers_precision: bool
     """Whether the contender claims a lower precision; see `harness.records.tolerances.tolerance_of`."""
+    measured: bool = False
+    """Measure too how its rounding compares with what scatters gradients anyway; see `EndReplays`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptStep:
+    """An audited step whose snapshot was kept until the end of its job, with what is planned for it."""
+
+    path: str
+    epoch: int
+    step: int
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbed:
+    """What was measured beside a job's replays."""
+
+    record: PerturbationRecord | None
+    """None if nothing was."""
+    kept: tuple[KeptStep, ...]
+    """The steps that a twin is wanted for: of a contender that draws other random numbers than the reference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndReplays(Command[Perturbed]):
+    """Say what was measured beside the replays of a job, which is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeTwin(Command[None]):
+    """Apply the strategies to a fresh model, make audited steps with it, and save its gradients."""
+
+    steps: tuple[KeptStep, ...]
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareTwin(Command[TwinRecord]):
+    """Compare a twin's gradients, in the file `path`, with the reference's and with the audited steps'."""
+
+    steps: tuple[KeptStep, ...]
+    path: str
+    record: PerturbationRecord
+    """Of the same job, whose scatter the deviations are measured in."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
 from pathlib import Path
 
 from harness.config import RunConfig
@@ -12,40 +12,48 @@ from harness.experiment.speed import USUAL_EVALUATION_SHARE, Goal
 from harness.records.checks import BlockRecord
 from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import BASELINE, TrialRecord
+from harness.statistics.paired import LEAST_BLOCKS
 from harness.statistics.sequential import decide_early
 from harness.strategy import Effect
 
 EVALUATION_MATTERS = 0.2
 """Share of evaluation in a job's training and evaluation from which on every process times it; below, one does."""
 
+EVERYONE = "--profile-all profiles it"
+
 
 def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
-    """Return how long a process is timed. One of the baseline gets the least blocks: it is the starts that count."""
+    """Return how long a process is timed, and what ends it early."""
     share, one_does = evaluation_share(directory), is_looked_at(trial, config)
-    is_baseline = trial.contender == BASELINE
-    goal = Goal(
-        budget_s=0.0,
+    timed = read_timed(directory, config)
+    earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
+
+    def look(blocks: list[BlockRecord]) -> str | None:
+        return None if is_baseline else decide([*earlier, blocks], worth=config.worth)
+
+    return Goal(
+        budget_s=allot_s(timed, trial.contender, config),
+        # Where there are other processes of the same program, their blocks know the noise too.
+        least_blocks=LEAST_BLOCKS if is_baseline or earlier else config.speed.least_blocks,
+        most_blocks=config.speed.most_blocks,
         evaluation_share=share,
         times_evaluation=share >= EVALUATION_MATTERS or (one_does and not is_baseline),
         measures_energy=one_does,
+        decide=look,
     )
-    if is_baseline:
-        return goal
-    timed = read_timed(directory, config)
-    earlier = timed.get(trial.contender, ())
-
-    def look(blocks: list[BlockRecord]) -> str | None:
-        return decide([*earlier, blocks], worth=config.worth)
-
-    return replace(goal, budget_s=allot_s(timed, trial.contender, config), decide=look)
 
 
 def evaluation_share(directory: Path) -> float:
     """Return evaluation's share of the baseline's job in training and evaluation."""
-    folder = directory / PlannedTrial(contender=BASELINE, kind="job", seed=0).folder
-    phases_s = read_record(folder / TRIAL_FILE, TrialRecord).phases_s if trial_is_finished(folder) else {}
+    phases_s = _phases_s(BASELINE, directory)
     both_s = phases_s.get("training", 0.0) + phases_s.get("evaluation", 0.0)
     return phases_s["evaluation"] / both_s if both_s > 0 and "evaluation" in phases_s else USUAL_EVALUATION_SHARE
+
+
+def _phases_s(contender: str, directory: Path) -> dict[str, float]:
+    """Return the phases of a contender's first job; empty where there is none."""
+    folder = directory / PlannedTrial(contender=contender, kind="job", seed=0).folder
+    return read_record(folder / TRIAL_FILE, TrialRecord).phases_s if trial_is_finished(folder) else {}
 
 
 def is_finished(trial: PlannedTrial, config: RunConfig, directory: Path) -> bool:
@@ -74,10 +82,14 @@ def why_unprofiled(contender: str, config: RunConfig, directory: Path) -> str | 
     """
     if contender == BASELINE or config.profile.everyone:
         return None
-    blocks = read_timed(directory, config).get(contender, ())
-    decision = decide_early([log_ratios(process) for process in blocks], worth=config.worth, process_deviation=0.0)
+    before, own = (_phases_s(name, directory) for name in (BASELINE, contender))
+    if own.get("warm_up", 0.0) > before.get("warm_up", 0.0) + before.get("training", math.inf):
+        return f"not profiled: its warm-up takes longer than the baseline's whole training ({EVERYONE})"
+    processes = read_timed(directory, config).get(contender, ())
+    ratios = [log_ratios(blocks) for blocks in processes]
+    decision = decide_early(ratios, worth=config.worth, process_deviation=0.0)
     reasons = {"slower": "its steps are slower", "no gain": f"its steps gain less than {config.worth:.1%}"}
-    return f"not profiled: {reasons[decision]} (--profile-all profiles it)" if decision in reasons else None
+    return f"not profiled: {reasons[decision]} ({EVERYONE})" if decision in reasons else None
 
 
 def is_checked(config: RunConfig, contender: str) -> bool:

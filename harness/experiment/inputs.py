@@ -48,6 +48,14 @@ def load_inputs(config: RunConfig) -> tuple[list[Any], list[Any]]:
     return train, validation
 
 
+def with_quality_set(config: RunConfig) -> RunConfig | None:
+    """Return the configuration with the quality set for its validation set; None if they are one."""
+    size = config.data.quality_size
+    if size is None:
+        return None
+    return replace(config, data=replace(config.data, validation_size=size, quality_size=None))
+
+
 def load_tokenised(
     config: RunConfig,
     train: list[Any],

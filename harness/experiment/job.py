@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from dataclasses import dataclass, replace
@@ -11,12 +10,12 @@ from typing import Any
 
 import torch
 
-from harness.config import DataConfig
 from harness.errors import HarnessError
 from harness.experiment.auditor import Ask, Auditor
-from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Report
+from harness.experiment.quality_set import judge_trained_model
 from harness.experiment.trial import Prepared, TrialClock, compile_cache_directory, is_filled
+from harness.experiment.validation import metric_of, validate
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.records.checks import AuditsRecord
@@ -29,8 +28,7 @@ from harness.records.trial import (
     TrialRecord,
     TrialSpec,
 )
-from harness.strategy import Logits, StartUp, TrainSetup
-from harness.tasks.task import Task
+from harness.strategy import Logits
 from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
@@ -43,42 +41,6 @@ from harness.training.loop import (
 )
 from harness.training.model import load_model, load_tokenizer
 from harness.training.recorder import EpochResult
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """One evaluation."""
-
-    scores: dict[str, float]
-    """In percent, by metric."""
-    answers: list[ExamplePrediction]
-    logits: Logits
-    """As the strategy's evaluation gave them."""
-    time_s: float
-
-
-def metric_of(task: Task[Any], start_up: StartUp) -> Any:
-    """Return the function that scores answers; through `evaluate` (the same numbers) unless strategies do without.
-
-    The first call imports `evaluate`, which takes seconds.
-    """
-    if task.metric_module is None or start_up.score_without_evaluate:
-        return task.score
-    return importlib.import_module(task.metric_module).evaluate_answers
-
-
-def validate(setup: TrainSetup, inputs: Inputs, data: DataConfig, phases: PhaseClock, start_up: StartUp) -> Scored:
-    """Return the scores, every answer, and the seconds it took."""
-    start_s = time.perf_counter()
-    task, windows, examples = setup.task, inputs.validation_windows, inputs.validation
-    with phases.measure("evaluation"):
-        logits = setup.evaluate(setup, windows)
-    with phases.measure(task.prediction_phase):
-        texts = task.predict(windows, logits, examples, data)
-    with phases.measure("scoring"):
-        references = [task.references(example) for example in examples]
-        scores, rows = metric_of(task, start_up)([example.id for example in examples], texts, references)
-    return Scored(scores=scores, answers=rows, logits=logits, time_s=time.perf_counter() - start_s)
 
 
 @dataclass(kw_only=True)
@@ -146,13 +108,15 @@ def run_job(
         memory=read_peaks(setup.device),
         audits=None if auditor is None else AuditsRecord(audits=(), drawn=(), cost=auditor.cost()),
     )
+    report("quality set and checks", 0, 1)
     return add_checks(spec, directory, prepared, done, job), job
 
 
 def add_checks(
     spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, job: JobResults
 ) -> TrialRecord:
-    """Return the record with what is found out after the job: are its scores the model's, how good was it untrained.
+    """Return the record with what is found out after the job: are its scores the model's, how good is it on the
+    quality set, how good was it untrained.
 
     The untrained model's answers become epoch 0 of the predictions.
     """
@@ -162,6 +126,7 @@ def add_checks(
     if spec.contender != BASELINE and job.logits is not None:
         check = check_evaluation(prepared.setup, config, inputs.validation_windows, job.logits, pad_id=pad_id)
         record = replace(record, evaluation_check=check)
+    record = judge_trained_model(spec, directory, prepared, record, job.predictions, job.logits)
     if spec.contender == BASELINE and spec.seed == 0:
         # After the job, on a model made anew: before it, it would warm the process up and spare the baseline time. The
         # setup is plain: what the configuration's baseline has changed in its model is not in this one.

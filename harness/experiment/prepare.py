@@ -14,8 +14,15 @@ from typing import Any
 
 from harness import registry
 from harness.config import RunConfig
-from harness.errors import HarnessError
-from harness.experiment.inputs import Inputs, hash_windows, length_sums, load_inputs, load_tokenised
+from harness.errors import DataError, HarnessError
+from harness.experiment.inputs import (
+    Inputs,
+    hash_windows,
+    length_sums,
+    load_inputs,
+    load_tokenised,
+    with_quality_set,
+)
 from harness.experiment.plan import order_contenders
 from harness.experiment.process import import_path
 from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
@@ -50,6 +57,7 @@ def prepare(config: RunConfig, name: str, command: str, cache_directory: Path) -
     task = get_task(config.task)
     train, validation = load_inputs(config)
     inputs = load_tokenised(config, train, validation, cache_directory)
+    quality = load_quality_set(config, validation, cache_directory)
     steps = math.ceil(len(inputs.train_windows) / config.training.batch_size) * config.training.epochs
     check_schedule(config.profile, steps)
     head = RunRecord(
@@ -58,7 +66,7 @@ def prepare(config: RunConfig, name: str, command: str, cache_directory: Path) -
         config=config,
         command=command,
         environment={**describe_environment(device), "gpu_settings": describe_gpu_settings(device)},
-        data=summarise_inputs(config, train, inputs) | {"model_weights": weights},
+        data=summarise_inputs(config, train, inputs) | quality | {"model_weights": weights},
         scoring=task.scoring,
         trials=(),
         model_sizes=model_sizes(
@@ -89,6 +97,24 @@ def summarise_inputs(config: RunConfig, train: list[Any], inputs: Inputs) -> dic
         "windows_from_cache": inputs.from_cache,
         "train_sha256": hash_windows(inputs.train_windows),
         "validation_sha256": hash_windows(inputs.validation_windows),
+    }
+
+
+def load_quality_set(config: RunConfig, validation: list[Any], cache_directory: Path) -> dict[str, Any]:
+    """Tokenise the quality set and return its counts for the run's record; nothing where it is the validation set."""
+    larger = with_quality_set(config)
+    if larger is None:
+        return {}
+    inputs = load_tokenised(larger, *load_inputs(larger), cache_directory)
+    if inputs.validation[: len(validation)] != validation:
+        raise DataError(
+            "the quality set does not begin with the validation set", remedy="leave --quality-size out for this source"
+        )
+    return {
+        "quality_questions": len(inputs.validation),
+        "quality_questions_asked": config.data.quality_size,
+        "quality_windows": len(inputs.validation_windows),
+        "quality_sha256": hash_windows(inputs.validation_windows),
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.windows import Windows
+from harness.experiment.beside import Beside
 from harness.experiment.commands import Replay
 from harness.experiment.replay import replay
 from harness.experiment.segments import SCHEDULE_STEPS, segment_training
@@ -62,8 +63,11 @@ def plan_step(setup: TrainSetup, windows: Windows, asked: Replay) -> PlannedStep
     )
 
 
-def replay_step(asked: Replay, setup: TrainSetup, windows: Windows) -> AuditRecord:
-    """Read what a contender wrote of a step and replay it with the reference; `windows` are the training set's."""
+def replay_step(asked: Replay, setup: TrainSetup, windows: Windows, beside: Beside | None = None) -> AuditRecord:
+    """Read what a contender wrote of a step and replay it with the reference; `windows` are the training set's.
+
+    `beside` gathers what else is measured of it.
+    """
     start_s = time.perf_counter()
     planned = plan_step(setup, windows, asked)
     snapshot = load_snapshot(
@@ -73,6 +77,8 @@ def replay_step(asked: Replay, setup: TrainSetup, windows: Windows) -> AuditReco
         numbers=planned.numbers,
         learning_rate_after=planned.learning_rate,
     )
+    if asked.measured and beside is not None:
+        beside.measure(snapshot, planned.setup, planned.windows, Path(asked.path))
     return AuditRecord(
         where=asked.where,
         seed=asked.seed,

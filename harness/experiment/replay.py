@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.data.windows import Windows
-from harness.experiment.snapshot import Snapshot, adamw_direction, used_gradient
+from harness.experiment.snapshot import SETTINGS, Snapshot, adamw_direction, used_gradient
 from harness.records.checks import ReplayRecord, TensorError
 from harness.records.tolerances import AUDITED_UPDATE, Tolerance, tolerance_of
+from harness.statistics.perturbation import scatter_ratios
 from harness.strategy import TrainSetup
 
 ROUNDING = 2.0**-24
@@ -47,9 +49,11 @@ class Made:
 def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_precision: bool) -> ReplayRecord:
     """Replay a step with the reference's setup, on the planned windows; the model's parameters are overwritten."""
     tolerance = tolerance_of(snapshot.dtype, lowers_precision=lowers_precision)
-    _load_parameters(setup, snapshot.before)
+    # Whatever the contender's optimizer says of itself: with other settings its gradients and updates are others.
+    snapshot = replace(snapshot, **planned_settings(setup))
+    load_parameters(setup, snapshot.before)
     given = used_gradient(snapshot)
-    _restore_random_state(snapshot)
+    restore_random_state(snapshot)
     made = make_gradients(setup, windows, snapshot.numbers)
     errors = compare_step(snapshot, given, made, setup, tolerance)
     matrices = [error.gradient for error in errors if made.gradients[error.name].dim() > 1]
@@ -64,7 +68,6 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
     draws: list[dict[str, Tensor]] = []
     if not same and draws_random_numbers(setup, snapshot):
         draws = [_draw(setup, windows, snapshot, number) for number in range(DRAWS)]
-    distance, degrees_of_freedom = (None, None) if not draws else measure_distance(given, draws)
     return ReplayRecord(
         dtype=snapshot.dtype,
         worst=tuple(sorted(errors, key=lambda error: _excess(error, tolerance), reverse=True)[:WORST_TENSORS]),
@@ -76,8 +79,7 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
         gradient_norm_reference=made.gradient_norm,
         same_random_numbers=same,
         draws=len(draws),
-        distance=distance,
-        degrees_of_freedom=degrees_of_freedom,
+        ratios=measure_ratios(given, draws) if draws else (),
     )
 
 
@@ -95,7 +97,7 @@ def make_gradients(setup: TrainSetup, windows: Windows, numbers: Iterable[int]) 
         loss=float(loss.detach()),
         gradient_norm=float(norm),
         gradients={
-            name: parameter.grad.to("cpu", torch.float32, copy=True)
+            name: parameter.grad.to("cpu", torch.float32)
             for name, parameter in model.named_parameters()
             if parameter.grad is not None
         },
@@ -105,9 +107,8 @@ def make_gradients(setup: TrainSetup, windows: Windows, numbers: Iterable[int]) 
 def compare_step(
     snapshot: Snapshot, given: Mapping[str, Tensor], made: Made, setup: TrainSetup, tolerance: Tolerance
 ) -> list[TensorError]:
-    """Return the errors of each tensor of the reference, whose optimizer is the baseline's."""
-    group = setup.make_optimizer(setup.model, setup.training).param_groups[0]
-    settings = {name: group[name] for name in ("betas", "eps", "weight_decay")}
+    """Return the errors of each tensor of the reference."""
+    settings = {name: getattr(snapshot, name) for name in SETTINGS}
     whole_norm = math.sqrt(sum(_norm(gradient) ** 2 for gradient in made.gradients.values()))
     errors = []
     for name, expected in made.gradients.items():
@@ -121,7 +122,7 @@ def compare_step(
         rounding = GRADIENT_ROUNDINGS * ROUNDING / (1 - settings["betas"][0]) * _norm(moments[2])
         difference = _beyond(_norm(found - expected), rounding)
         before, after = snapshot.before[name], snapshot.after[name]
-        direction = adamw_direction(before, *moments, updates_before=snapshot.updates_before, **settings)
+        direction = adamw_direction(before, *moments, **settings)
         planned = snapshot.planned_learning_rate * direction
         # A parameter that is large beside its update rounds it.
         off = _beyond(_norm(before - after - planned), ROUNDING * _norm(before))
@@ -135,6 +136,12 @@ def compare_step(
     return errors
 
 
+def planned_settings(setup: TrainSetup) -> dict[str, Any]:
+    """Return what the baseline's optimizer is set to, but for the learning rate."""
+    group = setup.make_optimizer(setup.model, setup.training).param_groups[0]
+    return {name: group[name] for name in ("betas", "eps", "weight_decay")}
+
+
 def draws_random_numbers(setup: TrainSetup, snapshot: Snapshot) -> bool:
     """Return whether the step that was just made has drawn any: with dropout off there is no scatter."""
     if snapshot.cuda_random_state is not None:
@@ -142,31 +149,15 @@ def draws_random_numbers(setup: TrainSetup, snapshot: Snapshot) -> bool:
     return not torch.equal(torch.get_rng_state(), snapshot.random_state)
 
 
-def measure_distance(given: Mapping[str, Tensor], draws: list[dict[str, Tensor]]) -> tuple[float, float]:
-    """Return how far a gradient is from the mean of the draws, and the scatter's degrees of freedom.
-
-    The distance is ‖g − mean‖² ÷ (s²·(1 + 1/K)) with s² = Σ‖gₖ − mean‖² ÷ (K − 1): 1 on average for one more draw. In
-    d directions of equal scatter it would be F-distributed with d and d·(K − 1) degrees of freedom; d = (tr Σ)² ÷ tr Σ²
-    is Satterthwaite's (1946) number of them. Disjoint pairs of draws, whose differences have covariance 2Σ, give
-    4·tr Σ² as the mean square of two differences' product.
-    """
-    count = len(draws)
-    distance = scatter = 0.0
-    products = torch.zeros(count // 2, count // 2, dtype=torch.float64)
-    for name in draws[0]:
-        stacked = torch.stack([draw[name].flatten() for draw in draws])
-        mean = stacked.mean(dim=0)
-        scatter += _norm(stacked - mean) ** 2
-        if name in given:
-            distance += _norm(given[name].flatten() - mean) ** 2
-        else:
-            distance += _norm(mean) ** 2
-        differences = stacked[0 : 2 * (count // 2) : 2] - stacked[1::2]
-        products += (differences @ differences.T).double()
-    variance = scatter / (count - 1)
-    others = products[~torch.eye(count // 2, dtype=torch.bool)]
-    squares = float(others.square().mean()) / 4
-    return distance / max(variance * (1 + 1 / count), 1e-300), max(1.0, variance**2 / max(squares, 1e-300))
+def measure_ratios(given: Mapping[str, Tensor], draws: list[dict[str, Tensor]]) -> tuple[float, ...]:
+    """Return `scatter_ratios` of a gradient and, after it, of the draws; what it lacks counts as 0."""
+    products = np.zeros((len(draws) + 1, len(draws) + 1))
+    for name, drawn in draws[0].items():
+        stacked = torch.stack([vector.get(name, torch.zeros_like(drawn)).flatten() for vector in (given, *draws)])
+        # Centred before and not after: what all have in common may be large beside what differs.
+        stacked -= stacked.mean(dim=0)
+        products += (stacked @ stacked.T).double().numpy()
+    return tuple(float(f"{ratio:.4g}") for ratio in scatter_ratios(products))
 
 
 def _draw(setup: TrainSetup, windows: Windows, snapshot: Snapshot, number: int) -> dict[str, Tensor]:
@@ -174,14 +165,16 @@ def _draw(setup: TrainSetup, windows: Windows, snapshot: Snapshot, number: int) 
     return make_gradients(setup, windows, snapshot.numbers).gradients
 
 
-def _load_parameters(setup: TrainSetup, before: Mapping[str, Tensor]) -> None:
+def load_parameters(setup: TrainSetup, before: Mapping[str, Tensor]) -> None:
+    """Put the model into the state before a step."""
     with torch.no_grad():
         for name, parameter in setup.model.named_parameters():
             if name in before:  # what is missing shows in the gradients
                 parameter.copy_(before[name])
 
 
-def _restore_random_state(snapshot: Snapshot) -> None:
+def restore_random_state(snapshot: Snapshot) -> None:
+    """Let dropout draw what it drew in the step."""
     torch.set_rng_state(snapshot.random_state)
     if snapshot.cuda_random_state is not None:
         torch.cuda.set_rng_state(snapshot.cuda_random_state)
@@ -200,7 +193,7 @@ def _beyond(error: float, rounding: float) -> float:
 
 
 def _norm(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+    return float(torch.linalg.vector_norm(tensor))
 
 
 def _median(errors: Iterable[float | None]) -> float | None:

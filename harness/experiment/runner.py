@@ -29,12 +29,13 @@ from harness.experiment.prepare import measure_roof_of, prepare
 from harness.records.files import default_cache_directory, write_json
 from harness.records.serialise import override
 from harness.records.store import ANALYSIS_FILE, RUN_FILE, TRIAL_FILE, read_record
-from harness.records.trial import RunRecord, TokenizerFacts
+from harness.records.trial import RunRecord, TokenizerFacts, TrialRecord
 from harness.setting import all_settings
 
 CIRCUMSTANCES: dict[str, Callable[[RunRecord], Any]] = {
     "training set": lambda run: run.data.get("train_sha256"),
     "validation set": lambda run: run.data.get("validation_sha256"),
+    "quality set": lambda run: run.data.get("quality_sha256"),
     "form of the bundled weights": lambda run: run.data.get("model_weights"),
     "device": lambda run: run.environment.get("device_name"),
     "processor": lambda run: run.environment.get("cpu"),
@@ -79,6 +80,8 @@ def execute_run(
     else:
         check_same_circumstances(directory, begun, head)
         trials = [trial for session in sessions for trial in session.trials]
+        again = [one for one in plan_again(begun, directory) if one.trials[0] not in trials]
+        sessions, trials = sessions + again, trials + [one.trials[0] for one in again]
         head = continue_record(begun, head, {trial.folder for trial in trials}, directory)
         if all(is_finished(trial, config, directory) for trial in trials) and plan_further(head, directory) is None:
             return False
@@ -126,8 +129,19 @@ def plan_further(head: RunRecord, directory: Path) -> PlannedSession | None:
     if not head.config.speed.enabled:
         return None
     timed = read_timed(directory, head.config)
-    name = find_next(timed, head.config, most_processes=head.looks * head.config.speed.restarts)
+    name = find_next(timed, head.config, requests=1 + len(head.earlier_commands))
     return None if name is None else plan_process(name, len(timed[name]) + 1)
+
+
+def plan_again(begun: RunRecord, directory: Path) -> list[PlannedSession]:
+    """Return the further processes that failed: like all that fails, they are tried again when a run goes on."""
+    paths = [directory / folder / TRIAL_FILE for folder in begun.trials]
+    records = [read_record(path, TrialRecord) for path in paths if path.exists()]
+    return [
+        plan_process(record.contender, record.process)
+        for record in records
+        if record.process > 1 and record.status == "failed"
+    ]
 
 
 def record_plan(head: RunRecord, trials: Iterable[PlannedTrial], directory: Path) -> RunRecord:

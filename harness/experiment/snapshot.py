@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,9 @@ def load_snapshot(
     )
 
 
+SAMPLED_ELEMENTS = 4096
+"""Of a tensor, that the learning rate is found from."""
+
 SETTINGS = ("updates_before", "betas", "eps", "weight_decay")
 """What AdamW's update depends on beside gradients and learning rate."""
 
@@ -129,6 +132,13 @@ def used_gradient(snapshot: Snapshot) -> dict[str, Tensor]:
         name: gradient_of(snapshot.exp_avg.get(name), after, snapshot.betas[0])
         for name, after in snapshot.exp_avg_after.items()
     }
+
+
+def keep_gradient(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot without all but the parameters before the step and the gradient that it used."""
+    first = 1 - snapshot.betas[0]
+    moments = {name: first * gradient for name, gradient in used_gradient(snapshot).items()}
+    return replace(snapshot, after={}, exp_avg={}, exp_avg_sq={}, exp_avg_after=moments)
 
 
 def gradient_of(before: Tensor | None, after: Tensor, beta: float) -> Tensor:
@@ -167,20 +177,31 @@ def find_learning_rate(
     eps: float,
     weight_decay: float,
 ) -> float:
-    """Return the learning rate with which AdamW comes closest to what the parameters changed by (least squares)."""
+    """Return the learning rate with which AdamW comes closest to what the parameters changed by (least squares).
+
+    A sample of the elements is enough to tell it; whether all of them changed so is looked at elsewhere.
+    """
     product = square = 0.0
-    for name, after in tables["exp_avg_after"].items():
-        before = tables["before"][name]
+    for name in tables["after"]:
+        if name not in tables["exp_avg_after"]:
+            continue
+        sample = {table: _sample(values[name]) for table, values in tables.items() if name in values}
         direction = adamw_direction(
-            before,
-            tables["exp_avg"].get(name),
-            tables["exp_avg_sq"].get(name),
-            after,
+            sample["before"],
+            sample.get("exp_avg"),
+            sample.get("exp_avg_sq"),
+            sample["exp_avg_after"],
             updates_before=updates_before,
             betas=betas,
             eps=eps,
             weight_decay=weight_decay,
-        ).flatten()
-        product += float(torch.dot((before - tables["after"][name]).flatten(), direction))
+        )
+        product += float(torch.dot(sample["before"] - sample["after"], direction))
         square += float(torch.dot(direction, direction))
     return product / square if square else 0.0
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """Return at most `SAMPLED_ELEMENTS` of its elements, evenly spread."""
+    flat = tensor.flatten()
+    return flat[:: max(1, -(-flat.numel() // SAMPLED_ELEMENTS))].contiguous()

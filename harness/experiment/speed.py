@@ -57,7 +57,11 @@ class Goal:
     """What the segments of one process are to show, and how long they may take."""
 
     budget_s: float
-    """Seconds of segments; the least blocks come first. 0: no more than those."""
+    """Seconds of segments; the least blocks come first."""
+    least_blocks: int
+    """That are measured in any case, of each kind."""
+    most_blocks: int
+    """That may count, of each kind."""
     evaluation_share: float = USUAL_EVALUATION_SHARE
     """Of a job's time in training and evaluation, the baseline's: evaluation gets so much of the budget, and its ratio
     may be so much less precise."""
@@ -168,7 +172,7 @@ class Duel:
     ) -> tuple[list[BlockRecord], str]:
         plan = self._plan(kind)
         blocks = self._warm_up(plan)
-        for done in range(1, self._config.most_blocks + 1):
+        for done in range(1, self._goal.most_blocks + 1):
             numbers, number = self._draw(plan), blocks[-1].number + 1
             # A block is measured again while it is contaminated and there are repeats and time left.
             for attempt in range(1, self._config.repeats + 2):
@@ -178,16 +182,14 @@ class Duel:
                     break
             self._audit(plan, done, numbers)
             good = [block for block in blocks if not block.cold and not block.contamination]
-            on_progress(f"timing {kind}", len(good), self._config.most_blocks)
-            if done >= self._config.least_blocks:
+            on_progress(f"timing {kind}", len(good), self._goal.most_blocks)
+            if done >= self._goal.least_blocks:
                 reason = self._why_enough(kind, good, precision)
                 if reason is not None:
                     return blocks, reason
-                if budget_s == 0:
-                    return blocks, f"the least blocks ({self._config.least_blocks}) were measured"
                 if spent_s >= budget_s:
-                    return blocks, f"its {budget_s:.3g} s of the budget were spent"
-        return blocks, f"the most blocks ({self._config.most_blocks}) were measured"
+                    return blocks, f"its share of the budget ({budget_s:.3g} s) was spent"
+        return blocks, f"the most blocks ({self._goal.most_blocks}) were measured"
 
     def _warm_up(self, plan: SegmentPlan) -> list[BlockRecord]:
         """Measure blocks over the same samples until both workers are steady: recorded, but no evidence.
@@ -213,7 +215,7 @@ class Duel:
         if decision is not None:
             return f"its steps are clear: {decision}"
         ratio = ratio_of_logs([block.log_ratio for block in good])
-        is_enough = len(good) >= self._config.least_blocks and ratio is not None and is_tight(ratio, precision)
+        is_enough = len(good) >= self._goal.least_blocks and ratio is not None and is_tight(ratio, precision)
         return f"the interval was narrower than ±{precision:.1%}" if is_enough else None
 
     def _plan(self, kind: BlockKind) -> SegmentPlan:
@@ -267,11 +269,15 @@ class Duel:
         )
 
     def _audit(self, plan: SegmentPlan, done: int, numbers: tuple[int, ...]) -> None:
-        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own."""
+        """Have the contender run an audited segment over a block's windows, if it was drawn; it has time of its own.
+
+        The live baseline does the same, though none of its steps is wanted: both go on with the same history.
+        """
         if self._audits is None or plan.kind != "training":
             return
         batch_size = self._ready["contender"].batch_size
-        self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size)
+        if self._audits.after_block(done, numbers, repetitions=plan.repetitions, batch_size=batch_size):
+            self._workers["baseline"].ask(RunSegment(repetitions=plan.repetitions, audited=True))
 
     def _load(self, block: LoadBlock) -> None:
         for worker in self._workers.values():

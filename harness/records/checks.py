@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from harness.records.perturbation import PerturbationRecord
+
 BlockKind = Literal["training", "evaluation"]
 
 
@@ -146,10 +148,9 @@ class ReplayRecord:
     False: the contender draws other numbers or computes something else; which of them, the scatter tells."""
     draws: int = 0
     """Gradients of the same step that the reference drew with other random numbers; 0 where it was not needed."""
-    distance: float | None = None
-    """‖g − mean of the draws‖² ÷ what it would be on average if g were one more of them."""
-    degrees_of_freedom: float | None = None
-    """Directions in which the draws scatter, counted by their weight: (tr Σ)² ÷ tr Σ² of their covariance Σ."""
+    ratios: tuple[float, ...] = ()
+    """Of the gradient and, after it, of each draw: its squared distance from the mean of the others, ÷ what that is on
+    average for one more of them (`harness.statistics.perturbation.scatter_ratios`). Empty without draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +206,8 @@ class AuditsRecord:
     """By the parent's clock, the referee's start included."""
     problem: str | None = None
     """Why steps that were drawn could not be audited, in words."""
+    perturbation: PerturbationRecord | None = None
+    """The gradients of these steps beside the reference's and their scatter; None: not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

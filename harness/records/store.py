@@ -24,6 +24,7 @@ SPEC_FILE = "spec.json"
 TRIAL_FILE = "trial.json"
 STEPS_FILE = "steps.jsonl"
 PREDICTIONS_FILE = "predictions.json"
+QUALITY_FILE = "quality.json"
 LOG_FILE = "log.txt"
 ANALYSIS_FILE = "analysis.json"
 
@@ -89,6 +90,20 @@ def read_predictions(directory: Path) -> dict[int, list[ExamplePrediction]]:
         raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
 
 
+def write_quality(directory: Path, rows: list[ExamplePrediction]) -> None:
+    """Write what the trained model answered to the quality set."""
+    write_json(directory / QUALITY_FILE, [dataclasses.asdict(row) for row in rows])
+
+
+def read_quality(directory: Path) -> list[ExamplePrediction]:
+    """Read what `write_quality` wrote."""
+    path = directory / QUALITY_FILE
+    try:
+        return [build(ExamplePrediction, row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, ConfigError) as error:
+        raise RecordError(f"{path} is damaged: {error}", remedy="remove the trial and run it again") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadedTrial:
     """A trial with its raw values."""
@@ -97,6 +112,8 @@ class LoadedTrial:
     record: TrialRecord
     steps: list[StepRecord]
     predictions: dict[int, list[ExamplePrediction]]
+    quality_set: list[ExamplePrediction] = dataclasses.field(default_factory=list)
+    """Answers to the quality set; empty where the validation set is it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +149,15 @@ def load_run(directory: Path) -> LoadedRun:
         try:
             record = read_record(folder / TRIAL_FILE, TrialRecord)
             is_job = record.status == "done" and record.kind == "job"
-            steps, predictions = (read_steps(folder), read_predictions(folder)) if is_job else ([], {})
-            trials.append(LoadedTrial(directory=folder, record=record, steps=steps, predictions=predictions))
+            trials.append(
+                LoadedTrial(
+                    directory=folder,
+                    record=record,
+                    steps=read_steps(folder) if is_job else [],
+                    predictions=read_predictions(folder) if is_job else {},
+                    quality_set=read_quality(folder) if is_job and record.quality_set is not None else [],
+                )
+            )
         except RecordError as error:
             damaged.append(error.message)
     return LoadedRun(directory=directory, run=run, trials=trials, missing=missing, damaged=damaged)

@@ -227,6 +227,18 @@ class ScoringRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QualitySetRecord:
+    """The trained model on the set by which quality is judged, where that is larger than the validation set."""
+
+    examples: int
+    windows: int
+    scores: dict[str, float]
+    """In percent, by the task's metrics."""
+    time_s: float
+    """Loading, evaluation and scoring together; after the job and no part of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """One trial, whole."""
 
@@ -258,6 +270,8 @@ class TrialRecord:
     untrained: dict[str, float] | None = None
     """Scores of the model before training, in percent."""
     epochs: tuple[EpochRecord, ...] = ()
+    quality_set: QualitySetRecord | None = None
+    """None where quality is judged on the validation set."""
     work: WorkRecord | None = None
     memory: MemoryRecord | None = None
     sampling: SamplingRecord | None = None
@@ -279,6 +293,8 @@ class ExamplePrediction:
     text: str
     scores: dict[str, float]
     """0 to 1, by the task's metrics."""
+    covariates: dict[str, float] = field(default_factory=dict)
+    """What the model's distribution says of the example, as `Task.expect` has it; empty where it was not looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)

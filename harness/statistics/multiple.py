@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 
@@ -22,3 +23,14 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def intersection_union(p_values: Iterable[float]) -> float:
     """Return the p-value of a claim that needs every part to be shown: the largest (Berger 1982, Technometrics 24)."""
     return max(p_values)
+
+
+def alpha_of_look(alpha: float, look: int) -> float:
+    """Return the error rate that may be spent when the same data, and more, are judged for the `look`-th time.
+
+    The shares 6/(πk)² of all looks add up to 1, so however often a run is extended and judged again, and whatever
+    made somebody do it, the chance that any look claims what is not true stays below alpha. A spending function (Lan
+    and DeMets 1983, Biometrika 70:659-663) that needs no plan of how many looks there will be, with Bonferroni's
+    bound over the looks, which needs nothing of how they depend on each other.
+    """
+    return alpha * 6.0 / (math.pi * look) ** 2

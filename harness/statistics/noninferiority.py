@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special
+
+from harness.statistics.estimate import Estimate
 
 POWER = 0.8
-MOST_SEEDS = 10_000
+MOST_SEEDS = 1_000
+LEAST_TAIL = 1e-12
+"""Smallest p-value that is told."""
 LOST_AND_WON = 100.0
 """One pseudo-question lost and one won join each sample, so that no differing answer at all does not look certain: N
 equal answers then give a bound near the rule of three, 3/N (in the manner of Agresti and Min 2005, Statistics in
@@ -34,8 +39,9 @@ class NonInferiority:
     """Of "the difference is −margin or less"."""
     p_inferior: float
     """Of "the difference is −margin or more"."""
+    p_loss: float
+    """Of "nothing is lost", whatever the margin."""
     standard_error: float
-    degrees_of_freedom: float
     seeds: int
     examples: int
     detectable_loss: float
@@ -48,34 +54,62 @@ class NonInferiority:
 
 @dataclass(frozen=True, kw_only=True)
 class _Spread:
-    """Variance of the mean, and its parts."""
+    """Mean squares of differences by seed and example, and what follows from them for their mean."""
 
-    variance: float
-    degrees: float
-    seeds: float
-    """Variance component of the seeds."""
-    examples: float
-    interaction: float
+    by_seed: float
+    """Of the seeds; 0 with one seed."""
+    by_example: float
+    """Of the examples, no less than the residual's."""
+    residual: float
+    """Of what neither explains; 0 with one seed."""
+    seeds: int
+    examples: int
+
+    @property
+    def variance(self) -> float:
+        """Of the mean, as it is estimated."""
+        return max(self.by_example, self.by_seed + self.by_example - self.residual) / (self.seeds * self.examples)
+
+    def reach(self, tail: float) -> float:
+        """Return how far from the truth the mean lies with this probability, to one side, at most.
+
+        The variance has two independent parts: that of the seeds (their mean square), with S − 1 degrees of freedom,
+        and that of the examples (theirs above the residual's), with N − 1. Their own distances add as squares do (Howe
+        1974, Journal of the American Statistical Association 69; the intervals of Graybill and Wang 1980, 75): one
+        common number of degrees of freedom (Satterthwaite) promises too much where few seeds agree by chance. As they
+        may, the distance is never below that of the examples' scatter, which is known far better.
+        """
+        own = -float(special.stdtrit(self.examples - 1, tail))
+        distance = own**2 * self.by_example
+        if self.seeds > 1:
+            few = -float(special.stdtrit(self.seeds - 1, tail))
+            above = own**2 * (self.by_example - self.residual)
+            distance = max(distance, few**2 * self.by_seed + above)
+        return math.sqrt(distance / (self.seeds * self.examples))
+
+    def tail(self, distance: float) -> float:
+        """Return the probability that `reach` takes to get so far, between `LEAST_TAIL` and 1 less that."""
+        if distance < 0.0:
+            return 1.0 - self.tail(-distance)
+        if distance == 0.0 or self.reach(LEAST_TAIL) <= distance:
+            return LEAST_TAIL if distance > 0.0 else 0.5
+        found = optimize.brentq(lambda log: self.reach(math.exp(log)) - distance, math.log(LEAST_TAIL), math.log(0.5))
+        return math.exp(found)
 
 
 def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferiority:
     """Return the test for `differences`, float (seeds, examples), contender minus baseline in points.
 
     Seeds and questions are both samples, crossed: the variance of the mean is that of a two-way random-effects layout,
-    (MS_seeds + MS_questions − MS_residual) / (S·N), with Satterthwaite's degrees of freedom (Satterthwaite 1946;
-    Searle, Casella and McCulloch 1992, Variance Components, 5). With one seed it covers the choice of the
-    questions only, and not what another seed would have given.
+    (MS_seeds + MS_questions − MS_residual) / (S·N) (Searle, Casella and McCulloch 1992, Variance Components, 5). With
+    one seed it covers the choice of the questions only, and not what another seed would have given.
     """
     seeds, examples = differences.shape
     mean = float(differences.mean())
     pseudo = np.resize([LOST_AND_WON, -LOST_AND_WON], (seeds, 2))
     spread = _estimate_spread(np.hstack([differences, pseudo]))
-    error = math.sqrt(spread.variance)
-    t = stats.t(spread.degrees)
-    half, one_sided = float(t.ppf(0.975)) * error, float(t.ppf(1.0 - alpha)) * error
-    power = float(t.ppf(POWER)) * error
-    by_example, by_seed = spread.examples + spread.interaction / seeds, spread.seeds + spread.interaction / examples
-    more_seeds = _needed(by_seed, spread.examples / examples, math.inf, margin=margin, alpha=alpha)
+    half, one_sided = spread.reach(0.025), spread.reach(alpha)
+    p_value = spread.tail(mean + margin)
     return NonInferiority(
         margin=margin,
         difference=mean,
@@ -83,47 +117,64 @@ def assess(differences: np.ndarray, *, margin: float, alpha: float) -> NonInferi
         high=mean + half,
         bound=mean - one_sided,
         alpha=alpha,
-        p_value=float(t.sf((mean + margin) / error)),
-        p_inferior=float(t.cdf((mean + margin) / error)),
-        standard_error=error,
-        degrees_of_freedom=spread.degrees,
+        p_value=p_value,
+        p_inferior=1.0 - p_value,
+        p_loss=spread.tail(-mean),
+        standard_error=math.sqrt(spread.variance),
         seeds=seeds,
         examples=examples,
-        detectable_loss=one_sided + power,
-        examples_needed=_needed(by_example, spread.seeds / seeds, spread.degrees, margin=margin, alpha=alpha),
-        seeds_needed=more_seeds if more_seeds is not None and more_seeds <= MOST_SEEDS else None,
+        detectable_loss=one_sided + spread.reach(1.0 - POWER),
+        examples_needed=_examples_needed(spread, margin=margin, alpha=alpha),
+        seeds_needed=_seeds_needed(spread, margin=margin, alpha=alpha),
     )
+
+
+def mean_interval(differences: np.ndarray) -> Estimate:
+    """Return the mean of float (seeds, examples) with its 95 % interval; for scores without jumps, as they are."""
+    mean, half = float(differences.mean()), _estimate_spread(differences).reach(0.025)
+    return Estimate(estimate=mean, low=mean - half, high=mean + half, kind="interval")
 
 
 def _estimate_spread(differences: np.ndarray) -> _Spread:
-    """Return variance components (moments; negative ones are 0) and the variance of the mean."""
     seeds, examples = differences.shape
-    by_example = float(np.var(differences.mean(axis=0), ddof=1))
-    if seeds == 1:
-        return _Spread(variance=by_example / examples, degrees=examples - 1.0, seeds=0.0, examples=by_example,
-                       interaction=0.0)  # fmt: skip
     rows, columns = differences.mean(axis=1), differences.mean(axis=0)
-    residual = differences - rows[:, None] - columns[None, :] + differences.mean()
-    ms_seeds = examples * float(np.var(rows, ddof=1))
-    ms_examples = seeds * float(np.var(columns, ddof=1))
-    ms_residual = float(np.sum(residual**2)) / ((seeds - 1) * (examples - 1))
-    # A mean square of the seeds below the residual's is chance: counting it would promise more than one factor alone.
-    ms_seeds = max(ms_seeds, ms_residual)
-    total = ms_seeds + ms_examples - ms_residual
-    freedom = (
-        ms_seeds**2 / (seeds - 1) + ms_examples**2 / (examples - 1) + ms_residual**2 / ((seeds - 1) * (examples - 1))
-    )
+    by_example = seeds * float(np.var(columns, ddof=1))
+    if seeds == 1:
+        return _Spread(by_seed=0.0, by_example=by_example, residual=0.0, seeds=seeds, examples=examples)
+    rest = differences - rows[:, None] - columns[None, :] + differences.mean()
+    residual = float(np.sum(rest**2)) / ((seeds - 1) * (examples - 1))
     return _Spread(
-        variance=total / (seeds * examples),
-        degrees=max(1.0, total**2 / freedom) if freedom > 0 else 1.0,
-        seeds=max(0.0, (ms_seeds - ms_residual) / examples),
-        examples=max(0.0, (ms_examples - ms_residual) / seeds),
-        interaction=ms_residual,
+        by_seed=examples * float(np.var(rows, ddof=1)),
+        by_example=max(by_example, residual),
+        residual=residual,
+        seeds=seeds,
+        examples=examples,
     )
 
 
-def _needed(own: float, other: float, degrees: float, *, margin: float, alpha: float) -> int | None:
-    """Return the size that shrinks one variance enough, beside another that stays; None if none does."""
-    factor = float(stats.t.ppf(1.0 - alpha, degrees) + stats.t.ppf(POWER, degrees))
-    allowed = (margin / factor) ** 2 - other
-    return math.ceil(own / allowed) if allowed > 0 else None
+def _examples_needed(spread: _Spread, *, margin: float, alpha: float) -> int | None:
+    """Return the questions that shrink the detectable loss to the margin; None if none do, as the seeds' part stays."""
+    seeds_alone = max(0.0, spread.by_seed - spread.residual) / (spread.seeds * spread.examples)
+    whole = spread.reach(alpha) + spread.reach(1.0 - POWER)
+    stays = seeds_alone * _factor(spread.seeds, alpha) ** 2 if spread.seeds > 1 else 0.0
+    left = margin**2 - stays
+    return math.ceil(spread.examples * max(0.0, whole**2 - stays) / left) if left > 0 else None
+
+
+def _seeds_needed(spread: _Spread, *, margin: float, alpha: float) -> int | None:
+    """Return the seeds that certify the margin on as many questions, with what so few of them cost; None if none do."""
+    if spread.seeds == 1:
+        return None
+    seeds_alone = max(spread.by_seed, spread.residual) / spread.examples
+    examples_alone = (spread.by_example - spread.residual) / (spread.seeds * spread.examples)
+    many = _factor(spread.examples, alpha)
+    for seeds in range(2, MOST_SEEDS + 1):
+        if _factor(seeds, alpha) ** 2 * seeds_alone / seeds + many**2 * examples_alone <= margin**2:
+            return seeds
+    return None
+
+
+@functools.cache
+def _factor(samples: int, alpha: float) -> float:
+    """Return how many standard errors of so many samples certify a margin with the power."""
+    return -float(special.stdtrit(samples - 1, alpha) + special.stdtrit(samples - 1, 1.0 - POWER))

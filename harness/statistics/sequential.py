@@ -43,8 +43,8 @@ def decide_early(
     parts += [(share * process_deviation, math.inf) for share, _ in weighed]
     log_ratio = sum(share * math.log(ratio.estimate) for share, ratio in weighed)
     whole = combine(log_ratio, parts, blocks=sum(ratio.blocks for ratio in ratios))
-    if p_not_beyond(whole, 1.0 + LEAST_GAIN, "above") < INTERIM_P:
-        return "faster"
     if p_not_beyond(whole, 1.0 / (1.0 + LEAST_GAIN), "below") < INTERIM_P:
         return "slower"
-    return "no gain" if p_not_beyond(whole, 1.0 + worth, "below") < INTERIM_P else None
+    if p_not_beyond(whole, 1.0 + worth, "below") < INTERIM_P:
+        return "no gain"
+    return "faster" if p_not_beyond(whole, 1.0 + LEAST_GAIN, "above") < INTERIM_P else None

@@ -70,6 +70,9 @@ class Task(Generic[E]):
     """As the report prints it."""
     predict: Callable[[Windows, Logits, Sequence[E], DataConfig], list[str]]
     """Answers, one for each example."""
+    expect: Callable[[Windows, Logits, Sequence[E], DataConfig], list[dict[str, float]]]
+    """Of each example, from the same logits: "expected_<metric>", what answers drawn from the model's distribution
+    would score, 0 to 1, and the "log_likelihood" of the right answer."""
     prediction_phase: str
     """Name of the phase of a job in which that is done, one of `harness.records.strategy.HARNESS_PHASES`."""
     references: Callable[[E], Sequence[str]]

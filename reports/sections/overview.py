@@ -21,7 +21,7 @@ from reports.document import (
     strong,
     table,
 )
-from reports.formatting import NOT_MEASURED, decimal, full_stop, one_line, quality
+from reports.formatting import NOT_MEASURED, decimal, full_stop, one_line
 from reports.verdicts import (
     LONGEST_REASON,
     ROW_PLOT,
@@ -131,9 +131,10 @@ def _reading_notes(analysis: Analysis) -> Iterator[str]:
         yield "Peak memory: tensors on the device at their highest; the allocator holds more."
     yield _energy_note(analysis)
     before, metrics = analysis.untrained, analysis.scoring.metrics
-    if before is not None and len(baseline.scores) == len(metrics):
+    after = baseline.epochs[-1].scores if baseline.epochs else {}
+    if before is not None and len(after) == len(metrics):
         started = [f"{m.title} {decimal(before[m.name])}" for m in metrics]
-        ended = [f"{m.title} {quality(baseline.scores[m.name], alone=True)}" for m in metrics]
+        ended = [f"{m.title} {decimal(after[m.name])}" for m in metrics]
         yield (
             f"Before training the model scored {_listed(started)}; the baseline ended at {_listed(ended)}. That "
             "first evaluation is ours, and no part of the job's time."

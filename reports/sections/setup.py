@@ -118,7 +118,7 @@ def reproduce(analysis: Analysis) -> Section:
     config = Listing(text=to_toml(run.config), language="toml")
     how = paragraph("Save it as a file for ", code("speedproof run --config FILE"), ":")
     blocks: tuple[Block, ...] = (
-        Listing(text=run.command, language="sh"),
+        Listing(text="\n".join((*run.earlier_commands, run.command)), language="sh"),
         paragraph(f"Started {run.started}.", environment),
         Section(title="The whole configuration", blocks=(how, config), folded=True),
     )

@@ -19,11 +19,12 @@ from reports.formatting import (
 
 HOW = (
     "Segments of training and of evaluation over the same samples, alternated between each contender and a baseline "
-    "process that stays alive (ABBA), timed by the parent's clock. A spoilt block (the machine was busy, swapping, or "
-    "throttled other than by its power limit) does not count and is measured again. The job from its parts decides: it "
-    "is the baseline's job with training and evaluation at these ratios and with the contender's own warm-up. The jobs "
-    "as they ran, one after the other, hold the drift of the machine too, and the cold caches that the baseline's, the "
-    "first one, may have found."
+    "process that stays alive (ABBA), timed by the parent's clock. Ratios are against fresh processes of the baseline "
+    "that were timed beside the same live one (A/A), so that its age and its luck cancel. A spoilt block (the machine "
+    "was busy, swapping, or throttled other than by its power limit) does not count and is measured again. The job "
+    "from its parts decides: it is the baseline's job with training and evaluation at these ratios, and with the "
+    "contender's own warm-up where that differs beyond chance. The jobs as they ran, one after the other, hold the "
+    "drift of the machine too, and the cold caches that the baseline's, the first one, may have found."
 )
 
 
@@ -42,14 +43,17 @@ def section(analysis: Analysis) -> Section:
         return Section(title=title, blocks=(nothing,))
     caption = "Job and step speedup of each contender; line: 95 % interval, grey band: its noise floor"
     picture = Picture(name="speedup", caption=caption)
-    costs = (*warm_up_table(analysis), *_interval_table(analysis), *energy_part(analysis))
+    starts = (*warm_up_table(analysis), *_hidden_start(analysis))
+    costs = (*starts, *_interval_table(analysis), *energy_part(analysis))
     return Section(title=title, blocks=(paragraph(HOW), picture, *segments, *costs))
 
 
 def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return the timed segments of each contender; the baseline's row is A/A."""
-    headers = ("Strategy", "Steps", "Evaluation", "Blocks", "Job from its parts", "Noise floor of the job",
-               "Jobs as they ran")  # fmt: skip
+    headers = (
+        "Strategy", "Step speedup", "Evaluation speedup", "Blocks", "Job speedup, from its parts",
+        "Noise floor of the job", "Jobs as they ran"
+    )  # fmt: skip
     rows = []
     for contender, evidence in analysis.ran:
         speed, job = evidence.speed, evidence.job
@@ -59,6 +63,8 @@ def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
             NOT_MEASURED if value is None else ratio_words(value.estimate, value.low, value.high)
             for value in (speed.training, speed.evaluation, None if job is None else job.ratio)
         )
+        if speed.same_evaluation:
+            evaluation = "1, as it runs the baseline's"
         repeated = f", {speed.repeats} repeated" if speed.repeats else ""
         blocks = f"{speed.blocks}{repeated}, {speed.spoilt} spoilt"
         as_run = NONE if job is None or job.as_run is None else speedup(job.as_run)
@@ -66,6 +72,17 @@ def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
         floor = NONE if job is None else f"±{100.0 * job.floor:.1f} %"
         rows.append((name, steps, evaluation, blocks, NONE if job is None else parts, floor, as_run))
     return table(headers, rows)
+
+
+def _hidden_start(analysis: Analysis) -> tuple[Block, ...]:
+    """Return by how much a start may be longer than the baseline's and count as the same; nothing if none does."""
+    jobs = [evidence.job for _, evidence in analysis.ran if evidence.job is not None]
+    hidden = max(jobs, key=lambda job: job.hidden_start_s, default=None)
+    if hidden is None or hidden.hidden_start_s <= 0.0:
+        return ()
+    most, share = seconds(hidden.hidden_start_s), percent(hidden.hidden_start_s / hidden.baseline_s)
+    what = "A warm-up within chance of the baseline's counts as the baseline's"
+    return (paragraph(f"{what}: {most} ({share} of the job) may be missed."),)
 
 
 def _interval_table(analysis: Analysis) -> tuple[Block, ...]:
@@ -103,6 +120,8 @@ def warm_up_table(analysis: Analysis) -> tuple[Table, ...]:
             saved = f"{milliseconds(1000 * cost.saved_per_step_s, sign=True)} ms"
             if cost.saved_per_step_s <= 0 or cost.break_even_steps is None:
                 earned = "saves nothing"
+            elif evidence.steps is not None and evidence.steps.low <= 1.0:
+                earned = "not shown to save anything"
             elif cost.break_even_steps < 1:
                 earned = "at once"
             else:

@@ -236,7 +236,7 @@ this tiny random model that scatters the gradient more than the first two faults
 PACED = (
     fault("paced_3_percent_faster", "ACCEPTED"),
     fault("paced_3_percent_slower", "SLOWER"),
-    fault("paced_again", "NO_GAIN"),
+    fault("paced_again", "NO_GAIN", "UNCLEAR"),
     fault("paced+no_change", "INERT"),
 )
 """Against a baseline whose steps end on a beat: what is known to be 3 % must be called so, within seconds."""

@@ -23,5 +23,9 @@ def test_run_returns_the_records_of_the_run(tmp_path):
     config: harness.RunConfig = override(preset("smoke"), changes)
     loaded = harness.run(config, name="mine", runs_directory=tmp_path / "runs", cache_directory=tmp_path / "cache")
     assert loaded.directory == tmp_path / "runs/mine"
-    assert [(trial.record.kind, trial.record.status) for trial in loaded.trials] == [("job", "done"), ("speed", "done")]
+    assert [(trial.record.kind, trial.record.status) for trial in loaded.trials] == [
+        ("job", "done"),
+        ("speed", "done"),
+        ("speed", "done"),
+    ]
     assert loaded.trials[0].record.untrained is not None

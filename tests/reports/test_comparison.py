@@ -18,9 +18,18 @@ def invoke(*arguments: object) -> Any:
 
 def test_a_run_against_itself_passes(make_run: Any) -> None:
     run = make_run()
-    result = invoke(run, run, "--max-slowdown", 1.0, "--max-f1-loss", 0.0)
+    result = invoke(run, run, "--max-slowdown", 1.1, "--max-f1-loss", 2.0)
     assert result.exit_code == 0, result.output
     assert "amp_bf16" in result.output
+
+
+def test_an_undecided_gate_ends_with_status_three(make_run: Any) -> None:
+    run = make_run(seeds=1)
+    result = invoke(run, run, "--max-slowdown", 1.5)
+    assert result.exit_code == 3
+    assert "undecided: baseline: 1.000 times the job time, 1.5 allowed" in result.output
+    assert "More --seeds" in result.output
+    assert invoke(run, run).exit_code == 0, "without limits there is nothing to decide"
 
 
 def test_an_exceeded_limit_ends_with_status_one(make_run: Any, recorded: Any) -> None:

@@ -61,16 +61,17 @@ def test_there_is_no_raw_html(make_run: Any, analysed: Any, render: Any, explain
 def test_first_lines_answer_the_question(make_run: Any, analysed: Any, render: Any) -> None:
     text = render(analysed(make_run(seeds=1)))
     sentence = text.splitlines()[2]
-    assert sentence.startswith("**Switch on `fused_adamw+sdpa`: the whole job is 1.10")
-    assert sentence.endswith("quality holds: it makes the same updates.**")
-    assert text.index("| `amp_bf16` | INCONCLUSIVE |") < text.index("\n## ")
+    assert sentence.startswith("**Switch on `fused_adamw+sdpa`: job 1.10")
+    assert ", same updates; in a job of 1,000 steps 1.24" in sentence
+    assert "`amp_bf16` (job 1.217×, step 1.600×) is faster, quality open." in sentence
+    assert text.index("| `amp_bf16` | FASTER |") < text.index("\n## ")
     assert "One seed says nothing of what another would give" in text
 
 
 def test_a_stack_is_judged_by_its_name(make_run: Any, analysed: Any, render: Any) -> None:
     text = render(analysed(make_run()))
-    assert text.splitlines()[2].startswith("**Switch on `amp_bf16`: the whole job is 1.21")
-    assert "F1 changes by +0.8 (−0.4 to +2.0) points" in text
+    assert text.splitlines()[2].startswith("**Switch on `amp_bf16`: job 1.21")
+    assert "step 1.600×, F1 +0.8 (−0.4 to +2.0) points" in text
     assert "| `fused_adamw` + `sdpa` | **ACCEPTED** |" in text
 
 
@@ -153,7 +154,8 @@ def test_jobs_that_contradict_segments_leave_nothing_accepted(
         recorded.edit_trial(run, f"{name}/0", lambda data: data.update(job_time_s=40.0))
     text = render(analysed(run))
     assert text.splitlines()[2].startswith(
-        "**Switch on nothing: none of 4 contenders is accepted (INCONCLUSIVE: `amp_bf16`, `fused_adamw+sdpa`;"
+        "**Switch on nothing yet. `amp_bf16` (job 1.207× to 1.226×) and `fused_adamw+sdpa` (job 1.096× to 1.112×) are "
+        "unclear."
     )
     assert "segments and jobs contradict each other" in text
 
@@ -165,12 +167,12 @@ def test_reports_of_broken_runs(make_run: Any, analysed: Any, render: Any) -> No
     text = render(analysed(run))
     assert "> **Careful:** this run is not complete: 5 of 16 planned trials have no readable record." in text
     assert "- Left out: trials/amp\\_bf16/1/trial.json is damaged" in text.replace("amp_bf16", "amp\\_bf16")
-    assert "| `fused_adamw` + `sdpa` | not run |" in text
+    assert "| `fused_adamw` + `sdpa` | NOT_MEASURED | – |" in text
     shutil.rmtree(run / "trials/baseline")
     text = render(analysed(run))
     assert text.splitlines()[2] == "**No speedups: there is no whole baseline job to compare with.**"
     assert "> **Careful:** There is no whole baseline job" in text
-    assert "| `amp_bf16` | INCONCLUSIVE | not measured | open | not measured |" in text
+    assert "| `amp_bf16` | NOT_MEASURED | not measured | open | not measured |" in text
     shutil.rmtree(run / "trials")
     text = render(analysed(run))
     assert "No whole fine-tuning ended" in text

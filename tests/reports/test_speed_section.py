@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.analysis.evidence.energy import EnergyEvidence, TrainingEnergy
-from harness.analysis.evidence.job import WarmUp
+from harness.analysis.evidence.startup import WarmUp
 from reports.document import plain_text
 from reports.sections.speed import energy_part, warm_up_table
 
@@ -20,8 +20,8 @@ def ran(**evidence):
     )
 
 
-def cells(**changes):
-    """The row of a contender with these one-time costs, without its name."""
+def cells(low=1.2, **changes):
+    """The row of a contender with these one-time costs and this lower end of its step speedup, without its name."""
     costs = {
         "baseline_s": 1.0,
         "cold_s": 31.0,
@@ -33,7 +33,9 @@ def cells(**changes):
         "break_even_epochs": 7.5,
         "break_even_steps_warm": None,
     }
-    evidence = SimpleNamespace(warm_up=WarmUp(**costs | changes), time_to_score=None)
+    evidence = SimpleNamespace(
+        warm_up=WarmUp(**costs | changes), time_to_score=None, steps=SimpleNamespace(low=low)
+    )  # fmt: skip
     (table,) = warm_up_table(ran(compile=evidence))
     return [plain_text(cell) for cell in table.rows[0][1:]]
 
@@ -53,6 +55,10 @@ def test_a_saving_without_extra_cost_pays_at_once():
 @pytest.mark.parametrize("steps", [0.0, None], ids=["cheaper to start", "dearer to start"])
 def test_what_saves_nothing_never_breaks_even(steps):
     assert cells(saved_per_step_s=-0.5, break_even_steps=steps, break_even_epochs=steps)[3] == "saves nothing"
+
+
+def test_a_saving_within_the_steps_own_interval_is_not_shown():
+    assert cells(low=0.97)[3] == "not shown to save anything"
 
 
 def energy_of(*, epoch_j=500.0, token_j=2.5e-3, energy_j=1500.0, integrated_j=1530.0, source="counter"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.analysis.advice.amdahl import Cell, Removal, removed_share, speedup_bound
 from harness.analysis.advice.diagnosis import find
 from harness.analysis.advice.findings import Diagnosis, Finding, Prediction
+from harness.statistics.estimate import ratio_words
 
 if TYPE_CHECKING:
     from harness.analysis.advice.facts import Facts
@@ -86,8 +87,8 @@ def _outcome(speedup: Estimate | None, bound: float) -> str:
     """Return what was measured, with the error against the bound."""
     if speedup is None:
         return "not measured"
-    spread = "" if speedup.low is None or speedup.high is None else f" ({speedup.low:.2f} to {speedup.high:.2f})"
     error = speedup.estimate / bound - 1.0
     side = "below" if error < 0 else "beyond"
-    text = f"measured {speedup.estimate:.2f}×{spread}, {abs(error):.0%} {side} the bound"
+    measured = ratio_words(speedup.estimate, speedup.low, speedup.high)
+    text = f"measured {measured}, {abs(error):.0%} {side} the bound"
     return text + JUDGEMENTS[_verdict(speedup, bound)]

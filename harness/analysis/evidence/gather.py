@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from harness.analysis.evidence.audits import AuditEvidence, judge_audits
 from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
 from harness.analysis.evidence.expected import ExpectedJob, expect_jobs
-from harness.analysis.evidence.job import JobSpeed, TimeToScore, WarmUp, compose_job, summarise_warm_up, time_to_score
+from harness.analysis.evidence.job import JobSpeed, TimeToScore, compose_job, time_to_score
 from harness.analysis.evidence.parts import Jobs, declared_phases, pair_by_seed
 from harness.analysis.evidence.quality import (
     Learning,
     QualityEvidence,
     assess_learning,
     assess_quality,
+    compare_expected,
+    measure_narrowing,
 )
 from harness.analysis.evidence.sameness import (
     Equivalence,
     FootprintDifference,
     compare_footprints,
+    evaluates_alike,
     judge_equivalence,
 )
 from harness.analysis.evidence.sampling import SamplingSummary, summarise_sampling
 from harness.analysis.evidence.speed import (
+    NO_RESTARTS,
     NoiseFloor,
+    Restarts,
     SpeedEvidence,
     Throughput,
     find_noise_floor,
+    find_restarts,
     measure_throughput,
+    summarise_restarts,
     summarise_speed,
 )
+from harness.analysis.evidence.startup import WarmUp, summarise_warm_up
 from harness.analysis.evidence.trials import Trials
 from harness.analysis.evidence.work import Work, compare_work
 from harness.records.strategy import LOWER_PRECISION, SAME_MATH
 from harness.records.trial import MemoryRecord, RunRecord
+from harness.statistics.estimate import Estimate, mean_or_none
 from harness.statistics.paired import Ratio
 
 
@@ -58,8 +68,16 @@ class Evidence:
     expected: tuple[ExpectedJob, ...] = ()
     """Jobs of other lengths."""
     equivalence: Equivalence | None = None
+    audits: AuditEvidence | None = None
+    """None: nothing was audited."""
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
+    quality_set_s: float | None = None
+    """What the quality set took after each job, mean over the seeds; None where the validation set is it."""
+    quality_narrowing: dict[str, float] = field(default_factory=dict)
+    """Share by which it narrows the interval of each score, by metric."""
+    expected_scores: dict[str, Estimate] = field(default_factory=dict)
+    """What answers drawn from the model's distribution would score, minus the baseline's, in points, by metric."""
     energy: EnergyEvidence | None = None
     """Of training per epoch and token, from long segments beside the baseline."""
     throughput: Throughput | None = None
@@ -100,8 +118,12 @@ class Evidence:
 
     @property
     def shown_same(self) -> bool:
-        """Whether it claims the baseline's updates and the equivalence check proves them."""
-        return self.same_math and self.equivalence is not None and self.equivalence.proves
+        """Whether it claims the baseline's updates, the equivalence check proves some, and all audited ones agree.
+
+        Where nothing was audited the check alone must do.
+        """
+        proven = self.same_math and self.equivalence is not None and self.equivalence.proves
+        return proven and (self.audits is None or self.audits.agree)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +134,14 @@ class Reference:
     baseline: Trials
     floor: NoiseFloor | None
     """From A/A: the baseline against itself."""
+    restarts: Restarts = NO_RESTARTS
+    """Of the baseline: what the contenders' segments are held against."""
     learning: Learning | None
     """Whether the baseline learned."""
     dtype: str | None
     """Of the baseline's forward pass: it may be a stack that computes in a lower precision. None: not looked at."""
+    audit_error: str | None = None
+    """What the audits of a baseline without strategies found, in words: then they are wrong, not the baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,34 +159,45 @@ class Case:
 def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dict[str, Case]]:
     """Return what the contenders are held against, and the case of each with a whole job; the first is the baseline."""
     baseline = contenders[0]
-    beside = baseline.beside
+    restarts = find_restarts([trials.timed for trials in contenders])
     reference = Reference(
         run=run,
         baseline=baseline,
-        floor=find_noise_floor(summarise_speed(baseline.timed)),
+        floor=find_noise_floor(restarts),
+        restarts=restarts,
         learning=assess_learning(run, baseline.done),
-        dtype=None if beside is None or beside.equivalence is None else beside.equivalence.dtype,
+        audit_error=_audit_error(baseline),
+        dtype=None if baseline.equivalence is None else baseline.equivalence.dtype,
     )
     everyone = [job for trials in contenders for job in trials.jobs]
     return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
 
 
+def _audit_error(baseline: Trials) -> str | None:
+    if baseline.strategies:
+        return None
+    found = judge_audits([trial.record for trial in baseline.everything], lowers_precision=False)
+    return None if found is None else next(iter(found.problems), None)
+
+
 def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
-    baseline, jobs, beside = reference.baseline, trials.jobs, trials.beside
-    speed = summarise_speed(trials.timed)
-    check = None if beside is None else beside.equivalence
+    baseline, jobs, check = reference.baseline, trials.jobs, trials.equivalence
     sampling, unreadable = summarise_sampling(trials.done)
     job = warm_up = time = footprint = quality = None
-    if not trials.is_baseline:
+    if trials.is_baseline:
+        speed = summarise_restarts(trials.timed, reference.restarts)
+    else:
+        before, after = baseline.footprint, trials.footprint
+        footprint = None if before is None or after is None else compare_footprints(before, after)
+        alike = before is not None and after is not None and evaluates_alike(before, after)
+        speed = summarise_speed(trials.timed, reference.restarts, same_evaluation=alike)
         headline = reference.run.scoring.headline
         margin = reference.run.config.quality.margin_of(headline)
         job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
         steps = measure_throughput([step for trial in baseline.done for step in trial.steps])
         step_s = None if steps is None else steps.median_step_time_ms / 1000.0
-        warm_up = summarise_warm_up(baseline.jobs, jobs, speed, step_s)
+        warm_up = summarise_warm_up(baseline.jobs, jobs, speed, step_s, everyone)
         time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
-        before, after = (None if b is None else b.footprint for b in (baseline.beside, beside))
-        footprint = None if before is None or after is None else compare_footprints(before, after)
         quality = assess_quality(reference.run, baseline.done, trials.done)
     evidence = Evidence(
         seeds=tuple(job.seed for job in jobs),
@@ -175,9 +212,13 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         equivalence=None
         if check is None
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),
+        audits=_judge_audits(trials, reference),
         footprint=footprint,
         quality=quality,
-        energy=None if trials.timed is None else summarise_energy(trials.timed.energy),
+        quality_set_s=mean_or_none(job.quality_set.time_s for job in jobs if job.quality_set is not None),
+        quality_narrowing=measure_narrowing(baseline.done, trials.done, quality),
+        expected_scores={} if trials.is_baseline else compare_expected(reference.run, baseline.done, trials.done),
+        energy=summarise_energy(next((one.energy for one in trials.timed if one.energy is not None), None)),
         throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
         memory=_peak_memory(jobs),
         sampling=sampling,
@@ -185,6 +226,15 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     )
     work = compare_work([] if trials.is_baseline else baseline.done, trials.done, trials.effects)
     return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
+
+
+def _judge_audits(trials: Trials, reference: Reference) -> AuditEvidence | None:
+    """Return what the audits say; where the plain baseline's own disagree they say nothing of anybody."""
+    lowers = LOWER_PRECISION in trials.effects
+    found = judge_audits([trial.record for trial in trials.everything], lowers_precision=lowers)
+    if found is None or trials.is_baseline or reference.audit_error is None:
+        return found
+    return replace(found, problems=(), unmade=f"the audits of the baseline itself disagree: {reference.audit_error}")
 
 
 def _peak_memory(jobs: Jobs) -> MemoryRecord | None:

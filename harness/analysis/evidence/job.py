@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from statistics import fmean, median
+from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Literal, NamedTuple
-
-from scipy import stats
 
 from harness.analysis.evidence.parts import (
     Jobs,
     Pair,
     Parts,
+    PhaseChange,
     changed_phases,
     job_parts,
     last_score,
     pair_by_seed,
-    warm_up_s,
 )
 from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
-from harness.statistics.estimate import Estimate, mean_or_none, range_of_ratios
+from harness.analysis.evidence.startup import SCATTER_DEGREES, StartUp, compare_starts
+from harness.statistics.estimate import Estimate, range_of_ratios
 from harness.statistics.paired import Ratio, combine
-
-WARM_UP_SCATTER = 0.1
-"""Share by which a one-time cost is taken to differ from process to process (standard deviation): an assumption for
-what a run measures once, such as a cold compile."""
-
-SCATTER_DEGREES = 30.0
-"""Degrees of freedom of that assumption; the interval is to be a little wider than a normal one."""
 
 CONTRADICTION = 1.5
 """A contender whose jobs take this many times what its segments promise is not what was timed. Less may be drift."""
@@ -37,49 +29,21 @@ CONTRADICTION = 1.5
 CONTRADICTION_SHARE = 0.1
 """Of the job; a smaller difference between jobs and segments does not matter."""
 
-MAD_EFFICIENCY = 0.37
-"""Of the median absolute deviation as an estimate of normal spread."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class WarmUp:
-    """One-time costs of a contender beyond the baseline's, and when they are earned back."""
-
-    baseline_s: float
-    cold_s: float
-    """With empty compiler caches, where it compiles; what the job speedup counts."""
-    warm_s: float | None
-    """With caches filled by an earlier job; None if no such job was measured, or nothing is compiled."""
-    compiles: bool
-    stall_s: float
-    """One-time work in the first epoch beyond the baseline's, in no phase of its own; it has to be earned back too."""
-    saved_per_step_s: float | None
-    """Baseline step − contender step; None without timed segments."""
-    break_even_steps: float | None
-    """(cold + stall − baseline) ÷ saved per step; None if nothing is saved. 0 if nothing has to be earned back."""
-    break_even_epochs: float | None
-    break_even_steps_warm: float | None
-
-    def without_saving(self) -> WarmUp:
-        """Return what was paid, and not what it saved."""
-        return replace(
-            self, saved_per_step_s=None, break_even_steps=None, break_even_epochs=None, break_even_steps_warm=None
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
     """One part of the uncertainty of a job's speedup."""
 
     part: str
-    """In words: "training", "evaluation", "start-up", a declared phase, …"""
+    """In words: "training", "evaluation", "start-up", "one-time costs", or a declared phase."""
     log_standard_error: float
     """What it adds to the standard error of the log of the speedup, in squares."""
     degrees_of_freedom: float
     samples: int
-    """Blocks or jobs that it is known from."""
+    """Blocks, starts or jobs that it is known from."""
     settled_by: Literal["budget", "seeds", None]
-    """What makes it smaller: more timed blocks, more jobs; None: nothing that a run can measure more of."""
+    """What makes it smaller: more timed blocks and processes, more jobs; None: nothing that a run can measure more of.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +53,32 @@ class JobSpeed:
     Start-up, loading, tokenising, span search, scoring and saving are the harness's own code, the same for every
     contender: they count with the baseline's time, unless a strategy declares that it changes them
     (`changed_phases`). Training and evaluation are the baseline's divided by the ratios of the ABBA segments, per
-    window. Warm-up is the contender's own, cold. The interval propagates the uncertainty of the segments, of the
-    warm-up and of declared phases to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM,
-    5.1.2 and G.4.1). How much all jobs of the run differ is the uncertainty of single times.
+    window. What is compiled or built once is the contender's own, cold; other starts count with the baseline's unless
+    they differ beyond chance (`compare_starts`). The interval propagates the uncertainty of the segments, of the start
+    and of declared phases to first order, with Welch-Satterthwaite degrees of freedom (JCGM 100:2008, GUM, 5.1.2 and
+    G.4.1). How much all jobs of the run differ is the uncertainty of single times.
     """
 
     ratio: Ratio
     floor: float
-    """The noise floor, weighed with the share of the job that the segments stand for; no less than `LEAST_FLOOR`."""
+    """Beyond which the whole interval must lie for a difference to be claimed: `LEAST_FLOOR`. How far A/A may be from 1
+    is in the interval already and not counted twice."""
+    terms: tuple[Term, ...] = ()
+    """What the interval is made of, largest first."""
     baseline_s: float
     """Mean job of the baseline; with a cold compile where it compiles."""
     contender_s: float
     """The same job with the contender's warm-up, and with training and evaluation at the measured ratios."""
     stall_s: float = 0.0
     """One-time work in the first epoch beyond the baseline's, in `contender_s`."""
+    start_s: float = 0.0
+    """Contender − baseline of all that is done once, in `contender_s`, `stall_s` included; 0: no difference shown."""
+    hidden_start_s: float = 0.0
+    """By so much its start may be longer than the baseline's and yet count as the same."""
     contradictions: tuple[str, ...] = ()
     """Parts that took much longer in the contender's jobs than its segments promise, in words."""
     phase_differences_s: dict[str, float] = field(default_factory=dict)
     """Contender − baseline of the phases that count with the contender's own time; "moved" are all others."""
-    terms: tuple[Term, ...] = ()
-    """What the interval is made of, largest first."""
     as_run: Estimate | None
     """Ratio of the jobs' wall-clock as they ran, one after the other: mean and range over the seeds."""
 
@@ -131,23 +101,6 @@ class TimeToScore:
     """Mean over the seeds; None if a seed never got there."""
     contender_s: float | None
     speedup: float | None
-
-
-def warm_up_noise(baseline: Jobs, everyone: Jobs) -> tuple[float, float]:
-    """Return standard deviation and degrees of freedom of the warm-up of all jobs of a run that compile nothing.
-
-    From the median absolute deviation, as some strategies really change their warm-up (four times the batch, a library
-    to build), which is no noise of the others. Its efficiency is 37 % of the standard deviation's, so its degrees of
-    freedom are as many fewer (Huber 1981, "Robust Statistics", 5.1). The baseline changes nothing, so its own distance
-    from the median is noise, whatever it is: as the first process of a run it may find cold caches. (0, 1) with fewer
-    than two jobs.
-    """
-    values_s = [warm_up_s(job) for job in everyone if job.compile_cache is None]
-    if len(values_s) < 2:
-        return 0.0, 1.0
-    spread_s = float(stats.median_abs_deviation(values_s, scale="normal"))
-    deviation_s = max(spread_s, abs(fmean(map(warm_up_s, baseline)) - median(values_s)))
-    return deviation_s, max(1.0, MAD_EFFICIENCY * (len(values_s) - 1))
 
 
 class ScaledJob(NamedTuple):
@@ -186,115 +139,99 @@ def scaled_training_s(baseline: Parts, contender: Parts, speed: SpeedEvidence | 
 def compose_job(
     baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, floor: NoiseFloor | None, everyone: Jobs
 ) -> JobSpeed | None:
-    """Return the job's speedup with a 95 % interval; None if a part was not measured. `everyone`: see `JobSpeed`."""
+    """Return the job's speedup with a 95 % interval; None if a part, or A/A, was not measured. `everyone`: all jobs."""
     scaled = scale_job(baseline, contender, speed)
     if scaled is None or floor is None or speed is None or speed.training is None or speed.evaluation is None:
         return None
     base, own, training_s, evaluation_s, stall_s = scaled
     changes = changed_phases(baseline, contender, everyone)
-    rest_s = base.job_s - base.training_s - base.evaluation_s - base.warm_up_s
-    rest_s += sum(change.difference_s for change in changes)
-    job_s = rest_s + own.warm_up_s + stall_s + training_s + evaluation_s
-    noise_s, noise_degrees = warm_up_noise(baseline, everyone)
-    scatter_s = WARM_UP_SCATTER * math.hypot(
-        base.warm_up_s / math.sqrt(base.warm_ups), (own.warm_up_s + stall_s) / math.sqrt(own.warm_ups)
-    )
-    terms = _terms_of(
-        speed.training,
-        speed.evaluation,
-        shares=(training_s / job_s, evaluation_s / job_s),
-        warm_up=(math.sqrt(2.0) * noise_s / job_s, noise_degrees, sum(job.compile_cache is None for job in everyone)),
-        once=(scatter_s / job_s, own.warm_ups),
-        phases=[(c.phase, c.standard_error_s / job_s, c.degrees) for c in changes],
-    )
-    errors = [(term.log_standard_error, term.degrees_of_freedom) for term in terms]
-    parts = (("training", own.training_s, training_s), ("evaluation", own.evaluation_s, evaluation_s))
-    taken_s = [(part, taken_s, scaled_s + stall_s) for part, taken_s, scaled_s in parts]
+    start = compare_starts(baseline, contender, (base, own), everyone)
+    rest_s = base.job_s - base.training_s - base.evaluation_s + sum(change.difference_s for change in changes)
+    job_s = rest_s + start.difference_s + training_s + evaluation_s
+    terms = find_terms(scaled, job_s, speed, start, changes)
     return JobSpeed(
-        ratio=combine(math.log(base.job_s / job_s), errors, blocks=speed.training.blocks),
-        floor=max(LEAST_FLOOR, math.expm1(math.log1p(floor.share) * ((training_s + evaluation_s) / job_s))),
+        ratio=combine(
+            math.log(base.job_s / job_s),
+            [(term.log_standard_error, term.degrees_of_freedom) for term in terms],
+            blocks=speed.training.blocks,
+        ),
+        floor=LEAST_FLOOR,
+        terms=terms,
         baseline_s=base.job_s,
         contender_s=job_s,
         stall_s=stall_s,
-        contradictions=tuple(
-            f"{part} took {time_s:.1f} s in its jobs, where its segments promise {promised_s:.1f} s"
-            for part, time_s, promised_s in taken_s
-            if time_s > CONTRADICTION * promised_s and time_s - promised_s > CONTRADICTION_SHARE * job_s
-        ),
+        start_s=start.difference_s,
+        hidden_start_s=start.hidden_s,
+        contradictions=find_contradictions(scaled, job_s),
         phase_differences_s={change.phase: change.difference_s for change in changes},
-        terms=terms,
         as_run=jobs_as_run(pair_by_seed(baseline, contender)),
     )
 
 
-def _terms_of(
-    training: Ratio,
-    evaluation: Ratio,
-    *,
-    shares: tuple[float, float],
-    warm_up: tuple[float, float, int],
-    once: tuple[float, int],
-    phases: Sequence[tuple[str, float, float]],
+def find_terms(
+    scaled: ScaledJob, job_s: float, speed: SpeedEvidence, start: StartUp, changes: Sequence[PhaseChange]
 ) -> tuple[Term, ...]:
-    """Return what the interval is made of, largest first."""
-    timed = [("training", training, shares[0]), ("evaluation", evaluation, shares[1])]
+    """Return what the uncertainty of the job's speedup is made of, largest first; nothing of what is certain."""
+    timed = (("training", scaled.training_s, speed.training), ("evaluation", scaled.evaluation_s, speed.evaluation))
     terms = [
         *(
-            Term(part=part, log_standard_error=share * ratio.log_standard_error,
-                 degrees_of_freedom=ratio.degrees_of_freedom, samples=ratio.blocks, settled_by="budget")
-            for part, ratio, share in timed
+            Term(
+                part=part,
+                log_standard_error=time_s / job_s * ratio.log_standard_error,
+                degrees_of_freedom=ratio.degrees_of_freedom,
+                samples=ratio.blocks,
+                settled_by="budget",
+            )
+            for part, time_s, ratio in timed
+            if ratio is not None
         ),
-        Term(part="start-up", log_standard_error=warm_up[0], degrees_of_freedom=warm_up[1], samples=warm_up[2],
-             settled_by="seeds"),
-        Term(part="one-time costs", log_standard_error=once[0], degrees_of_freedom=SCATTER_DEGREES, samples=once[1],
-             settled_by="seeds"),
+        Term(
+            part="start-up",
+            log_standard_error=start.scatter_error_s / job_s,
+            degrees_of_freedom=start.scatter.degrees,
+            samples=start.scatter.starts,
+            settled_by="seeds",
+        ),
+        Term(
+            part="one-time costs",
+            log_standard_error=start.once_error_s / job_s,
+            degrees_of_freedom=SCATTER_DEGREES,
+            samples=scaled.contender.warm_ups,
+            # Caches are cold once in a run.
+            settled_by=None if start.is_compiled else "seeds",
+        ),
         *(
-            Term(part=phase, log_standard_error=error, degrees_of_freedom=degrees, samples=int(degrees) + 1,
-                 settled_by="seeds")
-            for phase, error, degrees in phases
+            Term(
+                part=change.phase,
+                log_standard_error=change.standard_error_s / job_s,
+                degrees_of_freedom=change.degrees,
+                samples=round(change.degrees) + 1,
+                settled_by="seeds",
+            )
+            for change in changes
         ),
-    ]  # fmt: skip
-    return tuple(sorted(terms, key=lambda term: -term.log_standard_error))
+    ]
+    uncertain = [term for term in terms if term.log_standard_error > 0.0]
+    return tuple(sorted(uncertain, key=lambda term: term.log_standard_error, reverse=True))
+
+
+def find_contradictions(scaled: ScaledJob, job_s: float) -> tuple[str, ...]:
+    """Return which parts took much longer in the contender's jobs than its segments promise, in words."""
+    own = scaled.contender
+    parts = (
+        ("training", own.training_s, scaled.training_s + scaled.stall_s),
+        ("evaluation", own.evaluation_s, scaled.evaluation_s + scaled.stall_s),
+    )
+    return tuple(
+        f"{part} took {time_s:.1f} s in its jobs, where its segments promise {promised_s:.1f} s"
+        for part, time_s, promised_s in parts
+        if time_s > CONTRADICTION * promised_s and time_s - promised_s > CONTRADICTION_SHARE * job_s
+    )
 
 
 def jobs_as_run(pairs: Sequence[Pair]) -> Estimate | None:
     """Return baseline ÷ contender wall-clock of the jobs of the same seed, as they ran: mean and range."""
     return range_of_ratios((baseline.job_time_s, contender.job_time_s) for baseline, contender in pairs)
-
-
-def summarise_warm_up(
-    baseline: Jobs, contender: Jobs, speed: SpeedEvidence | None, step_s: float | None
-) -> WarmUp | None:
-    """Return one-time costs and break-even; None without whole jobs of both. `step_s` is the baseline's usual step."""
-    base, own = job_parts(baseline), job_parts(contender)
-    if base is None or own is None:
-        return None
-    warm_s = mean_or_none(warm_up_s(job) for job in contender if job.compile_cache == "warm")
-    saved_s = None
-    if speed is not None and speed.training is not None and step_s is not None:
-        saved_s = step_s * (1.0 - 1.0 / speed.training.estimate)
-    stall_s = max(0.0, own.stall_s - base.stall_s)
-    steps = break_even(own.warm_up_s + stall_s - base.warm_up_s, saved_s)
-    return WarmUp(
-        baseline_s=base.warm_up_s,
-        cold_s=own.warm_up_s,
-        warm_s=warm_s,
-        compiles=any(job.compile_cache is not None for job in contender),
-        stall_s=stall_s,
-        saved_per_step_s=saved_s,
-        break_even_steps=steps,
-        break_even_epochs=None if steps is None else steps / (base.steps / base.evaluations),
-        break_even_steps_warm=None if warm_s is None else break_even(warm_s + stall_s - base.warm_up_s, saved_s),
-    )
-
-
-def break_even(extra_s: float, saved_per_step_s: float | None) -> float | None:
-    """Return after how many steps of the baseline `extra_s` is earned back; None if it never is."""
-    if saved_per_step_s is None:
-        return None
-    if extra_s <= 0:
-        return 0.0
-    return extra_s / saved_per_step_s if saved_per_step_s > 0 else None
 
 
 def time_to_score(

@@ -38,7 +38,15 @@ def pair_by_seed(baseline: Jobs, contender: Jobs) -> list[Pair]:
 
 def last_score(job: TrialRecord, name: str) -> float | None:
     """Return a score after the last epoch; None if it was not measured."""
-    value = job.epochs[-1].scores.get(name) if job.epochs else None
+    return _finite(job.epochs[-1].scores.get(name) if job.epochs else None)
+
+
+def quality_set_score(job: TrialRecord, name: str) -> float | None:
+    """Return a score of the trained model on the quality set; None if it was not measured."""
+    return _finite(None if job.quality_set is None else job.quality_set.scores.get(name))
+
+
+def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 

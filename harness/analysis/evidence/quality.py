@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed
-from harness.statistics.estimate import mean_or_none, value_range
-from harness.statistics.noninferiority import NonInferiority, assess
+from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed, quality_set_score
+from harness.statistics.estimate import Estimate, mean_or_none, value_range
+from harness.statistics.noninferiority import NonInferiority, assess, mean_interval
 
 if TYPE_CHECKING:
     from harness.records.store import LoadedTrial
@@ -57,7 +57,7 @@ class Learning:
     gain: float
     """Of the headline score over the untrained model, in points, mean over seeds and examples."""
     gain_low: float
-    """Lower 95 % bound of it (one-sided)."""
+    """Lower 95 % bound of it (one-sided), over the examples."""
     last_epoch_gain: float | None
     """In the last epoch over the one before; None with one epoch."""
     vacuous: bool
@@ -69,22 +69,63 @@ class Learning:
 def assess_quality(
     run: RunRecord, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]
 ) -> QualityEvidence | None:
-    """Return non-inferiority by metric; None without two examples that both answered with the same seeds."""
+    """Return non-inferiority by metric; None without two examples that both answered with the same seeds.
+
+    On the quality set where every job answered it, else on the validation set.
+    """
     found = {}
     config = run.config.quality
+    on_quality_set = _all_answered(baseline, contender)
     for name in (metric.name for metric in run.scoring.metrics):
-        differences = paired_differences(name, baseline, contender)
+        differences = paired_differences(name, baseline, contender, on_quality_set=on_quality_set)
         if differences is None or differences.shape[1] < 2:
             return None
         found[name] = assess(differences, margin=config.margin_of(name), alpha=config.alpha)
     return found
 
 
+def measure_narrowing(
+    baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial], quality: QualityEvidence | None
+) -> dict[str, float]:
+    """Return by what share the quality set makes the interval of each score narrower than the validation set would."""
+    found = {}
+    for name, value in (quality or {}).items() if _all_answered(baseline, contender) else ():
+        alone = paired_differences(name, baseline, contender)
+        if alone is not None and alone.shape[1] >= 2:
+            without = assess(alone, margin=value.margin, alpha=value.alpha)
+            found[name] = 1.0 - (value.high - value.low) / (without.high - without.low)
+    return found
+
+
+def compare_expected(
+    run: RunRecord, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]
+) -> dict[str, Estimate]:
+    """Return what the models' distributions would score, contender minus baseline in points, by metric.
+
+    These are scores of their own and no better estimates of EM or F1: a loss of those need not show here. Held against
+    the difference of the scores as covariates they would hide it (statistics' README).
+    """
+    found = {}
+    on_quality_set = _all_answered(baseline, contender)
+    for name in (metric.name for metric in run.scoring.metrics):
+        differences = paired_differences(f"expected_{name}", baseline, contender, on_quality_set=on_quality_set)
+        if differences is not None and differences.shape[1] >= 2:
+            found[name] = mean_interval(differences)
+    return found
+
+
+def _all_answered(baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]) -> bool:
+    return all(trial.quality_set for trial in (*baseline, *contender))
+
+
 def paired_differences(
-    name: str, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial]
+    name: str, baseline: Sequence[LoadedTrial], contender: Sequence[LoadedTrial], *, on_quality_set: bool = False
 ) -> np.ndarray | None:
     """Return contender minus baseline in points, float64 (seeds, examples), over what both have; None if nothing."""
-    before, after = ({trial.record.seed: _last_scores(name, trial) for trial in side} for side in (baseline, contender))
+    before, after = (
+        {trial.record.seed: _scores(name, trial.quality_set if on_quality_set else _last(trial)) for trial in side}
+        for side in (baseline, contender)
+    )
     seeds = [seed for seed in sorted(before) if seed in after]
     if not seeds:
         return None
@@ -94,10 +135,15 @@ def paired_differences(
     return 100.0 * np.array(rows, dtype=np.float64) if ids else None
 
 
-def _last_scores(name: str, trial: LoadedTrial) -> dict[str, float]:
-    """Return the score of each example after the last epoch, 0 to 1."""
-    last: list[ExamplePrediction] = trial.predictions[max(trial.predictions)] if trial.predictions else []
-    return {row.id: row.scores[name] for row in last if name in row.scores}
+def _last(trial: LoadedTrial) -> list[ExamplePrediction]:
+    """Return the answers to the validation set after the last epoch."""
+    return trial.predictions[max(trial.predictions)] if trial.predictions else []
+
+
+def _scores(name: str, rows: Sequence[ExamplePrediction]) -> dict[str, float]:
+    """Return the score or covariate `name` of each example that has it."""
+    known = ((row.id, (row.scores | row.covariates).get(name)) for row in rows)
+    return {key: value for key, value in known if value is not None}
 
 
 def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning | None:
@@ -109,11 +155,13 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     metric = run.scoring.headline
     ids = [row.id for row in untrained]
     before = np.array([[100.0 * row.scores[metric] for row in untrained]] * len(trained))
-    scores = [_last_scores(metric, trial) for trial in trained]
+    scores = [_scores(metric, _last(trial)) for trial in trained]
     if len(ids) < 2 or any(set(ids) != set(row) for row in scores):
         return None
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
-    gain = assess(after - before, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
+    # Of these seeds' models, which the contenders are held against: only the examples are a sample.
+    gained = (after - before).mean(axis=0, keepdims=True)
+    gain = assess(gained, margin=run.config.quality.margin_of(metric), alpha=run.config.quality.alpha)
     vacuous = gain.bound <= LEARNED_POINTS
     epochs = [[epoch.scores[metric] for epoch in trial.record.epochs if metric in epoch.scores] for trial in trained]
     trend = mean_or_none(scores[-1] - scores[-2] for scores in epochs if len(scores) > 1)
@@ -144,15 +192,18 @@ def compare_scores(
     contender: Jobs,
     quality: QualityEvidence | None,
 ) -> dict[str, Difference]:
-    """Return each score after the last epoch beside the baseline's, with the interval of the non-inferiority test.
+    """Return each score of the trained model beside the baseline's, with the interval of the non-inferiority test.
 
-    With partners, means and differences are over the paired seeds only. What the contender has no value of is left out.
+    On the quality set where every job answered it, else on the validation set after the last epoch. With partners,
+    means and differences are over the paired seeds only. What the contender has no value of is left out.
     """
     found = {}
+    on_quality_set = all(job.quality_set is not None for job in (*baseline, *contender))
+    score = quality_set_score if on_quality_set else last_score
     for name in (metric.name for metric in scoring.metrics):
-        pairs = [(last_score(b, name), last_score(c, name)) for b, c in pair_by_seed(baseline, contender)]
+        pairs = [(score(b, name), score(c, name)) for b, c in pair_by_seed(baseline, contender)]
         measured = [(before, after) for before, after in pairs if before is not None and after is not None]
-        single = (last_score(job, name) for job in contender)
+        single = (score(job, name) for job in contender)
         own = [after for _, after in measured] or [value for value in single if value is not None]
         if not own:
             continue

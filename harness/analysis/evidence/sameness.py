@@ -12,6 +12,9 @@ from harness.records.tolerances import BFLOAT16, FLOAT16, FULL_PRECISION, TF32, 
 DROPOUT_FACTOR = 2.5
 """Factor between the scatters of the loss beyond which dropout is another one: equals are seldom 1.5 apart."""
 
+TRAINING_CODE = {"make_scheduler", "make_step", "run_epoch"}
+"""Host functions that only training goes through (`harness.experiment.footprint.HOST_FUNCTIONS`)."""
+
 NO_SCATTER = 1e-6
 """Scatter, as a share of the loss, that a reference without any dropout may have."""
 
@@ -136,6 +139,21 @@ def compare_footprints(baseline: FootprintRecord, contender: FootprintRecord) ->
     ]
     found = tuple(aspect for aspect in aspects if aspect is not None)
     return FootprintDifference(inert=not found, aspects=found)
+
+
+def evaluates_alike(baseline: FootprintRecord, contender: FootprintRecord) -> bool:
+    """Return whether evaluation runs the same operators on the same weights' layout, by the same code and settings."""
+    codes = [
+        {name: code for name, code in record.host_code.items() if name not in TRAINING_CODE}
+        for record in (baseline, contender)
+    ]
+    return (
+        bool(baseline.evaluation)
+        and baseline.evaluation == contender.evaluation
+        and baseline.parameters_sha256 == contender.parameters_sha256
+        and codes[0] == codes[1]
+        and baseline.flags == contender.flags
+    )
 
 
 def _operator_words(what: str, baseline: Mapping[str, int], contender: Mapping[str, int]) -> str | None:

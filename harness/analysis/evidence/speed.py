@@ -7,32 +7,40 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from harness.statistics.paired import Ratio, ratio_of_logs
+from harness.statistics.paired import Ratio, exactly_one, ratio_of_logs
+from harness.statistics.processes import Between, against_restarts, between_processes, restarts_alone
 
 if TYPE_CHECKING:
-    from harness.records.checks import SpeedRecord
+    from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
     from harness.records.trial import StepRecord
 
 LEAST_FLOOR = 0.01
-"""No speedup below 1 % is claimed, however quiet A/A was. Of a step, as where a process's memory lies differs from
-start to start and lasts as long as the process, so one A/A pair may be lucky; of a job, as its one-time phases are
+"""No speedup is claimed unless its whole interval lies beyond 1 %, however quiet A/A was: a job's one-time phases are
 measured once in a process, and a cold page cache in any of them is no property of the contender."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedEvidence:
-    """Segments of one contender against the live baseline; speedup = baseline time ÷ contender time."""
+    """Segments of one contender against the baseline; speedup = baseline time ÷ contender time."""
 
     training: Ratio | None
+    """Against the baseline's restarts; of the baseline itself: A/A, centred on 1."""
     evaluation: Ratio | None
+    """Likewise; exactly 1 where `same_evaluation`."""
+    same_evaluation: bool = False
+    """Its evaluation is the baseline's, operator by operator, so it takes as long, and nothing is uncertain."""
+    processes: int = 1
+    """That were timed, each beside the same live baseline."""
     blocks: int
     """Measured, contaminated ones too."""
+    cold: int = 0
+    """Blocks that were measured before a process was steady; they don't count either."""
     repeats: int
     """Blocks that repeat a contaminated one."""
     spoilt: int
-    """Blocks that don't count."""
+    """Blocks that don't count as something else went on."""
     contamination: tuple[str, ...]
     """Why, each kind of reason once."""
     stopped: str
@@ -42,12 +50,34 @@ class SpeedEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseFloor:
-    """A/A: the baseline against itself in another process."""
+    """A/A: the baseline's restarts, timed beside the live baseline like any contender."""
 
     ratio: Ratio
-    """Of its training segments; 1 in truth."""
+    """Of training segments, centred on 1: how well it is known where equals lie."""
     share: float
-    """Beyond which a step speedup must lie, with its whole interval, to be claimed: 0.01 is 1 %."""
+    """How far A/A, centred on 1, may still lie from it: 0.01 is 1 %. Every interval holds this error, so no step
+    speedup nearer to 1 can be claimed."""
+    live: float = 1.0
+    """Mean time of the restarts' steps ÷ the live baseline's: what all ratios have been corrected for."""
+    between: float = 0.0
+    """By which equals differ from process to process, as a share: standard deviation."""
+    processes: int = 1
+    """Restarts."""
+
+
+class Restarts(NamedTuple):
+    """What all contenders are held against."""
+
+    training: Sequence[Ratio] = ()
+    """Of each process of the baseline beside the live one."""
+    evaluation: Sequence[Ratio] = ()
+    between_training: Between = between_processes([])
+    """How processes of one program differ."""
+    between_evaluation: Between = between_processes([])
+
+
+NO_RESTARTS = Restarts()
+"""There is no A/A."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,27 +93,91 @@ class Throughput:
     """Tokens with padding."""
 
 
-def summarise_speed(record: SpeedRecord | None) -> SpeedEvidence | None:
-    """Return what the clean blocks say; None if nothing was timed."""
-    if record is None:
+def is_evidence(block: BlockRecord) -> bool:
+    """Whether a block counts: nothing else went on, and both processes were steady."""
+    return not block.contamination and not block.cold
+
+
+def process_ratios(records: Sequence[SpeedRecord], kind: BlockKind) -> list[Ratio]:
+    """Return the ratio to the live baseline of each process that has enough blocks."""
+    of_each = (
+        ratio_of_logs([block.log_ratio for block in record.blocks if block.kind == kind and is_evidence(block)])
+        for record in records
+    )
+    return [ratio for ratio in of_each if ratio is not None]
+
+
+def find_restarts(everyone: Sequence[Sequence[SpeedRecord]]) -> Restarts:
+    """Return what the timed processes of all contenders, the baseline's first, say of restarts.
+
+    How far processes of one program lie apart is learned from every contender that has several of them.
+    """
+    training, evaluation = ([process_ratios(one, kind) for one in everyone] for kind in ("training", "evaluation"))
+    return Restarts(
+        training=training[0],
+        evaluation=evaluation[0],
+        between_training=between_processes(training),
+        between_evaluation=between_processes(evaluation),
+    )
+
+
+def summarise_speed(
+    records: Sequence[SpeedRecord], restarts: Restarts, *, same_evaluation: bool = False
+) -> SpeedEvidence | None:
+    """Return what the blocks that count say of a contender; None if nothing was timed.
+
+    `same_evaluation`: its evaluation is provably the baseline's. Where the blocks show that it takes longer all the
+    same, with their whole interval, they count: the clock sees what footprints don't.
+    """
+    if not records:
         return None
-    spoilt = [block for block in record.blocks if block.contamination]
+    evaluation = against_restarts(
+        process_ratios(records, "evaluation"), restarts.evaluation, restarts.between_evaluation
+    )  # fmt: skip
+    is_same = same_evaluation and (evaluation is None or evaluation.high >= 1.0)
+    return _evidence(
+        records,
+        training=against_restarts(process_ratios(records, "training"), restarts.training, restarts.between_training),
+        evaluation=exactly_one() if is_same else evaluation,
+        same_evaluation=is_same,
+    )
+
+
+def summarise_restarts(records: Sequence[SpeedRecord], restarts: Restarts) -> SpeedEvidence | None:
+    """Return A/A, centred on 1; None if nothing was timed."""
+    if not records:
+        return None
+    return _evidence(
+        records,
+        training=restarts_alone(restarts.training, restarts.between_training),
+        evaluation=restarts_alone(restarts.evaluation, restarts.between_evaluation),
+        same_evaluation=False,
+    )
+
+
+def _evidence(
+    records: Sequence[SpeedRecord], *, training: Ratio | None, evaluation: Ratio | None, same_evaluation: bool
+) -> SpeedEvidence:
+    blocks = [block for record in records for block in record.blocks]
+    spoilt = [block for block in blocks if block.contamination]
     reasons: dict[str, list[str]] = {}
     for reason in (reason for block in spoilt for reason in block.contamination):
         # Reasons that differ in their numbers only are one kind.
         reasons.setdefault(re.sub(r"\d+(\.\d+)?", "#", reason), []).append(reason)
-    clean = [block for block in record.blocks if not block.contamination]
     return SpeedEvidence(
-        training=ratio_of_logs([block.log_ratio for block in clean if block.kind == "training"]),
-        evaluation=ratio_of_logs([block.log_ratio for block in clean if block.kind == "evaluation"]),
-        blocks=len(record.blocks),
-        repeats=sum(block.attempt > 1 for block in record.blocks),
+        training=training,
+        evaluation=evaluation,
+        same_evaluation=same_evaluation,
+        processes=len(records),
+        blocks=len(blocks),
+        cold=sum(block.cold for block in blocks),
+        repeats=sum(block.attempt > 1 for block in blocks),
         spoilt=len(spoilt),
         contamination=tuple(
             same[0] if len(same) == 1 else f"{same[0]} (in {len(same)} blocks alike)" for same in reasons.values()
         ),
-        stopped=record.stopped,
-        same_samples=segment_difference(record) is None,
+        stopped="; ".join(dict.fromkeys(record.stopped for record in records)),
+        same_samples=all(segment_difference(record) is None for record in records),
     )
 
 
@@ -96,13 +190,22 @@ def segment_difference(record: SpeedRecord) -> str | None:
     return None
 
 
-def find_noise_floor(evidence: SpeedEvidence | None) -> NoiseFloor | None:
-    """Return the floor: the far end of the A/A interval, and no less than `LEAST_FLOOR`; None without A/A."""
-    if evidence is None or evidence.training is None:
+def find_noise_floor(restarts: Restarts) -> NoiseFloor | None:
+    """Return the floor; None without A/A.
+
+    How far A/A may still lie from 1 when it is centred on 1: the end of its own interval, and at least `LEAST_FLOOR`.
+    """
+    ratio = restarts_alone(restarts.training, restarts.between_training)
+    beside_live = against_restarts(restarts.training, (), restarts.between_training)
+    if ratio is None or beside_live is None:
         return None
-    ratio = evidence.training
-    far = max(abs(math.log(ratio.low)), abs(math.log(ratio.high)))
-    return NoiseFloor(ratio=ratio, share=max(LEAST_FLOOR, math.expm1(far)))
+    return NoiseFloor(
+        ratio=ratio,
+        share=max(LEAST_FLOOR, ratio.high - 1.0),
+        live=1.0 / beside_live.estimate,
+        between=math.sqrt(restarts.between_training.variance),
+        processes=len(restarts.training),
+    )
 
 
 def measure_throughput(steps: Sequence[StepRecord]) -> Throughput | None:

@@ -10,7 +10,7 @@ from harness.records.strategy import StrategyRecord
 from harness.records.trial import BASELINE, TrialRecord
 
 if TYPE_CHECKING:
-    from harness.records.checks import SpeedRecord
+    from harness.records.checks import EquivalenceRecord, FootprintRecord, SpeedRecord
     from harness.records.store import LoadedRun, LoadedTrial
 
 State = Literal["measured", "not_applicable", "failed", "not_run"]
@@ -48,15 +48,25 @@ class Trials:
         return tuple(strategy.effect for strategy in self.strategies)
 
     @property
-    def beside(self) -> TrialRecord | None:
-        """The trial beside the live baseline."""
+    def beside(self) -> Sequence[TrialRecord]:
+        """The trials beside the live baseline that ended, each a process, in their order."""
         records = (trial.record for trial in self.everything if trial.record.kind == "speed")
-        return next((record for record in records if record.status == "done"), None)
+        return sorted((record for record in records if record.status == "done"), key=lambda record: record.process)
 
     @property
-    def timed(self) -> SpeedRecord | None:
-        """The segments timed in it."""
-        return None if self.beside is None else self.beside.speed
+    def timed(self) -> tuple[SpeedRecord, ...]:
+        """The segments timed in them, one for each process; empty: nothing was timed."""
+        return tuple(record.speed for record in self.beside if record.speed is not None)
+
+    @property
+    def equivalence(self) -> EquivalenceRecord | None:
+        """Of the first process that has it."""
+        return next((record.equivalence for record in self.beside if record.equivalence is not None), None)
+
+    @property
+    def footprint(self) -> FootprintRecord | None:
+        """Of the first process that has it."""
+        return next((record.footprint for record in self.beside if record.footprint is not None), None)
 
 
 def sort_out(loaded: LoadedRun) -> dict[str, Trials]:

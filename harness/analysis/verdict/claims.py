@@ -12,7 +12,7 @@ from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.analysis.verdict.pace import Pace, measure_pace
 from harness.analysis.verdict.reason import Quality, Speed
 from harness.records.strategy import NEW_SCHEDULE
-from harness.statistics.multiple import holm, intersection_union
+from harness.statistics.multiple import alpha_of_look, holm, intersection_union
 from harness.statistics.paired import p_not_beyond
 
 COLLAPSE_SHARE = 0.5
@@ -80,7 +80,8 @@ class Claims:
     """Faster, and its quality the same or holding."""
     contenders: int
     """How many the claims are corrected for."""
-    alpha: float
+    next_alpha: float
+    """Error rate that is left for the next look, when the run has been extended."""
     pace: Pace
     """What more evidence would take."""
 
@@ -91,8 +92,13 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
     An acceptance claims "faster, and no worse": each part must be shown (intersection-union, Berger 1982), and
     over all contenders together the chance of a false acceptance is at most `alpha` (Holm 1979); likewise for each of
     the claims "slower", "no gain", "holds" and "worse". What was not measured has a p-value of 1. A claim on speed
-    needs its whole 95 % interval too, so that no word contradicts the interval beside it.
+    needs its whole 95 % interval too, so that no word contradicts the interval beside it. However often the run was
+    extended and judged again, `alpha` holds for all these looks together.
     """
+    if not cases:
+        return {}
+    looks = next(iter(cases.values())).reference.run.looks
+    alpha, next_alpha = alpha_of_look(alpha, looks), alpha_of_look(alpha, looks + 1)
     noise = {
         name: None if (job := case.evidence.job) is None else beyond_noise(job, case.reference.run.config.worth)
         for name, case in cases.items()
@@ -116,10 +122,17 @@ def settle_claims(cases: Mapping[str, Case], *, alpha: float) -> dict[str, Claim
         settled[name] = (found, speed, both and speed == "FASTER", _quality_word(case, held, worse[name] < alpha))
     pace = measure_pace(cases, [name for name, (_, speed, _, _) in settled.items() if speed == "UNCLEAR"])
     return {
-        name: Claims(noise=found, speed=speed, quality=quality, accepted=both, contenders=len(cases), alpha=alpha,
-                     pace=pace)
+        name: Claims(
+            noise=found,
+            speed=speed,
+            quality=quality,
+            accepted=both,
+            contenders=len(cases),
+            next_alpha=next_alpha,
+            pace=pace,
+        )
         for name, (found, speed, both, quality) in settled.items()
-    }  # fmt: skip
+    }
 
 
 def _speed_word(noise: BeyondNoise, *, faster: bool, slower: bool, no_gain: bool) -> Speed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -36,10 +37,10 @@ class Pace:
         """Fine-tunings of each contender."""
         return self.run.config.seeds
 
-    @property
-    def budget_s(self) -> float:
-        """Seconds for timed segments."""
-        return self.run.config.speed.budget_s
+    def larger_budget_s(self, times: float) -> float:
+        """Return the budget with which the contenders whose speed is unclear have so many times their blocks."""
+        spent_s = max(self.run.config.speed.budget_s, self.everything_s)
+        return math.ceil(spent_s + (times - 1.0) * self.timed_s)
 
     def of_more(self, *, seeds: int | None = None, times_budget: float = 1.0) -> float:
         """Return the seconds that a run takes which is extended to so many seeds and so many times its budget."""
@@ -77,10 +78,8 @@ def _without(words: list[str], options: Collection[str]) -> list[str]:
     return kept
 
 
-def measure_pace(cases: Mapping[str, Case], unclear: Collection[str]) -> Pace | None:
-    """Return what this run's records say of its pace; None without contenders."""
-    if not cases:
-        return None
+def measure_pace(cases: Mapping[str, Case], unclear: Collection[str]) -> Pace:
+    """Return what a run's records say of its pace; `unclear` are the contenders that would be timed for longer."""
     reference = next(iter(cases.values())).reference
     everyone = [reference.baseline, *(case.trials for case in cases.values())]
     jobs = [trials.jobs for trials in everyone if trials.jobs]
@@ -94,13 +93,15 @@ def measure_pace(cases: Mapping[str, Case], unclear: Collection[str]) -> Pace | 
 
 
 def _scoring_s(job: TrialRecord) -> float:
-    return sum(job.phases_s.get(name, 0.0) for name in SCORING_PHASES)
+    """Return what answering the quality set took; where the validation set is it, one epoch's share of the phases."""
+    if job.quality_set is not None:
+        return job.quality_set.time_s
+    return sum(job.phases_s.get(name, 0.0) for name in SCORING_PHASES) / max(1, len(job.epochs))
 
 
 def _timed_s(trials: Trials) -> float:
     """Return the time in a contender's timed segments."""
-    blocks = () if trials.timed is None else trials.timed.blocks
-    return sum(sum(block.baseline_s) + sum(block.contender_s) for block in blocks)
+    return sum(block.segments_s for timed in trials.timed for block in timed.blocks)
 
 
 def duration_words(time_s: float) -> str:

@@ -19,6 +19,7 @@ from harness.analysis.verdict.words import (
     quality_words,
     score_numbers,
     scores_of,
+    signed_words,
     speed_words,
     unclear_words,
 )
@@ -28,6 +29,9 @@ from harness.statistics.estimate import ratio_words
 
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""
+
+TOLD_AUDITS = 2
+"""Audited steps that are told one by one."""
 
 Said = Iterable[Words]
 """Nothing where the rule does not apply."""
@@ -111,12 +115,24 @@ def _other_mathematics(case: Case, _: Claims) -> Said:
         yield Words(f"it claims {claim}, but computes in {check.dtype}")
 
 
+def _audited(case: Case, _: Claims) -> Said:
+    """Tell which audited steps are not the reference's, the first ones in full."""
+    audits = case.evidence.audits
+    problems = () if audits is None else audits.problems
+    for problem in problems[:TOLD_AUDITS]:
+        yield Words(problem)
+    if audits is not None and len(problems) > TOLD_AUDITS:
+        numbers = {"audits": audits.audits, "wrong": len(problems)}
+        yield Words(f"so it is with {len(problems)} of {audits.audits} audited steps", numbers)
+
+
 def _worse_quality(case: Case, claims: Claims) -> Said:
     scores = scores_of(case) if claims.quality == "WORSE" else {}
     least = min((value.p_inferior for value in scores.values()), default=None)
     for metric, value in scores.items():
         if value.p_inferior == least:
-            change = f"{value.difference:+.1f} points ({value.low:+.1f} to {value.high:+.1f})"
+            interval = f"{signed_words(value.low)} to {signed_words(value.high)}"
+            change = f"{signed_words(value.difference)} points ({interval})"
             yield Words(
                 f"{metric.title} is worse: {change}, {value.margin:g} may be lost", score_numbers({metric: value})
             )
@@ -207,15 +223,12 @@ RULES = (
         "unequal_segments",
         "REJECTED",
         _each(
-            lambda case: (
-                ()
-                if case.trials.timed is None or NEW_SCHEDULE in case.evidence.effects
-                else (segment_difference(case.trials.timed),)
-            ),
+            lambda case: () if NEW_SCHEDULE in case.evidence.effects else map(segment_difference, case.trials.timed),
             "unequal work in the timed segments: ",
         ),
     ),
     Rule("other_mathematics", "REJECTED", _other_mathematics),
+    Rule("audit", "REJECTED", _audited),
     Rule("worse_quality", "REJECTED", _worse_quality),
     Rule(
         "inert",

@@ -15,6 +15,8 @@ from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.verdict.claims import BeyondNoise, Claims, beyond_noise
 from harness.analysis.verdict.pace import duration_words
 from harness.analysis.verdict.reason import Words
+from harness.config import HUB_DATASET, SQUAD_VALIDATION
+from harness.records.trial import RunRecord
 from harness.statistics.noninferiority import POWER, NonInferiority
 from harness.statistics.paired import CONFIDENCE, combine
 
@@ -23,9 +25,6 @@ MOST_SEEDS = 20
 
 MOST_BUDGETS = (2, 3, 4, 6, 8, 12, 20)
 """How many times the budget may be advised."""
-
-FLOOR_BUDGETS = 4
-"""How many times the budget is advised where the noise floor is too high: it then is about half as high."""
 
 
 class Way(NamedTuple):
@@ -54,25 +53,22 @@ def dominant_words(job: JobSpeed) -> Words | None:
 def settle_speed(noise: BeyondNoise, claims: Claims) -> list[Words]:
     """Say which part dominates the interval of a job's speedup, and the command that would make it decide."""
     dominant = dominant_words(noise.job)
-    if dominant is None or claims.pace is None:
+    if dominant is None:
         return []
     way = find_way(noise, claims)
     if way is None and _floor_is_in_the_way(noise, claims):
-        budget_s = FLOOR_BUDGETS * claims.pace.budget_s
-        command = claims.pace.extend(budget=f"{budget_s:g}")
-        time = duration_words(claims.pace.of_more(times_budget=FLOOR_BUDGETS))
-        text = f"it is the noise floor that stands in the way, and more A/A that may lower it: `{command}`, {time}"
-        return [dominant, Words(text, {"budget_s": budget_s})]
+        return [dominant, Words("it is the noise floor that stands in the way: a quieter machine would settle it")]
     if way is None:
-        least = f"--seeds {MOST_SEEDS} and {MOST_BUDGETS[-1]} times the --budget"
+        least = f"--seeds {MOST_SEEDS} and {MOST_BUDGETS[-1]} times the time in segments"
         return [dominant, Words(f"even {least} would hardly settle it: it is too near to where it would count")]
     options = {}
     if way.seeds > claims.pace.seeds:
         options["seeds"] = str(way.seeds)
     if way.times_budget > 1:
-        options["budget"] = f"{way.times_budget * claims.pace.budget_s:g}"
+        options["budget"] = f"{claims.pace.larger_budget_s(way.times_budget):.0f}"
     text = f"to settle it: `{claims.pace.extend(**options)}`, {duration_words(way.time_s)}"
-    numbers = {"seeds": way.seeds, "budget_s": way.times_budget * claims.pace.budget_s, "time_s": way.time_s}
+    budget_s = claims.pace.larger_budget_s(way.times_budget)
+    numbers = {"seeds": way.seeds, "times_budget": way.times_budget, "budget_s": budget_s, "time_s": way.time_s}
     return [dominant, Words(text, numbers)]
 
 
@@ -80,17 +76,15 @@ def find_way(noise: BeyondNoise, claims: Claims) -> Way | None:
     """Return the quickest way to an interval that decides with 80 % power, if the estimate stays; None within limits.
 
     Every part of the variance shrinks with the number of what it is known from, and its degrees of freedom grow
-    with it. Holm's worst case, in which no other contender is clear, is what the interval must suffice for.
+    with it. Holm's worst case, in which no other contender is clear, is what the interval must suffice for, at the
+    error rate that is left for the next look.
     """
     pace = claims.pace
-    if pace is None:
-        return None
-    seeds = range(pace.seeds, MOST_SEEDS + 1)
     ways = [
-        Way(number, times, pace.of_more(seeds=number, times_budget=times))
-        for number in seeds
+        Way(seeds, times, pace.of_more(seeds=seeds, times_budget=times))
+        for seeds in range(pace.seeds, MOST_SEEDS + 1)
         for times in (1, *MOST_BUDGETS)
-        if (number, times) != (pace.seeds, 1)
+        if (seeds, times) != (pace.seeds, 1)
     ]
     enough = (way for way in ways if _decides(noise, claims, way))
     return min(enough, key=lambda way: (way.time_s, way.seeds, way.times_budget), default=None)
@@ -103,10 +97,9 @@ def _floor_is_in_the_way(noise: BeyondNoise, claims: Claims) -> bool:
 
 
 def _decides(noise: BeyondNoise, claims: Claims, way: Way) -> bool:
-    seeds = way.seeds / claims.pace.seeds if claims.pace is not None else 1.0
-    parts = list(_scaled(noise.job.terms, seeds=seeds, budget=way.times_budget))
+    parts = list(_scaled(noise.job.terms, seeds=way.seeds / claims.pace.seeds, budget=way.times_budget))
     ratio = combine(0.0, parts, blocks=0)
-    level = max(0.5 + CONFIDENCE / 2.0, 1.0 - claims.alpha / claims.contenders)
+    level = max(0.5 + CONFIDENCE / 2.0, 1.0 - claims.next_alpha / claims.contenders)
     t = stats.t(ratio.degrees_of_freedom)
     return bool(ratio.log_standard_error * float(t.ppf(level) + t.ppf(POWER)) <= noise.distance)
 
@@ -120,8 +113,6 @@ def _scaled(terms: Sequence[Term], *, seeds: float, budget: float) -> Iterator[t
 def settle_quality(case: Case, claims: Claims, worst: NonInferiority) -> list[Words]:
     """Say what would show that a score holds, if nothing is really lost, and the command that collects it."""
     examples, seeds, pace = case.reference.run.scoring.examples, case.evidence.pairs, claims.pace
-    if pace is None:
-        return []
     needed, more_seeds = worst.examples_needed, worst.seeds_needed
     if seeds < LEAST_SEEDS:
         # One seed tells nothing of how much seeds differ.
@@ -131,10 +122,18 @@ def settle_quality(case: Case, claims: Claims, worst: NonInferiority) -> list[Wo
         text = f"to settle it, if nothing is really lost: `{pace.extend(seeds=str(more_seeds))}`"
         time_s = pace.of_more(seeds=more_seeds)
         return [Words(f"{text}, {duration_words(time_s)}", {"seeds": more_seeds, "time_s": time_s})]
-    if needed is None or needed <= worst.examples:
+    if needed is None or needed <= worst.examples or not _source_has(case.reference.run, needed):
         return [Words(f"no number of {examples} or seeds within reach would settle it")]
     at_least = max(seeds, LEAST_SEEDS)
     time_s = pace.of_new(seeds=at_least, times_examples=needed / worst.examples)
-    command = pace.again(seeds=str(at_least), validation_size=str(needed))
+    command = pace.again(seeds=str(at_least), quality_size=str(needed))
     text = f"to settle it, if nothing is really lost: about {needed:,} {examples} and {at_least} seeds, `{command}`"
     return [Words(f"{text}, {duration_words(time_s)}", {examples: needed, "seeds": at_least, "time_s": time_s})]
+
+
+def _source_has(run: RunRecord, examples: int) -> bool:
+    """Return whether the source may hold so many examples to judge quality by."""
+    if run.config.data.source == "hub" and run.config.data.hub_id == HUB_DATASET:
+        return examples <= SQUAD_VALIDATION
+    given, asked = (run.data.get(name) for name in ("quality_questions", "quality_questions_asked"))
+    return given is None or given == asked

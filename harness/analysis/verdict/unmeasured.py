@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.speed import SpeedEvidence, summarise_speed
+from harness.analysis.evidence.speed import SpeedEvidence, summarise_restarts
 from harness.analysis.verdict.reason import Words
 
 GOES_ON = "the same command goes on where it stopped"
@@ -21,7 +21,7 @@ def why_not_measured(case: Case) -> list[Words]:
     if (spoilt := _spoilt(evidence.speed)) is not None:
         return [spoilt]
     if reference.floor is None:
-        against_itself = summarise_speed(reference.baseline.timed)
+        against_itself = summarise_restarts(reference.baseline.timed, reference.restarts)
         if against_itself is None:
             return [Words(f"no noise floor: the baseline has not been timed against itself (A/A); {GOES_ON}")]
         spoilt = _spoilt(against_itself)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from harness.analysis.evidence.audits import AuditEvidence, detection
 from harness.analysis.evidence.gather import Case
 from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
@@ -41,6 +42,11 @@ def percent_words(share: float) -> str:
     return f"{100.0 * share:.1f}".removesuffix(".0") + " %"
 
 
+def signed_words(points: float) -> str:
+    """Return points with their sign, a true minus."""
+    return f"{points:+.1f}".replace("-", "−")
+
+
 def quality_words(case: Case) -> list[Words]:
     """Say why quality holds."""
     evidence = case.evidence
@@ -51,21 +57,37 @@ def quality_words(case: Case) -> list[Words]:
             f"quality holds by equivalence: losses, gradients and updates are the reference's within the tolerance of "
             f"{check.dtype} (worst tensor {error:.1g}, allowed {check.tolerance:.0e})"
         )
-        return [Words(text, {"error": error, "tolerance": check.tolerance})]
+        return [Words(text, {"error": error, "tolerance": check.tolerance}), _audit_words(evidence.audits)]
     if evidence.quality is None:
         return []
     scores = scores_of(case)
     held = (
-        f"{metric.title} {value.difference:+.1f} points, at worst {value.bound:+.1f} (margin {value.margin:g})"
+        f"{metric.title} {signed_words(value.difference)} points, at worst {signed_words(value.bound)} "
+        f"(margin {value.margin:g})"
         for metric, value in scores.items()
     )
     return [Words(f"quality holds: {', '.join(held)}", score_numbers(scores)), *_tolerance_words(case)]
+
+
+def _audit_words(audits: AuditEvidence | None) -> Words:
+    """Say how far a proof by some updates reaches into the job."""
+    if audits is None:
+        return Words("none of its later steps were audited, so what begins after these updates would not be seen")
+    numbers = {"audits": audits.audits, "detected_2_percent": detection(0.02, audits.audits)}
+    return Words(
+        f"{audits.audits} steps drawn from its jobs and segments are the reference's too, replayed from the state that "
+        "each began with",
+        numbers,
+    )
 
 
 def open_quality_words(case: Case, claims: Claims) -> list[Words]:
     """Say why quality is not shown, and what would settle it."""
     if problems := unchecked(case):
         return [Words(f"quality is open: {problem}") for problem in problems]
+    audits = case.evidence.audits
+    if case.evidence.same_math and audits is not None and audits.unmade is not None:
+        return [Words(f"quality is open: its steps could not be audited: {audits.unmade}")]
     scoring, learning = case.reference.run.scoring, case.reference.learning
     if case.evidence.quality is None:
         return [Words(f"quality is open: {scoring.titles} were not measured on the same {scoring.examples} and seeds")]
@@ -75,9 +97,10 @@ def open_quality_words(case: Case, claims: Claims) -> list[Words]:
     if (missed := misses_score(case)) is not None:
         return [Words(f"quality is open: {missed}")]
     metric, worst = max(scores_of(case).items(), key=lambda pair: pair[1].p_value)
+    bound = f"{signed_words(worst.difference)} points, at worst {signed_words(worst.bound)}"
     text = (
-        f"quality is open: {metric.title} {worst.difference:+.1f} points, at worst {worst.bound:+.1f}, and only "
-        f"{worst.margin:g} may be lost; this size could certify {worst.detectable_loss:.1f} points at best"
+        f"quality is open: {metric.title} {bound}, and only {worst.margin:g} may be lost; this size could certify "
+        f"{worst.detectable_loss:.1f} points at best"
     )
     numbers = score_numbers({metric: worst}) | {"detectable_loss": worst.detectable_loss}
     return [Words(text, numbers), *settle_quality(case, claims, worst), *_tolerance_words(case)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.records.trial import MetricRecord, ScoringRecord
+from harness.tasks.question_answering.expected import expect_scores
 from harness.tasks.question_answering.head import LABELS, LOGITS, make_loss, read_logits
 from harness.tasks.question_answering.metrics import score_directly
 from harness.tasks.question_answering.sources import load_examples
@@ -33,6 +34,9 @@ TASK = Task(
         "softmax over the window's tokens" if training.loss_over == "window" else "softmax over padded rows"
     ),
     predict=lambda windows, logits, examples, data: best_answers(
+        windows, logits[0], logits[1], examples, max_answer_tokens=data.max_answer_tokens
+    ),
+    expect=lambda windows, logits, examples, data: expect_scores(
         windows, logits[0], logits[1], examples, max_answer_tokens=data.max_answer_tokens
     ),
     prediction_phase="span_search",

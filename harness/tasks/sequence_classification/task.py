@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.records.trial import MetricRecord, ScoringRecord
+from harness.tasks.sequence_classification.expected import expect_scores
 from harness.tasks.sequence_classification.head import class_loss, head_parameters, read_logits
 from harness.tasks.sequence_classification.metrics import score_labels
 from harness.tasks.sequence_classification.sources import load_examples
@@ -30,6 +31,7 @@ TASK = Task(
     predict=lambda _windows, logits, examples, _data: [
         example.classes[int(number)] for example, number in zip(examples, logits[0].argmax(axis=1), strict=True)
     ],
+    expect=lambda _windows, logits, examples, _data: expect_scores(logits[0], examples),
     prediction_phase="scoring",
     references=lambda example: (example.label,),
     score=score_labels,

@@ -40,9 +40,24 @@ export function ends(value, print) {
   return known(value) && known(value.low) && known(value.high) ? `${print(value.low)} to ${print(value.high)}` : null;
 }
 
+/** Return how many decimals an interval supports: half its width is at least one and a half units of the last one. */
+function supportedDigits({ estimate, low, high }) {
+  const half = (high - low) / 2;
+  const least = estimate >= 9.95 ? 0 : 1;
+  if (half <= 0) return Math.max(least, 2);
+  return Math.min(3, Math.max(least, Math.ceil(-Math.log10(half / 1.5) - 1e-9)));
+}
+
+const hasEnds = (estimate) => known(estimate.low) && known(estimate.high);
+
+/** Return a speedup without its interval, rounded to what that supports. */
+export function rounded(estimate) {
+  return hasEnds(estimate) ? `${decimal(estimate.estimate, supportedDigits(estimate))}×` : times(estimate.estimate);
+}
+
 /** Return where a speedup lies: its 95 % interval, or the range that was seen; null with one value. */
 export function spread(estimate) {
-  const between = ends(estimate, (end) => decimal(end, 2));
+  const between = ends(estimate, (end) => decimal(end, supportedDigits(estimate)));
   return between === null || estimate.kind === "interval" ? between : `range ${between}`;
 }
 
@@ -50,7 +65,7 @@ export function spread(estimate) {
 export function speedup(estimate) {
   if (!known(estimate)) return NOT_MEASURED;
   const between = spread(estimate);
-  return between === null ? times(estimate.estimate) : `${times(estimate.estimate)} (${between})`;
+  return between === null ? rounded(estimate) : `${rounded(estimate)} (${between})`;
 }
 
 /** Return the text, ended with a full stop if it has no end of its own. */

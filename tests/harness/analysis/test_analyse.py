@@ -27,7 +27,7 @@ def why(found: ContenderAnalysis) -> tuple[str, ...]:
 def test_contract_of_analysis_json(make_run: Any, analysed: Any) -> None:
     data = to_json(analysed(make_run()))
     json.dumps(data, allow_nan=False)
-    assert (data["schema_version"], data["baseline"]) == (3, "baseline")
+    assert (data["schema_version"], data["baseline"]) == (4, "baseline")
     assert data["noise_floor"]["share"] >= 0.01
     assert data["noise_floor"]["ratio"]["low"] < 1.0 < data["noise_floor"]["ratio"]["high"]
     assert data["environment"]["cpu_cores"] == 2
@@ -76,19 +76,20 @@ def test_one_seed_has_intervals_from_segments_but_cant_be_accepted_by_f1(make_ru
     amp = contender(analysed(make_run(seeds=1)), "amp_bf16")
     assert amp.job_speedup.low < amp.job_speedup.estimate < amp.job_speedup.high
     assert amp.scores["f1"].low < amp.scores["f1"].difference < amp.scores["f1"].high
-    assert amp.verdict == "INCONCLUSIVE"
-    assert any("at least 2 seeds" in reason for reason in why(amp))
+    assert (amp.verdict, amp.speed, amp.quality) == ("FASTER", "FASTER", "OPEN")
+    assert any("2 seeds, `speedproof run" in reason for reason in why(amp))
 
 
-def test_without_segments_speedups_are_ranges_and_there_is_no_verdict_on_speed(make_run: Any, analysed: Any) -> None:
+def test_without_segments_there_is_no_number_for_speed_and_the_true_cause_is_told(make_run: Any, analysed: Any) -> None:
     run = make_run()
     for name in ("baseline", "amp_bf16", "fused_adamw+sdpa"):
         shutil.rmtree(run / "trials" / name / "speed")
     analysis = analysed(run)
     amp = contender(analysis, "amp_bf16")
     assert analysis.noise_floor is None
-    assert (amp.job_speedup.kind, amp.verdict) == ("range", "INCONCLUSIVE")
-    assert "no A/A comparison" in why(amp)[0]
+    assert (amp.job_speedup, amp.step_speedup, amp.verdict, amp.speed) == (None, None, "NOT_MEASURED", None)
+    assert why(amp)[0].startswith("its segments beside the live baseline have not been timed")
+    assert amp.quality == "HOLDS", "its scores were measured"
 
 
 def test_spoilt_blocks_do_not_count_and_are_told(make_run: Any, analysed: Any) -> None:
@@ -178,10 +179,9 @@ def test_scores_that_could_not_be_checked_are_not_accepted(make_run: Any, analys
 
     recorded.edit_trial(run, "fused_adamw+sdpa/1", refuse)
     stack = contender(analysed(run), "fused_adamw+sdpa")
-    assert stack.verdict == "INCONCLUSIVE"
-    assert why(stack) == (
-        "its scores could not be checked: a plain pass over the model fails: ValueError: packed",
-    )  # fmt: skip
+    assert (stack.verdict, stack.quality) == ("FASTER", "OPEN")
+    problem = "its scores could not be checked: a plain pass over the model fails: ValueError: packed"
+    assert why(stack)[1] == f"quality is open: {problem}"
 
 
 def test_jobs_of_other_seeds_than_the_baselines_are_not_accepted(make_run: Any, analysed: Any) -> None:
@@ -189,7 +189,7 @@ def test_jobs_of_other_seeds_than_the_baselines_are_not_accepted(make_run: Any, 
     shutil.rmtree(run / "trials/baseline/1")
     shutil.rmtree(run / "trials/fused_adamw+sdpa/0")
     stack = contender(analysed(run), "fused_adamw+sdpa")
-    assert stack.verdict == "INCONCLUSIVE"
+    assert stack.verdict == "NOT_MEASURED"
     assert "no job of it has a baseline job of the same seed" in why(stack)[0]
 
 
@@ -249,9 +249,8 @@ def test_a_check_that_could_not_be_made_leaves_the_verdict_open(
     recorded.edit_trial(run, "amp_bf16/speed", overflow)
     amp = contender(analysed(run), "amp_bf16")
     assert not amp.evidence.equivalence.holds
-    assert (amp.verdict, why(amp)) == (
-        "INCONCLUSIVE", ("its updates could not be checked: its gradients overflowed",),
-    )  # fmt: skip
+    assert (amp.verdict, amp.quality) == ("FASTER", "OPEN")
+    assert why(amp)[1:] == ("quality is open: its updates could not be checked: its gradients overflowed",)
 
 
 def test_failed_profile_is_only_a_note(make_run: Any, analysed: Any, recorded: ModuleType) -> None:

@@ -87,6 +87,22 @@ def test_a_run_without_reports_leaves_records_from_which_they_are_made_later(tmp
     assert (run / "report.md").exists()
 
 
+@pytest.mark.usefixtures("needs_bundled")
+def test_a_run_is_extended_by_its_name_and_what_more_is_wanted(tmp_path):
+    options = ("--preset", "smoke", "--epochs", "1", "--no-speed", "--no-profile", "--no-report")
+    assert speedproof("run", "baseline", *options, "--name", "r", cwd=tmp_path).returncode == 0
+    again = speedproof("run", "--name", "r", "--no-report", cwd=tmp_path)
+    assert "nothing was measured: all that is asked for is in runs/r already" in again.stderr
+    more = speedproof("run", "--name", "r", "--seeds", "2", "--no-report", cwd=tmp_path)
+    assert (more.returncode, "nothing was measured" in more.stderr) == (0, False)
+    assert (tmp_path / "runs/r/trials/baseline/1/trial.json").exists()
+    run = json.loads((tmp_path / "runs/r/run.json").read_text())
+    assert run["command"].endswith("run --name r --seeds 2 --no-report")
+    assert [command.split()[:3] for command in run["earlier_commands"]] == [["speedproof", "run", "baseline"]]
+    refused = speedproof("run", "--name", "r", "--worth", "0.1", cwd=tmp_path)
+    assert (refused.returncode, "worth is 0.02 there, now 0.1" in refused.stderr) == (2, True)
+
+
 def test_json_is_a_report(tmp_path):
     done = speedproof("run", "--preset", "smoke", "--json", "--no-report", cwd=tmp_path)
     assert done.returncode == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.cli.settings import build_config
@@ -38,7 +40,11 @@ def test_the_widened_encoder_brings_its_own():
 def test_seed_offline_is_the_reference_experiment_on_the_users_files():
     files = {"data__train_file": "t.json", "data__validation_file": "v.json"}
     offline, seed = build(preset_name="seed-offline", **files), build(preset_name="seed", **files)
-    assert (offline.data, offline.data.source) == (seed.data, "files")
+    assert (seed.data.quality_size, offline.data.quality_size) == (10_570, 1_000)
+    assert (replace(offline.data, quality_size=None), "files") == (
+        replace(seed.data, quality_size=None),
+        offline.data.source,
+    )
     assert (offline.data.train_size, offline.data.validation_size, offline.data.max_length) == (1000, 250, 384)
     assert (offline.training.epochs, offline.training.batch_size) == (5, 16)
     assert offline.model.source == "bundled-distilbert"
@@ -85,3 +91,13 @@ def test_broken_toml_names_file_and_place(tmp_path):
 def test_missing_toml_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="can't be read"):
         build(file=tmp_path / "none.toml")
+
+
+def test_a_run_that_goes_on_keeps_what_is_not_given():
+    begun = build(preset_name="smoke", seeds=2, speed__budget_s=7.0, contenders=["sdpa"])
+    dotted = {"seeds": 3, "speed.budget_s": None}
+    extended = build_config(preset_name=None, file=None, options=dotted, contenders=None, begun=begun)
+    assert (extended.seeds, extended.speed.budget_s, extended.contenders) == (3, 7.0, ("sdpa",))
+    assert extended.preset == "smoke"
+    fresh = build_config(preset_name="quick", file=None, options=dotted, contenders=None, begun=begun)
+    assert (fresh.preset, fresh.seeds) == ("quick", 3), "a preset that is named counts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 
 import pytest
@@ -40,13 +41,22 @@ class Recorder(Listener):
 
 
 def execute_in(base, name="r", **changes):
-    """Run a configuration of tiny sizes in `base/runs/<name>`; return the loaded run and what the listener heard."""
+    """Run a configuration of tiny sizes in `base/runs/<name>`; return the loaded run and what the listener heard.
+
+    The budget is so small that each process gets the least blocks and nobody a further one.
+    """
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
-    config = override(preset("smoke"), {"save_model": True, **dotted})
+    config = override(preset("smoke"), {"save_model": True, "speed.budget_s": 0.001, **dotted})
     listener = Recorder()
     directory = base / "runs" / name
     execute_run(config, directory, cache_directory=base / "cache", command="c", listener=listener)
     return load_run(directory), listener
+
+
+@pytest.fixture
+def execute_again(tmp_path):
+    """`execute_in` where `execute_on_copy` has been."""
+    return functools.partial(execute_in, tmp_path)
 
 
 @pytest.fixture(scope="session")

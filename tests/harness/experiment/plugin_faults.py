@@ -9,8 +9,13 @@ from pathlib import Path
 
 import torch
 
+from harness.data.windows import Windows
 from harness.registry import register
-from harness.strategy import Effect, Stage, Strategy, TrainSetup
+from harness.strategy import Effect, Logits, Stage, Strategy, TrainSetup
+from harness.training.evaluation import evaluate_in_batches
+
+SMOKE_QUALITY_WINDOWS = 14
+"""More windows than the preset's validation set has, fewer than its quality set."""
 
 
 class Fault(Strategy):
@@ -103,3 +108,62 @@ class SetsAVariable(Fault):
 
     def apply(self, setup: TrainSetup) -> TrainSetup:
         return setup
+
+
+class Wraps(Fault):
+    """Changes nothing but who calls the step; not registered itself."""
+
+    stage = Stage.OPTIMIZER
+
+    def take(self, whole, number, optimizer, scheduler, batch):
+        return whole(batch)
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        make_whole_step = setup.make_step
+
+        def make_step(setup, optimizer, scheduler):
+            whole, calls = make_whole_step(setup, optimizer, scheduler), 0
+
+            def step(batch):
+                nonlocal calls
+                calls += 1
+                return self.take(whole, calls, optimizer, scheduler, batch)
+
+            return step
+
+        return replace(setup, make_step=make_step)
+
+
+@register
+class Honest(Wraps):
+    name = "honest"
+
+
+@register
+class RepeatsGradients(Wraps):
+    """Honest up to step 8; from then on every second step uses the gradient of the one before again."""
+
+    name = "repeats_gradients"
+
+    def take(self, whole, number, optimizer, scheduler, batch):
+        if number <= 8 or number % 2 == 0:
+            self.outcome = whole(batch)
+        else:
+            optimizer.step()
+            scheduler.step()
+        return self.outcome
+
+
+@register
+class AnswersByHeart(Fault):
+    """Evaluates the validation set with its model, and makes up what it says of any larger one."""
+
+    name = "answers_by_heart"
+
+    def apply(self, setup: TrainSetup) -> TrainSetup:
+        def evaluate(setup: TrainSetup, windows: Windows) -> Logits:
+            logits = evaluate_in_batches(setup, windows)
+            is_small = len(windows) < SMOKE_QUALITY_WINDOWS
+            return logits if is_small else tuple(values[::-1].copy() for values in logits)
+
+        return replace(setup, evaluate=evaluate)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.analysis.evidence.sameness import evaluation_problem
 from harness.config import preset
 from harness.experiment import session as worker
 from harness.experiment.commands import LoadBlock, RunJob, RunProfile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.records.serialise import override
-from harness.records.store import TRIAL_FILE, read_predictions, read_record
+from harness.records.store import QUALITY_FILE, TRIAL_FILE, read_predictions, read_quality, read_record
 from harness.records.trial import TrialRecord, TrialSpec
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
@@ -66,6 +67,36 @@ def test_the_untrained_score_does_not_depend_on_the_baseline(run_job):
         record, directory = run_job("baseline", **{"baseline": baseline, "model.overrides": overrides})
         found.append((record.untrained, [row.text for row in read_predictions(directory)[0]]))
     assert found[0] == found[1]
+
+
+def test_the_trained_model_answers_the_quality_set_once_and_outside_the_jobs_time(run_job):
+    record, directory = run_job("baseline")
+    rows, last = read_quality(directory), read_predictions(directory)[1]
+    assert (record.quality_set.examples, len(rows), len(last)) == (16, 16, 8)
+    # The validation set comes first, answered as it was after the last epoch.
+    assert [(row.id, row.text, row.scores) for row in rows[:8]] == [(row.id, row.text, row.scores) for row in last]
+    f1 = 100 * sum(row.scores["f1"] for row in rows) / len(rows)
+    assert record.quality_set.scores["f1"] == pytest.approx(f1)
+    assert 0 < record.quality_set.time_s <= record.excluded_s
+    assert sum(record.phases_s.values()) == pytest.approx(record.job_time_s)
+    assert all(0 <= row.covariates["expected_f1"] <= 1 and row.covariates["log_likelihood"] <= 0 for row in rows)
+
+
+def test_without_a_quality_set_the_last_epochs_answers_carry_the_covariates(run_job):
+    record, directory = run_job("baseline", **{"data.quality_size": None})
+    predictions = read_predictions(directory)
+    assert record.quality_set is None
+    assert not (directory / QUALITY_FILE).exists()
+    assert all(set(row.covariates) >= {"expected_em", "log_likelihood"} for row in predictions[1])
+    assert not any(row.covariates for row in predictions[0])
+
+
+def test_what_is_said_of_the_quality_set_must_be_the_trained_models_too(run_job):
+    honest, _ = run_job("fused_adamw")
+    record, _ = run_job("answers_by_heart")
+    assert evaluation_problem(honest.evaluation_check) is None
+    assert evaluation_problem(record.evaluation_check) is not None
+    assert record.epochs[-1].scores == honest.epochs[-1].scores
 
 
 def test_what_segments_held_is_let_go_before_the_profiled_trainer_is_made(tmp_path, monkeypatch):

@@ -24,8 +24,15 @@ def test_a_run_leaves_whole_records(smoke_run):
     trials = smoke_run.directory / "trials"
     by_folder = {trial.directory.relative_to(trials).as_posix(): trial for trial in smoke_run.trials}
     assert list(by_folder) == [
-        f"{name}/{kind}" for name in ("baseline", "fused_adamw") for kind in ("0", "speed", "profile")
+        "baseline/0",
+        "baseline/speed",
+        "fused_adamw/0",
+        "fused_adamw/speed",
+        "fused_adamw/profile",
+        "baseline/speed-2",
+        "baseline/profile",
     ]
+    check_processes(by_folder)
     for name in ("baseline/0", "fused_adamw/0"):
         check_job(by_folder[name])
     baseline, contender = by_folder["baseline/0"].record, by_folder["fused_adamw/0"].record
@@ -38,6 +45,16 @@ def test_a_run_leaves_whole_records(smoke_run):
     assert (profile.directory / profile.record.profile.trace_file).stat().st_size > 0
     assert any("addmm" in row.name for row in profile.record.profile.kernels)
     assert not (smoke_run.directory / "compile-cache").exists()
+
+
+def check_processes(by_folder):
+    names = ("baseline/speed", "baseline/speed-2", "fused_adamw/speed")
+    first, last, contender = (by_folder[name].record for name in names)
+    assert [record.process for record in (first, last, contender)] == [1, 2, 1]
+    assert [record.footprint is not None for record in (first, last, contender)] == [False, True, True]
+    assert [record.equivalence is not None for record in (first, last, contender)] == [True, False, True]
+    for record in (first, last, contender):
+        assert record.speed.blocks[0].cold
 
 
 def check_job(trial):
@@ -100,22 +117,24 @@ def test_an_interrupted_run_goes_on_with_what_is_missing(execute_on_copy):
     assert listener.ended == [
         ("baseline/0", "done", True),
         ("baseline/speed", "done", True),
-        ("baseline/profile", "done", True),
         ("fused_adamw/speed", "done", True),
         ("fused_adamw/profile", "done", True),
         ("fused_adamw/0", "done", False),
+        ("baseline/speed-2", "done", True),
+        ("baseline/profile", "done", True),
     ]
     assert run.missing == []
 
 
-def test_another_configuration_under_the_same_name_is_refused(execute_on_copy):
-    with pytest.raises(ConfigError, match="holds a run with another configuration"):
-        execute_on_copy(seeds=2)
+def test_another_configuration_under_the_same_name_is_refused_by_the_field_that_differs(execute_on_copy):
+    with pytest.raises(ConfigError, match=r"another configuration: training\.epochs is 2 there, now 3"):
+        execute_on_copy(seeds=2, training__epochs=3)
 
 
 OTHER_CIRCUMSTANCES = {
     "training set": ("data", "train_sha256"),
     "validation set": ("data", "validation_sha256"),
+    "quality set": ("data", "quality_sha256"),
     "device": ("environment", "device_name"),
     "processor": ("environment", "cpu"),
     "number of PyTorch threads": ("environment", "torch_threads"),
@@ -160,7 +179,8 @@ def test_what_a_killed_run_left_is_gone_before_the_first_trial(execute_on_copy, 
         (tmp_path / "runs/r" / name).write_text("of a run that was killed")
     found = []
     monkeypatch.setattr(runner.Bench, "run", lambda bench, _: found.extend(bench._directory.iterdir()))
-    execute_on_copy()
+    monkeypatch.setattr(runner.Bench, "warm_caches", lambda _: None)
+    execute_on_copy(remove=["fused_adamw/0"])
     assert "trials" in {path.name for path in found}
     assert not {"compile-cache", "checks"} & {path.name for path in found}
 

@@ -10,9 +10,11 @@ from harness.config import preset
 from harness.experiment import speed
 from harness.experiment.commands import LoadBlock, Prepare, Readiness, RunSegment, SegmentWork
 from harness.experiment.process import WorkerError
-from harness.experiment.speed import LEAST_SEGMENT_S, Duel, size_segments, whole_batches
+from harness.experiment.speed import LEAST_SEGMENT_S, Duel, Goal, size_segments, whole_batches
 from harness.records.checks import Conditions
 from harness.records.serialise import override
+
+COLD_FALL = speed.COLD_FALL
 
 
 class ScriptedWorker:
@@ -47,11 +49,21 @@ class ScriptedWorker:
         return SegmentWork(work={"useful_tokens": 10}, allocator_retries=None)
 
 
-def duel(log, *, contender_batch=4, fails=False, **changes):
+def make_goal(config, **changes):
+    blocks = {"least_blocks": config.least_blocks, "most_blocks": config.most_blocks}
+    return Goal(**{"budget_s": 1e9, **blocks, **changes})
+
+
+def duel(log, *, contender_batch=4, fails=False, goal=None, **changes):
+    """Without a goal: so many blocks as the configuration allows at most."""
     dotted = {f"speed.{name}": value for name, value in {"segment_s": 1e-9, **changes}.items()}
     config = override(preset("smoke"), dotted)
     workers = ScriptedWorker("A", log), ScriptedWorker("B", log, contender_batch, fails)
-    return Duel(*workers, config), workers
+    return Duel(*workers, config, goal or make_goal(config.speed)), workers
+
+
+def evidence(record, kind="training"):
+    return [block for block in record.blocks if block.kind == kind and not block.cold]
 
 
 def quiet(*_, **__):
@@ -61,6 +73,8 @@ def quiet(*_, **__):
 @pytest.fixture(autouse=True)
 def _quiet_machine_without_waiting(monkeypatch):
     monkeypatch.setattr(speed, "SETTLE_S", 0.0)
+    # Segments of microseconds differ by as much by chance.
+    monkeypatch.setattr(speed, "COLD_FALL", 1.0)
     monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), ()))
 
 
@@ -68,15 +82,15 @@ def test_orders_alternate_between_abba_and_baab(monkeypatch):
     log = []
     running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6)
     running.measure(quiet)
-    training = "".join(log[2:14])
-    assert training == "ABBA" + "BAAB" + "ABBA"
+    training = "".join(log[2:18])
+    assert training == "ABBA" + "BAAB" + "ABBA" + "BAAB"
 
 
 def test_both_workers_go_through_the_same_samples_and_blocks_through_others():
     running, (baseline, contender) = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
     running.measure(quiet)
     assert baseline.blocks == contender.blocks
-    assert len(set(baseline.blocks[1:4])) == 3
+    assert len(set(baseline.blocks[1:5])) == 4
 
 
 def test_a_worker_knows_while_it_loads_a_block_how_often_a_segment_will_go_through_it(monkeypatch):
@@ -140,8 +154,7 @@ def test_in_a_run_the_slow_baselines_segments_are_short(monkeypatch):
     running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, segment_s=0.1, most_segment_s=0.1)
     times_s = {"baseline": 0.025, "contender": 0.0125}
     monkeypatch.setattr(running, "_segment", lambda who, repetitions, *_: repetitions * times_s[who])
-    block = running.measure(quiet).blocks[0]
-    assert block.windows == 4 * 4
+    assert {block.windows for block in evidence(running.measure(quiet))} == {4 * 4}
 
 
 @pytest.mark.parametrize(("segment_s", "passes"), [(1e-9, 1), (1.0, 2)])
@@ -150,19 +163,19 @@ def test_a_first_pass_is_repeated_unless_it_is_surely_long(segment_s, passes):
     running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6, segment_s=segment_s)
     running.measure(quiet)
     assert "".join(log[: 2 * passes + 4]) == "AB" * passes + "ABBA"
-    assert len(log) == 2 * (2 * passes + 3 * 4)
+    assert len(log) == 2 * (2 * passes + (1 + 3) * 4)
 
 
 def test_a_contaminated_block_is_measured_again_and_both_are_kept(monkeypatch):
-    answers = iter([("somebody was busy",), (), (), (), *[()] * 20])
+    answers = iter([(), ("somebody was busy",), (), (), (), *[()] * 20])
     monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), next(answers)))
     running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, repeats=2)
-    blocks = [block for block in running.measure(quiet).blocks if block.kind == "training"]
+    blocks = evidence(running.measure(quiet))
     assert [(block.number, block.attempt, bool(block.contamination)) for block in blocks] == [
-        (1, 1, True),
-        (1, 2, False),
-        (2, 1, False),
+        (2, 1, True),
+        (2, 2, False),
         (3, 1, False),
+        (4, 1, False),
     ]
 
 
@@ -170,15 +183,77 @@ def test_repeats_come_to_an_end(monkeypatch):
     monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), ("busy",)))
     running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6, repeats=1)
     record = running.measure(quiet)
-    assert [block.attempt for block in record.blocks if block.kind == "training"] == [1, 2] * 3
+    assert [block.attempt for block in evidence(record)] == [1, 2] * 3
     assert "the most blocks" in record.stopped
 
 
 def test_a_spent_budget_ends_it_after_the_least_blocks():
-    running, _ = duel([], least_blocks=4, most_blocks=40, precision=1e-9, budget_s=1e-9)
+    running, _ = duel([], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e-9, least_blocks=4, most_blocks=40))
     record = running.measure(quiet)
-    assert len([block for block in record.blocks if block.kind == "training"]) == 4
+    assert len(evidence(record)) == 4
     assert "budget" in record.stopped
+
+
+def script_times(monkeypatch, running, times_s):
+    """Have the contender's segments take these seconds, the last one for all further ones; the baseline's take 1 s."""
+    left = list(times_s)
+
+    def segment(who, *_):
+        return 1.0 if who == "baseline" else left.pop(0) if len(left) > 1 else left[0]
+
+    monkeypatch.setattr(running, "_segment", segment)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "cold"),
+    [
+        ([1.0, 1.0, 1.0], 1),
+        # A first pass, then two blocks of two segments: the first of them still fell by more than 5 %.
+        ([2.0, 1.2, 1.1, 1.0], 2),
+        ([2.0, 1.9, 1.7, 1.5, 1.3, 1.1, 0.9, 0.7, 0.5], 3),
+        # Slower the second time is no sign of a cold start.
+        ([1.0, 1.0, 2.0, 1.0], 1),
+    ],
+)
+def test_blocks_are_no_evidence_until_both_are_steady(monkeypatch, times_s, cold):
+    running, (baseline, _) = duel([], least_blocks=3, most_blocks=3, precision=1e-6, goal=None)
+    script_times(monkeypatch, running, times_s)
+    monkeypatch.setattr(speed, "COLD_FALL", COLD_FALL)
+    blocks = [block for block in running.measure(quiet).blocks if block.kind == "training"]
+    assert [block.cold for block in blocks] == [True] * cold + [False] * 3
+    # All cold ones take the same samples, so that a difference is no difference of the samples.
+    assert len(set(baseline.blocks[1 : 1 + cold])) == 1
+
+
+def test_what_is_clear_of_the_steps_ends_their_blocks_after_the_least_ones():
+    seen = []
+
+    def decide(blocks):
+        seen.append(len(blocks))
+        assert not any(block.cold for block in blocks)
+        return "faster" if len(blocks) >= 5 else None
+
+    running, _ = duel(
+        [], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e9, least_blocks=4, most_blocks=40, decide=decide)
+    )
+    record = running.measure(quiet)
+    assert (len(evidence(record)), seen) == (5, [4, 5])
+    assert record.stopped == "its steps are clear: faster"
+    assert len(evidence(record, "evaluation")) == 40, "evaluation has its own precision"
+
+
+@pytest.mark.parametrize(("share", "needs_more"), [(0.02, False), (0.5, True)])
+def test_evaluation_gets_more_blocks_only_where_its_error_matters(monkeypatch, share, needs_more):
+    goal = Goal(budget_s=1e9, least_blocks=3, most_blocks=40, evaluation_share=share)
+    running, _ = duel([], least_blocks=3, precision=0.01, goal=goal)
+    seconds = iter([1.0, 1.02, 1.04] * 1000)
+    monkeypatch.setattr(running, "_segment", lambda *_: next(seconds))
+    assert (len(evidence(running.measure(quiet), "evaluation")) > 3) is needs_more
+
+
+def test_evaluation_is_left_out_where_another_process_times_it():
+    running, _ = duel([], goal=Goal(budget_s=1e9, least_blocks=3, most_blocks=5, times_evaluation=False))
+    assert {block.kind for block in running.measure(quiet).blocks} == {"training"}
 
 
 def test_a_contender_that_breaks_in_a_segment_says_so():
@@ -230,8 +305,8 @@ def test_the_gpus_clock_is_read_while_segments_run_and_not_between(monkeypatch):
         worker.gpu = gpu
     changes = {"segment_s": 1e-9, "least_blocks": 3, "most_blocks": 3, "energy": False}
     config = override(preset("smoke"), {f"speed.{name}": value for name, value in changes.items()})
-    Duel(*workers, config, gpu).measure(quiet)
-    assert seen == [{"baseline": [1980.0] * 2, "contender": [1980.0] * 2}] * 6
+    Duel(*workers, config, make_goal(config.speed), gpu).measure(quiet)
+    assert seen == [{"baseline": [1980.0] * 2, "contender": [1980.0] * 2}] * 2 * (1 + 3)
 
 
 @pytest.mark.parametrize("energy", [True, False])
@@ -239,7 +314,7 @@ def test_without_nvml_there_is_no_energy_and_no_segment_for_it(energy):
     log = []
     running, _ = duel(log, least_blocks=3, most_blocks=3, precision=1e-6, energy=energy)
     assert running.measure(quiet).energy is None
-    assert len(log) == 2 * (2 + 3 * 4)
+    assert len(log) == 2 * (2 + (1 + 3) * 4)
 
 
 def test_energy_is_measured_last_over_samples_of_both(monkeypatch):
@@ -266,5 +341,5 @@ def test_a_meter_that_fails_costs_no_block(monkeypatch):
     running, _ = duel([], least_blocks=3, most_blocks=3, precision=1e-6)
     running._gpu = GpuOfAWorker()
     record = running.measure(quiet)
-    assert len(record.blocks) == 6
+    assert len(record.blocks) == 2 * (1 + 3)
     assert (record.energy, record.energy_problem) == (None, "KeyError: 'repetitions'")

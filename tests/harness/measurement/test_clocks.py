@@ -57,3 +57,21 @@ def test_steps_are_the_times_between_marks(now):
 
 def test_processors_use_the_host_clock():
     assert type(make_step_clock(torch.device("cpu"))) is StepClock
+
+
+def test_pauses_are_no_part_of_a_step(now):
+    clock = StepClock()
+    clock.start()
+    with clock.pause():
+        now[0] += 4.0
+    now[0] += 1.0
+    clock.mark()
+    for _ in range(2):
+        with clock.pause():
+            now[0] += 8.0
+    now[0] += 0.5
+    clock.mark()
+    with clock.pause():
+        now[0] += 16.0
+    assert clock.read() == [1.0, 0.5]
+    assert clock.read_paused_s() == 36.0

@@ -10,15 +10,18 @@ from harness.config import preset
 from harness.errors import RecordError
 from harness.records.files import write_json, write_text_atomic
 from harness.records.store import (
+    QUALITY_FILE,
     load_run,
     read_predictions,
+    read_quality,
     read_record,
     read_steps,
     trial_is_finished,
     write_predictions,
+    write_quality,
     write_steps,
 )
-from harness.records.trial import ExamplePrediction, RunRecord, StepRecord, TrialRecord, TrialSpec
+from harness.records.trial import ExamplePrediction, QualitySetRecord, RunRecord, StepRecord, TrialRecord, TrialSpec
 from harness.tasks.question_answering.task import TASK
 
 STEP = StepRecord(
@@ -82,6 +85,30 @@ def test_predictions_come_back_by_epoch(tmp_path):
     rows = {0: [], 2: [ExamplePrediction(id="q", text="é", scores={"em": 1.0, "f1": 1.0})]}
     write_predictions(tmp_path, rows)
     assert read_predictions(tmp_path) == rows
+
+
+def test_answers_to_the_quality_set_come_back_with_their_covariates(tmp_path):
+    rows = [
+        ExamplePrediction(id="q", text="é", scores={"em": 1.0}, covariates={"expected_em": 0.25}),
+        ExamplePrediction(id="r", text="", scores={"em": 0.0}),
+    ]
+    write_quality(tmp_path, rows)
+    assert read_quality(tmp_path) == rows
+    (tmp_path / QUALITY_FILE).write_text('[{"id": "q"}]')
+    with pytest.raises(RecordError, match=r"quality\.json is damaged"):
+        read_quality(tmp_path)
+
+
+def test_a_job_that_lost_its_answers_to_the_quality_set_is_damaged(tmp_path):
+    make_run(tmp_path, ["trials/a/0"])
+    folder, answered = tmp_path / "trials/a/0", QualitySetRecord(examples=1, windows=1, scores={}, time_s=1.0)
+    record = TrialRecord(contender="a", kind="job", seed=0, status="done", quality_set=answered)
+    write_json(folder / "trial.json", record)
+    write_steps(folder, [STEP])
+    write_predictions(folder, {})
+    assert "quality.json is damaged" in load_run(tmp_path).damaged[0]
+    write_quality(folder, [])
+    assert load_run(tmp_path).damaged == []
 
 
 def test_record_of_another_schema_is_refused(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 
 from harness.records.checks import BlockRecord
 from harness.statistics.paired import (
-    blocks_needed,
+    combine,
+    exactly_one,
     is_tight,
     p_not_beyond,
     ratio_of_logs,
@@ -135,25 +136,33 @@ def test_stopping_when_the_interval_is_tight_keeps_the_coverage(deviation):
     assert np.mean([ratio.low <= 1.0 <= ratio.high for ratio in ratios]) >= 0.92
 
 
-def test_a_against_a_is_claimed_as_a_difference_in_at_most_five_of_a_hundred_runs():
-    """Processes differ by 0.5 % from start to start for as long as they live, blocks by 1 % around that.
+COMPOSED = (
+    # shares of the variance, degrees of freedom, least coverage
+    ((0.3, 0.7), (1.5, 10.0), 0.94),
+    ((0.1, 0.9), (1.5, 10.0), 0.94),
+    ((0.5, 0.5), (2.0, 30.0), 0.93),
+    ((0.5, 0.2, 0.3), (6.0, 1.7, 3.5), 0.94),
+    ((0.8, 0.2), (1.5, 10.0), 0.91),
+)
 
-    The floor is that of harness.analysis.evidence.speed: the far end of the A/A interval, and at least 1 %.
-    """
-    rng = np.random.default_rng(6)
-    claims = 0
+
+@pytest.mark.parametrize(("shares", "degrees", "least"), COMPOSED)
+def test_errors_of_few_degrees_of_freedom_together_still_cover(shares, degrees, least):
+    rng, found = np.random.default_rng(11), []
     for _ in range(RUNS):
-        baseline, again, contender = rng.normal(0.0, 0.005, size=3)
-        floor_ratio = ratio_of_logs(rng.normal(baseline - again, 0.01, size=8))
-        floor = max(0.01, math.expm1(max(abs(math.log(floor_ratio.low)), abs(math.log(floor_ratio.high)))))
-        ratio = ratio_of_logs(rng.normal(baseline - contender, 0.01, size=8))
-        claims += p_not_beyond(ratio, 1 + floor, "above") < 0.05 or p_not_beyond(ratio, 1 / (1 + floor), "below") < 0.05
-    assert claims / RUNS <= 0.05
+        parts = [(math.sqrt(s * rng.chisquare(d) / d), d) for s, d in zip(shares, degrees, strict=True)]
+        ratio = combine(rng.normal(), parts, blocks=8)
+        found.append(ratio.low <= 1.0 <= ratio.high)
+    assert np.mean(found) >= least - THREE_ERRORS
 
 
-def test_blocks_needed_shrink_the_interval_to_the_precision():
-    ratio = ratio_of_logs(np.random.default_rng(8).normal(0.0, 0.03, size=10))
-    needed = blocks_needed(ratio, 0.01)
-    assert needed > 10
-    again = ratio_of_logs(np.random.default_rng(9).normal(0.0, 0.03, size=needed))
-    assert math.log(again.high / again.low) / 2 < 0.015
+def test_a_small_part_that_is_known_badly_does_not_rule_the_interval():
+    alone = combine(0.0, [(0.01, 10.0)], blocks=8)
+    weighed = combine(0.0, [(0.01, 10.0), (0.005, 1.5)], blocks=8)
+    assert weighed.log_half_width < 1.15 * alone.log_half_width
+
+
+def test_what_is_the_same_on_both_sides_is_exactly_one():
+    same = exactly_one()
+    assert (same.estimate, same.low, same.high) == (1.0, 1.0, 1.0)
+    assert p_not_beyond(same, 1.0, "above") == p_not_beyond(same, 1.0, "below") == 1.0

@@ -12,7 +12,7 @@ from harness import registry
 from harness.config import RunConfig, preset
 from harness.data.packing import is_packed, pack_batch
 from harness.errors import ConfigError, DataError
-from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
+from harness.experiment.inputs import Inputs, load_inputs, load_tokenised, with_quality_set
 from harness.experiment.trial import apply_strategies
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
@@ -92,6 +92,14 @@ def test_the_generator_depends_on_its_seed_alone_and_gives_ids_of_their_own(task
     assert task.load(replace(data, generator_seed=1)) != first
     for examples in first:
         assert len({example.id for example in examples}) == len(examples)
+
+
+def test_the_quality_set_begins_with_the_validation_set(task):
+    config = configured(task.name)
+    _, validation = load_inputs(config)
+    _, larger = load_inputs(with_quality_set(config))
+    assert len(larger) == config.data.quality_size > len(validation)
+    assert larger[: len(validation)] == validation
 
 
 def test_windows_carry_the_labels_and_stand_in_the_examples_order(task, inputs):
@@ -178,6 +186,19 @@ def test_answers_are_predicted_for_every_example_and_scored(task, inputs):
     assert best == pytest.approx(dict.fromkeys(scores, 100.0))
     with pytest.raises(DataError):
         task.score(ids[:-1], answers, references)
+
+
+def test_the_models_distribution_says_of_every_example_how_likely_its_answer_is(task, inputs):
+    config, setup = configured(task.name), setup_of(task, inputs)
+    logits = evaluate_in_batches(setup, inputs.validation_windows)
+    rows = task.expect(inputs.validation_windows, logits, inputs.validation, config.data)
+    names = {f"expected_{metric.name}" for metric in task.scoring.metrics}
+    assert len(rows) == len(inputs.validation)
+    for row in rows:
+        assert "log_likelihood" in row
+        assert row["log_likelihood"] <= 0.0
+        assert {name for name in row if name in names} == row.keys() - {"log_likelihood"} != set()
+        assert all(0.0 <= row[name] <= 1.0 for name in names & row.keys())
 
 
 PORTABLE = [name for name in registry.names() if name not in ("batch_finder",)]

@@ -13,10 +13,10 @@ from harness.analysis.model import Analysis
 from harness.errors import RecordError
 from harness.records.serialise import build
 from harness.records.store import ANALYSIS_FILE, RUN_FILE
+from reports.answer import result_sentence
 from reports.dashboard.data import overview
 from reports.dashboard.runs import find_runs
 from reports.dashboard.series import curves, samples, thin
-from reports.verdicts import result_sentence
 
 
 def test_a_run_is_found_from_its_tensorboard_folder_itself_and_the_folder_above(tmp_path: Path) -> None:

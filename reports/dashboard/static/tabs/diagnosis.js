@@ -1,7 +1,7 @@
 // What holds the baseline back, what was predicted from that, and how far the machine's roof is.
 
 import { absent, el, prose } from "../dom.js";
-import { decimal, ends, fullStop, known, percent, seconds, significant, times } from "../format.js";
+import { NOT_MEASURED, fullStop, known, percent, seconds, significant, speedup, times } from "../format.js";
 import { table } from "../table.js";
 
 export function diagnosisSections(analysis) {
@@ -47,8 +47,9 @@ function predictions(diagnosis) {
 }
 
 function measuredText(prediction) {
-  const interval = ends({ low: prediction.measured_low, high: prediction.measured_high }, (end) => decimal(end, 2));
-  return interval === null ? times(prediction.measured) : `${times(prediction.measured)} (${interval})`;
+  if (!known(prediction.measured)) return NOT_MEASURED;
+  const { measured: estimate, measured_low: low, measured_high: high } = prediction;
+  return speedup({ estimate, low, high, kind: "interval" });
 }
 
 function roofline(roof) {

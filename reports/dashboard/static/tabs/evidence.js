@@ -1,7 +1,7 @@
 // What a verdict rests on, in words.
 
 import { el, prose } from "../dom.js";
-import { count, decimal, known, milliseconds, seconds, times } from "../format.js";
+import { count, decimal, known, milliseconds, seconds, speedup, times } from "../format.js";
 
 /** Return a contender's reasons and evidence as a list of terms and sentences; `headline` is the score that counts. */
 export function evidenceOf(contender, headline) {
@@ -15,9 +15,11 @@ export function evidenceOf(contender, headline) {
         (part) => `\`${part.name}\`: ${part.summary} (${part.effect.toLowerCase().replaceAll("_", " ")})`,
       ),
     ],
+    ["Shown", shown(contender)],
+    ["Expected", expected(evidence.expected)],
     ["What it changed", evidence.footprint?.aspects ?? []],
     ["Equivalence", equivalence(evidence.equivalence)],
-    ["Speed", speed(evidence)],
+    ["Segments", segmentsOf(evidence)],
     ["Warm-up", warmUp(evidence.warm_up)],
     [`Time to the baseline’s ${headline}`, timeToScore(evidence.time_to_score, headline)],
     ["Work", work(contender.work)],
@@ -34,6 +36,16 @@ export function evidenceOf(contender, headline) {
   );
 }
 
+function shown({ speed, quality }) {
+  return [known(speed) ? `Speed: ${speed}.` : null, known(quality) ? `Quality: ${quality}.` : null].filter(Boolean);
+}
+
+function expected(jobs) {
+  return (jobs ?? []).map(
+    (job) => `A job of ${count(job.steps)} steps: ${speedup(job.speedup)}, ${seconds(job.contender_s)}, without evaluation.`,
+  );
+}
+
 function equivalence(check) {
   if (!known(check)) return [];
   const verdict = check.holds
@@ -45,7 +57,7 @@ function equivalence(check) {
   ];
 }
 
-function speed({ speed: segments, job }) {
+function segmentsOf({ speed: segments, job }) {
   if (!known(segments)) return [];
   const spoilt = segments.spoilt ? `, ${segments.spoilt} of them spoilt and not counted` : "";
   const asRun = known(job?.as_run) ? [`The jobs as they ran, one after the other: ${times(job.as_run.estimate)}.`] : [];

@@ -2,22 +2,22 @@
 
 import { sharedScale, whiskerAxis, whiskers } from "../charts/whiskers.js";
 import { breakable, el, prose, uniqueId } from "../dom.js";
-import { NOT_MEASURED, count, decimal, ends, gib, joules, known, percent, signed, spread, times } from "../format.js";
+import { NOT_MEASURED, count, decimal, ends, gib, joules, known, rounded, signed, speedup, spread } from "../format.js";
 import { disclosure, side } from "../table.js";
 import { evidenceOf } from "./evidence.js";
 
 const SIGNS = {
   ACCEPTED: "✓",
+  FASTER: "▲",
   REJECTED: "✕",
   SLOWER: "▼",
   NO_GAIN: "=",
   INERT: "○",
-  INCONCLUSIVE: "?",
+  UNCLEAR: "?",
+  NOT_MEASURED: "–",
   NOT_APPLICABLE: "–",
   FAILED: "!",
 };
-const STATES = { measured: "measured", not_applicable: "NOT_APPLICABLE", failed: "FAILED", not_run: "not run" };
-
 export const title = () => "Verdicts";
 
 export function render(run) {
@@ -128,7 +128,7 @@ function contenderRows(contender, columns, headline) {
 
 function badge(contender) {
   const isBaseline = contender.name === "baseline" && contender.state === "measured";
-  const words = isBaseline ? "baseline" : (contender.verdict ?? STATES[contender.state]);
+  const words = isBaseline ? "baseline" : (contender.verdict ?? "NOT_MEASURED");
   const sign = SIGNS[words];
   return el(
     "span",
@@ -145,7 +145,7 @@ function chartCell(contender, scale, floor) {
 
 function ratioCell(contender, estimate) {
   if (!known(estimate)) return emptyCell(contender);
-  return inLines(times(estimate.estimate), spread(estimate));
+  return inLines(rounded(estimate), spread(estimate));
 }
 
 function qualityCell(contender, difference) {
@@ -170,14 +170,15 @@ function legendSentence(analysis) {
     .flatMap((contender) => [contender.job_speedup, contender.step_speedup])
     .filter(known);
   const ranges = estimates.some((estimate) => known(estimate.low) && estimate.kind !== "interval");
-  const band = known(floor?.share) ? " Grey band: noise floor." : "";
+  const band = known(floor?.share) ? " Grey band: noise floor of a step." : "";
   return [
     el("span", { class: "picture" }, `Dot: job. Square: step. Lines: their spread.${band} `),
     "Below a speedup stands its 95 % interval",
     ranges ? ", or, without timed segments, the range that was seen. " : ". ",
     "Below a score: the difference to the baseline in points, and its 95 % interval. ",
     known(floor?.share)
-      ? `Noise floor: the baseline against itself came out at ${decimal(floor.ratio.estimate, 3)}×, and no step speedup within ` +
+      ? `Noise floor of a step: fresh processes of the baseline took ${decimal(floor.live, 3)} times as long as the live one, which ratios ` +
+        `are corrected for; no step speedup within ` +
         `±${percent(floor.share)} is claimed.`
       : "The noise floor was not measured.",
     analysis.contenders.some((contender) => known(contender.energy_j)) ? "" : " Energy was not measured.",

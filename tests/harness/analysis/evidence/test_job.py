@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.job import break_even, compose_job, summarise_warm_up, warm_up_noise
+from harness.analysis.evidence.job import compose_job
 from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.startup import break_even, summarise_warm_up
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import EpochRecord, TrialRecord, WorkRecord
-from harness.statistics.paired import ratio_of_logs
+from harness.statistics.paired import exactly_one, ratio_of_logs
 
 NOISE = 0.004 * np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
 
@@ -73,8 +74,8 @@ def test_the_baseline_against_itself_is_one():
     assert result.ratio.low < 1.0 < result.ratio.high
 
 
-def test_the_floor_of_a_job_weighs_what_is_timed_and_is_never_below_one_percent():
-    assert 0.05 < compose(make_job(), evidence(), floor=0.10).floor < 0.10
+def test_the_error_of_a_against_a_is_not_counted_twice_and_nothing_below_one_percent_is_claimed():
+    assert compose(make_job(), evidence(), floor=0.10).floor == LEAST_FLOOR
     assert compose(make_job(), evidence(), floor=0.01).floor == LEAST_FLOOR
 
 
@@ -95,10 +96,26 @@ def test_a_cold_compile_counts_in_full():
     assert result.ratio.estimate < 1.0
 
 
-def test_noise_of_the_warm_up_widens_the_interval():
-    jobs = [make_job(warm_up_s=value) for value in (0.0, 1.0, 2.0)]
-    calm, noisy = (compose(make_job(), evidence(), everyone).ratio for everyone in ([make_job()] * 3, jobs))
-    assert noisy.log_standard_error > 2 * calm.log_standard_error
+def test_what_is_certain_adds_nothing_to_the_interval():
+    certain = replace(evidence(training=2.0), evaluation=exactly_one(), same_evaluation=True)
+    assert [term.part for term in compose(make_job(), certain).terms] == ["training"]
+
+
+def test_terms_say_what_the_interval_is_made_of_the_largest_first():
+    contender = make_job(warm_up_s=31.0, compile_cache="cold", imports=1.0, declares=("imports",))
+    job = compose(contender, evidence(), STEADY)
+    assert [term.part for term in job.terms] == ["one-time costs", "imports", "start-up", "training", "evaluation"]
+    assert [term.settled_by for term in job.terms] == [None, "seeds", "seeds", "budget", "budget"]
+    assert job.terms[1].samples == len(STEADY)
+    variance = sum(term.log_standard_error**2 for term in job.terms)
+    assert job.ratio.log_standard_error == pytest.approx(variance**0.5)
+
+
+def test_a_term_of_few_degrees_of_freedom_counts_as_much_as_it_matters():
+    rough = replace(evidence(), evaluation=replace(evidence().evaluation, degrees_of_freedom=1.5))
+    job = compose(make_job(), rough)
+    assert [term.degrees_of_freedom for term in job.terms if term.part == "evaluation"] == [1.5]
+    assert job.ratio.degrees_of_freedom > 0.9 * job.terms[0].degrees_of_freedom
 
 
 def test_fewer_windows_cost_less_if_the_segments_had_as_many():
@@ -179,24 +196,13 @@ def test_break_even(extra_s, saved_s, steps):
 
 def test_warm_up_tells_cold_from_warm_and_when_it_pays():
     cold, warm = make_job(warm_up_s=31.0, compile_cache="cold"), make_job(warm_up_s=6.0, compile_cache="warm")
-    result = summarise_warm_up([make_job()], [cold, warm], evidence(training=2.0), 20.0 / 16)
+    result = summarise_warm_up([make_job()], [cold, warm], evidence(training=2.0), 20.0 / 16, ())
     assert (result.baseline_s, result.cold_s, result.warm_s) == (1.0, 31.0, 6.0)
     saved_s = 20.0 / 16 / 2
     assert result.saved_per_step_s == pytest.approx(saved_s)
     assert result.break_even_steps == pytest.approx(30.0 / saved_s)
     assert result.break_even_epochs == pytest.approx(30.0 / saved_s / 8)
     assert result.break_even_steps_warm == pytest.approx(5.0 / saved_s)
-
-
-def test_compiling_jobs_are_no_noise_of_the_warm_up():
-    jobs = [make_job(warm_up_s=1.0), make_job(warm_up_s=1.2), make_job(warm_up_s=31.0, compile_cache="cold")]
-    deviation, degrees = warm_up_noise(jobs[:1], jobs)
-    assert (round(deviation, 3), degrees) == (0.148, 1)
-
-
-def test_one_strategy_with_another_warm_up_is_no_noise_of_the_others():
-    jobs = [make_job(warm_up_s=value) for value in (0.36, 0.37, 0.38, 0.37, 1.7)]
-    assert warm_up_noise(jobs[:1], jobs)[0] < 0.02
 
 
 def test_a_single_compile_is_not_taken_for_exact():
@@ -229,7 +235,7 @@ def test_what_is_built_at_first_use_counts_as_a_one_time_cost():
 
 def test_what_is_built_at_first_use_has_to_be_earned_back_too():
     steady, stalls = with_epochs(7.0, 7.0, 6.0), with_epochs(22.0, 7.0, 6.0)
-    result = summarise_warm_up([steady], [stalls], evidence(training=2.0), 20.0 / 16)
+    result = summarise_warm_up([steady], [stalls], evidence(training=2.0), 20.0 / 16, ())
     assert (result.cold_s, result.stall_s) == (result.baseline_s, pytest.approx(15.0))
     assert result.break_even_steps == pytest.approx(15.0 / result.saved_per_step_s)
 
@@ -262,8 +268,3 @@ def test_where_all_change_a_phase_its_spread_is_theirs():
     fast = [make_job(imports=value, declares=("imports",)) for value in (1.0, 1.02, 0.98)]
     ratio = compose(fast[0], evidence(training=1.5), fast, baseline=[fast[1]]).ratio
     assert ratio.low > 1.3
-
-
-def test_a_baseline_that_found_cold_caches_is_noise():
-    jobs = [make_job(warm_up_s=value) for value in (0.060, 0.017, 0.018, 0.018, 0.019)]
-    assert warm_up_noise(jobs[:1], jobs)[0] == pytest.approx(0.042)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.analysis.evidence.job import TimeToScore, compose_job, time_to_score
 from harness.analysis.evidence.quality import Difference, compare_scores
-from harness.analysis.evidence.speed import SpeedEvidence, find_noise_floor, summarise_speed
+from harness.analysis.evidence.speed import SpeedEvidence, find_noise_floor, find_restarts, summarise_speed
 from harness.analysis.evidence.trials import sort_out
 from harness.records.store import load_run
 from harness.records.trial import BASELINE, EpochRecord, MetricRecord, ScoringRecord, TrialRecord
@@ -28,8 +28,9 @@ class Recorded:
         loaded = load_run(run)
         baseline, contender = sort_out(loaded)[BASELINE], sort_out(loaded)["amp_bf16"]
         self.baseline, self.contender = baseline.jobs, contender.jobs
-        self.speed: SpeedEvidence = summarise_speed(contender.beside.speed)
-        self.floor = find_noise_floor(summarise_speed(baseline.beside.speed))
+        restarts = find_restarts([baseline.timed, contender.timed])
+        self.speed: SpeedEvidence = summarise_speed(contender.timed, restarts)
+        self.floor = find_noise_floor(restarts)
 
     def time(self, baseline: list[TrialRecord], contender: list[TrialRecord]) -> TimeToScore | None:
         everyone = [*baseline, *contender]

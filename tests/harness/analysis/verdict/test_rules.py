@@ -335,6 +335,19 @@ def test_what_is_worth_it_is_the_users() -> None:
     assert judge(case(1.05, run=worth(0.3), floor=NoiseFloor(ratio=ratio(1.0), share=0.5))).verdict == "NO_GAIN"
 
 
+def test_no_gain_is_shown_if_and_only_if_the_upper_end_is_below_worth() -> None:
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(100):
+        estimate, deviation, floor = rng.normal(1.02, 0.05), rng.uniform(0.002, 0.03), rng.uniform(0.01, 0.05)
+        known = job(estimate, deviation)
+        verdict = judge(case(estimate, job=replace(known, floor=floor))).verdict
+        below = known.ratio.high < 1.02
+        assert verdict in (("NO_GAIN", "SLOWER") if below else ("UNCLEAR", "ACCEPTED"))
+        seen.add(verdict)
+    assert {"NO_GAIN", "UNCLEAR", "ACCEPTED"} <= seen
+
+
 def test_a_wide_noise_floor_makes_no_gain_of_nothing() -> None:
     item = case(1.05)
     assert item.evidence.job is not None
@@ -387,8 +400,8 @@ def test_what_is_said_to_settle_it_does_if_the_estimate_stays(part: str) -> None
     (judgement,) = judge_all({"x": item}, alpha=0.05).values()
     numbers = judgement.reasons[2].numbers
     assert (numbers["seeds"] > 1) == (part == "seeds")
-    assert (numbers["budget_s"] > 9.0) == (part == "budget")
-    times = numbers["seeds"] * numbers["budget_s"] / 9.0
+    assert (numbers["times_budget"] > 1) == (part == "budget")
+    times = numbers["seeds"] * numbers["times_budget"]
     more = combine(math.log(1.1), [(term.log_standard_error / times**0.5, term.degrees_of_freedom * times)
                                    for term in terms], blocks=11)  # fmt: skip
     assert judge(change(item, job=replace(item.evidence.job, ratio=more))).verdict == "ACCEPTED"
@@ -463,6 +476,12 @@ def test_many_contenders_raise_the_bar_for_each() -> None:
     assert among.verdict != "ACCEPTED"
 
 
+def test_a_run_that_is_judged_again_has_less_of_its_error_rate_left_for_each_look() -> None:
+    weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02))
+    assert judge(weak).verdict == "ACCEPTED"
+    assert judge(change(weak, run=replace(RUN, looks=5))).verdict != "ACCEPTED"
+
+
 def beside_equals(item: Case, others: int) -> Told:
     equal = case(1.0)
     return tell(judge_all({"x": item} | {f"equal {number}": equal for number in range(others)}, alpha=0.05)["x"])
@@ -495,7 +514,7 @@ def test_no_gain_is_corrected_for_the_number_of_contenders_too() -> None:
 def test_among_many_it_says_how_much_more_budget_would_settle_it() -> None:
     weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02), run=STARTED)
     judgement = judge_all({"x": weak} | {f"equal {number}": case(1.0) for number in range(40)}, alpha=0.05)["x"]
-    times = judgement.reasons[3].numbers["budget_s"] / 9.0
+    times = judgement.reasons[3].numbers["times_budget"]
     assert times > 1.0
     assert weak.evidence.job is not None
     more = ratio(1.03, 0.02, blocks=round(12 * times))

@@ -1,0 +1,79 @@
+"""After a job: the trained model answers the questions by which quality is judged, outside of the job's time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from harness.config import RunConfig
+from harness.experiment.inputs import Inputs, load_inputs, load_tokenised, with_quality_set
+from harness.experiment.trial import Prepared
+from harness.experiment.validation import validate
+from harness.measurement.clocks import PhaseClock
+from harness.records.checks import EvaluationCheckRecord
+from harness.records.store import write_predictions, write_quality
+from harness.records.trial import BASELINE, ExamplePrediction, QualitySetRecord, TrialRecord, TrialSpec
+from harness.strategy import Logits
+from harness.training.evaluation_check import check_evaluation
+
+DIGITS = 6
+"""Of covariates, as they are written."""
+
+
+def judge_trained_model(
+    spec: TrialSpec,
+    directory: Path,
+    prepared: Prepared,
+    record: TrialRecord,
+    predictions: dict[int, list[ExamplePrediction]],
+    logits: Logits | None,
+) -> TrialRecord:
+    """Write the answers by which quality is judged, with their covariates; return the record with their scores.
+
+    Those of the quality set are made by the contender's own evaluation and checked like the job's. Without one they
+    are the last epoch's in `predictions`, which `logits` were read from.
+    """
+    larger = with_quality_set(spec.config)
+    if larger is None:
+        if logits is not None:
+            last = max(predictions)
+            predictions[last] = _with_covariates(spec.config, prepared, prepared.inputs, logits, predictions[last])
+            write_predictions(directory, predictions)
+        return record
+    start_s = time.perf_counter()
+    inputs = load_tokenised(larger, *load_inputs(larger), Path(spec.cache_directory), known=prepared.inputs.tokenizer)
+    scored = validate(prepared.setup, inputs, larger.data, PhaseClock(), prepared.start_up)
+    write_quality(directory, _with_covariates(larger, prepared, inputs, scored.logits, scored.answers))
+    done = QualitySetRecord(
+        examples=len(inputs.validation),
+        windows=len(inputs.validation_windows),
+        scores=scored.scores,
+        time_s=time.perf_counter() - start_s,
+    )
+    if spec.contender != BASELINE:
+        check = check_evaluation(
+            prepared.setup, spec.config, inputs.validation_windows, scored.logits, pad_id=inputs.tokenizer.pad_id
+        )
+        record = replace(record, evaluation_check=worse_check(record.evaluation_check, check))
+    return replace(record, quality_set=done)
+
+
+def worse_check(first: EvaluationCheckRecord | None, second: EvaluationCheckRecord) -> EvaluationCheckRecord:
+    """Return the one of two checks that found more: both must hold."""
+    if first is None or first.error is None:
+        return second if first is None else first
+    if second.error is None or not second.error <= first.error:
+        return second
+    return first
+
+
+def _with_covariates(
+    config: RunConfig, prepared: Prepared, inputs: Inputs, logits: Logits, rows: list[ExamplePrediction]
+) -> list[ExamplePrediction]:
+    """Return the answers with what the model's distribution says of each example."""
+    found = prepared.setup.task.expect(inputs.validation_windows, logits, inputs.validation, config.data)
+    return [
+        replace(row, covariates={name: round(value, DIGITS) for name, value in values.items()})
+        for row, values in zip(rows, found, strict=True)
+    ]
