@@ -110,3 +110,44 @@ def make_setup() -> SetupFactory:
         return replace(setup, training=replace(setup.training, **training))
 
     return make
+
+
+@pytest.fixture
+def audit_steps(tmp_path) -> Callable[..., Any]:
+    """Return a function that trains an epoch, has some of its steps replayed by a reference, and judges them."""
+    from harness.analysis.evidence.audits import judge_audits
+    from harness.experiment.auditor import Auditor
+    from harness.experiment.commands import Replay
+    from harness.experiment.referee import replay_step
+    from harness.records.checks import AuditsRecord
+    from harness.records.trial import TrialRecord
+    from harness.training.loop import make_trainer, train_epoch, warm_up
+
+    def audit(setup: TrainSetup, reference: TrainSetup, windows: Windows, *, lowers_precision: bool) -> Any:
+        path, drawn = tmp_path / "step", (1, 3, 5)
+        found, done, problem = [], 0, None
+
+        def ask(message):
+            nonlocal done, problem
+            if message["event"] == "step_over":
+                done += 1
+                return str(path) if done in drawn else None
+            problem = problem or message["problem"]
+            if message["problem"] is None:
+                asked = Replay(
+                    path=str(path), where="job", seed=0, step=done, block=(), repetitions=1,
+                    lowers_precision=lowers_precision,
+                )  # fmt: skip
+                # In a run the referee is another process.
+                with torch.random.fork_rng(devices=[setup.device] if setup.device.type == "cuda" else []):
+                    found.append(replay_step(asked, reference, windows))
+            return None
+
+        trainer = make_trainer(setup, windows)
+        warm_up(trainer)
+        train_epoch(trainer, epoch=1, first_step=1, audit=Auditor(trainer, ask))
+        record = AuditsRecord(audits=tuple(found), drawn=drawn, problem=problem)
+        trial = TrialRecord(contender="c", kind="job", seed=0, status="done", audits=record)
+        return judge_audits([trial], lowers_precision=lowers_precision)
+
+    return audit
