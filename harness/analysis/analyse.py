@@ -9,12 +9,15 @@ from harness.analysis.advice.gathering import facts_of_run
 from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.roofline import build_roofline
 from harness.analysis.evidence.gather import Case, Evidence, gather
+from harness.analysis.evidence.machine import summarise_machine
+from harness.analysis.evidence.overhead import measure_overhead
 from harness.analysis.evidence.parts import Jobs
 from harness.analysis.evidence.quality import compare_scores
 from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.analysis.model import Analysis, ContenderAnalysis, EpochRow, RunSummary
 from harness.analysis.trace.kernels import summarise_profile
 from harness.analysis.trace.ledgers import find_profile, read_ledger, usual_step
+from harness.analysis.trace.model import Ledger
 from harness.analysis.trace.waterfall import make_waterfall
 from harness.analysis.verdict.reason import Reason, Verdict
 from harness.analysis.verdict.rules import Judgement, judge_all
@@ -44,12 +47,11 @@ def analyse(loaded: LoadedRun) -> Analysis:
         _analyse_contender(trials, baseline, cases.get(trials.name), judgements.get(trials.name), loaded)
         for trials in contenders
     )
-    others = [
-        one if one.name in unmeasured else replace(one, waterfall=make_waterfall(first.ledger, one.ledger))
-        for one in others
-    ]
+    others = [one if one.name in unmeasured else _with_waterfall(one, first.ledger) for one in others]
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
     missing = None if baseline.done else "there is no whole baseline job, so there are no speedups and no differences"
+    if baseline.done and not baseline.at_usual_speed:
+        missing = "the machine ran at another speed in every baseline job, so no job is held against it"
     learned = None if reference.learning is None else reference.learning.reason
     warnings = (missing, notes_about.load_warning(samplings, environment), learned)
     return Analysis(
@@ -62,6 +64,8 @@ def analyse(loaded: LoadedRun) -> Analysis:
         noise_floor=reference.floor,
         diagnosis=diagnose(facts_of_run(loaded, [first, *others], environment), others),
         roofline=build_roofline(loaded.run, {name: case for name, case in cases.items() if name not in unmeasured}),
+        machine=summarise_machine([trial.record for trial in loaded.trials]),
+        overhead=measure_overhead([job for trials in contenders for job in trials.jobs]),
         environment=environment,
         warnings=tuple(map(_sentence, filter(None, warnings))),
         notes=tuple(map(_sentence, notes_about.run_notes(loaded, reference.floor))),
@@ -86,7 +90,8 @@ def _summarise_run(loaded: LoadedRun) -> RunSummary:
 def _analyse_contender(
     trials: Trials, baseline: Trials, case: Case | None, judgement: Judgement | None, loaded: LoadedRun
 ) -> ContenderAnalysis:
-    jobs, found = trials.jobs, Evidence() if case is None else case.evidence
+    jobs, timed = trials.jobs, trials.timed_jobs
+    found = Evidence() if case is None else case.evidence
     state, why = find_state(trials)
     verdict, reasons = VERDICT_OF.get(state), tuple(Reason(rule=state, text=text, numbers={}) for text in why)
     if judgement is not None and state == "measured":
@@ -96,7 +101,7 @@ def _analyse_contender(
     else:
         judgement = None
     steps = None if trials.is_baseline else found.steps
-    usual = usual_step(trials.done, baseline.done, None if steps is None else steps.estimate)
+    usual = usual_step(trials.at_usual_speed, baseline.at_usual_speed, None if steps is None else steps.estimate)
     ledger, unreadable = read_ledger(trials.everything, usual, loaded.run.config.profile)
     profiled, memory = find_profile(trials.everything), found.memory
     step_ms = None if found.throughput is None else found.throughput.median_step_time_ms
@@ -110,8 +115,8 @@ def _analyse_contender(
         speed=None if judgement is None else judgement.speed,
         quality=None if judgement is None else judgement.quality,
         reasons=reasons,
-        job_time_s=mean_or_none(job.job_time_s for job in jobs),
-        train_time_s=mean_or_none(job.phases_s.get("training") for job in jobs if job.epochs),
+        job_time_s=mean_or_none(job.job_time_s for job in timed),
+        train_time_s=mean_or_none(job.phases_s.get("training") for job in timed if job.epochs),
         job_speedup=job_speedup,
         step_speedup=step_speedup,
         scores=compare_scores(loaded.run.scoring, baseline.jobs, jobs, found.quality),
@@ -120,8 +125,8 @@ def _analyse_contender(
         else (memory.rss_gib if memory.allocated_gib is None else memory.allocated_gib),
         energy_j=None if found.sampling is None else found.sampling.energy_j,
         work=None if case is None else case.work,
-        phases_s=_mean_phases(jobs),
-        epochs=tuple(_mean_epochs(jobs)),
+        phases_s=_mean_phases(timed),
+        epochs=tuple(_mean_epochs(jobs, timed)),
         knobs=dict(jobs[0].knobs) if jobs else {},
         settings=jobs[0].settings if jobs else Settings(),
         evidence=None if case is None else found,
@@ -129,6 +134,13 @@ def _analyse_contender(
         ledger=ledger,
         notes=tuple(map(_sentence, notes_about.contender_notes(trials, case, unreadable, loaded))),
     )
+
+
+def _with_waterfall(contender: ContenderAnalysis, baseline: Ledger | None) -> ContenderAnalysis:
+    footprint = None if contender.evidence is None else contender.evidence.footprint
+    same_ground = footprint is not None and footprint.same_ground
+    found = make_waterfall(baseline, contender.ledger, same_ground=same_ground)
+    return replace(contender, no_waterfall=found) if isinstance(found, str) else replace(contender, waterfall=found)
 
 
 def _speedups(trials: Trials, found: Evidence) -> tuple[Estimate | None, Estimate | None]:
@@ -149,21 +161,22 @@ def _mean_phases(jobs: Jobs) -> dict[str, float]:
     return {name: mean_s for name, mean_s in means.items() if mean_s is not None}
 
 
-def _mean_epochs(jobs: Jobs) -> list[EpochRow]:
+def _mean_epochs(jobs: Jobs, timed: Jobs) -> list[EpochRow]:
+    """Return the rows: scores over all `jobs`, times over those whose times count."""
     rows = []
     for number in sorted({epoch.epoch for job in jobs for epoch in job.epochs}):
-        same = [epoch for job in jobs for epoch in job.epochs if epoch.epoch == number]
+        same, clean = ([epoch for job in of for epoch in job.epochs if epoch.epoch == number] for of in (jobs, timed))
         rows.append(
             EpochRow(
                 epoch=number,
-                train_time_s=mean_or_none(epoch.train_time_s for epoch in same),
+                train_time_s=mean_or_none(epoch.train_time_s for epoch in clean),
                 train_loss=mean_or_none(epoch.train_loss for epoch in same),
                 scores={
                     name: mean
                     for name in dict.fromkeys(name for epoch in same for name in epoch.scores)
                     if (mean := mean_or_none(epoch.scores.get(name) for epoch in same)) is not None
                 },
-                evaluation_time_s=mean_or_none(epoch.evaluation_time_s for epoch in same),
+                evaluation_time_s=mean_or_none(epoch.evaluation_time_s for epoch in clean),
             )
         )
     return rows

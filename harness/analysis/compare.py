@@ -163,9 +163,11 @@ def _require_same(what: str, a: Any, b: Any) -> None:
 
 
 def _compare_contender(a: Trials, b: Trials, limits: Limits) -> ComparedContender:
-    job = _compare_times(*([job.job_time_s for job in trials.jobs] for trials in (a, b)))
+    job = _compare_times(*([job.job_time_s for job in trials.timed_jobs] for trials in (a, b)))
     # The mean of each job: epochs of one job are no independent measurements.
-    epochs_s = ([mean_or_none(epoch.train_time_s for epoch in job.epochs) for job in trials.jobs] for trials in (a, b))
+    epochs_s = (
+        [mean_or_none(epoch.train_time_s for epoch in job.epochs) for job in trials.timed_jobs] for trials in (a, b)
+    )
     names = dict.fromkeys(name for job in a.jobs for epoch in job.epochs for name in epoch.scores)
     same_seeds = {job.seed for job in a.jobs} == {job.seed for job in b.jobs}
     scores = {}

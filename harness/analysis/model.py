@@ -8,6 +8,8 @@ from typing import Any
 
 from harness.analysis.advice.findings import Diagnosis, Roofline
 from harness.analysis.evidence.gather import Evidence
+from harness.analysis.evidence.machine import MachineSpeed
+from harness.analysis.evidence.overhead import Overhead
 from harness.analysis.evidence.quality import Difference, Learning
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import State
@@ -82,6 +84,8 @@ class ContenderAnalysis:
     """Where its step's time goes, from its trace."""
     waterfall: Waterfall | None = None
     """From the baseline's step to its own; None for the baseline."""
+    no_waterfall: str | None = None
+    """Why there is none, in words: above all where the profiled steps were unlike the timed ones."""
     notes: tuple[str, ...]
     """What bears on how far to trust the numbers."""
 
@@ -134,6 +138,10 @@ class Analysis:
     """From A/A: the baseline against itself."""
     diagnosis: Diagnosis | None
     roofline: Roofline | None
+    machine: MachineSpeed | None = None
+    """How fast the machine was through the run; None: the speedometer did not read enough."""
+    overhead: tuple[Overhead, ...] = ()
+    """What the harness itself costs per step, part by part."""
     environment: dict[str, Any]
     warnings: tuple[str, ...]
     """What makes the headline doubtful; shown beside it."""

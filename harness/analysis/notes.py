@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.machine import usual_speed_of
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import Trials
+from harness.measurement.usual_speed import UsualSpeed, describe_unusual, speed_share, unusual_speed
 from harness.records.store import LoadedRun
+from harness.records.trial import TrialRecord
 
 HIGH_LOAD = 1.5
 """Load average per usable core above which the machine is called busy."""
@@ -30,6 +33,8 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     planned = sum(folder.rsplit("/", 1)[1].isdigit() for folder in trials.planned)
     if trials.done and len(trials.done) < planned:
         notes.append(f"the numbers are of {len(trials.done)} of {planned} planned fine-tunings")
+    usual = usual_speed_of([trial.record for trial in loaded.trials])
+    notes += [note for job in trials.jobs if (note := _on_speed(job, usual)) is not None]
     for trial in trials.everything:
         if trials.done and trial.record.kind == "profile" and trial.record.status != "done":
             notes.append(f"its profiled run did not end: {trial.record.reason}")
@@ -57,6 +62,18 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     if sampling.energy_note and energy is None:
         notes.append(f"no energy is stated: {sampling.energy_note}")
     return notes
+
+
+def _on_speed(job: TrialRecord, usual: UsualSpeed) -> str | None:
+    """Return what to know of the machine's speed during a job; None if it was as usual at once."""
+    now, which = unusual_speed(job.speedometer, usual), f"its job with seed {job.seed}"
+    if now is not None:
+        twice = "" if job.superseded is None else ", also when it was measured again"
+        return f"{describe_unusual(now)} during {which}{twice}: its scores count, its times don't"
+    first = None if job.superseded is None else speed_share(job.superseded.speedometer, usual)
+    if first is None:
+        return None
+    return f"{which} was measured again, as {describe_unusual(first)} the first time"
 
 
 def load_warning(samplings: Mapping[str, SamplingSummary | None], environment: Mapping[str, Any]) -> str | None:

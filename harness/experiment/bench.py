@@ -16,9 +16,12 @@ from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
+from harness.measurement.environment import choose_device
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
+from harness.measurement.speedometer import Speedometer
 from harness.records.checks import EquivalenceRecord, SpeedRecord
 from harness.records.files import write_json
+from harness.records.machine import SpeedometerReading
 from harness.records.store import TRIAL_FILE, read_record
 from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
 from harness.strategy import Effect
@@ -56,6 +59,10 @@ class Bench:
         self._listener = listener
         self._live: Worker | None = None
         self._gpu: NvmlGpu | None = None
+        # On a GPU its clock tells the machine's speed.
+        self._speedometer = Speedometer() if choose_device(config.device).type == "cpu" else None
+        self._readings: list[SpeedometerReading] = []
+        """Of the present job."""
         self._audits = Audits(
             config,
             self._directory / CHECKS,
@@ -149,7 +156,15 @@ class Bench:
             except WorkerError:
                 # It died unseen. Whoever is to be timed beside it starts another one.
                 self._drop_live()
-        return self._start_worker(session.contender, session.seed, self._directory / trial.folder)
+        self._readings = []
+        self._read_speed()
+        worker = self._start_worker(session.contender, session.seed, self._directory / trial.folder)
+        worker.on_pause = self._read_speed
+        return worker
+
+    def _read_speed(self) -> None:
+        if self._speedometer is not None:
+            self._readings.append(self._speedometer.read())
 
     def _start_referee(self) -> Worker:
         """Return a worker that computes as the reference does, whatever the run's baseline is."""
@@ -184,9 +199,13 @@ class Bench:
             desk = self._audits.of_job(trial)
             answer = worker.ask(RunJob(directory=str(directory)), desk)
             elapsed_s = time.time() - worker.started_s
+            self._read_speed()
             record = read_record(directory / TRIAL_FILE, TrialRecord)
             audits = None if desk is None else desk.record(record.audits)
-            return replace(record, audits=audits, clock_error_s=answer.elapsed_s - elapsed_s)
+            # On a GPU the worker has read the clock.
+            readings = tuple(self._readings) or record.speedometer
+            clock_error_s = answer.elapsed_s - elapsed_s
+            return replace(record, audits=audits, clock_error_s=clock_error_s, speedometer=readings)
         except WorkerError as error:
             return TrialRecord(
                 contender=trial.contender,
@@ -267,8 +286,8 @@ class Bench:
         for _ in range(BASELINE_ATTEMPTS):
             try:
                 baseline = self._live_baseline()
-                duel = Duel(baseline, worker, self._config, goal, self._gpu, audits)
-                return duel.measure(worker.on_progress), None
+                duel = Duel(baseline, worker, self._config, goal, self._gpu, audits, self._speedometer)
+                return replace(duel.measure(worker.on_progress), live_started_s=baseline.started_s), None
             except WorkerError as error:
                 if error.worker is not self._live:
                     raise

@@ -55,8 +55,6 @@ class JobResults:
     start_s: float = 0.0
     """When training began, seconds since the epoch."""
     end_s: float = 0.0
-    paused_s: float = 0.0
-    """Of training, for audits: no part of any phase."""
 
 
 def run_job(
@@ -90,7 +88,7 @@ def run_job(
         compile_cache="warm" if prepared.cache_was_filled else "cold" if is_cold else None,
     )
     auditor = None if ask is None else Auditor(trainer, ask)
-    job = train_all_epochs(spec, directory, prepared, trainer, clock.phases, report, auditor)
+    job = train_all_epochs(spec, directory, prepared, trainer, clock, report, auditor)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)
         if spec.config.save_model:
@@ -98,11 +96,13 @@ def run_job(
             model: Any = setup.model
             model.save_pretrained(directory / "model")
             load_tokenizer(spec.config.model).save_pretrained(directory / "model")
-    job_time_s, phases_s = clock.finish(paused_s=job.paused_s)
+    job_time_s, phases_s = clock.finish()
     done = replace(
         record,
         phases_s=phases_s,
         job_time_s=job_time_s,
+        excluded_s=clock.excluded_s,
+        recording_s=sum(result.noting_s for result in job.results),
         epochs=tuple(job.epochs),
         work=account_work(trainer, job.results),
         memory=read_peaks(setup.device),
@@ -136,7 +136,7 @@ def add_checks(
         job.predictions[0] = untrained.answers
         write_predictions(directory, job.predictions)
         record = replace(record, untrained=untrained.scores)
-    return replace(record, excluded_s=job.paused_s + time.perf_counter() - start_s)
+    return replace(record, excluded_s=record.excluded_s + time.perf_counter() - start_s)
 
 
 def train_all_epochs(
@@ -144,17 +144,23 @@ def train_all_epochs(
     directory: Path,
     prepared: Prepared,
     trainer: Trainer,
-    phases: PhaseClock,
+    clock: TrialClock,
     report: Report,
     auditor: Auditor | None,
 ) -> JobResults:
-    """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost."""
+    """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost.
+
+    Between epochs the job pauses for a moment, outside its time.
+    """
+    phases = clock.phases
     job = JobResults(epochs=[], results=[], predictions={}, start_s=time.time())
     steps: list[StepRecord] = []
     epochs, total = trainer.setup.training.epochs, trainer.total_steps
     for epoch in range(1, epochs + 1):
         if len(steps) >= total:
             break
+        if job.epochs:
+            clock.pause()
         with phases.measure("training"):
             result = train_epoch(
                 trainer,
@@ -164,7 +170,7 @@ def train_all_epochs(
                 audit=auditor,
             )
         phases.add("training", -result.paused_s)
-        job.paused_s += result.paused_s
+        clock.excluded_s += result.paused_s
         job.results.append(result)
         steps += result.steps
         with phases.measure("saving"):

@@ -28,7 +28,7 @@ from harness.experiment.process import import_path
 from harness.measurement.environment import choose_device, describe_environment, describe_gpu_settings
 from harness.measurement.profiling import check_schedule
 from harness.measurement.roof import RoofSpec
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.serialise import build
 from harness.records.trial import RunRecord, TokenizerFacts
 from harness.tasks import get_task

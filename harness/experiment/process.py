@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -63,6 +64,8 @@ class Worker:
         write_json(directory / SPEC_FILE, spec)
         self.contender = spec.contender
         self.on_progress = on_progress
+        self.on_pause: Callable[[], object] = lambda: None
+        """What is done while a job pauses; none of it is in the job's time."""
         self._timeout_s = spec.config.trial_timeout_s
         self._log = (directory / LOG_FILE).open("a", encoding="utf-8")
         self.started_s = time.time()
@@ -102,6 +105,9 @@ class Worker:
             match json.loads(line):
                 case {"event": "progress", "phase": phase, "done": done, "total": total}:
                     self.on_progress(phase, done, total)
+                case {"event": "pause"}:
+                    self.on_pause()
+                    self._send(json.dumps(None))
                 case {"event": "step_over"}:
                     self._send(json.dumps(None if desk is None else desk.step_over()))
                 case {"event": "step_kept", "problem": problem} if desk is not None:

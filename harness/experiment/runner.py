@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.config import RunConfig
 from harness.errors import ConfigError
+from harness.experiment.again import find_unusual_jobs, repeat_unusual_jobs
 from harness.experiment.applicability import spell_out_stacks
 from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
 from harness.experiment.budget import find_next, read_timed
@@ -83,7 +84,8 @@ def execute_run(
         again = [one for one in plan_again(begun, directory) if one.trials[0] not in trials]
         sessions, trials = sessions + again, trials + [one.trials[0] for one in again]
         head = continue_record(begun, head, {trial.folder for trial in trials}, directory)
-        if all(is_finished(trial, config, directory) for trial in trials) and plan_further(head, directory) is None:
+        is_whole = all(is_finished(trial, config, directory) for trial in trials)
+        if is_whole and plan_further(head, directory) is None and not find_unusual_jobs(head.trials, directory):
             return False
     # A run that was killed has left its own: compiled code would make a first compile a warm one.
     remove_temporary_folders(directory)
@@ -122,6 +124,7 @@ def run_sessions(
         for session in sessions:
             if session.seed > 0:
                 bench.run(session)
+        repeat_unusual_jobs(bench, head.trials, directory)
 
 
 def plan_further(head: RunRecord, directory: Path) -> PlannedSession | None:

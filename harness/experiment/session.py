@@ -36,6 +36,7 @@ from harness.measurement.environment import choose_device, describe_environment,
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
 from harness.measurement.samples import write_samples_csv
+from harness.measurement.speedometer import read_clock
 from harness.records.checks import AuditRecord
 from harness.records.files import write_json
 from harness.records.perturbation import TwinRecord
@@ -149,7 +150,7 @@ class Session:
                 training_start_s=job.start_s,
                 training_end_s=job.end_s,
             )
-            record = replace(record, sampling=sampling)
+            record = replace(record, sampling=sampling, speedometer=read_clock(sampler.samples, job.start_s, job.end_s))
         write_json(directory / TRIAL_FILE, record)
         return commands.JobEnd(elapsed_s=self._clock.elapsed_s())
 

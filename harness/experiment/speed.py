@@ -22,6 +22,7 @@ from harness.experiment.energy import Who, measure_energy, plan_energy
 from harness.experiment.listener import Report
 from harness.experiment.process import Worker, WorkerError
 from harness.measurement.conditions import ConditionsWatch
+from harness.measurement.speedometer import Speedometer
 from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
 from harness.statistics.paired import is_tight, ratio_of_logs
 
@@ -127,11 +128,13 @@ class Duel:
         goal: Goal,
         gpu: Any = None,
         audits: SegmentAudits | None = None,
+        speedometer: Speedometer | None = None,
     ) -> None:
         self._workers: dict[Who, Worker] = {"baseline": baseline, "contender": contender}
         self._config: SpeedConfig = config.speed
         self._goal = goal
         self._gpu = gpu
+        self._speedometer = speedometer
         self._audits = audits
         self._ready = {who: worker.ask(Prepare()) for who, worker in self._workers.items()}
         self._retries: dict[Who, int] = {}
@@ -249,7 +252,7 @@ class Duel:
         self._load(LoadBlock(kind=plan.kind, numbers=numbers, rehearse=on_cuda, repetitions=plan.repetitions))
         first: Who = "baseline" if number % 2 else "contender"
         retries_before = dict(self._retries)
-        watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu)
+        watch = ConditionsWatch([worker.pid for worker in self._workers.values()], self._gpu, self._speedometer)
         times_s: dict[Who, list[float]] = {"baseline": [], "contender": []}
         for who in ORDERS[first]:
             times_s[who].append(self._segment(who, plan.repetitions, watch))
@@ -266,6 +269,7 @@ class Duel:
             work={name: (count, self._work["contender"][name]) for name, count in self._work["baseline"].items()},
             conditions=conditions,
             contamination=contamination,
+            speedometer=watch.reading,
         )
 
     def _audit(self, plan: SegmentPlan, done: int, numbers: tuple[int, ...]) -> None:

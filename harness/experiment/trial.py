@@ -27,19 +27,31 @@ from harness.training.model import check_length, load_model
 
 
 class TrialClock:
-    """The trial's time: from the moment its process was asked for."""
+    """The trial's time: from the moment its process was asked for.
 
-    def __init__(self, spawned_at_s: float) -> None:
+    `on_pause` is called where a job pauses for the harness's own purposes; without a parent there is nobody to ask.
+    """
+
+    def __init__(self, spawned_at_s: float, on_pause: Callable[[], object] = lambda: None) -> None:
         self.phases = PhaseClock()
+        self.excluded_s = 0.0
+        """Time that is no part of the job's."""
         self._spawned_at_s = spawned_at_s
+        self._on_pause = on_pause
 
     def elapsed_s(self) -> float:
         """Seconds since the process was asked for."""
         return time.time() - self._spawned_at_s
 
-    def finish(self, *, paused_s: float = 0.0) -> tuple[float, dict[str, float]]:
-        """Return job time and phases; "other" is what no phase covers. `paused_s` of it all was not the job's."""
-        job_time_s = self.elapsed_s() - paused_s
+    def pause(self) -> None:
+        """Have the parent see how fast the machine is, between two phases and outside the job's time."""
+        start_s = time.perf_counter()
+        self._on_pause()
+        self.excluded_s += time.perf_counter() - start_s
+
+    def finish(self) -> tuple[float, dict[str, float]]:
+        """Return job time and phases; "other" is what no phase covers."""
+        job_time_s = self.elapsed_s() - self.excluded_s
         phases_s = dict(self.phases.phases_s)
         phases_s["other"] = max(0.0, job_time_s - sum(phases_s.values()))
         return job_time_s, phases_s

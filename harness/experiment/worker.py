@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
         from harness.experiment.session import Session
         from harness.experiment.trial import TrialClock
 
-    clock = TrialClock(spawned_at_s)
+    clock = TrialClock(spawned_at_s, lambda: ask({"event": "pause"}))
     clock.phases.add("process_start", process_start_s)
     clock.phases.add("imports", time.perf_counter() - imports_start_s)
     session = Session(spec, clock, report, ask)

@@ -14,10 +14,13 @@ import psutil
 from harness.measurement.host import split_cpu_times, usable_cpus
 from harness.measurement.metrics import GIB, NOT_THROTTLING, REASON_NAMES
 from harness.measurement.readings import read_during
+from harness.measurement.usual_speed import describe_unusual, speed_share, unusual_speed
 from harness.records.checks import Conditions
+from harness.records.machine import SpeedometerReading
 
 if TYPE_CHECKING:
     from harness.measurement.nvml import NvmlGpu
+    from harness.measurement.speedometer import Speedometer
 
 FOREIGN_SHARE = 0.05
 """Processor time of others, as a share of the usable cores' time, above which a block is spoilt, if the machine has no
@@ -52,7 +55,10 @@ then follows each worker's own draw, as a part of its speed: neither the cap nor
 class ConditionsWatch:
     """Watches one block: made at its start, beside each segment on a GPU, asked at its end."""
 
-    def __init__(self, pids: Sequence[int], gpu: NvmlGpu | None = None) -> None:
+    def __init__(self, pids: Sequence[int], gpu: NvmlGpu | None = None, speedometer: Speedometer | None = None) -> None:
+        self._usual = {} if speedometer is None else speedometer.usual
+        """Before this block: what is read now has no say in it."""
+        self._reading = None if speedometer is None else speedometer.read()
         self._pids = [os.getpid(), *pids]
         self._gpu = gpu
         self._clocks_mhz: dict[str, list[float]] = {}
@@ -79,6 +85,14 @@ class ConditionsWatch:
             self._reasons |= reasons or 0
         self.note_others()
 
+    @property
+    def reading(self) -> SpeedometerReading | None:
+        """How fast the machine was: read before the block, or on a GPU its clock in it."""
+        clocks_mhz = [clock_mhz for each in self._clocks_mhz.values() for clock_mhz in each]
+        if self._gpu is None or not clocks_mhz or POWER_CAP in _names_of(self._reasons):
+            return self._reading
+        return SpeedometerReading(when_s=time.time(), sm_clock_mhz=median(clocks_mhz))
+
     def note_others(self) -> None:
         """Count the other processes on the GPU."""
         if self._gpu is not None:
@@ -96,14 +110,15 @@ class ConditionsWatch:
             swapped_gib=round(passed["swapped_gib"], 4),
             load_average_1min=psutil.getloadavg()[0],
             allocator_retries=allocator_retries,
-            throttle_reasons=tuple(
-                name for bit, name in REASON_NAMES.items() if self._reasons & bit and name not in NOT_THROTTLING
-            ),
+            throttle_reasons=_names_of(self._reasons),
             sm_clock_ratio=clocks_mhz["contender"] / clocks_mhz["baseline"] if both else None,
             other_gpu_processes=None if self._gpu is None else self._others,
+            machine_speed=None if self._reading is None else speed_share([self._reading], self._usual),
         )
         idle_cores = max(0.0, total_s - passed["busy_s"]) / wall_s
-        return conditions, find_contamination(conditions, cores=total_s / wall_s, idle_cores=idle_cores)
+        found = find_contamination(conditions, cores=total_s / wall_s, idle_cores=idle_cores)
+        unusual = None if self._reading is None else unusual_speed([self._reading], self._usual)
+        return conditions, found if unusual is None else (*found, describe_unusual(unusual))
 
     def _count(self) -> dict[str, float]:
         """Return running totals. Processors that this process may not run on don't matter: nor does work there."""
@@ -127,6 +142,11 @@ class ConditionsWatch:
             "own_s": own_s,
             "swapped_gib": (swap.sin + swap.sout) / GIB,
         }
+
+
+def _names_of(reasons: int) -> tuple[str, ...]:
+    """Return the names of those bits that count as throttling."""
+    return tuple(name for bit, name in REASON_NAMES.items() if reasons & bit and name not in NOT_THROTTLING)
 
 
 def find_contamination(conditions: Conditions, *, cores: float, idle_cores: float) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ import torch
 
 from harness.measurement.clocks import StepClock, make_step_clock
 from harness.measurement.environment import choose_device, cpu_name
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.serialise import build
 
 TOKENS = {"cpu": (512, 2048), "cuda": (2048, 8192, 32768)}

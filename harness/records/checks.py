@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
+from harness.records.machine import SpeedometerReading
 from harness.records.perturbation import PerturbationRecord
 
 BlockKind = Literal["training", "evaluation"]
@@ -33,6 +34,8 @@ class Conditions:
     sm_clock_ratio: float | None = None
     """SM clock while the contender's segments ran ÷ while the baseline's did: means over the segments' medians."""
     other_gpu_processes: int | None = None
+    machine_speed: float | None = None
+    """Speed of the machine just before the block, as a share of its usual one by the speedometer's last readings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,8 @@ class BlockRecord:
     """Why the block does not count, in words; empty for a good one."""
     cold: bool = False
     """Measured before both processes were steady: no evidence."""
+    speedometer: SpeedometerReading | None = None
+    """How fast the machine was just before the block; on a GPU, in it."""
 
     @property
     def log_ratio(self) -> float:
@@ -281,23 +286,10 @@ class SpeedRecord:
     """Why measuring stopped, in words."""
     settle_s: float
     """Idle time before each segment."""
+    live_started_s: float | None = None
+    """When the live baseline was started, in seconds since 1970: which of them it was; None in runs of an earlier
+    version, which had one."""
     energy: EnergyRecord | None = None
     """None without NVML, where it was switched off, and in runs of an earlier version."""
     energy_problem: str | None = None
     """Why it could not be measured after all, in words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoofRecord:
-    """What this machine can do at best, measured at the start of the run with shapes of this model."""
-
-    matmul_tflops: dict[str, float]
-    """Matrix-product rate in TFLOP/s by dtype ("float32", "bfloat16", …): the best of several shapes and repeats."""
-    copy_gb_per_s: float | None
-    """Bytes read plus bytes written per second of a large copy, in 1e9 bytes."""
-    device_name: str
-    threads: int | None
-    """PyTorch's threads; None on a GPU."""
-    shapes: dict[str, str]
-    """By dtype, which product was the fastest: "m×k×n"."""
-    took_s: float

@@ -14,9 +14,10 @@ from harness.records.checks import (
     EquivalenceRecord,
     EvaluationCheckRecord,
     FootprintRecord,
-    RoofRecord,
     SpeedRecord,
 )
+from harness.records.machine import RoofRecord, SpeedometerReading
+from harness.records.profile import ProfileRecord
 from harness.records.strategy import StrategyRecord
 
 SCHEMA_VERSION = 4
@@ -170,30 +171,6 @@ class SamplingRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelRow:
-    """One kernel (CUDA) or operator (CPU) of a profiled session."""
-
-    name: str
-    calls: int
-    self_device_time_s: float | None
-    """None without an accelerator."""
-    self_cpu_time_s: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProfileRecord:
-    """What `torch.profiler` saw over its active steps."""
-
-    active_steps: int
-    trace_file: str
-    """Chrome trace in the trial's directory (`*.pt.trace.json.gz`)."""
-    active_time_s: float
-    """Wall-clock of the active steps, profiler overhead included."""
-    kernels: tuple[KernelRow, ...]
-    """Longest first, all of them."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class MetricRecord:
     """One of the scores by which a task's answers are measured; more is better."""
 
@@ -262,7 +239,8 @@ class TrialRecord:
     job_time_s: float | None = None
     """From the start of the process to the last byte saved: what the user waits for."""
     excluded_s: float = 0.0
-    """Time for the harness's own purposes (audits, checks, the untrained model), no part of `job_time_s`."""
+    """Time for the harness's own purposes (audits, checks, the untrained model, pauses between epochs), no part of
+    `job_time_s`."""
     clock_error_s: float | None = None
     """What the worker's clock said of the whole job and its checks, minus what the parent's said."""
     compile_cache: Literal["cold", "warm"] | None = None
@@ -274,6 +252,12 @@ class TrialRecord:
     """None where quality is judged on the validation set."""
     work: WorkRecord | None = None
     memory: MemoryRecord | None = None
+    speedometer: tuple[SpeedometerReading, ...] = ()
+    """Of a job: how fast the machine was before it, between its epochs and after it; empty: not measured."""
+    superseded: TrialRecord | None = None
+    """The same job as it was measured first, while the machine ran at another speed: its times don't count."""
+    recording_s: float | None = None
+    """Time that the harness took inside the steps to note what they did, over all epochs; None: not measured."""
     sampling: SamplingRecord | None = None
     profile: ProfileRecord | None = None
     evaluation_check: EvaluationCheckRecord | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -27,6 +29,8 @@ class EpochResult:
     """Window numbers in the order they were trained on."""
     paused_s: float = 0.0
     """Time within the epoch that was the harness's own, for audits; no part of any step's."""
+    noting_s: float = 0.0
+    """Time of the host within the steps for noting what they did."""
 
     @property
     def time_s(self) -> float:
@@ -72,6 +76,8 @@ class EpochRecorder:
         self._first_step = first_step
         self._on_step = on_step
         self._audit = audit
+        self._noting_s = 0.0
+        """The host's time in `begin` and `end`, over all steps, without audits."""
         self._marks: list[tuple[_OpenStep, StepOutcome]] = []
         """What is known of each step until the epoch's end."""
         self._open: _OpenStep | None = None
@@ -89,34 +95,43 @@ class EpochRecorder:
         if self._audit is not None:
             with self._clock.pause():
                 self._audit.before()
-        self._updates.begin(self._number)
-        ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
-        if mask is None or mask.shape != ids.shape:
-            useful_tokens, token_id_sum = torch.tensor(ids.numel()), ids.sum()
-        else:
-            useful_tokens, token_id_sum = mask.sum(), (ids * mask).sum()
-        self._open = _OpenStep(
-            learning_rate=float(self._scheduler.get_last_lr()[0]),
-            window_index=batch.window_index,
-            useful_tokens=useful_tokens,
-            token_id_sum=token_id_sum,
-            computed_tokens=ids.numel(),
-        )
+        with self._noting():
+            self._updates.begin(self._number)
+            ids, mask = batch.inputs["input_ids"], batch.inputs.get("attention_mask")
+            if mask is None or mask.shape != ids.shape:
+                useful_tokens, token_id_sum = torch.tensor(ids.numel()), ids.sum()
+            else:
+                useful_tokens, token_id_sum = mask.sum(), (ids * mask).sum()
+            self._open = _OpenStep(
+                learning_rate=float(self._scheduler.get_last_lr()[0]),
+                window_index=batch.window_index,
+                useful_tokens=useful_tokens,
+                token_id_sum=token_id_sum,
+                computed_tokens=ids.numel(),
+            )
 
     def end(self, outcome: StepOutcome) -> None:
         """Note what the step did."""
         if self._open is None:
             raise RuntimeError("a step ends that has not begun")
-        self._updates.end()
-        self._clock.mark()
+        with self._noting():
+            self._updates.end()
+            self._clock.mark()
         if self._audit is not None:
             with self._clock.pause():
                 self._audit.after(outcome)
-        number = self._number
-        self._marks.append((self._open, outcome))
-        self._open = None
-        if self._on_step is not None:
-            self._on_step(number)
+        with self._noting():
+            number = self._number
+            self._marks.append((self._open, outcome))
+            self._open = None
+            if self._on_step is not None:
+                self._on_step(number)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        start_s = time.perf_counter()
+        yield
+        self._noting_s += time.perf_counter() - start_s
 
     def finish(self, epoch: int) -> EpochResult:
         """Return the epoch's steps; waits for the device, once for each kind of value and not once a step."""
@@ -150,6 +165,7 @@ class EpochRecorder:
             steps=steps,
             window_order=np.concatenate([start.window_index for start, _ in self._marks]),
             paused_s=self._clock.read_paused_s(),
+            noting_s=self._noting_s,
         )
 
 

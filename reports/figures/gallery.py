@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis.evidence.sampling import TrialSamples
 from harness.analysis.model import Analysis
-from reports.figures import epochs, ledger, phases, roofline, speedups
+from reports.figures import epochs, ledger, machine_speed, phases, roofline, speedups
 from reports.figures.canvas import STYLE
 from reports.figures.samples import draw_samples
 
@@ -24,6 +24,7 @@ def draw_figures(analysis: Analysis, samples: TrialSamples) -> dict[str, Figure]
         "epochs": epochs.draw,
         "wall_clock": epochs.draw_wall_clock,
         "samples": lambda _: draw_samples(samples),
+        "machine_speed": machine_speed.draw,
         "roofline": roofline.draw,
     }
     with matplotlib.rc_context(STYLE):

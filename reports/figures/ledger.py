@@ -25,6 +25,7 @@ def draw(analysis: Analysis) -> Figure | None:
     if not ledgers:
         return None
     per, steps = scaled_steps(ledgers)
+    names = list(steps)
     figure, (axis,) = new_figure(1.5 + 0.34 * len(steps))
     layers = (
         (CATEGORY_WORDS[name], colour, [step.rows_ms.get(name, 0.0) for step in steps.values()])
@@ -39,9 +40,11 @@ def draw(analysis: Analysis) -> Figure | None:
                   linewidth=0.5)  # fmt: skip
         axis.plot([step_ms, step_ms], [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
         ends_ms[row] = max(step_ms, end_ms)
-        write_beside(axis, ends_ms[row], row, f"{milliseconds(step_ms)} ms")
-    name_rows(axis, list(steps))
-    axis.set_xlim(0.0, max(ends_ms) * 1.1)
+        unlike = "" if ledgers[names[row]].unlike is None else ": unlike the profiled steps"
+        write_beside(axis, ends_ms[row], row, f"{milliseconds(step_ms)} ms{unlike}")
+    name_rows(axis, names)
+    room = 1.35 if any(ledger.unlike is not None for ledger in ledgers.values()) else 1.1
+    axis.set_xlim(0.0, max(ends_ms) * room)
     axis.set_xlabel(f"ms per {per} (hatched: residual; line: the step without the profiler)")
     figure.legend(loc="outside upper center", ncols=5, frameon=False, fontsize=SMALL)
     return figure

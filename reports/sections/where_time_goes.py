@@ -20,7 +20,7 @@ from reports.document import (
     strong,
     table,
 )
-from reports.formatting import NONE, count, duration, milliseconds, one_line, percent, seconds, significant
+from reports.formatting import NONE, count, duration, full_stop, milliseconds, one_line, percent, seconds, significant
 from reports.phases import group_phases, phase_words
 from reports.reference import TRAINING_SHARE, published_epochs
 from reports.sections.profile import profile_blocks
@@ -113,7 +113,9 @@ def _ledger_section(analysis: Analysis) -> Section:
         host_ms = baseline.host_ms
         host = "" if host_ms is None else f" The host spent {milliseconds(host_ms)} ms a step in runtime calls."
         parts = (paragraph(f"The baseline's {baseline.steps} profiled steps ({whose}): {shares}.{host}"),)
-    notes = dict.fromkeys(note for ledger in ledgers.values() for note in ledger.notes)
+    notes: dict[Text, None] = dict.fromkeys(one_line(note) for ledger in ledgers.values() for note in ledger.notes)
+    unlike = [(contender_name(name), f": {full_stop(one_line(ledger.unlike))}")
+              for name, ledger in ledgers.items() if ledger.unlike is not None]  # fmt: skip
     return Section(
         title=title,
         blocks=(
@@ -121,7 +123,7 @@ def _ledger_section(analysis: Analysis) -> Section:
             *ledger_table(ledgers),
             Picture(name="ledger", caption="One step of each contender by what it was spent on"),
             *parts,
-            *bullets(map(one_line, notes)),
+            *bullets([*unlike, *notes]),
         ),
     )
 
@@ -144,7 +146,7 @@ def _waterfall_section(analysis: Analysis) -> Section:
     title = "Where the saving comes from"
     shown, best = best_explained(analysis), best_accepted(analysis)
     if shown is None or shown.waterfall is None:
-        return Section(title=title, blocks=(paragraph(NO_WATERFALL),))
+        return Section(title=title, blocks=(paragraph(NO_WATERFALL), *_withheld(analysis)))
     if best is None:
         why = " is shown, the fastest contender with a ledger, as none is accepted"
     elif best.name != shown.name:
@@ -166,4 +168,16 @@ def _waterfall_section(analysis: Analysis) -> Section:
         (strong("contender"), strong(contender_ms)),
     ]
     picture = Picture(name="waterfall", caption=f"From the baseline's step to that of {shown.name}")
-    return Section(title=title, blocks=(how, picture, *table(("", "ms"), rows)))
+    return Section(title=title, blocks=(how, picture, *table(("", "ms"), rows), *_withheld(analysis)))
+
+
+def _withheld(analysis: Analysis) -> tuple[Block, ...]:
+    """Return why contenders with a ledger have no waterfall: their picture would tell something that is not so."""
+    lines = [
+        (contender_name(contender.name), f": {full_stop(one_line(contender.no_waterfall))}")
+        for contender in analysis.contenders
+        if contender.ledger is not None and contender.no_waterfall is not None
+    ]
+    if not lines:
+        return ()
+    return (paragraph("No waterfall is drawn of:"), *bullets(lines))

@@ -17,8 +17,9 @@ from harness.records.checks import (
     TensorError,
 )
 from harness.records.files import write_json
+from harness.records.profile import KernelRow, ProfileRecord
 from harness.records.store import TRIAL_FILE
-from harness.records.trial import KernelRow, ProfileRecord, TrialRecord
+from harness.records.trial import TrialRecord
 
 _spec = importlib.util.spec_from_file_location("recorded_trace", Path(__file__).with_name("recorded_trace.py"))
 trace = importlib.util.module_from_spec(_spec)
@@ -108,7 +109,7 @@ def record_profile(directory: Path, name: str, factor: float, environment: dict[
         active_steps=3, trace_file=f"trace/{name}.pt.trace.json.gz", active_time_s=1.65 / factor, kernels=tuple(rows)
     )
     folder = directory / "trials" / name / "profile"
-    trace.record_trace(folder / profile.trace_file, steps=profile.active_steps, matmul_factor=2 * factor - 1, gpu=gpu)
+    trace.record_trace(folder / profile.trace_file, steps=profile.active_steps, factor=factor, gpu=gpu)
     record = TrialRecord(
         contender=name, kind="profile", seed=0, status="done", environment=environment, profile=profile
     )

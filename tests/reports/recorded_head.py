@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from harness.config import PRESETS, RunConfig, SpeedConfig
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.serialise import build
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import RunRecord

@@ -30,11 +30,12 @@ HOST, DEVICE = 1, 2
 LAUNCH_MS = 0.02
 
 
-def record_trace(path: Path, *, steps: int, matmul_factor: float, gpu: bool) -> None:
-    """Write a trace; products take `1 / matmul_factor` of their time."""
+def record_trace(path: Path, *, steps: int, factor: float, gpu: bool) -> None:
+    """Write a trace of steps that are `factor` times faster, by products of a type in which they take less time."""
     numbers = itertools.count(1)
-    saved_ms = sum(time_ms * (1 - 1 / matmul_factor) for _, name, _, time_ms in WORK if name.endswith("mm"))
-    step_ms = STEP_MS - saved_ms
+    step_ms = STEP_MS / factor
+    products_ms = sum(time_ms for _, name, _, time_ms in WORK if name.endswith("mm"))
+    matmul_factor = products_ms / (products_ms - STEP_MS + step_ms)
     events = [
         event for step in range(steps) for event in _step(step, step * step_ms, step_ms, matmul_factor, gpu, numbers)
     ]
@@ -53,7 +54,9 @@ def _step(
             taken_ms = time_ms / factor if operator.endswith("mm") else time_ms
             number = next(numbers)
             host_ms = 2 * LAUNCH_MS if gpu else taken_ms
-            yield _event("cpu_op", operator, at_ms, host_ms, HOST, {"External id": number, "Input Dims": [[16, 96]]})
+            dtype = "float" if taken_ms == time_ms else f"{factor:.2f} times faster"
+            arguments = {"External id": number, "Input Dims": [[16, 96]], "Input type": [dtype]}
+            yield _event("cpu_op", operator, at_ms, host_ms, HOST, arguments)
             if gpu:
                 category = "gpu_memcpy" if kernel.startswith("Memcpy") else "kernel"
                 yield _event("cuda_runtime", "cudaLaunchKernel", at_ms, LAUNCH_MS, HOST, {"correlation": number})

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.evidence.sampling import TrialSamples
 from harness.analysis.model import Analysis
 from reports.document import Table, plain_text
 from reports.figures.gallery import draw_figures
@@ -63,6 +64,26 @@ def test_the_waterfall_says_whose_it_is(analysis: Analysis, render: Any) -> None
     assert best_explained(other).name == "amp_bf16"
     assert "as fused\\_adamw" not in render(other)
     assert "as fused_adamw+sdpa, the best accepted one, has none:" in render(other)
+
+
+def test_a_waterfall_that_would_mislead_is_not_drawn_and_the_reason_is_printed(analysis: Analysis, render: Any) -> None:
+    why = "its profiled steps took 24% more than the timed ones of 325 ms, the profiler's own cost left out"
+
+    def withhold(contender: Any) -> Any:
+        if contender.name != "amp_bf16":
+            return contender
+        return replace(contender, waterfall=None, no_waterfall=why, ledger=replace(contender.ledger, unlike=why))
+
+    withheld = replace(analysis, contenders=tuple(map(withhold, analysis.contenders)))
+    assert draw_waterfall(withheld) is None
+    assert draw_waterfall(analysis) is not None
+    text = render(withheld)
+    assert "No waterfall is drawn of:" in text
+    assert text.count(f"`amp_bf16`: {why}.") == 2, "beside the ledger, and where the waterfall would be"
+    assert "No waterfall is drawn of:" not in render(analysis)
+    drawn = draw_figures(withheld, TrialSamples(everything=[], training=[]))
+    assert "ledger" in drawn
+    assert "waterfall" not in drawn
 
 
 def test_predictions_stand_beside_measurements(analysis: Analysis, render: Any) -> None:

@@ -12,7 +12,7 @@ from harness.records.tolerances import BFLOAT16, FLOAT16, TF32
 if TYPE_CHECKING:
     from harness.analysis.model import ContenderAnalysis
     from harness.analysis.trace.model import Ledger
-    from harness.records.checks import RoofRecord
+    from harness.records.machine import RoofRecord
     from harness.records.store import LoadedRun
     from harness.records.trial import MemoryRecord
 

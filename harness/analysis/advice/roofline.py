@@ -11,7 +11,7 @@ from harness.analysis.advice.peaks import find_dense_peak
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import scaled_training_s
 from harness.analysis.evidence.parts import Jobs, job_parts
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.trial import BASELINE, RunRecord
 from harness.statistics.estimate import mean_or_none
 
@@ -26,7 +26,7 @@ def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None
     """
     roof, sizes = run.roof, read_model_sizes(run.model_sizes)
     train, validation = read_length_sums(run.data, "train"), read_length_sums(run.data, "validation")
-    baseline = cases[BASELINE].trials.jobs if BASELINE in cases else []
+    baseline = cases[BASELINE].trials.timed_jobs if BASELINE in cases else []
     works = [(job.work.useful_tokens, len(job.epochs)) for job in baseline if job.work is not None]
     if not works or roof is None or not roof.matmul_tflops or sizes is None or train is None or validation is None:
         return None
@@ -59,7 +59,9 @@ def build_roofline(run: RunRecord, cases: Mapping[str, Case]) -> Roofline | None
 
 def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, light_s: float) -> RooflinePoint | str:
     """Return where a contender stands, or in words why that can't be said: its operations are counted from tokens."""
-    jobs, job = case.trials.jobs, case.evidence.job
+    jobs, job = case.trials.timed_jobs, case.evidence.job
+    if not jobs:
+        return "the machine ran at another speed in its jobs"
     works = [record.work for record in jobs if record.work is not None]
     usual = {record.work.trained_parameters for record in baseline if record.work is not None}
     dtype = jobs[0].settings.forward_dtype

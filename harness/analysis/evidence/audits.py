@@ -75,7 +75,11 @@ def detection(share: float, audits: int) -> float:
 
 
 def judge_audits(trials: Sequence[TrialRecord], *, lowers_precision: bool) -> AuditEvidence | None:
-    """Return what the audits of a contender's trials say; None if nothing was audited."""
+    """Return what the audits of a contender's trials say; None if nothing was audited.
+
+    Of a job that was measured again they count as well: only its times don't.
+    """
+    trials = [*trials, *(trial.superseded for trial in trials if trial.superseded is not None)]
     records = [trial.audits for trial in trials if trial.audits is not None and trial.kind != "profile"]
     if not records:
         return None

@@ -181,7 +181,7 @@ def gather(contenders: Sequence[Trials], run: RunRecord) -> tuple[Reference, dic
         audit_error=_audit_error(baseline),
         dtype=None if baseline.equivalence is None else baseline.equivalence.dtype,
     )
-    everyone = [job for trials in contenders for job in trials.jobs]
+    everyone = [job for trials in contenders for job in trials.timed_jobs]
     return reference, {trials.name: _open(trials, reference, everyone) for trials in contenders if trials.done}
 
 
@@ -205,11 +205,12 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         speed = summarise_speed(trials.timed, reference.restarts, same_evaluation=alike)
         headline = reference.run.scoring.headline
         margin = reference.run.config.quality.margin_of(headline)
-        job = compose_job(baseline.jobs, jobs, speed, reference.floor, everyone)
-        steps = measure_throughput([step for trial in baseline.done for step in trial.steps])
+        before_s, own_s = baseline.timed_jobs, trials.timed_jobs
+        job = compose_job(before_s, own_s, speed, reference.floor, everyone)
+        steps = measure_throughput([step for trial in baseline.at_usual_speed for step in trial.steps])
         step_s = None if steps is None else steps.median_step_time_ms / 1000.0
-        warm_up = summarise_warm_up(baseline.jobs, jobs, speed, step_s, everyone)
-        time = time_to_score(headline, baseline.jobs, jobs, job, speed, margin=margin)
+        warm_up = summarise_warm_up(before_s, own_s, speed, step_s, everyone)
+        time = time_to_score(headline, before_s, own_s, job, speed, margin=margin)
         quality = assess_quality(reference.run, baseline.done, trials.done)
     evidence = Evidence(
         seeds=tuple(job.seed for job in jobs),
@@ -232,7 +233,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         quality_narrowing=measure_narrowing(baseline.done, trials.done, quality),
         expected_scores={} if trials.is_baseline else compare_expected(reference.run, baseline.done, trials.done),
         energy=summarise_energy(next((one.energy for one in trials.timed if one.energy is not None), None)),
-        throughput=measure_throughput([step for trial in trials.done for step in trial.steps]),
+        throughput=measure_throughput([step for trial in trials.at_usual_speed for step in trial.steps]),
         memory=_peak_memory(jobs),
         sampling=sampling,
         compile_cache=jobs[0].compile_cache,

@@ -126,6 +126,9 @@ class FootprintDifference:
     """Nothing does."""
     aspects: tuple[str, ...]
     """In words, one each for operators, evaluation, weights, host code and settings."""
+    same_ground: bool = False
+    """Whether weights (dtypes, shapes, strides) and the process's settings are the baseline's: then the same operators
+    on the same shapes do the same work."""
 
 
 def compare_footprints(baseline: FootprintRecord, contender: FootprintRecord) -> FootprintDifference:
@@ -138,7 +141,8 @@ def compare_footprints(baseline: FootprintRecord, contender: FootprintRecord) ->
         _setting_words("settings", baseline.flags, contender.flags, values=True),
     ]
     found = tuple(aspect for aspect in aspects if aspect is not None)
-    return FootprintDifference(inert=not found, aspects=found)
+    same_ground = aspects[2] is None and aspects[4] is None
+    return FootprintDifference(inert=not found, aspects=found, same_ground=same_ground)
 
 
 def evaluates_alike(baseline: FootprintRecord, contender: FootprintRecord) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.analysis.evidence.machine import ran_at_usual_speed, usual_speed_of
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import BASELINE, TrialRecord
 
@@ -26,6 +27,8 @@ class Trials:
     everything: Sequence[LoadedTrial]
     done: Sequence[LoadedTrial]
     """Whole fine-tunings, by seed."""
+    untimed: frozenset[int] = frozenset()
+    """Seeds of those whose times don't count, as the machine ran at another speed than in the rest of the run."""
 
     @property
     def is_baseline(self) -> bool:
@@ -36,6 +39,16 @@ class Trials:
     def jobs(self) -> list[TrialRecord]:
         """Records of the whole fine-tunings."""
         return [trial.record for trial in self.done]
+
+    @property
+    def at_usual_speed(self) -> list[LoadedTrial]:
+        """Whole fine-tunings whose times count."""
+        return [trial for trial in self.done if trial.record.seed not in self.untimed]
+
+    @property
+    def timed_jobs(self) -> list[TrialRecord]:
+        """Their records."""
+        return [trial.record for trial in self.at_usual_speed]
 
     @property
     def strategies(self) -> tuple[StrategyRecord, ...]:
@@ -73,6 +86,7 @@ def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
     """Return the trials of each contender by its name, in the order of the plan, the baseline first."""
     # `trials/<contender>/<k>` is where a trial lies.
     found = {}
+    usual = usual_speed_of([trial.record for trial in loaded.trials])
     for name in dict.fromkeys([BASELINE, *(folder.split("/")[1] for folder in loaded.run.trials)]):
         trials = [trial for trial in loaded.trials if trial.record.contender == name]
         done = [trial for trial in trials if trial.record.kind == "job" and trial.record.status == "done"]
@@ -81,6 +95,7 @@ def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
             planned=[folder for folder in loaded.run.trials if folder.split("/")[1] == name],
             everything=trials,
             done=sorted(done, key=lambda trial: trial.record.seed),
+            untimed=frozenset(job.record.seed for job in done if not ran_at_usual_speed(job.record, usual)),
         )
     return found
 

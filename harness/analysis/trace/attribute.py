@@ -6,6 +6,8 @@ meanwhile, and time in which no thread does anything is idle: gaps in which Pyth
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +40,8 @@ class ProfiledTime:
     """Longest first."""
     host_ns: float | None
     """In runtime calls; None without a device."""
+    work: tuple[str, ...]
+    """What ran in each category, as `sign_work` says it."""
     notes: tuple[str, ...]
 
 
@@ -69,6 +73,7 @@ def divide_host_time(trace: Trace, steps: Windows, main_track: int) -> ProfiledT
         recorded_inside=recorded_inside,
         lines=lines,
         host_ns=None,
+        work=sign_work(trace, operators, category, operators, steps=len(steps.start_ns)),
         notes=(*notes, *note_on_other(by_category, lines)),
     )
 
@@ -92,6 +97,30 @@ def sum_lines(
         for number, count, time in zip(keys.tolist(), calls.tolist(), total_ns.tolist(), strict=True)
     ]
     return tuple(sorted(lines, key=lambda line: (-line.time_ms_per_step, line.name)))
+
+
+def sign_work(
+    trace: Trace, events: np.ndarray, category: np.ndarray, shaped: np.ndarray, *, steps: int
+) -> tuple[str, ...]:
+    """Return for each category a hash over what ran in it: names, input shapes and types, calls per step.
+
+    `shaped` are the events that know the shapes: of kernels, the operators that launched them. Equal hashes mean the
+    same work. Empty where nothing ran, or where that can't be said for want of shapes.
+    """
+    if len(trace.input_shapes) <= 1:
+        return ("",) * len(CATEGORIES)
+    signed = []
+    for number in range(len(CATEGORIES)):
+        inside = category == number
+        if not inside.any() or (shaped[inside] == NONE).any():
+            signed.append("")
+            continue
+        columns = (trace.name[events[inside]], trace.shapes[shaped[inside]], trace.types[shaped[inside]])
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        calls = Counter((trace.names[n], trace.input_shapes[s], trace.input_types[t]) for n, s, t in rows)
+        lines = sorted(f"{what} {count / steps:g}" for what, count in calls.items())
+        signed.append(hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16])
+    return tuple(signed)
 
 
 def note_on_shapes(trace: Trace) -> list[str]:

@@ -24,6 +24,7 @@ from harness.analysis.trace.attribute import (
     ProfiledTime,
     note_on_other,
     note_on_shapes,
+    sign_work,
     sum_lines,
 )
 from harness.analysis.trace.classify import classify_kernel
@@ -86,6 +87,7 @@ def divide_device_time(trace: Trace, marks: Windows, main_track: int) -> Profile
         recorded_inside=recorded_inside,
         lines=lines,
         host_ns=float(divide(on_host, [calls], 1)[0]),
+        work=sign_work(trace, work.event, category, work.operator, steps=len(steps.start_ns)),
         notes=(*note_on_shapes(trace), *_notes(trace, on_host, steps, work), *note_on_other(by_category, lines)),
     )
 

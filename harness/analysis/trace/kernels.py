@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from harness.records.profile import KernelRow, ProfileRecord
     from harness.records.store import LoadedTrial
-    from harness.records.trial import KernelRow, ProfileRecord
 
 TOP_KERNELS = 12
 """Rows that a report shows."""

@@ -23,6 +23,10 @@ MOST_PER_EVENT_NS = 3_000.0
 and without the profiler: 0.8 µs without shapes, 1.4 µs with them, 2.0 to 2.2 µs where large products empty the caches
 in between. Where a profiled step is slower than this explains, there was another reason."""
 
+MOST_RESIDUAL = 0.15
+"""Share of the step that rows may leave unexplained. Beyond it the profiled steps were other steps than the timed ones:
+the machine was slower or faster, or memory that is there in the long run was new to them."""
+
 _GROWING = ("matmul", "attention", "elementwise", "loss", "copies")
 """Categories that take longer the more tokens a batch has; the others cost the same for every batch."""
 
@@ -48,6 +52,7 @@ def build_ledger(
     time = (divide_device_time if on_device else divide_host_time)(events, marks, main_track)
     steps = len(marks.start_ns)
     rows = _rows(time, steps, unprofiled_step_ms, work_ratio)
+    residual_ms = None if unprofiled_step_ms is None else unprofiled_step_ms - sum(row.time_ms for row in rows)
     return Ledger(
         time_kind="device" if on_device else "cpu",
         steps=steps,
@@ -55,7 +60,7 @@ def build_ledger(
         profiled_step_ms=time.total_ns / steps / 1e6,
         unprofiled_step_ms=unprofiled_step_ms,
         rows=rows,
-        residual_ms=None if unprofiled_step_ms is None else unprofiled_step_ms - sum(row.time_ms for row in rows),
+        residual_ms=residual_ms,
         parts=tuple(
             StepPart(name=name, profiled_ms=part_ns / steps / 1e6, share=part_ns / max(time.total_ns, 1))
             for name, part_ns in zip(PARTS, time.by_part.tolist(), strict=True)
@@ -63,6 +68,18 @@ def build_ledger(
         kernels=time.lines,
         host_ms=None if time.host_ns is None else time.host_ns / steps / 1e6,
         notes=time.notes,
+        unlike=describe_residual(unprofiled_step_ms, residual_ms),
+    )
+
+
+def describe_residual(step_ms: float | None, residual_ms: float | None) -> str | None:
+    """Return in words that a ledger leaves too much of the step unexplained; None if it does not."""
+    if not step_ms or residual_ms is None or abs(residual_ms) <= MOST_RESIDUAL * step_ms:
+        return None
+    much = "more" if residual_ms < 0 else "less"
+    return (
+        f"its profiled steps took {abs(residual_ms) / step_ms:.0%} {much} than the timed ones of {step_ms:.3g} ms, "
+        "the profiler's own cost left out"
     )
 
 
@@ -86,6 +103,7 @@ def _rows(time: ProfiledTime, steps: int, unprofiled_step_ms: float | None, work
             time_ms=float(time_ns[number]) / 1e6,
             share=float(share[number]),
             events=float(time.events[number]) / steps,
+            work=time.work[number],
         )
         for number, category in enumerate(CATEGORIES)
     )

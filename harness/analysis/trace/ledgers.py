@@ -13,8 +13,8 @@ from harness.errors import RecordError
 if TYPE_CHECKING:
     from harness.analysis.trace.model import Ledger
     from harness.config import ProfileConfig
+    from harness.records.profile import ProfileRecord
     from harness.records.store import LoadedTrial
-    from harness.records.trial import ProfileRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,4 +82,10 @@ def read_ledger(
         )
     except RecordError as error:
         return None, [error.message]
-    return ledger, []
+    steps = profile.active_steps or 1
+    faults, system_s = profile.page_faults, profile.system_time_s
+    return replace(
+        ledger,
+        page_faults=None if faults is None else faults / steps,
+        system_ms=None if system_s is None else system_s / steps * 1000.0,
+    ), []

@@ -40,6 +40,8 @@ class LedgerRow:
     """Of the sum of all rows' `time_ms`, 0 to 1."""
     events: float
     """Operators or kernels per step."""
+    work: str = ""
+    """Hash over what ran: names, shapes, types, calls per step. Empty where nothing did, or the trace can't tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,12 @@ class Ledger:
     """Device ledgers: time per step in which the host was in runtime calls (launches, copies, synchronisations)."""
     notes: tuple[str, ...] = ()
     """What could not be told apart, in words."""
+    unlike: str | None = None
+    """Why the profiled steps say nothing of the timed ones, in words; None: they do."""
+    page_faults: float | None = None
+    """Pages of memory that the system handed out anew per profiled step; None: not measured."""
+    system_ms: float | None = None
+    """Processor time in the system per profiled step, for new memory above all; None: not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,8 @@ def speed_words(noise: BeyondNoise, before: str = "") -> Words:
 def unclear_words(noise: BeyondNoise) -> Words:
     """Return the job's speedup, and beyond what its interval does not lie."""
     speed = speed_words(noise)
-    ends = f"not shown to be beyond the noise floor of this job (±{100.0 * noise.job.floor:.1f} %)"
-    return Words(f"{speed.text}, {ends}, nor to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
+    ends = f"neither shown to be faster or slower by more than {percent_words(noise.job.floor)}"
+    return Words(f"{speed.text}, {ends} nor to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
 
 
 def no_gain_words(noise: BeyondNoise) -> Words:

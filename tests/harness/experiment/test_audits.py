@@ -305,3 +305,10 @@ def test_a_referee_that_fails_leaves_no_file_and_speaks_against_nobody(tmp_path)
 def test_rare_faults_are_found_rarely():
     assert detection(0.5, 3) == pytest.approx(0.875)
     assert detection(0.02, 21) == pytest.approx(0.346, abs=0.001)
+
+
+def test_what_was_audited_in_a_job_counts_although_its_times_were_measured_again(audit):
+    trial, _ = audit(dropout=True)
+    again = replace(trial, audits=None, superseded=trial)
+    assert judge(again).in_jobs == judge(trial).in_jobs == 1
+    assert judge(replace(trial, superseded=trial)).in_jobs == 2

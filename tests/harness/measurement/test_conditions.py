@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from harness.measurement.conditions import ConditionsWatch, find_contamination
+from harness.measurement.usual_speed import find_usual_speed
 from harness.records.checks import Conditions
+from harness.records.machine import SpeedometerReading
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
 
@@ -176,3 +178,41 @@ def test_the_drivers_clock_is_read_before_it_falls(run_with_fake_nvml, tmp_path)
     busy = str(tmp_path / "busy")
     seen = run_with_fake_nvml(SEGMENTS, busy, FAKE_NVML_BUSY_FILE=busy)
     assert seen == {"after": [345.0, 345.0], "during": {"baseline": [1800.0], "contender": [1800.0]}}
+
+
+class SlowingMachine:
+    """A speedometer whose machine is as usual until it is told to slow down."""
+
+    def __init__(self):
+        self.speed = 1.0
+        self._read = [self._reading() for _ in range(6)]
+
+    @property
+    def usual(self):
+        return find_usual_speed(self._read)
+
+    def _reading(self):
+        return SpeedometerReading(when_s=0.0, matmul_gflops=100.0 * self.speed, memory_gb_per_s=20.0)
+
+    def read(self):
+        self._read.append(self._reading())
+        return self._read[-1]
+
+
+def test_a_block_on_a_machine_at_half_its_usual_speed_is_spoilt_in_words():
+    machine = SlowingMachine()
+    conditions, found = ConditionsWatch([], None, machine).finish(allocator_retries=None)
+    assert conditions.machine_speed == pytest.approx(1.0)
+    assert not [words for words in found if "usual speed" in words]
+    machine.speed = 0.54
+    watch = ConditionsWatch([], None, machine)
+    conditions, found = watch.finish(allocator_retries=None)
+    assert conditions.machine_speed == pytest.approx(0.54)
+    assert "the machine ran at 54% of its usual speed" in found
+    assert watch.reading.matmul_gflops == pytest.approx(54.0)
+
+
+def test_without_a_speedometer_the_machines_speed_is_not_measured():
+    watch = ConditionsWatch([])
+    assert watch.finish(allocator_retries=None)[0].machine_speed is None
+    assert watch.reading is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -245,3 +246,26 @@ def test_cudnn_attention_is_off_for_everybody_and_the_report_says_so(make_setup)
         assert describe(setup, optimizer)["cuDNN attention"] == "off"
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+def test_what_noting_costs_is_measured_and_holds_whoever_is_told_of_a_step(make_setup, windows):
+    setup = make_setup()
+    trainer = make_trainer(setup, windows)
+    quick = train_epoch(trainer, epoch=1, first_step=1)
+    slow = train_epoch(trainer, epoch=2, first_step=len(quick.steps) + 1, on_step=lambda _: time.sleep(0.05))
+    assert 0.0 < quick.noting_s < quick.time_s
+    assert slow.noting_s > 0.05 * len(slow.steps)
+
+
+def test_audits_are_no_part_of_what_noting_costs(make_setup, windows):
+    class SlowAudit:
+        def before(self):
+            time.sleep(0.02)
+
+        def after(self, outcome):
+            time.sleep(0.02)
+
+    trainer = make_trainer(make_setup(), windows)
+    audited = train_epoch(trainer, epoch=1, first_step=1, audit=SlowAudit())
+    assert audited.paused_s > 0.04 * len(audited.steps)
+    assert audited.noting_s < audited.paused_s / 2

@@ -76,7 +76,7 @@ function ledgerTable(measured, categories, baseline) {
 
 function notesOf(measured) {
   const notes = measured.flatMap((contender) =>
-    (contender.ledger.notes ?? []).map((note) => `\`${contender.name}\`: ${note}`),
+    [contender.ledger.unlike, ...(contender.ledger.notes ?? [])].filter(known).map((note) => `\`${contender.name}\`: ${note}`),
   );
   return notes.length
     ? el(
@@ -89,7 +89,9 @@ function notesOf(measured) {
 
 function waterfallPart(run) {
   const shown = run.analysis.contenders.filter((contender) => known(contender.waterfall));
-  if (!shown.length) return absent("No waterfall: it takes the ledgers of the baseline and of a contender.");
+  const withheld = whyNone(run);
+  if (!shown.length)
+    return [absent("No waterfall: it takes the ledgers of the baseline and of a contender, like the timed steps."), withheld];
   const place = el("div");
   const show = (name) =>
     place.replaceChildren(
@@ -107,7 +109,20 @@ function waterfallPart(run) {
       show,
     ),
     place,
+    withheld,
   ];
+}
+
+/** Say of contenders with a ledger why they have no waterfall: it would tell something that is not so. */
+function whyNone(run) {
+  const withheld = run.analysis.contenders.filter((c) => known(c.ledger) && known(c.no_waterfall));
+  return withheld.length
+    ? el(
+        "ul",
+        { class: "notes" },
+        withheld.map(({ name, no_waterfall }) => el("li", {}, prose(`\`${name}\` has none: ${no_waterfall}`))),
+      )
+    : null;
 }
 
 function waterfallFigure(run, { name, waterfall: steps }) {

@@ -14,7 +14,7 @@ from harness.analysis.advice.gathering import achieved_tflops, fast_dtypes
 from harness.analysis.advice.predictions import diagnose
 from harness.analysis.advice.rule import RULES
 from harness.analysis.trace.model import CATEGORY_WORDS, KernelLine, Ledger, LedgerRow, StepPart
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.strategy import BOTTLENECKS, StrategyRecord
 from harness.records.trial import Settings
 

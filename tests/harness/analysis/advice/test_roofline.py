@@ -17,7 +17,7 @@ from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.speed import SpeedEvidence
 from harness.analysis.evidence.trials import Trials
 from harness.config import preset
-from harness.records.checks import RoofRecord
+from harness.records.machine import RoofRecord
 from harness.records.store import LoadedTrial
 from harness.records.trial import EpochRecord, RunRecord, Settings, TrialRecord, WorkRecord
 from harness.statistics.paired import ratio_of_logs

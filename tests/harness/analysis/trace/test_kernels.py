@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.trace.kernels import summarise_profile
+from harness.records.profile import KernelRow, ProfileRecord
 from harness.records.store import LoadedTrial
-from harness.records.trial import KernelRow, ProfileRecord, TrialRecord
+from harness.records.trial import TrialRecord
 
 
 def profile(*rows: KernelRow, steps: int = 2) -> ProfileRecord:
