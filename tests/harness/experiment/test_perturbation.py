@@ -15,7 +15,7 @@ from harness.analysis.evidence.audits import FALSE_ALARM
 from harness.analysis.evidence.perturbation import judge_perturbation
 from harness.config import preset
 from harness.data.packing import select_windows
-from harness.experiment.perturbation import measure_step, relative_distance, sketch, summarise_steps
+from harness.experiment.perturbation import measure_deviation, measure_step, relative_distance, sketch, summarise_steps
 from harness.experiment.replay import replay
 from harness.experiment.snapshot import Snapshot, used_gradient
 from harness.experiment.twin import TwinGradients, compare_twin, make_twin, twin_gradients
@@ -358,6 +358,11 @@ def test_tensors_whose_gradient_is_zero_by_an_invariance_are_measured_against_th
     invariant = {name for name, value in scatter.items() if value < 1e-4 * whole}
     assert {"qa_outputs.bias", *(name for name in scatter if name.endswith("k_lin.bias"))} <= invariant
     assert not any(part in name for name in invariant for part in ("v_lin", "ffn", "embeddings"))
+
+
+def test_what_is_not_trained_has_no_deviation():
+    assert measure_deviation({}, {"weight": torch.ones(3)}).norms == {"weight": None}
+    assert measure_deviation({"weight": torch.zeros(3)}, {"weight": torch.ones(3)}).norms["weight"] == 3**0.5
 
 
 def test_sketches_keep_inner_products():
