@@ -287,7 +287,7 @@ class Bench:
             try:
                 baseline = self._live_baseline()
                 duel = Duel(baseline, worker, self._config, goal, self._gpu, audits, self._speedometer)
-                return duel.measure(worker.on_progress), None
+                return replace(duel.measure(worker.on_progress), live_started_s=baseline.started_s), None
             except WorkerError as error:
                 if error.worker is not self._live:
                     raise

@@ -16,7 +16,10 @@ from harness.experiment.plan import PlannedTrial, order_contenders
 from harness.records.checks import BlockRecord
 from harness.records.store import TRIAL_FILE, read_record
 from harness.records.trial import BASELINE, TrialRecord
-from harness.statistics.sequential import Decision, decide_early
+from harness.statistics.sequential import LEAST_GAIN, Decision, decide_early
+
+FAR_GAIN = 0.1
+"""Steps that are faster or slower by clearly more than this are not what leaves the verdict on a job open."""
 
 Process = Sequence[BlockRecord]
 """The blocks of one process."""
@@ -57,9 +60,13 @@ def log_ratios(blocks: Process) -> list[float]:
     ]
 
 
-def decide(processes: Iterable[Process], *, worth: float) -> Decision | None:
-    """Return what is clear of a contender's steps; None while it is open."""
-    return decide_early([log_ratios(blocks) for blocks in processes], worth=worth)
+def decide(processes: Iterable[Process], *, worth: float, is_far: bool = False) -> Decision | None:
+    """Return what is clear of a contender's steps; None while it is open.
+
+    `is_far`: only what is far from 1 counts as faster or slower.
+    """
+    least_gain = FAR_GAIN if is_far else LEAST_GAIN
+    return decide_early([log_ratios(blocks) for blocks in processes], worth=worth, least_gain=least_gain)
 
 
 def left_s(timed: Timed, config: RunConfig) -> float:
@@ -85,16 +92,19 @@ def allot_s(timed: Timed, contender: str, config: RunConfig) -> float:
     if not own:
         rivals = len(_names(config))
         return speed.budget_s / (rivals + math.sqrt(rivals))
-    return left_s(timed, config) / max(1, sum(len(timed[name]) == len(own) for name in find_open(timed, config)))
+    is_open = contender in find_open(timed, config)
+    rivals = sum(len(timed[name]) == len(own) for name in find_open(timed, config, is_far=not is_open))
+    return left_s(timed, config) / max(1, rivals)
 
 
 def _names(config: RunConfig) -> list[str]:
     return [name for name in order_contenders(config.contenders) if name != BASELINE]
 
 
-def find_open(timed: Timed, config: RunConfig) -> list[str]:
-    """Return the contenders whose steps are not clear yet."""
-    return [name for name in timed if name != BASELINE and decide(timed[name], worth=config.worth) is None]
+def find_open(timed: Timed, config: RunConfig, *, is_far: bool = False) -> list[str]:
+    """Return the contenders whose steps are not clear yet, or not so far from 1 that it is clear of any job."""
+    names = [name for name in timed if name != BASELINE]
+    return [name for name in names if decide(timed[name], worth=config.worth, is_far=is_far) is None]
 
 
 def find_next(timed: Timed, config: RunConfig, *, requests: int) -> str | None:
@@ -102,12 +112,14 @@ def find_next(timed: Timed, config: RunConfig, *, requests: int) -> str | None:
     the least blocks; None when none is left.
 
     Nobody gets more than `speed.restarts` processes for each of the `requests` that were made of this run. So the
-    baseline's turn comes where a run is extended: beside another live one, and where all are clear, but not far enough
-    beyond the noise floor.
+    baseline's turn comes where a run is extended, beside another live one. That was done because a verdict is open: of
+    a job, or against a high noise floor, where steps alone may be clear. So after those who are open it is the turn of
+    those who are not far from 1.
     """
-    most = config.speed.restarts * requests
-    waiting = [name for name in (BASELINE, *find_open(timed, config)) if len(timed.get(name, ())) < most]
-    for name in sorted(waiting, key=lambda name: (name != BASELINE, len(timed.get(name, ())))):
+    most, are_open = config.speed.restarts * requests, find_open(timed, config)
+    names = (BASELINE, *(are_open if requests == 1 else find_open(timed, config, is_far=True)))
+    waiting = [name for name in names if len(timed.get(name, ())) < most]
+    for name in sorted(waiting, key=lambda name: (name != BASELINE, name not in are_open, len(timed.get(name, ())))):
         blocks = [block for process in timed.get(name, ()) for block in process]
         least_s = config.speed.least_blocks * spent_s([blocks]) / max(1, len(blocks))
         if 0.0 < least_s <= left_s(timed, config):

@@ -28,8 +28,11 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
     timed = read_timed(directory, config)
     earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
 
+    # Whoever was clear and is timed again is to be known better than that.
+    is_far = decide(earlier, worth=config.worth) is not None
+
     def look(blocks: list[BlockRecord]) -> str | None:
-        return None if is_baseline else decide([*earlier, blocks], worth=config.worth)
+        return None if is_baseline else decide([*earlier, blocks], worth=config.worth, is_far=is_far)
 
     return Goal(
         budget_s=allot_s(timed, trial.contender, config),

@@ -17,7 +17,7 @@ from harness.records.trial import BASELINE, ExamplePrediction, QualitySetRecord,
 from harness.strategy import Logits
 from harness.training.evaluation_check import check_evaluation
 
-DIGITS = 6
+DIGITS = 4
 """Of covariates, as they are written."""
 
 

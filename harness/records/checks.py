@@ -286,6 +286,9 @@ class SpeedRecord:
     """Why measuring stopped, in words."""
     settle_s: float
     """Idle time before each segment."""
+    live_started_s: float | None = None
+    """When the live baseline was started, in seconds since 1970: which of them it was; None in runs of an earlier
+    version, which had one."""
     energy: EnergyRecord | None = None
     """None without NVML, where it was switched off, and in runs of an earlier version."""
     energy_problem: str | None = None

@@ -19,6 +19,10 @@ PRIOR_DEGREES = 2.0
 deviation."""
 
 
+LEAST_VARIANCE = 1e-12
+"""Of a log: nothing weighs infinitely much."""
+
+
 class Between(NamedTuple):
     """How the time of one program differs from process to process."""
 
@@ -99,6 +103,17 @@ def restarts_alone(restarts: Sequence[Ratio], between: Between) -> Ratio | None:
     side = _weigh(restarts, between)
     parts = [(math.sqrt(side.noise), side.degrees), (math.sqrt(between.variance * side.share), between.degrees)]
     return combine(0.0, parts, blocks=sum(ratio.blocks for ratio in restarts))
+
+
+def pool(ratios: Sequence[Ratio]) -> Ratio | None:
+    """Return what independent estimates of one ratio say together, weighed by how well each is known; None of none."""
+    if len(ratios) < 2:
+        return ratios[0] if ratios else None
+    weights = np.array([1.0 / max(ratio.log_standard_error**2, LEAST_VARIANCE) for ratio in ratios])
+    weights /= weights.sum()
+    parts = [(w * ratio.log_standard_error, ratio.degrees_of_freedom) for w, ratio in zip(weights, ratios, strict=True)]
+    log = float(weights @ [math.log(ratio.estimate) for ratio in ratios])
+    return combine(log, parts, blocks=sum(ratio.blocks for ratio in ratios))
 
 
 class _Side(NamedTuple):

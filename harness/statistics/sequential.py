@@ -22,7 +22,11 @@ Decision = Literal["faster", "slower", "no gain"]
 
 
 def decide_early(
-    processes: Sequence[Sequence[float]], *, worth: float, process_deviation: float = PROCESS_DEVIATION
+    processes: Sequence[Sequence[float]],
+    *,
+    worth: float,
+    least_gain: float = LEAST_GAIN,
+    process_deviation: float = PROCESS_DEVIATION,
 ) -> Decision | None:
     """Return what the blocks so far show beyond doubt: a gain, a loss, or no gain that is `worth` anything; else None.
 
@@ -43,8 +47,8 @@ def decide_early(
     parts += [(share * process_deviation, math.inf) for share, _ in weighed]
     log_ratio = sum(share * math.log(ratio.estimate) for share, ratio in weighed)
     whole = combine(log_ratio, parts, blocks=sum(ratio.blocks for ratio in ratios))
-    if p_not_beyond(whole, 1.0 / (1.0 + LEAST_GAIN), "below") < INTERIM_P:
+    if p_not_beyond(whole, 1.0 / (1.0 + least_gain), "below") < INTERIM_P:
         return "slower"
     if p_not_beyond(whole, 1.0 + worth, "below") < INTERIM_P:
         return "no gain"
-    return "faster" if p_not_beyond(whole, 1.0 + LEAST_GAIN, "above") < INTERIM_P else None
+    return "faster" if p_not_beyond(whole, 1.0 + least_gain, "above") < INTERIM_P else None

@@ -46,7 +46,7 @@ def draw(analysis: Analysis) -> Figure | None:
     name_rows(axis, [contender.name for contender in shown])
     low, high = speedup_limits(shown)
     _log_axis(axis, low, high * 1.12)
-    axis.set_xlabel("speedup: baseline time ÷ contender time (logarithmic; grey: its noise floor)")
+    axis.set_xlabel("speedup: baseline time ÷ contender time (logarithmic; grey: nothing is claimed within)")
     figure.legend(loc="outside upper right", ncols=2, frameon=False)
     return figure
 

@@ -113,8 +113,8 @@ def _reading_notes(analysis: Analysis) -> Iterator[str]:
         "baseline in points. The other intervals stand in the evidence below."
     )
     yield (
-        "The small plots: dot and whisker are the job speedup and its 95 % interval, the vertical line is 1×, the grey "
-        "band the noise floor of this job; logarithmic, the same scale in every row. The baseline's row is the "
+        "The small plots: dot and whisker are the job speedup and its 95 % interval, the vertical line is 1×, within "
+        "the grey band nothing is claimed; logarithmic, the same scale in every row. The baseline's row is the "
         "baseline against itself, steps only."
     )
     yield (

@@ -41,7 +41,7 @@ def section(analysis: Analysis) -> Section:
     if not segments:
         nothing = paragraph("No segments were timed beside a live baseline, so there is no verdict on speed.")
         return Section(title=title, blocks=(nothing,))
-    caption = "Job and step speedup of each contender; line: 95 % interval, grey band: its noise floor"
+    caption = "Job and step speedup of each contender; line: 95 % interval, grey: nothing is claimed within"
     picture = Picture(name="speedup", caption=caption)
     starts = (*warm_up_table(analysis), *_hidden_start(analysis))
     costs = (*starts, *_interval_table(analysis), *energy_part(analysis))
@@ -52,7 +52,7 @@ def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
     """Return the timed segments of each contender; the baseline's row is A/A."""
     headers = (
         "Strategy", "Step speedup", "Evaluation speedup", "Blocks", "Job speedup, from its parts",
-        "Noise floor of the job", "Jobs as they ran"
+        "Jobs as they ran"
     )  # fmt: skip
     rows = []
     for contender, evidence in analysis.ran:
@@ -69,8 +69,7 @@ def _segment_table(analysis: Analysis) -> tuple[Table, ...]:
         blocks = f"{speed.blocks}{repeated}, {speed.spoilt} spoilt"
         as_run = NONE if job is None or job.as_run is None else speedup(job.as_run)
         name = _beside_baseline(contender)
-        floor = NONE if job is None else f"±{100.0 * job.floor:.1f} %"
-        rows.append((name, steps, evaluation, blocks, NONE if job is None else parts, floor, as_run))
+        rows.append((name, steps, evaluation, blocks, NONE if job is None else parts, as_run))
     return table(headers, rows)
 
 

@@ -25,7 +25,7 @@ from rich.table import Table
 from torch.nn import functional
 
 from harness.analysis.evidence.perturbation import Perturbation, judge_perturbation, loss_beyond_chance
-from harness.config import RunConfig, preset
+from harness.config import AuditConfig, RunConfig, preset
 from harness.experiment.auditor import Auditor
 from harness.experiment.audits import draw_steps
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
@@ -186,12 +186,10 @@ def compare(lines: list[dict[str, Any]], variant: str) -> tuple[dict[str, NonInf
     for metric in METRICS:
         rows = [np.subtract(of[variant][seed]["scores"][metric], of["fp32"][seed]["scores"][metric]) for seed in seeds]
         scores[metric] = assess(100.0 * np.array(rows), margin=1.0, alpha=0.05)
-    judged = [
-        judge_perturbation(
-            [build(PerturbationRecord, of[variant][seed]["perturbation"])], steps=of[variant][seed]["steps"]
-        )
-        for seed in seeds
-    ]
+    judged = []
+    for line in (of[variant][seed] for seed in seeds):
+        record = build(PerturbationRecord, line["perturbation"])
+        judged.append(judge_perturbation([record], steps=line["steps"], share=AuditConfig().share))
     return scores, [item for item in judged if item is not None]
 
 

@@ -1,102 +1,106 @@
 """The faults suite: strategies that cheat or break, held against the verdict that each must get.
 
 `make faults` prints the table over several seeds; the tests run a short form. Exit status 1 if a verdict is wrong.
+Which faults there are, and what is right for them, stands in `expected.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from expected import CHEATS, IN_JOBS, LATE, NO_DROPOUT, PACED, SELDOM, Fault, Job
 from rich.console import Console
 from rich.table import Table
 
 from harness import run
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
+from harness.analysis.verdict.reason import Reason
 from harness.config import RunConfig, preset
 from harness.records.serialise import override
 
 HERE = Path(__file__).resolve().parent
-PLUGINS = [str(HERE / f"{name}.py") for name in ("work", "quality", "timing", "breaks", "precision")]
+PLUGINS = [
+    str(HERE / f"{name}.py")
+    for name in ("work", "quality", "timing", "breaks", "precision", "secret", "late", "life", "life_data")
+]
 
-NOTHING_GAINED = frozenset({"NO_GAIN", "UNCLEAR", "SLOWER", "INERT"})
-"""What a strategy that gains nothing may be called; anything but accepted, and not rejected without reason."""
+AGE_S = 1.0
+"""Seconds of training after which `aged_…` cheats here: half of a job whose steps end on a beat."""
 
-NOTHING_REFUTED = NOTHING_GAINED - {"INERT"} | {"ACCEPTED", "FASTER", "NOT_APPLICABLE"}
-"""What an honest lower precision may be called, here or on a processor that does not have it."""
+TIMEOUT_S = 60.0
+"""What a job may take, with the replays of its audits: ten times as long as on an idle machine."""
+
+QUICK_START = "fast_startup+lean_model"
+"""Stack of contenders whose job alone is looked at: what takes most of it otherwise is imports."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
-    """A strategy and the verdicts that are right for it."""
+class Group:
+    """Faults of one run."""
 
     name: str
-    right: frozenset[str]
-    reason: str = ""
-    """Text that one of its reasons must hold."""
+    faults: tuple[Fault, ...]
+    changes: dict[str, object]
+    """What the run has otherwise than the preset smoke."""
+    beside: str = ""
+    """Stack that each contender has too."""
+
+    def contender(self, fault: Fault) -> str:
+        """Return what the run calls a fault."""
+        return f"{self.beside}+{fault.name}" if self.beside else fault.name
+
+    def config(self, faults: tuple[Fault, ...], seed: int) -> RunConfig:
+        """Return the run of some of its faults."""
+        common = {
+            "contenders": [self.contender(fault) for fault in faults],
+            "plugins": PLUGINS,
+            "profile.enabled": False,
+            "data.generator_seed": seed,
+            "device": "cpu",
+            "trial_timeout_s": TIMEOUT_S,
+        }
+        return override(preset("smoke"), {**common, **self.changes})
 
 
-def fault(name: str, *right: str, reason: str = "") -> Fault:
-    """Return a fault."""
-    return Fault(name=name, right=frozenset(right), reason=reason)
+JOBS_ALONE = {
+    "speed.enabled": False,
+    "data.train_size": 34,
+    "data.generator_mean_tokens": 70,
+    "training.epochs": 4,
+}
+"""Some 60 steps, so that a 50th is among them, in half a second; many passages take more than one window."""
 
+TINY = preset("smoke").model.overrides
 
-CHEATS = (
-    fault("skips_every_second_update", "REJECTED", reason="updates changed the parameters"),
-    fault("trains_on_half_the_examples", "REJECTED", reason="windows"),
-    fault("truncates", "REJECTED", reason="useful tokens"),
-    fault("truncates_in_secret", "REJECTED", reason="baseline's mathematics"),
-    fault("truncates_in_the_loop", "REJECTED", reason="baseline's mathematics"),
-    fault("mixes_up_labels", "REJECTED", reason="baseline's mathematics"),
-    fault("drops_dropout", "REJECTED", reason="its dropout is not the baseline's"),
-    fault("freezes_all_but_the_head", "REJECTED", reason="parameters"),
-    fault("zero_learning_rate", "REJECTED", reason="learning rates"),
-    fault("zero_learning_rate_in_secret", "REJECTED", reason="updates changed the parameters"),
-    fault("windows_see_each_other", "REJECTED", reason="baseline's mathematics in a lower precision"),
-    fault("wrong_attention_scale", "REJECTED", reason="baseline's mathematics in a lower precision"),
-    fault("unpadded+amp_bf16", *NOTHING_REFUTED),
-    fault("changes_data_order", "REJECTED", reason="another order"),
-    fault("evaluates_on_training_set", "REJECTED", reason="not those of the trained model"),
-    fault("reads_the_answers", "REJECTED", reason="not those of the trained model"),
-    fault("returns_cached_predictions", "REJECTED", reason="not those of the trained model"),
-    fault("trains_on_validation", "REJECTED", reason="token"),
-    fault("slows_the_clock", "REJECTED", reason="clock"),
-    fault("falls_back_to_fp32", "INERT"),
-    fault("no_change", "INERT"),
-    fault("leaks_state", *NOTHING_GAINED),
-    fault("same_again", "NO_GAIN", "UNCLEAR"),
-    fault("synchronises_each_step", *NOTHING_GAINED),
-    fault("sleeps_in_collate", "SLOWER", "UNCLEAR"),
-    fault("nan_after_steps", "FAILED", reason="nan"),
-    fault("crashes", "FAILED", reason="SIGABRT"),
-    fault("hangs", "FAILED", reason="time limit"),
-    fault("raises", "FAILED", reason="ValueError"),
+WITHOUT_DROPOUT = {"model.overrides": {**TINY, "dropout": 0.0, "attention_dropout": 0.0, "qa_dropout": 0.0}}
+
+GROUPS = (
+    Group(name="cheats", faults=CHEATS, changes={"speed.segment_s": 0.1, "speed.budget_s": 20.0}),
+    Group(name="jobs", faults=IN_JOBS, changes=JOBS_ALONE, beside=QUICK_START),
+    Group(name="late", faults=LATE, changes=JOBS_ALONE, beside=QUICK_START),
+    Group(name="no_dropout", faults=NO_DROPOUT, changes=JOBS_ALONE | WITHOUT_DROPOUT, beside=QUICK_START),
+    # One window a step, so that most of the job is training.
+    Group(
+        name="paced",
+        faults=PACED,
+        changes={
+            "baseline": "paced",
+            "training.batch_size": 1,
+            "training.epochs": 16,
+            "trial_timeout_s": 7200.0,
+            "speed.segment_s": 0.15,
+            "speed.budget_s": 120.0,
+            "speed.precision": 0.004,
+        },
+    ),
 )
-"""Against the plain baseline. Two of them may be unclear: this tiny model's steps are too short to time well."""
-
-PACED = (
-    fault("paced_3_percent_faster", "ACCEPTED"),
-    fault("paced_3_percent_slower", "SLOWER"),
-    fault("paced_again", "NO_GAIN", "UNCLEAR"),
-    fault("paced+no_change", "INERT"),
-)
-"""Against a baseline whose steps end on a beat: what is known to be 3 % must be called so, within seconds."""
-
-SHORT = frozenset(
-    {
-        "skips_every_second_update",
-        "truncates_in_secret",
-        "windows_see_each_other",
-        "returns_cached_predictions",
-        "no_change",
-        "crashes",
-    }
-)
-"""The short form: one cheat for each kind of check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,98 +109,100 @@ class Outcome:
 
     fault: Fault
     verdict: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    missed: float = 0.0
+    """The chance that audits miss it in such a job."""
 
     @property
     def right(self) -> bool:
         """Whether that is the right verdict, for the right reason."""
-        return self.verdict in self.fault.right and any(self.fault.reason in text for text in (*self.reasons, ""))
+        found = not self.fault.reason or any(self.fault.reason in reason.text for reason in self.reasons)
+        ruled = not self.fault.rule or any(self.fault.rule == reason.rule for reason in self.reasons)
+        return self.verdict in self.fault.right and found and ruled
 
 
-def cheat_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
-    """Return a run of the cheats on the smallest model."""
-    return _config(
-        faults, seed, {"trial_timeout_s": 40.0, "speed.segment_s": 0.1, "speed.budget_s": 6.0 * (1 + len(faults))}
+def job_of(config: RunConfig, windows: int) -> Job:
+    """Return how many steps the jobs of a run have, and how many of them are audited."""
+    audits = config.audits
+    return Job(
+        windows=windows,
+        batch_size=config.training.batch_size,
+        epochs=config.training.epochs,
+        audits_per_epoch=audits.per_epoch if audits.enabled else 0,
     )
 
 
-def paced_config(faults: tuple[Fault, ...], seed: int) -> RunConfig:
-    """Return a run against the paced baseline, with one window a step so that most of the job is training."""
-    return _config(
-        faults,
-        seed,
-        {
-            "baseline": "paced",
-            "training.batch_size": 1,
-            "training.epochs": 16,
-            "speed.segment_s": 0.15,
-            "speed.budget_s": 40.0 * (1 + len(faults)),
-            "speed.precision": 0.004,
-        },
-    )
+def run_faults(group: Group, faults: tuple[Fault, ...], seed: int, directory: Path) -> list[Outcome]:
+    """Run some of a group's faults and return what each was called."""
+    os.environ["SPEEDPROOF_FAULT_AGE_S"] = str(AGE_S)
+    config = group.config(faults, seed)
+    analysis = analyse(run(config, name="faults", runs_directory=directory))
+    job = job_of(config, analysis.run.data["train_windows"])
+    return read_outcomes(analysis, faults, group.contender, job)
 
 
-def _config(faults: tuple[Fault, ...], seed: int, changes: dict[str, object]) -> RunConfig:
-    common = {
-        "contenders": [fault.name for fault in faults],
-        "plugins": PLUGINS,
-        "profile.enabled": False,
-        "data.generator_seed": seed,
-        "device": "cpu",
-    }
-    return override(preset("smoke"), {**common, **changes})
-
-
-def run_faults(config: RunConfig, faults: tuple[Fault, ...], directory: Path) -> list[Outcome]:
-    """Run them and return what each was called."""
-    return read_outcomes(analyse(run(config, name="faults", runs_directory=directory)), faults)
-
-
-def read_outcomes(analysis: Analysis, faults: tuple[Fault, ...]) -> list[Outcome]:
+def read_outcomes(
+    analysis: Analysis, faults: tuple[Fault, ...], contender: Callable[[Fault], str], job: Job
+) -> list[Outcome]:
     """Return the verdicts of an analysis."""
     by_name = {contender.name: contender for contender in analysis.contenders}
     return [
         Outcome(
-            fault=fault,
-            verdict=by_name[fault.name].verdict or by_name[fault.name].state,
-            reasons=tuple(reason.text for reason in by_name[fault.name].reasons),
+            fault=fault.in_job(job),
+            verdict=given.verdict or given.state,
+            reasons=given.reasons,
+            missed=fault.missed(job),
         )
         for fault in faults
+        for given in [by_name[contender(fault)]]
     ]
 
 
+def missed_words(outcome: Outcome) -> str:
+    """Say how likely it is that audits miss a fault; nothing where it is not left to chance."""
+    if outcome.fault.touches is None:
+        return ""
+    if outcome.missed == 0.0:
+        return "never"
+    return f"{outcome.missed:.1%}" if outcome.missed > SELDOM else f"<{SELDOM:.1%}"
+
+
 def print_table(outcomes: dict[int, list[Outcome]], console: Console) -> None:
-    """Print fault, verdict expected and verdict given for each seed, and what was wrong."""
-    table = Table("Fault", "Expected", *(f"Seed {seed}" for seed in outcomes))
+    """Print fault, verdicts expected and given, the chance that audits miss it, and what was wrong."""
+    table = Table("Fault", "Expected", "May be missed", *(f"Seed {seed}" for seed in outcomes))
     for row in zip(*outcomes.values(), strict=True):
         given = [item.verdict if item.right else f"[red]{item.verdict}[/red]" for item in row]
-        table.add_row(row[0].fault.name, " or ".join(sorted(row[0].fault.right)), *given)
+        fault = max((item.fault for item in row), key=lambda fault: len(fault.right))
+        expected = "REJECTED if drawn" if fault.is_left_to_chance else " or ".join(sorted(fault.right))
+        table.add_row(fault.name, expected, missed_words(max(row, key=lambda item: item.missed)), *given)
     console.print(table)
     for seed, items in outcomes.items():
         for item in items:
             if not item.right:
-                console.print(
-                    f"seed {seed}, {item.fault.name}: {item.verdict}: {'; '.join(item.reasons)}", markup=False
-                )
+                texts = "; ".join(f"{reason.rule}: {reason.text}" for reason in item.reasons)
+                console.print(f"seed {seed}, {item.fault.name}: {item.verdict}: {texts}", markup=False)
 
 
 def main(arguments: list[str]) -> int:
     """Run the suite and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--groups", nargs="*", choices=[group.name for group in GROUPS], help="all by default")
     parser.add_argument("--only", nargs="*", help="names of faults")
-    parser.add_argument("--keep", type=Path, help="where the runs go, to look at them")
+    parser.add_argument("--keep", type=Path, help="where the runs go, to look at them, or to go on with them")
     options = parser.parse_args(arguments)
     outcomes: dict[int, list[Outcome]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for seed in range(options.seeds):
             outcomes[seed] = []
-            for kind, faults, make in (("cheats", CHEATS, cheat_config), ("paced", PACED, paced_config)):
-                wanted = tuple(item for item in faults if not options.only or item.name in options.only)
+            for group in GROUPS:
+                if options.groups and group.name not in options.groups:
+                    continue
+                wanted = tuple(item for item in group.faults if not options.only or item.name in options.only)
                 if wanted:
-                    folder = (options.keep or Path(temporary)) / f"{kind}-{seed}"
-                    outcomes[seed] += run_faults(make(wanted, seed), wanted, folder)
-                    Console(stderr=True).print(f"seed {seed}: {kind} done")
+                    folder = (options.keep or Path(temporary)) / f"{group.name}-{seed}"
+                    outcomes[seed] += run_faults(group, wanted, seed, folder)
+                    Console(stderr=True).print(f"seed {seed}: {group.name} done")
     print_table(outcomes, Console())
     wrong = sum(not item.right for items in outcomes.values() for item in items)
     total = sum(len(items) for items in outcomes.values())

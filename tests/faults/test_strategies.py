@@ -20,8 +20,13 @@ from torch import Tensor, nn
 from harness import registry
 from harness.strategy import Effect, Stage, StepOutcome, Strategy, TrainSetup, Windows
 
+ELSEWHERE = {"suite", "expected", "late"}
+"""Files that are no plugins, or have tests of their own."""
+
 FILES = sorted(
-    path for path in Path(__file__).parent.glob("*.py") if path.stem != "suite" and not path.stem.startswith("test_")
+    path
+    for path in Path(__file__).parent.glob("*.py")
+    if path.stem not in ELSEWHERE and not path.stem.startswith("test_")
 )
 
 NAMES = {
@@ -67,6 +72,30 @@ NAMES = {
     "precision": {
         "windows_see_each_other",
         "wrong_attention_scale",
+    },
+    # What these do is tested in test_life.py.
+    "secret": {
+        "repeats_the_last_gradient",
+        "trains_on_half_of_each_batch",
+        "ignores_the_padding_mask",
+        "freezes_the_word_embedding",
+        "computes_in_bfloat16",
+    },
+    "life": {
+        "stale_graph_input",
+        "recapture_loses_a_bucket",
+        "scaler_skips",
+        "accumulation_forgets_to_zero",
+        "leftover_of_an_epoch",
+        "schedule_one_step_late",
+        "updates_tied_weights_twice",
+    },
+    "life_data": {
+        "iterator_starts_over",
+        "iterator_runs_dry",
+        "evaluates_in_training_mode",
+        "leaves_attention_dropout_out",
+        "shifts_labels_of_later_windows",
     },
 }
 

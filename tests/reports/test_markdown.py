@@ -63,15 +63,15 @@ def test_first_lines_answer_the_question(make_run: Any, analysed: Any, render: A
     sentence = text.splitlines()[2]
     assert sentence.startswith("**Switch on `fused_adamw+sdpa`: job 1.10")
     assert ", same updates; in a job of 1,000 steps 1.24" in sentence
-    assert "`amp_bf16` (job 1.217×, step 1.600×) is faster, quality open." in sentence
+    assert "`amp_bf16` (job 1.20×, step 1.60×) is faster, quality open." in sentence
     assert text.index("| `amp_bf16` | FASTER |") < text.index("\n## ")
     assert "One seed says nothing of what another would give" in text
 
 
 def test_a_stack_is_judged_by_its_name(make_run: Any, analysed: Any, render: Any) -> None:
     text = render(analysed(make_run()))
-    assert text.splitlines()[2].startswith("**Switch on `amp_bf16`: job 1.21")
-    assert "step 1.600×, F1 +0.8 (−0.4 to +2.0) points" in text
+    assert text.splitlines()[2].startswith("**Switch on `amp_bf16`: job 1.20")
+    assert "step 1.60×, F1 +0.8 (−0.4 to +2.0) points" in text
     assert "| `fused_adamw` + `sdpa` | **ACCEPTED** |" in text
 
 
@@ -154,7 +154,7 @@ def test_jobs_that_contradict_segments_leave_nothing_accepted(
         recorded.edit_trial(run, f"{name}/0", lambda data: data.update(job_time_s=40.0))
     text = render(analysed(run))
     assert text.splitlines()[2].startswith(
-        "**Switch on nothing yet. `amp_bf16` (job 1.207× to 1.226×) and `fused_adamw+sdpa` (job 1.096× to 1.112×) are "
+        "**Switch on nothing yet. `amp_bf16` (job 1.18× to 1.23×) and `fused_adamw+sdpa` (job 1.07× to 1.12×) are "
         "unclear."
     )
     assert "segments and jobs contradict each other" in text

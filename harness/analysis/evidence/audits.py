@@ -17,8 +17,10 @@ from harness.statistics.perturbation import pool_ratios
 FALSE_ALARM = 2e-4
 """Chance that a contender whose gradients are draws of the reference's, with other dropout, is called anything else."""
 
-FARTHEST = 4.0
-"""Ratio of one gradient (`scatter_ratios`) from which it alone is no draw of the reference's."""
+FARTHEST, NEAREST = 4.0, 0.4
+"""Ratio of one gradient (`scatter_ratios`) beyond which it alone is no draw of the reference's. Draws of the bundled
+encoder's gradients had 0.73 to 1.73, their logarithms a standard deviation of 0.17; dropout left out gave 0.21 to 0.63,
+the batch of another step 2.1 to 9."""
 
 SAME_LOSS = 1e-6
 """Relative difference of two losses of one batch that other dropout comes below some once in ten thousand times."""
@@ -205,10 +207,10 @@ def _gradient_problems(audit: AuditRecord, tolerance: Tolerance) -> Iterator[str
     words = _difference(audit, tolerance)
     if not replay.ratios:
         yield words
-    elif not replay.ratios[0] <= FARTHEST:
+    elif not NEAREST <= replay.ratios[0] <= FARTHEST:
         yield (
             f"{words}; other dropout does not explain it: it lies {replay.ratios[0]:.2g} times as far (squared) from "
-            f"{replay.draws} draws of the reference as one more would (allowed {FARTHEST:g})"
+            f"{replay.draws} draws of the reference as one more would (allowed {NEAREST:g} to {FARTHEST:g})"
         )
 
 

@@ -11,6 +11,7 @@ from harness.analysis.evidence.energy import EnergyEvidence, summarise_energy
 from harness.analysis.evidence.expected import ExpectedJob, expect_jobs
 from harness.analysis.evidence.job import JobSpeed, TimeToScore, compose_job, time_to_score
 from harness.analysis.evidence.parts import Jobs, declared_phases, pair_by_seed
+from harness.analysis.evidence.perturbation import Perturbation, judge_perturbation, loss_beyond_chance
 from harness.analysis.evidence.quality import (
     Learning,
     QualityEvidence,
@@ -70,6 +71,8 @@ class Evidence:
     equivalence: Equivalence | None = None
     audits: AuditEvidence | None = None
     """None: nothing was audited."""
+    perturbation: Perturbation | None = None
+    """None: no gradient of an audited step was held against the scatter."""
     footprint: FootprintDifference | None = None
     quality: QualityEvidence | None = None
     quality_set_s: float | None = None
@@ -122,8 +125,17 @@ class Evidence:
 
         Where nothing was audited the check alone must do.
         """
+        if self.lowers_precision:
+            return self.rounds_within_noise
         proven = self.same_math and self.equivalence is not None and self.equivalence.proves
         return proven and (self.audits is None or self.audits.agree)
+
+    @property
+    def rounds_within_noise(self) -> bool:
+        """Whether its rounding is shown to be small beside the noise of training, and costs no score beyond chance."""
+        checked = self.equivalence is not None and self.equivalence.holds and self.audits is not None
+        small = self.perturbation is not None and self.perturbation.holds
+        return checked and small and bool(self.quality) and loss_beyond_chance(self.quality or {}) is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +226,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         if check is None
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),
         audits=_judge_audits(trials, reference),
+        perturbation=_judge_perturbation(trials, reference),
         footprint=footprint,
         quality=quality,
         quality_set_s=mean_or_none(job.quality_set.time_s for job in jobs if job.quality_set is not None),
@@ -227,6 +240,17 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     )
     work = compare_work([] if trials.is_baseline else baseline.done, trials.done, trials.effects)
     return Case(trials=trials, reference=reference, work=work, evidence=evidence, unreadable=tuple(unreadable))
+
+
+def _judge_perturbation(trials: Trials, reference: Reference) -> Perturbation | None:
+    """Return what the gradients of the jobs' audited steps say; a baseline that has not learned shows no loss."""
+    audited = [job.audits.perturbation for job in trials.jobs if job.audits is not None]
+    records = [record for record in audited if record is not None]
+    steps = max((job.work.updates for job in trials.jobs if job.work is not None), default=0)
+    found = judge_perturbation(records, steps=steps, share=reference.run.config.audits.share)
+    if found is None or (reference.learning is not None and not reference.learning.vacuous):
+        return found
+    return replace(found, holds=False)
 
 
 def _judge_audits(trials: Trials, reference: Reference) -> AuditEvidence | None:

@@ -20,9 +20,6 @@ from harness.statistics.perturbation import (
     part_scales,
 )
 
-SHARE = 0.05
-"""Of its scatter that the deviation of any tensor may have, at any audited step. Declared before the run."""
-
 LEAST_AUDITS = 5
 """Audited steps below which nothing is said."""
 
@@ -74,9 +71,7 @@ class Perturbation:
     """Whether deviations are a twin's, dropout off."""
 
 
-def judge_perturbation(
-    records: Sequence[PerturbationRecord], *, steps: int, share: float = SHARE
-) -> Perturbation | None:
+def judge_perturbation(records: Sequence[PerturbationRecord], *, steps: int, share: float) -> Perturbation | None:
     """Return what the audits of a contender's jobs say, all jobs together; None without any.
 
     `steps`: updates of one job.

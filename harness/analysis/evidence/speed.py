@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.statistics.paired import Ratio, exactly_one, ratio_of_logs
-from harness.statistics.processes import Between, against_restarts, between_processes, restarts_alone
+from harness.statistics.processes import Between, against_restarts, between_processes, pool, restarts_alone
 
 if TYPE_CHECKING:
     from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
@@ -65,18 +65,21 @@ class NoiseFloor:
     """Restarts."""
 
 
+ByLive = Mapping[float | None, Sequence[Ratio]]
+"""Ratios of processes, by the live baseline that they were timed beside. A run that is extended has another one."""
+
+
 class Restarts(NamedTuple):
-    """What all contenders are held against."""
+    """What all contenders are held against: processes of the baseline that were timed beside the live one."""
 
-    training: Sequence[Ratio] = ()
-    """Of each process of the baseline beside the live one."""
-    evaluation: Sequence[Ratio] = ()
-    between_training: Between = between_processes([])
+    training: ByLive
+    evaluation: ByLive
+    between_training: Between
     """How processes of one program differ."""
-    between_evaluation: Between = between_processes([])
+    between_evaluation: Between
 
 
-NO_RESTARTS = Restarts()
+NO_RESTARTS = Restarts({}, {}, between_processes([]), between_processes([]))
 """There is no A/A."""
 
 
@@ -98,13 +101,15 @@ def is_evidence(block: BlockRecord) -> bool:
     return not block.contamination and not block.cold
 
 
-def process_ratios(records: Sequence[SpeedRecord], kind: BlockKind) -> list[Ratio]:
-    """Return the ratio to the live baseline of each process that has enough blocks."""
-    of_each = (
-        ratio_of_logs([block.log_ratio for block in record.blocks if block.kind == kind and is_evidence(block)])
-        for record in records
-    )
-    return [ratio for ratio in of_each if ratio is not None]
+def process_ratios(records: Sequence[SpeedRecord], kind: BlockKind) -> ByLive:
+    """Return the ratio to its live baseline of each process that has enough blocks."""
+    found: dict[float | None, list[Ratio]] = {}
+    for record in records:
+        blocks = [block.log_ratio for block in record.blocks if block.kind == kind and is_evidence(block)]
+        ratio = ratio_of_logs(blocks)
+        if ratio is not None:
+            found.setdefault(record.live_started_s, []).append(ratio)
+    return found
 
 
 def find_restarts(everyone: Sequence[Sequence[SpeedRecord]]) -> Restarts:
@@ -113,12 +118,22 @@ def find_restarts(everyone: Sequence[Sequence[SpeedRecord]]) -> Restarts:
     How far processes of one program lie apart is learned from every contender that has several of them.
     """
     training, evaluation = ([process_ratios(one, kind) for one in everyone] for kind in ("training", "evaluation"))
-    return Restarts(
-        training=training[0],
-        evaluation=evaluation[0],
-        between_training=between_processes(training),
-        between_evaluation=between_processes(evaluation),
-    )
+    return Restarts(training[0], evaluation[0], _between(training), _between(evaluation))
+
+
+def _between(programs: Iterable[ByLive]) -> Between:
+    return between_processes([beside_one for program in programs for beside_one in program.values()])
+
+
+def _against(own: ByLive, restarts: ByLive, between: Between) -> Ratio | None:
+    """Hold processes against the restarts beside the same live baseline, whose luck cancels so."""
+    ratios = [against_restarts(beside_one, restarts.get(live, ()), between) for live, beside_one in own.items()]
+    return pool([ratio for ratio in ratios if ratio is not None])
+
+
+def _centred(restarts: ByLive, between: Between) -> Ratio | None:
+    ratios = [restarts_alone(beside_one, between) for beside_one in restarts.values()]
+    return pool([ratio for ratio in ratios if ratio is not None])
 
 
 def summarise_speed(
@@ -131,13 +146,11 @@ def summarise_speed(
     """
     if not records:
         return None
-    evaluation = against_restarts(
-        process_ratios(records, "evaluation"), restarts.evaluation, restarts.between_evaluation
-    )  # fmt: skip
+    evaluation = _against(process_ratios(records, "evaluation"), restarts.evaluation, restarts.between_evaluation)
     is_same = same_evaluation and (evaluation is None or evaluation.high >= 1.0)
     return _evidence(
         records,
-        training=against_restarts(process_ratios(records, "training"), restarts.training, restarts.between_training),
+        training=_against(process_ratios(records, "training"), restarts.training, restarts.between_training),
         evaluation=exactly_one() if is_same else evaluation,
         same_evaluation=is_same,
     )
@@ -149,8 +162,8 @@ def summarise_restarts(records: Sequence[SpeedRecord], restarts: Restarts) -> Sp
         return None
     return _evidence(
         records,
-        training=restarts_alone(restarts.training, restarts.between_training),
-        evaluation=restarts_alone(restarts.evaluation, restarts.between_evaluation),
+        training=_centred(restarts.training, restarts.between_training),
+        evaluation=_centred(restarts.evaluation, restarts.between_evaluation),
         same_evaluation=False,
     )
 
@@ -195,8 +208,8 @@ def find_noise_floor(restarts: Restarts) -> NoiseFloor | None:
 
     How far A/A may still lie from 1 when it is centred on 1: the end of its own interval, and at least `LEAST_FLOOR`.
     """
-    ratio = restarts_alone(restarts.training, restarts.between_training)
-    beside_live = against_restarts(restarts.training, (), restarts.between_training)
+    ratio = _centred(restarts.training, restarts.between_training)
+    beside_live = _against(restarts.training, {}, restarts.between_training)
     if ratio is None or beside_live is None:
         return None
     return NoiseFloor(
@@ -204,7 +217,7 @@ def find_noise_floor(restarts: Restarts) -> NoiseFloor | None:
         share=max(LEAST_FLOOR, ratio.high - 1.0),
         live=1.0 / beside_live.estimate,
         between=math.sqrt(restarts.between_training.variance),
-        processes=len(restarts.training),
+        processes=sum(map(len, restarts.training.values())),
     )
 
 

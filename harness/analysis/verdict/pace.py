@@ -59,11 +59,13 @@ class Pace:
         return self._command(options)
 
     def _command(self, options: Mapping[str, str]) -> str:
-        if not self.run.command.startswith(" ".join(PROGRAM)):
+        # A command that extended the run names only what it added.
+        first = (*self.run.earlier_commands, self.run.command)[0]
+        if not first.startswith(" ".join(PROGRAM)):
             # Started from Python.
             return f"harness.run with {', '.join(f'{name}={value}' for name, value in options.items())}"
         given = [(f"--{name.replace('_', '-')}", value) for name, value in options.items()]
-        kept = _without(shlex.split(self.run.command), {"--name", *(option for option, _ in given)})
+        kept = _without(shlex.split(first), {"--name", *(option for option, _ in given)})
         return shlex.join([*kept, *(word for pair in given for word in pair)])
 
 

@@ -119,6 +119,9 @@ def _audited(case: Case, _: Claims) -> Said:
     """Tell which audited steps are not the reference's, the first ones in full."""
     audits = case.evidence.audits
     problems = () if audits is None else audits.problems
+    perturbation = case.evidence.perturbation
+    if perturbation is not None and perturbation.fault is not None:
+        problems = (perturbation.fault, *problems)
     for problem in problems[:TOLD_AUDITS]:
         yield Words(problem)
     if audits is not None and len(problems) > TOLD_AUDITS:

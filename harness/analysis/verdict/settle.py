@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from scipy import stats
@@ -11,8 +10,7 @@ from scipy import stats
 from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import JobSpeed, Term
 from harness.analysis.evidence.quality import LEAST_SEEDS
-from harness.analysis.evidence.speed import LEAST_FLOOR
-from harness.analysis.verdict.claims import BeyondNoise, Claims, beyond_noise
+from harness.analysis.verdict.claims import BeyondNoise, Claims
 from harness.analysis.verdict.pace import duration_words
 from harness.analysis.verdict.reason import Words
 from harness.config import HUB_DATASET, SQUAD_VALIDATION
@@ -56,8 +54,6 @@ def settle_speed(noise: BeyondNoise, claims: Claims) -> list[Words]:
     if dominant is None:
         return []
     way = find_way(noise, claims)
-    if way is None and _floor_is_in_the_way(noise, claims):
-        return [dominant, Words("it is the noise floor that stands in the way: a quieter machine would settle it")]
     if way is None:
         least = f"--seeds {MOST_SEEDS} and {MOST_BUDGETS[-1]} times the time in segments"
         return [dominant, Words(f"even {least} would hardly settle it: it is too near to where it would count")]
@@ -88,12 +84,6 @@ def find_way(noise: BeyondNoise, claims: Claims) -> Way | None:
     ]
     enough = (way for way in ways if _decides(noise, claims, way))
     return min(enough, key=lambda way: (way.time_s, way.seeds, way.times_budget), default=None)
-
-
-def _floor_is_in_the_way(noise: BeyondNoise, claims: Claims) -> bool:
-    """Return whether the job would be shown to be faster or slower if the floor were the lowest that there is."""
-    low = beyond_noise(replace(noise.job, floor=LEAST_FLOOR), noise.worth)
-    return noise.job.floor > LEAST_FLOOR and (low.faster or low.slower or find_way(low, claims) is not None)
 
 
 def _decides(noise: BeyondNoise, claims: Claims, way: Way) -> bool:

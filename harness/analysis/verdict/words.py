@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from harness.analysis.evidence.audits import AuditEvidence, detection
 from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.perturbation import Perturbation
 from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
 from harness.analysis.verdict.settle import settle_quality
@@ -27,8 +28,8 @@ def speed_words(noise: BeyondNoise, before: str = "") -> Words:
 def unclear_words(noise: BeyondNoise) -> Words:
     """Return the job's speedup, and beyond what its interval does not lie."""
     speed = speed_words(noise)
-    ends = f"not shown to be beyond the noise floor of this job (±{100.0 * noise.job.floor:.1f} %)"
-    return Words(f"{speed.text}, {ends}, nor to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
+    ends = f"neither shown to be faster or slower by more than {percent_words(noise.job.floor)}"
+    return Words(f"{speed.text}, {ends} nor to gain less than {percent_words(noise.worth)} (--worth)", speed.numbers)
 
 
 def no_gain_words(noise: BeyondNoise) -> Words:
@@ -50,6 +51,8 @@ def signed_words(points: float) -> str:
 def quality_words(case: Case) -> list[Words]:
     """Say why quality holds."""
     evidence = case.evidence
+    if evidence.rounds_within_noise and evidence.lowers_precision and evidence.perturbation is not None:
+        return [_rounding_words(evidence.perturbation), _change_words(case)]
     if evidence.equivalence is not None and evidence.shown_same:
         check, worst = evidence.equivalence, evidence.equivalence.worst
         error = 0.0 if worst is None or worst.gradient is None else worst.gradient
@@ -67,6 +70,26 @@ def quality_words(case: Case) -> list[Words]:
         for metric, value in scores.items()
     )
     return [Words(f"quality holds: {', '.join(held)}", score_numbers(scores)), *_tolerance_words(case)]
+
+
+def _rounding_words(found: Perturbation) -> Words:
+    """Say how small the rounding is beside the noise of training."""
+    rounding = found.rounding
+    typical, worst, drift = (value or 0.0 for value in (rounding.typical, rounding.worst, rounding.drift))
+    text = (
+        f"quality is the same: its rounding is {percent_words(typical)} of the noise that training has in any case, at "
+        f"worst {percent_words(worst)} ({rounding.worst_tensor} at step {rounding.worst_step}, one of {found.audits} "
+        f"audited; allowed {percent_words(found.share)}); what it has in common over the job adds up to no more than "
+        f"{percent_words(drift)} of what the noise does"
+    )
+    return Words(text, {"typical": typical, "worst": worst, "allowed": found.share, "drift": drift})
+
+
+def _change_words(case: Case) -> Words:
+    """Say that the scores show no loss beyond chance."""
+    scores = scores_of(case)
+    changes = (f"{metric.title} {signed_words(value.difference)} points" for metric, value in scores.items())
+    return Words(f"no score shows a loss beyond chance: {', '.join(changes)}", score_numbers(scores))
 
 
 def _audit_words(audits: AuditEvidence | None) -> Words:

@@ -101,6 +101,20 @@ def test_a_run_that_is_given_more_restarts_its_baseline_again_before_anything_el
     assert find_next(timed, one, requests=2) is None
 
 
+def test_a_run_that_is_given_more_times_those_too_whose_steps_are_clear_but_not_far_from_1():
+    """Their jobs, of which steps are only a part, may be open, or the noise floor may be high."""
+    timed = {"baseline": [process()] * 6, "far": [process(1.5)], "near": [process(1.06)], "open": [process(1.02)]}
+    three = config("far", "near", "open", budget_s=360.0 + 100.0)
+    assert find_open(timed, three) == ["open"]
+    assert find_next(timed, three, requests=2) == "open"
+    timed["open"] = [process(1.02)] * 3
+    assert find_next(timed, three, requests=1) is None
+    timed["open"] = [process(1.02, blocks=4)] * 6
+    assert find_next(timed, three, requests=2) == "near"
+    del timed["near"]
+    assert find_next(timed, three, requests=2) is None
+
+
 def test_nothing_is_divided_by_no_contenders():
     assert allot_s({}, "baseline", config(budget_s=90.0)) == pytest.approx(90.0 / 2 / 3)
 

@@ -75,9 +75,16 @@ def test_earlier_processes_count_in_what_is_clear_and_the_baseline_is_never_clea
     blocks = list(timed(1.035).blocks)
     assert goal_of(planned(), CONFIG, tmp_path).decide(blocks) is None
     write(tmp_path, planned(), speed=timed(1.035))
-    write(tmp_path, planned(process=2), speed=timed(1.035))
-    assert goal_of(planned(process=3), CONFIG, tmp_path).decide(blocks) == "faster"
+    assert goal_of(planned(process=2), CONFIG, tmp_path).decide(blocks) == "faster"
     assert goal_of(planned("baseline"), CONFIG, tmp_path).decide(list(timed(2.0).blocks)) is None
+
+
+def test_who_was_clear_and_is_timed_again_goes_on_until_it_is_known_better(tmp_path):
+    blocks = list(timed(1.08).blocks)
+    assert goal_of(planned(), CONFIG, tmp_path).decide(blocks) == "faster"
+    write(tmp_path, planned(), speed=timed(1.08))
+    assert goal_of(planned(process=2), CONFIG, tmp_path).decide(blocks) is None
+    assert goal_of(planned(process=2), CONFIG, tmp_path).decide(list(timed(1.5).blocks)) == "faster"
 
 
 def test_one_process_of_each_shows_what_runs_and_the_baselines_is_its_last():

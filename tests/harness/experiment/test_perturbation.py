@@ -117,7 +117,7 @@ def judge(make_setup, windows, change, *, twin=None):
         )
         off = make_setup(dropout=False)
         record = replace(record, twin=compare_twin(record, made, snapshots, off, windows))
-    return judge_perturbation([record], steps=24), record
+    return judge_perturbation([record], steps=24, share=0.05), record
 
 
 def in_bf16(setup):

@@ -37,7 +37,7 @@ def test_one_process_cannot_show_that_there_is_nothing_to_have_but_several_can()
 def test_what_is_worth_having_is_the_users_word():
     processes = [blocks(1.03, seed=seed) for seed in range(3)]
     assert decide_early(processes, worth=0.1) == "no gain"
-    assert decide_early(processes, worth=0.02) is None
+    assert decide_early(processes, worth=0.02) == "faster"
 
 
 @pytest.mark.parametrize("processes", [[], [[]], [[0.3, 0.3]]])

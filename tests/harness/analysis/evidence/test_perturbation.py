@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.perturbation import judge_perturbation, loss_beyond_chance
+from harness.analysis.evidence import perturbation
+from harness.analysis.evidence.gather import Evidence
+from harness.analysis.evidence.perturbation import loss_beyond_chance
 from harness.records.perturbation import PerturbationRecord, TwinRecord
+from harness.records.strategy import LOWER_PRECISION, NEW_SCHEDULE, SAME_MATH
 from harness.statistics.noninferiority import assess
 
 TENSORS = (*(f"layer.{i}.weight" for i in range(20)), "layer.0.key.bias")
@@ -26,6 +30,10 @@ def products(steps, *, share=0.02, common=0.0, seed=0):
     vectors = share * vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[:, 0] += common
     return tuple(map(tuple, vectors @ vectors.T))
+
+
+def judge_perturbation(records, *, steps, share=0.05):
+    return perturbation.judge_perturbation(records, steps=steps, share=share)
 
 
 @pytest.fixture
@@ -118,6 +126,34 @@ def test_one_step_that_its_twin_does_not_make_is_a_fault_unless_the_twin_does_no
     assert judge_perturbation([others(record, disagreements=late, repeatability=0.3)], steps=24).fault is None
 
 
+def differences(loss=0.0):
+    return {"f1": assess(loss + np.random.default_rng(0).normal(size=(3, 100)) * 20, margin=1.0, alpha=0.05)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"quality": differences(-6.0)}, False),
+        ({"quality": None}, False),
+        ({"audits": None}, False),
+        ({"perturbation": None}, False),
+        ({"equivalence": SimpleNamespace(holds=False)}, False),
+        ({"effects": (NEW_SCHEDULE,)}, False),
+    ],
+)
+def test_quality_is_the_same_where_rounding_is_small_and_no_score_shows_a_loss(record, changes, same):
+    evidence = Evidence(
+        effects=(LOWER_PRECISION, SAME_MATH),
+        equivalence=SimpleNamespace(holds=True),
+        audits=SimpleNamespace(),
+        perturbation=judge_perturbation([record], steps=24),
+        quality=differences(),
+    )
+    assert evidence.shown_same
+    assert replace(evidence, **changes).shown_same is same
+
+
 @pytest.mark.parametrize(("loss", "found"), [(0.0, None), (-6.0, "f1")])
 def test_a_loss_beyond_chance_is_named_whatever_the_margin(loss, found):
     rng = np.random.default_rng(0)
@@ -128,10 +164,13 @@ def test_a_loss_beyond_chance_is_named_whatever_the_margin(loss, found):
 
 def test_a_loss_is_claimed_no_oftener_than_stated():
     rng = np.random.default_rng(1)
+
+    def differences():
+        """One answer in ten lost and one in ten won."""
+        return rng.choice([-100.0, 0.0, 100.0], p=[0.1, 0.8, 0.1], size=(1, 200))
+
     claims = [
-        loss_beyond_chance(
-            {name: assess(rng.normal(size=(3, 64)) * 20, margin=1.0, alpha=0.05) for name in ("em", "f1")}
-        )
+        loss_beyond_chance({name: assess(differences(), margin=1.0, alpha=0.05) for name in ("em", "f1")})
         for _ in range(400)
     ]
     assert np.mean([claim is not None for claim in claims]) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)

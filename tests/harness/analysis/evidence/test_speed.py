@@ -92,6 +92,22 @@ def test_more_processes_of_a_contender_average_their_luck():
     assert three.training.log_half_width < 0.8 * one.training.log_half_width
 
 
+def test_processes_are_held_against_restarts_beside_the_same_live_baseline():
+    """A run that is extended has another live one; the first was 5 % faster, and has more of the contender's."""
+    rng, restarts, own = np.random.default_rng(6), [], []
+    for started_s, live, restarts_here, own_here in ((1.0, -0.05, 1, 3), (2.0, 0.0, 3, 1)):
+        for found, count in ((restarts, restarts_here), (own, own_here)):
+            some = [process(rng, live=live, noise=QUIET) for _ in range(count)]
+            found += [replace(one, live_started_s=started_s) for one in some]
+    known = summarise_speed(own, find_restarts([restarts, own])).training
+    mixed, other = ([replace(one, live_started_s=None) for one in some] for some in (restarts, own))
+    assert known.estimate == pytest.approx(1.0, abs=0.001)
+    assert summarise_speed(other, find_restarts([mixed, other])).training.estimate < 0.98
+    alone = [one for one in own if one.live_started_s == 1.0]
+    assert known.log_half_width < summarise_speed(alone, find_restarts([restarts, alone])).training.log_half_width
+    assert find_noise_floor(find_restarts([restarts])).processes == 4
+
+
 def test_an_evaluation_that_is_provably_the_baselines_is_exactly_one():
     rng = np.random.default_rng(3)
     restarts, own = restarts_of(rng), [both_kinds(rng, speedup=1.2)]

@@ -38,6 +38,16 @@ def test_another_run_has_no_name() -> None:
     assert pace.again(validation_size="500") == "speedproof run --validation-size 500"
 
 
+def test_another_run_than_one_that_was_extended_is_made_by_its_first_command() -> None:
+    commands = {
+        "earlier_commands": ("speedproof run sdpa --name mine",),
+        "command": "speedproof run --name mine --seeds 3",
+    }
+    pace = replace(PACE, run=replace(RUN, **commands))
+    assert pace.again(seeds="4") == "speedproof run sdpa --seeds 4"
+    assert pace.extend(seeds="4") == "speedproof run sdpa --name mine --seeds 4"
+
+
 def test_the_options_that_are_advised_are_those_of_the_command_line() -> None:
     told = CliRunner().invoke(app, ["run", "--help"], terminal_width=200).output
     for option in ("--name", "--seeds", "--budget", "--validation-size", "--worth"):

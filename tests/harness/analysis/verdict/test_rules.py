@@ -377,8 +377,9 @@ STARTED = replace(RUN, name="mine", command="speedproof run sdpa --seeds=1 --nam
 def test_unclear_names_the_term_that_dominates_and_the_command_that_settles_it_with_its_time() -> None:
     judgement = judge(seeds_decide())
     assert judgement.verdict == "UNCLEAR"
-    assert judgement.reasons[0].startswith(
-        "job 1.10× (0.99 to 1.23), not shown to be beyond the noise floor of this job (±1.0 %)"
+    assert judgement.reasons[0] == (
+        "job 1.10× (0.99 to 1.23), neither shown to be faster or slower by more than 1 % nor to gain less than 2 % "
+        "(--worth)"
     )
     assert judgement.reasons[1] == (
         "94 % of this interval is start-up: ±1.1 s (one standard error) in a job of 27.3 s, known from 5 jobs"
