@@ -6,9 +6,10 @@ goes neither back to the system nor comes in small pieces.
 Why it is faster: PyTorch asks malloc for every activation. By default glibc maps each large one anew, so that each step
 faults in and zeroes hundreds of MiB of pages in the kernel. Seen with a plain bf16 loop on DistilBERT sizes, two Zen 4
 cores: 4.4 to 5.4 windows/s; tcmalloc and jemalloc gained less there, so they are not tried.
-As a strategy over the fp32 baseline, two Zen 3 cores: 1.09 times the step rate over four blocks of 0.97 to 1.25, so not
-resolved; on two Zen 5 cores 0.99 (0.94 to 1.05). With the bundled model at the quick preset's sizes 34,300 page faults a
-step become 2 to 23, and the system's part of its processor time, 0.04 s of 0.52 s or many times that, goes away. In a stack's first steps its heap is new memory, page by page.
+As a strategy over the fp32 baseline, two Zen 3 cores: 1.09 times the step rate over four blocks of 0.97 to 1.25, so
+not resolved; on two Zen 5 cores 0.99 (0.94 to 1.05). With the bundled model at the quick preset's sizes 34,300 page
+faults a step become 2 to 23, and the system's part of its processor time, 0.04 s of 0.52 s or many times that, goes
+away. In a stack's first steps its heap is new memory, page by page.
 When it is not: on a GPU, where PyTorch has an allocator of its own; where huge pages are switched off, for a part.
 What it does to the numbers: nothing. The process keeps its peak memory.
 Sources: glibc manual, "Malloc Tunable Parameters" and "Memory Allocation Tunables"; mallopt(3); PyTorch recipes,
