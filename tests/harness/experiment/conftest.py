@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from harness.config import preset
+from harness.experiment import runner
 from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Listener
-from harness.experiment.runner import execute_run
 from harness.records.serialise import override
 from harness.records.store import load_run
 from harness.records.trial import TokenizerFacts
@@ -40,16 +40,21 @@ class Recorder(Listener):
         self.ended.append((trial.folder.removeprefix("trials/"), record.status, resumed))
 
 
-def execute_in(base, name="r", **changes):
+def execute_in(base, name="r", *, repeats=False, **changes):
     """Run a configuration of tiny sizes in `base/runs/<name>`; return the loaded run and what the listener heard.
 
-    The budget is so small that each process gets the least blocks and nobody a further one.
+    The budget is so small that each process gets the least blocks and nobody a further one. Tests share their machine,
+    so only with `repeats` are jobs measured again that it ran at another speed.
     """
     dotted = {key.replace("__", "."): value for key, value in changes.items()}
     config = override(preset("smoke"), {"save_model": True, "speed.budget_s": 0.001, **dotted})
     listener = Recorder()
     directory = base / "runs" / name
-    execute_run(config, directory, cache_directory=base / "cache", command="c", listener=listener)
+    with pytest.MonkeyPatch.context() as patch:
+        if not repeats:
+            patch.setattr(runner, "find_unusual_jobs", lambda *_: [])
+            patch.setattr(runner, "repeat_unusual_jobs", lambda *_: None)
+        runner.execute_run(config, directory, cache_directory=base / "cache", command="c", listener=listener)
     return load_run(directory), listener
 
 

@@ -105,7 +105,7 @@ def test_a_job_on_a_slow_machine_is_measured_again_at_the_runs_end_and_its_first
     directory = calm_base / "runs/r"
     slow_down(directory, "fused_adamw/0", 0.54)
     first = read_record(directory / "trials/fused_adamw/0" / TRIAL_FILE, TrialRecord)
-    run, listener = execute_again()
+    run, listener = execute_again(repeats=True)
     assert [ended for ended in listener.ended if not ended[2]] == [("fused_adamw/0", "done", False)]
     (again,) = (job for job in jobs_of(run) if job.contender == "fused_adamw")
     assert again.superseded == first
