@@ -200,6 +200,25 @@ def test_other_dropout_is_no_fault_and_no_dropout_is_one(audit):
     assert "other dropout does not explain it" in judge(audit(switch_off)[0]).problems[0]
 
 
+def test_one_gradient_that_is_wrong_behind_the_references_loss_leaves_quality_open(audit):
+    found = judge(audit(lambda setup: wrap_step(setup, zeroes_nothing))[0])
+    assert found.problems == ()
+    assert not found.agree
+    assert f"step {STEP} (epoch 1) has the reference's loss" in found.unmade
+
+
+def test_batches_that_have_the_references_shape_now_and_then_are_no_fault(audit):
+    def draws_at_times(whole, number, optimizer, scheduler, batch):
+        if number == STEP:
+            torch.rand(1)
+        return whole(batch)
+
+    same, other = audit()[0].audits, audit(lambda setup: wrap_step(setup, draws_at_times))[0].audits
+    both = replace(same, audits=(*same.audits, *other.audits), drawn=(STEP, STEP))
+    found = judge(TrialRecord(contender="c", kind="job", seed=0, status="done", audits=both))
+    assert (found.same_random_numbers, found.agree) == (1, True)
+
+
 def test_windows_of_the_plan_are_replayed_and_not_those_that_the_loader_gave(audit):
     def shift_labels(setup):
         load = setup.load_batches
