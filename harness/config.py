@@ -243,7 +243,7 @@ class AuditConfig:
     """Steps that are audited in segments beside a contender's timed ones, at least, and one in each further process."""
 
     share: float = setting(0.05, above=0, below=1)
-    """Of its scatter over dropout and batches, that the gradient of any tensor may deviate by at any audited step in a
+    """Of its scatter over dropout and batches, that the gradient of any tensor may deviate by (root mean square) in a
     lower precision: 5 % are a quarter of a percent more noise."""
 
     def __post_init__(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +48,8 @@ class Beside:
         """Return what there is, and begin anew; files that no twin is wanted for are removed."""
         measured, kept = self._measured, self._kept
         record = summarise_steps(measured) if measured else None
-        if record is None or statistics.median(map(_share, measured)) < SAME_NUMBERS:
+        # A twin must explain even one step that is not the reference's: that one may be a fault.
+        if record is None or max(map(_share, measured)) < SAME_NUMBERS:
             self._begin(None)
             return Perturbed(record=record, kept=())
         self._measured, self._kept, self._job = [], [], None

@@ -40,15 +40,16 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
-    """Deviations ÷ scatter."""
+    """Deviations ÷ scatter, of each tensor the root mean square over all audited steps."""
 
     problem: str | None
     """Why it does not hold though the contender may be honest, in words: EM and F1 decide."""
     typical: float | None = None
-    """The median over steps and tensors."""
+    """The median over tensors."""
     worst: float | None = None
     worst_tensor: str | None = None
     worst_step: int | None = None
+    """At which that tensor deviated most."""
     drift: float | None = None
     """At most; see `DRIFT`."""
     p_mean: float | None = None
@@ -117,25 +118,27 @@ def _table_of(record: PerturbationRecord, *, by_twin: bool) -> _Table | None:
 
 
 def _judge_rounding(tables: Sequence[_Table], *, steps: int, share: float) -> Rounding:
-    ratios = np.concatenate([table.ratios.ravel() for table in tables])
-    table = max(tables, key=lambda table: float(table.ratios.max()))
-    row, column = np.unravel_index(int(np.argmax(table.ratios)), table.ratios.shape)
-    tensor, step, worst = table.tensors[int(column)], table.steps[int(row)], float(table.ratios.max())
+    ratios = np.vstack([table.ratios for table in tables])
+    steps_of = [step for table in tables for step in table.steps]
+    # Of all audits together: noise adds up by its squares, so that one step with a large gradient is no matter.
+    typical_of = np.sqrt((ratios**2).mean(axis=0))
+    column = int(np.argmax(typical_of))
+    tensor, step, worst = tables[0].tensors[column], steps_of[int(np.argmax(ratios[:, column]))], typical_of[column]
     means = [assess_mean(np.array(table.products), alpha=ALPHA) for table in tables if len(table.steps) >= LEAST_MEAN]
     drift = _drift(means, steps)
     audits = sum(len(table.steps) for table in tables)
     problem = None
     if not worst <= share:
         told = "is missing" if math.isinf(worst) else f"deviates by {worst:.1%} of its scatter"
-        problem = f"at step {step} the gradient of {tensor} {told} (allowed: {share:.0%})"
+        problem = f"the gradient of {tensor} {told} (allowed: {share:.0%}), most at step {step} of those audited"
     elif audits < LEAST_AUDITS or drift is None:
         problem = f"only {audits} of its steps were audited"
     elif not drift <= DRIFT:
         problem = f"what its deviations have in common may add up to {drift:.2f} of what scatter adds up to"
     return Rounding(
         problem=problem,
-        typical=float(np.median(ratios)),
-        worst=worst,
+        typical=float(np.median(typical_of)),
+        worst=float(worst),
         worst_tensor=tensor,
         worst_step=step,
         drift=drift,

@@ -78,8 +78,8 @@ def _rounding_words(found: Perturbation) -> Words:
     typical, worst, drift = (value or 0.0 for value in (rounding.typical, rounding.worst, rounding.drift))
     text = (
         f"quality is the same: its rounding is {percent_words(typical)} of the noise that training has in any case, at "
-        f"worst {percent_words(worst)} ({rounding.worst_tensor} at step {rounding.worst_step}, one of {found.audits} "
-        f"audited; allowed {percent_words(found.share)}); what it has in common over the job adds up to no more than "
+        f"worst {percent_words(worst)} ({rounding.worst_tensor}, over {found.audits} audited steps; "
+        f"allowed {percent_words(found.share)}); what it has in common over the job adds up to no more than "
         f"{percent_words(drift)} of what the noise does"
     )
     return Words(text, {"typical": typical, "worst": worst, "allowed": found.share, "drift": drift})
