@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import RunConfig, preset
+from harness.config import RunConfig
 from harness.data.windows import Windows
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from harness.tasks.question_answering.task import TASK

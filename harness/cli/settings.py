@@ -7,8 +7,9 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from harness.config import BUNDLED_DISTILBERT, BUNDLED_DISTILBERT_LEARNING_RATE, BUNDLED_MODEL, RunConfig, preset
+from harness.config import BUNDLED_DISTILBERT, BUNDLED_DISTILBERT_LEARNING_RATE, BUNDLED_MODEL, RunConfig
 from harness.errors import ConfigError
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.setting import all_settings
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 
 from harness import registry
-from harness.config import RunConfig, preset
+from harness.config import RunConfig
 from harness.measurement.environment import choose_device
+from harness.presets import preset
 from harness.tasks import get_task
 from harness.training.baseline import build_baseline
 from harness.training.model import load_model

@@ -21,7 +21,8 @@ from rich.table import Table
 from harness import run
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.config import RunConfig, preset
+from harness.config import RunConfig
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.registry import register
 from harness.statistics.estimate import Estimate

@@ -25,7 +25,7 @@ from rich.table import Table
 from torch.nn import functional
 
 from harness.analysis.evidence.perturbation import Perturbation, judge_perturbation, loss_beyond_chance
-from harness.config import AuditConfig, RunConfig, preset
+from harness.config import AuditConfig, RunConfig
 from harness.experiment.auditor import Auditor
 from harness.experiment.audits import draw_steps
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
@@ -33,6 +33,7 @@ from harness.experiment.job import validate
 from harness.experiment.perturbation import OTHER_BATCHES, StepBeside, measure_step, summarise_steps
 from harness.experiment.snapshot import load_snapshot
 from harness.measurement.clocks import PhaseClock
+from harness.presets import preset
 from harness.records.files import default_cache_directory
 from harness.records.perturbation import PerturbationRecord
 from harness.records.serialise import build, override

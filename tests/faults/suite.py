@@ -22,7 +22,8 @@ from harness import run
 from harness.analysis.analyse import analyse
 from harness.analysis.model import Analysis
 from harness.analysis.verdict.reason import Reason
-from harness.config import RunConfig, preset
+from harness.config import RunConfig
+from harness.presets import preset
 from harness.records.serialise import override
 
 HERE = Path(__file__).resolve().parent

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.config import preset
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from harness.tasks.question_answering.task import TASK

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.config import preset
 from harness.errors import ConfigError, RecordError
 from harness.experiment.listener import Listener
 from harness.experiment.runner import execute_run
+from harness.presets import preset
 from harness.records.serialise import override
 
 

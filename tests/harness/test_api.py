@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import harness
-from harness.config import preset
+from harness.presets import preset
 from harness.records.serialise import override
 
 

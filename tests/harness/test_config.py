@@ -7,8 +7,9 @@ from dataclasses import asdict
 import pytest
 
 from harness.cli.settings import flatten
-from harness.config import PRESETS, DataConfig, ModelConfig, RunConfig, preset
+from harness.config import DataConfig, ModelConfig, RunConfig
 from harness.errors import ConfigError
+from harness.presets import PRESETS, preset
 from harness.records.serialise import build, override
 
 

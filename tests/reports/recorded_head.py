@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from harness.config import PRESETS, RunConfig, SpeedConfig
+from harness.config import RunConfig, SpeedConfig
+from harness.presets import PRESETS
 from harness.records.machine import RoofRecord
 from harness.records.serialise import build
 from harness.records.strategy import StrategyRecord

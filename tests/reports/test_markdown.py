@@ -181,7 +181,7 @@ def test_reports_of_broken_runs(make_run: Any, analysed: Any, render: Any) -> No
 
 
 def test_comparability_is_always_stated(make_run: Any, analysed: Any, render: Any) -> None:
-    from harness.config import preset
+    from harness.presets import preset
 
     assert "**Not comparable with this run**" in render(analysed(make_run()))
     assert "are the same" in reference.comparability(asdict(preset("seed")))
@@ -231,7 +231,8 @@ def test_command_can_not_break_out_of_its_fence(make_run: Any, analysed: Any, re
 def test_configuration_can_be_read_back() -> None:
     import sys
 
-    from harness.config import RunConfig, preset
+    from harness.config import RunConfig
+    from harness.presets import preset
     from harness.records.serialise import build
     from reports.toml import to_toml
 

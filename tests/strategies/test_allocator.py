@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import preset
 from harness.experiment.footprint import process_flags
 from harness.experiment.process import worker_environment
 from harness.measurement.environment import describe_environment
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.trial import TrialSpec
 from optimizations.allocator import is_glibc

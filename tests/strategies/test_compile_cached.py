@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import preset
 from harness.experiment.job import compile_cache_directory
+from harness.presets import preset
 from harness.records.trial import TrialSpec
 from optimizations.compile_cached import CACHE_VARIABLE
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import preset
 from harness.errors import DataError
 from harness.experiment import trial
 from harness.experiment.inputs import hash_windows, load_inputs, load_tokenised
 from harness.experiment.process import import_path
 from harness.experiment.trial import TrialClock, prepare_setup, start_reading
+from harness.presets import preset
 from harness.records.files import write_json
 from harness.records.serialise import override
 from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import preset
 from harness.errors import StrategyError
 from harness.experiment.segments import SegmentRunner
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.training.baseline import describe
 from harness.training.evaluation import evaluate_in_batches

@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import datasets
 import pytest
 
-from harness.config import preset
 from harness.data import hub
 from harness.data.hub import hub_reachable, load_split
 from harness.errors import DataError
 from harness.experiment.process import worker_environment
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.trial import TrialSpec
 

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
-from harness.config import preset
 from harness.experiment import runner
 from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Listener
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.store import load_run
 from harness.records.trial import TokenizerFacts

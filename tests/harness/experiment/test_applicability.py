@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from harness import registry
-from harness.config import preset
 from harness.errors import StrategyError
 from harness.experiment.applicability import spell_out_stacks
+from harness.presets import preset
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.analyse import analyse
-from harness.config import preset
 from harness.experiment.bench import CHECKS
 from harness.experiment.listener import Listener
 from harness.experiment.runner import execute_run
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.store import load_run
 from reports.markdown import to_markdown

@@ -12,12 +12,12 @@ import torch
 from torch.optim import AdamW
 
 from harness.analysis.evidence.audits import detection, judge_audits
-from harness.config import preset
 from harness.experiment.auditor import Auditor
 from harness.experiment.audits import AuditDesk, draw_blocks, draw_steps, is_audited
 from harness.experiment.commands import Replay, RunJob
 from harness.experiment.process import WorkerError
 from harness.experiment.referee import replay_step
+from harness.presets import preset
 from harness.records.checks import AuditsRecord
 from harness.records.serialise import override
 from harness.records.trial import TrialRecord

@@ -9,11 +9,11 @@ import pytest
 
 from harness.analysis.evidence.sameness import judge_equivalence
 from harness.cli.progress import describe_outcome
-from harness.config import preset
 from harness.experiment.commands import Rest, TakeFootprint
 from harness.experiment.goals import is_checked
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
+from harness.presets import preset
 from harness.records.checks import SpeedRecord
 from harness.records.serialise import override
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from harness.config import preset
 from harness.experiment.budget import allot_s, find_next, find_open, log_ratios, read_timed, spent_s
+from harness.presets import preset
 from harness.records.checks import BlockRecord, SpeedRecord
 from harness.records.files import write_json
 from harness.records.serialise import override

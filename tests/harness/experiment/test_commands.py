@@ -9,12 +9,12 @@ from dataclasses import asdict, is_dataclass
 
 import pytest
 
-from harness.config import preset
 from harness.errors import ConfigError
 from harness.experiment import commands
 from harness.experiment.commands import Command, LoadBlock, Rest, RunSegment, SegmentWork, decode
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
+from harness.presets import preset
 from harness.records.trial import TrialSpec
 
 BLOCK = LoadBlock(kind="training", numbers=(3, 1, 2), rehearse=True, repetitions=2)

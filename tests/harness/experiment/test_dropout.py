@@ -11,9 +11,9 @@ from torch import nn
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.config import preset
 from harness.experiment.deviation import compare_updates, scatter
 from harness.experiment.equivalence import DRAWS, draw_losses, make_checked_setup, make_updates
+from harness.presets import preset
 
 
 def checked(inputs, change, **model):

@@ -8,13 +8,13 @@ from dataclasses import asdict
 
 import pytest
 
-from harness.config import preset
 from harness.experiment.commands import Answer, Command, LoadBlock, RunSegment, SegmentWork, decode
 from harness.experiment.energy import EnergyPlan, add_up, measure_energy, plan_energy
 from harness.experiment.process import WorkerError
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.measurement.nvml import EnergyReading
+from harness.presets import preset
 from harness.records.checks import BlockRecord, EnergyUse
 from harness.records.trial import TrialSpec
 

@@ -11,7 +11,6 @@ import torch
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.config import preset
 from harness.data.packing import make_trimming_collate
 from harness.experiment.deviation import Updates, compare_updates, load_updates, save_updates
 from harness.experiment.equivalence import (
@@ -20,6 +19,7 @@ from harness.experiment.equivalence import (
     make_updates,
     switch_dropout_off,
 )
+from harness.presets import preset
 from harness.tasks.question_answering.head import row_loss
 
 MODELS = ("distilbert-base-uncased", "bert-base-uncased")

@@ -14,10 +14,10 @@ import torch
 
 from harness import registry
 from harness.analysis.evidence.sameness import compare_footprints
-from harness.config import preset
 from harness.experiment.footprint import describe_code, process_flags, take_footprint
 from harness.experiment.plan import variables_of
 from harness.experiment.segments import SegmentRunner
+from harness.presets import preset
 from harness.records.serialise import override
 
 

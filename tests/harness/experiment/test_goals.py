@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from harness.config import preset
 from harness.experiment.goals import evaluation_share, goal_of, is_finished, is_looked_at, why_unprofiled
 from harness.experiment.plan import PlannedTrial
 from harness.experiment.speed import USUAL_EVALUATION_SHARE
+from harness.presets import preset
 from harness.records.checks import BlockRecord, SpeedRecord
 from harness.records.files import write_json
 from harness.records.serialise import override

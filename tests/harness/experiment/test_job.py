@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.evidence.sameness import evaluation_problem
-from harness.config import preset
 from harness.experiment import session as worker
 from harness.experiment.commands import LoadBlock, RunJob, RunProfile
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.store import QUALITY_FILE, TRIAL_FILE, read_predictions, read_quality, read_record
 from harness.records.trial import TrialRecord, TrialSpec

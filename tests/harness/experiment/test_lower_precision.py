@@ -11,10 +11,10 @@ import torch
 
 from harness import registry
 from harness.analysis.evidence.sameness import judge_equivalence
-from harness.config import preset
 from harness.experiment import equivalence
 from harness.experiment.deviation import compare_updates, load_updates, save_updates
 from harness.experiment.equivalence import make_checked_setup, make_updates
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from optimizations import unpadded

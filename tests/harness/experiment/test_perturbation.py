@@ -13,12 +13,12 @@ from torch import nn
 from harness import registry
 from harness.analysis.evidence.audits import FALSE_ALARM
 from harness.analysis.evidence.perturbation import judge_perturbation
-from harness.config import preset
 from harness.data.packing import select_windows
 from harness.experiment.perturbation import measure_deviation, measure_step, relative_distance, sketch, summarise_steps
 from harness.experiment.replay import replay
 from harness.experiment.snapshot import Snapshot, used_gradient
 from harness.experiment.twin import TwinGradients, compare_twin, make_twin, twin_gradients
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.statistics.perturbation import pool_ratios
 from harness.training.loop import make_trainer, plan_training

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.config import preset
 from harness.errors import StrategyError
 from harness.experiment.plan import order_contenders, plan_first_seed, plan_other_seeds, plan_process
+from harness.presets import preset
 from harness.records.serialise import override
 
 

@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from harness.config import DataConfig, RunConfig, preset
+from harness.config import DataConfig, RunConfig
 from harness.errors import ConfigError, DataError
 from harness.experiment.inputs import load_inputs
 from harness.experiment.prepare import load_quality_set
 from harness.experiment.quality_set import worse_check
+from harness.presets import preset
 from harness.records.checks import EvaluationCheckRecord
 from harness.records.serialise import override
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import preset
 from harness.errors import HarnessError
 from harness.experiment.inputs import length_sums
 from harness.experiment.prepare import measure_roof_of
+from harness.presets import preset
 
 SIZES = {"hidden_size": 16, "layers": 2, "heads": 2, "intermediate_size": 32, "parameters": 1000}
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from harness.config import preset
 from harness.experiment import speed
 from harness.experiment.commands import LoadBlock, Prepare, Readiness, RunSegment, SegmentWork
 from harness.experiment.process import WorkerError
 from harness.experiment.speed import LEAST_SEGMENT_S, Duel, Goal, size_segments, whole_batches
+from harness.presets import preset
 from harness.records.checks import Conditions
 from harness.records.serialise import override
 

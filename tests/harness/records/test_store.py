@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness.config import preset
 from harness.errors import RecordError
+from harness.presets import preset
 from harness.records.files import write_json, write_text_atomic
 from harness.records.store import (
     QUALITY_FILE,

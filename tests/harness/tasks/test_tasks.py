@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from harness import registry
-from harness.config import RunConfig, preset
+from harness.config import RunConfig
 from harness.data.packing import is_packed, pack_batch
 from harness.errors import ConfigError, DataError
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised, with_quality_set
 from harness.experiment.trial import apply_strategies
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.strategy import TrainSetup
 from harness.tasks import TASKS, get_task

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.analysis.evidence.sameness import evaluation_problem
-from harness.config import preset
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.training.evaluation import evaluate_in_batches
 from harness.training.evaluation_check import check_evaluation, logits_error

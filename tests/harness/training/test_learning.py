@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.config import preset
 from harness.experiment.inputs import load_inputs, load_tokenised
 from harness.experiment.job import validate
 from harness.measurement.clocks import PhaseClock
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.strategy import StartUp
 from harness.tasks.question_answering.task import TASK

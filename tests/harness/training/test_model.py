@@ -7,10 +7,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, bidirectional_mask_function, eager_mask
 
-from harness.config import ModelConfig, preset
+from harness.config import ModelConfig
 from harness.errors import ModelError
 from harness.experiment.inputs import Inputs
 from harness.experiment.prepare import summarise_inputs
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.trial import TokenizerFacts
 from harness.tasks.question_answering.task import TASK

@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from harness.config import ModelConfig, preset
+from harness.config import ModelConfig
 from harness.errors import ModelError
 from harness.experiment import process
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.trial import TrialSpec
 from harness.tasks.question_answering.task import TASK

@@ -16,7 +16,7 @@ from harness.analysis.evidence.gather import Case, Evidence, Reference
 from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.speed import SpeedEvidence
 from harness.analysis.evidence.trials import Trials
-from harness.config import preset
+from harness.presets import preset
 from harness.records.machine import RoofRecord
 from harness.records.store import LoadedTrial
 from harness.records.trial import EpochRecord, RunRecord, Settings, TrialRecord, WorkRecord

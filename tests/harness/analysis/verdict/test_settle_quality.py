@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.verdict.settle import settle_quality
-from harness.config import preset
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.statistics.noninferiority import assess
 

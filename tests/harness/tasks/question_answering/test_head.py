@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.config import preset
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.tasks.question_answering import head
 from harness.tasks.question_answering.head import row_loss

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
-from harness.config import RunConfig, preset
+from harness.config import RunConfig
 from harness.data.tokens import hash_tokenizer
 from harness.data.windows import Windows, load_windows
 from harness.errors import DataError
 from harness.experiment import inputs
+from harness.presets import preset
 from harness.records.serialise import override
 from harness.records.trial import TokenizerFacts
 from harness.tasks.question_answering.examples import Answer, Example
