@@ -242,6 +242,9 @@ class AuditConfig:
     in_segments: int = setting(3, at_least=0)
     """Steps that are audited in segments beside the timed ones of a contender's first process, at least; of the
     baseline, which is timed in few blocks, and of further processes fewer."""
+    share: float = setting(0.05, above=0, below=1)
+    """Of its scatter over dropout and batches, that the gradient of any tensor may deviate by at any audited step in a
+    lower precision: 5 % are a quarter of a percent more noise."""
 
     def __post_init__(self) -> None:
         _check_values(self, "audits.")
