@@ -240,8 +240,8 @@ class AuditConfig:
     per_epoch: int = setting(3, at_least=1)
     """Steps of each epoch of each job that are audited, or all if there are fewer."""
     in_segments: int = setting(3, at_least=0)
-    """Steps that are audited in segments beside a contender's timed ones, at least, and one in each further process."""
-
+    """Steps that are audited in segments beside the timed ones of a contender's first process, at least; of the
+    baseline, which is timed in few blocks, and of further processes fewer."""
     share: float = setting(0.05, above=0, below=1)
     """Of its scatter over dropout and batches, that the gradient of any tensor may deviate by (root mean square) in a
     lower precision: 5 % are a quarter of a percent more noise."""
