@@ -10,7 +10,7 @@ from harness.analysis.evidence.machine import usual_speed_of
 from harness.analysis.evidence.sampling import SamplingSummary
 from harness.analysis.evidence.speed import NoiseFloor
 from harness.analysis.evidence.trials import Trials
-from harness.measurement.usual_speed import UsualSpeed, describe_unusual, speed_share, unusual_speed
+from harness.measurement.usual_speed import UsualSpeed, describe_unusual, unusual_speed
 from harness.records.store import LoadedRun
 from harness.records.trial import TrialRecord
 
@@ -65,15 +65,20 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
 
 
 def _on_speed(job: TrialRecord, usual: UsualSpeed) -> str | None:
-    """Return what to know of the machine's speed during a job; None if it was as usual at once."""
-    now, which = unusual_speed(job.speedometer, usual), f"its job with seed {job.seed}"
-    if now is not None:
+    """Return what to know of what disturbed a job; None if nothing did at once."""
+    which, now = f"its job with seed {job.seed}", _disturbance(job, usual)
+    if now:
         twice = "" if job.superseded is None else ", also when it was measured again"
-        return f"{describe_unusual(now)} during {which}{twice}: its scores count, its times don't"
-    first = None if job.superseded is None else speed_share(job.superseded.speedometer, usual)
-    if first is None:
+        return f"{now} during {which}{twice}: its scores count, its times don't"
+    if job.superseded is None:
         return None
-    return f"{which} was measured again, as {describe_unusual(first)} the first time"
+    return f"{which} was measured again: the first time {_disturbance(job.superseded, usual) or 'it was disturbed'}"
+
+
+def _disturbance(job: TrialRecord, usual: UsualSpeed) -> str:
+    """Return in words what disturbed a job; nothing if nothing did."""
+    speed = unusual_speed(job.speedometer, usual)
+    return "; ".join([*job.contamination, *([] if speed is None else [describe_unusual(speed)])])
 
 
 def load_warning(samplings: Mapping[str, SamplingSummary | None], environment: Mapping[str, Any]) -> str | None:

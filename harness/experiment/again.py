@@ -1,4 +1,4 @@
-"""Jobs that are measured again: those during which the machine ran at another speed than in the rest of the run."""
+"""Jobs that are measured again: those during which the machine was busy, or ran at another speed than else."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def repeat_unusual_jobs(bench: Bench, folders: Sequence[str], directory: Path) -
 
 
 def find_unusual_jobs(folders: Sequence[str], directory: Path) -> list[TrialRecord]:
-    """Return the jobs that ended well at another speed, and were not measured again before."""
+    """Return the jobs that ended well but were disturbed, and were not measured again before."""
     finished = (directory / folder for folder in folders if trial_is_finished(directory / folder))
     records = [read_record(folder / TRIAL_FILE, TrialRecord) for folder in finished]
     usual = find_usual_speed(readings_of(records))
     jobs = [record for record in records if record.kind == "job" and record.superseded is None]
-    return [job for job in jobs if unusual_speed(job.speedometer, usual) is not None]
+    return [job for job in jobs if job.contamination or unusual_speed(job.speedometer, usual) is not None]

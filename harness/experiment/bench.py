@@ -16,6 +16,7 @@ from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
 from harness.experiment.speed import Duel
+from harness.measurement.conditions import FOREIGN_SHARE_OF_JOB, ConditionsWatch
 from harness.measurement.environment import choose_device
 from harness.measurement.nvml import NvmlGpu, NvmlUnavailableError, open_gpu
 from harness.measurement.speedometer import Speedometer
@@ -61,6 +62,8 @@ class Bench:
         self._gpu: NvmlGpu | None = None
         # On a GPU its clock tells the machine's speed.
         self._speedometer = Speedometer() if choose_device(config.device).type == "cpu" else None
+        self._watch = ConditionsWatch()
+        """Of the present job; its process starts with it."""
         self._readings: list[SpeedometerReading] = []
         """Of the present job."""
         self._audits = Audits(
@@ -158,6 +161,7 @@ class Bench:
                 self._drop_live()
         self._readings = []
         self._read_speed()
+        self._watch = ConditionsWatch(foreign_share=FOREIGN_SHARE_OF_JOB)
         worker = self._start_worker(session.contender, session.seed, self._directory / trial.folder)
         worker.on_pause = self._read_speed
         return worker
@@ -199,13 +203,20 @@ class Bench:
             desk = self._audits.of_job(trial)
             answer = worker.ask(RunJob(directory=str(directory)), desk)
             elapsed_s = time.time() - worker.started_s
+            conditions, contamination = self._watch.finish(allocator_retries=None)
             self._read_speed()
             record = read_record(directory / TRIAL_FILE, TrialRecord)
             audits = None if desk is None else desk.record(record.audits)
             # On a GPU the worker has read the clock.
             readings = tuple(self._readings) or record.speedometer
-            clock_error_s = answer.elapsed_s - elapsed_s
-            return replace(record, audits=audits, clock_error_s=clock_error_s, speedometer=readings)
+            return replace(
+                record,
+                audits=audits,
+                clock_error_s=answer.elapsed_s - elapsed_s,
+                conditions=conditions,
+                contamination=contamination,
+                speedometer=readings,
+            )
         except WorkerError as error:
             return TrialRecord(
                 contender=trial.contender,

@@ -1,8 +1,7 @@
-"""What else happens on the machine while a block of segments is measured, and whether that spoils it."""
+"""What else happens on the machine while a block of segments or a job is measured, and whether that spoils it."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
 FOREIGN_SHARE = 0.05
 """Processor time of others, as a share of the usable cores' time, above which a block is spoilt, if the machine has no
 core to spare. On one core 0.1 s of foreign work in a block made one segment 17 % longer, so more is too much."""
+
+FOREIGN_SHARE_OF_JOB = 0.1
+"""The same of a job. It is not one of a pair, but most of what counts of it are ratios of segments."""
 
 SPARE_CORES = 1.0
 """Usable cores that must be idle for foreign work not to matter. A share of them would not do: a worker that waits
@@ -53,13 +55,25 @@ then follows each worker's own draw, as a part of its speed: neither the cap nor
 
 
 class ConditionsWatch:
-    """Watches one block: made at its start, beside each segment on a GPU, asked at its end."""
+    """Watches one block or one job: made at its start, beside each segment on a GPU, asked at its end.
 
-    def __init__(self, pids: Sequence[int], gpu: NvmlGpu | None = None, speedometer: Speedometer | None = None) -> None:
+    `pids` are the processes that belong to it, with their children. None: all that this process starts, those that have
+    ended included; what else is idle then is no matter.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int] | None = None,
+        gpu: NvmlGpu | None = None,
+        speedometer: Speedometer | None = None,
+        *,
+        foreign_share: float = FOREIGN_SHARE,
+    ) -> None:
         self._usual = {} if speedometer is None else speedometer.usual
         """Before this block: what is read now has no say in it."""
         self._reading = None if speedometer is None else speedometer.read()
-        self._pids = [os.getpid(), *pids]
+        self._pids = pids
+        self._foreign_share = foreign_share
         self._gpu = gpu
         self._clocks_mhz: dict[str, list[float]] = {}
         """Median SM clock of each segment, by whose it was."""
@@ -116,7 +130,9 @@ class ConditionsWatch:
             machine_speed=None if self._reading is None else speed_share([self._reading], self._usual),
         )
         idle_cores = max(0.0, total_s - passed["busy_s"]) / wall_s
-        found = find_contamination(conditions, cores=total_s / wall_s, idle_cores=idle_cores)
+        found = find_contamination(
+            conditions, cores=total_s / wall_s, idle_cores=idle_cores, foreign_share=self._foreign_share
+        )
         unusual = None if self._reading is None else unusual_speed([self._reading], self._usual)
         return conditions, found if unusual is None else (*found, describe_unusual(unusual))
 
@@ -126,22 +142,32 @@ class ConditionsWatch:
         usable = [every[number] for number in usable_cpus() if number < len(every)]
         split = [split_cpu_times(times) for times in usable]
         steal_s = sum(float(getattr(times, "steal", 0.0)) for times in usable)
-        own_s = 0.0
-        for pid in self._pids:
-            with suppress(psutil.Error):
-                process = psutil.Process(pid)
-                # A worker counts with its children; this process's own are the workers.
-                for member in [process] if pid == os.getpid() else [process, *process.children(recursive=True)]:
-                    with suppress(psutil.Error):
-                        own_s += sum(member.cpu_times()[:2])
         return {
             "wall_s": time.monotonic(),
             "busy_s": sum(busy_s for busy_s, _ in split) - steal_s,
             "total_s": sum(total_s for _, total_s in split),
             "steal_s": steal_s,
-            "own_s": own_s,
+            "own_s": self._count_own_s(),
             "swapped_gib": (swap.sin + swap.sout) / GIB,
         }
+
+    def _count_own_s(self) -> float:
+        """Return the processor time of this process and of what belongs to what is watched."""
+        own = psutil.Process()
+        # User, system, and with all children those of ended ones too.
+        if self._pids is None:
+            members, fields = [own, *own.children(recursive=True)], 4
+        else:
+            members, fields = [own], 2
+            for pid in self._pids:
+                with suppress(psutil.Error):
+                    process = psutil.Process(pid)
+                    members += [process, *process.children(recursive=True)]
+        own_s = 0.0
+        for member in members:
+            with suppress(psutil.Error):
+                own_s += sum(member.cpu_times()[:fields])
+        return own_s
 
 
 def _names_of(reasons: int) -> tuple[str, ...]:
@@ -149,11 +175,13 @@ def _names_of(reasons: int) -> tuple[str, ...]:
     return tuple(name for bit, name in REASON_NAMES.items() if reasons & bit and name not in NOT_THROTTLING)
 
 
-def find_contamination(conditions: Conditions, *, cores: float, idle_cores: float) -> tuple[str, ...]:
-    """Return in words what spoils a block; `idle_cores` of the `cores` usable ones had nothing to do, on average."""
+def find_contamination(
+    conditions: Conditions, *, cores: float, idle_cores: float, foreign_share: float = FOREIGN_SHARE
+) -> tuple[str, ...]:
+    """Return in words what spoils it; `idle_cores` of the `cores` usable ones had nothing to do, on average."""
     found = []
     foreign = conditions.foreign_cpu_cores
-    if foreign is not None and foreign > FOREIGN_SHARE * cores and idle_cores < SPARE_CORES:
+    if foreign is not None and foreign > foreign_share * cores and idle_cores < SPARE_CORES:
         found.append(f"other processes used {foreign:.2f} of {cores:.0f} processor cores")
     if conditions.steal_share is not None and conditions.steal_share > STEAL_SHARE:
         found.append(f"the hypervisor took {conditions.steal_share:.0%} of the processor time")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from harness.config import RunConfig
 from harness.records.checks import (
     AuditsRecord,
+    Conditions,
     EquivalenceRecord,
     EvaluationCheckRecord,
     FootprintRecord,
@@ -252,10 +253,14 @@ class TrialRecord:
     """None where quality is judged on the validation set."""
     work: WorkRecord | None = None
     memory: MemoryRecord | None = None
+    conditions: Conditions | None = None
+    """Of a job, from the start of its process to the end of what was checked after it."""
+    contamination: tuple[str, ...] = ()
+    """Why the job's times don't count, in words."""
     speedometer: tuple[SpeedometerReading, ...] = ()
     """Of a job: how fast the machine was before it, between its epochs and after it; empty: not measured."""
     superseded: TrialRecord | None = None
-    """The same job as it was measured first, while the machine ran at another speed: its times don't count."""
+    """The same job as it was measured first, while it was disturbed: its times don't count."""
     recording_s: float | None = None
     """Time that the harness took inside the steps to note what they did, over all epochs; None: not measured."""
     sampling: SamplingRecord | None = None

@@ -69,9 +69,9 @@ def usual_speed_of(records: Sequence[TrialRecord]) -> UsualSpeed:
     return find_usual_speed(readings_of(records))
 
 
-def ran_at_usual_speed(job: TrialRecord, usual: UsualSpeed) -> bool:
+def was_undisturbed(job: TrialRecord, usual: UsualSpeed) -> bool:
     """Whether a job's times count: true too where nothing was read, as in runs of an earlier version."""
-    return unusual_speed(job.speedometer, usual) is None
+    return not job.contamination and unusual_speed(job.speedometer, usual) is None
 
 
 def summarise_machine(records: Sequence[TrialRecord]) -> MachineSpeed | None:
@@ -92,7 +92,7 @@ def summarise_machine(records: Sequence[TrialRecord]) -> MachineSpeed | None:
                 contender=job.contender,
                 seed=job.seed,
                 share=speed_share(job.speedometer, usual),
-                counts=ran_at_usual_speed(job, usual),
+                counts=was_undisturbed(job, usual),
                 first_share=None if job.superseded is None else speed_share(job.superseded.speedometer, usual),
             )
             for job in jobs

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from harness.analysis.evidence.machine import ran_at_usual_speed, usual_speed_of
+from harness.analysis.evidence.machine import usual_speed_of, was_undisturbed
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import BASELINE, TrialRecord
 
@@ -95,7 +95,7 @@ def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
             planned=[folder for folder in loaded.run.trials if folder.split("/")[1] == name],
             everything=trials,
             done=sorted(done, key=lambda trial: trial.record.seed),
-            untimed=frozenset(job.record.seed for job in done if not ran_at_usual_speed(job.record, usual)),
+            untimed=frozenset(job.record.seed for job in done if not was_undisturbed(job.record, usual)),
         )
     return found
 

@@ -78,7 +78,8 @@ def calm(directory, run):
             blocks = (replace(block, speedometer=replace(block.speedometer, **same)) for block in speed.blocks)
             speed = replace(speed, blocks=tuple(blocks))
         readings = tuple(replace(one, **same) for one in record.speedometer)
-        write_json(trial.directory / TRIAL_FILE, replace(record, speedometer=readings, speed=speed))
+        quiet = replace(record, contamination=(), speedometer=readings, speed=speed)
+        write_json(trial.directory / TRIAL_FILE, quiet)
 
 
 @pytest.fixture
@@ -99,6 +100,13 @@ def test_only_jobs_at_another_speed_are_measured_again_and_only_once(calm_base, 
     record = read_record(file, TrialRecord)
     write_json(file, replace(record, superseded=record))
     assert find_unusual_jobs(folders, directory) == []
+
+
+def test_a_job_beside_other_work_is_measured_again_too(calm_base, smoke_run):
+    directory = calm_base / "runs/r"
+    file = directory / "trials/fused_adamw/0" / TRIAL_FILE
+    write_json(file, replace(read_record(file, TrialRecord), contamination=("other processes used 0.72 of 2 cores",)))
+    assert [job.contender for job in find_unusual_jobs(smoke_run.run.trials, directory)] == ["fused_adamw"]
 
 
 def test_a_job_on_a_slow_machine_is_measured_again_at_the_runs_end_and_its_first_record_kept(calm_base, execute_again):

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from harness.measurement.conditions import ConditionsWatch, find_contamination
+from harness.measurement.conditions import FOREIGN_SHARE_OF_JOB, ConditionsWatch, find_contamination
 from harness.measurement.usual_speed import find_usual_speed
 from harness.records.checks import Conditions
 from harness.records.machine import SpeedometerReading
+
+BUSY_FOR_A_SECOND = "import time\nend = time.process_time() + 1\nwhile time.process_time() < end: pass"
 
 QUIET = Conditions(foreign_cpu_cores=0.05, steal_share=0.0, swapped_gib=0.0, load_average_1min=1.0)
 
@@ -216,3 +218,23 @@ def test_without_a_speedometer_the_machines_speed_is_not_measured():
     watch = ConditionsWatch([])
     assert watch.finish(allocator_retries=None)[0].machine_speed is None
     assert watch.reading is None
+
+
+def foreign_cpu_s(command):
+    """Return how much more of a command's second of work is foreign to who named nothing than to who watches a job."""
+    job, nothing = ConditionsWatch(foreign_share=FOREIGN_SHARE_OF_JOB), ConditionsWatch([])
+    start_s = time.monotonic()
+    subprocess.run([sys.executable, "-c", command], check=True, stdout=subprocess.PIPE)
+    elapsed_s = time.monotonic() - start_s
+    cores = [watch.finish(allocator_retries=None)[0].foreign_cpu_cores for watch in (nothing, job)]
+    return (cores[0] - cores[1]) * elapsed_s
+
+
+def test_all_that_this_process_starts_belongs_to_its_job_what_has_ended_too():
+    assert foreign_cpu_s(BUSY_FOR_A_SECOND) > 0.6
+
+
+def test_what_this_process_has_not_started_is_foreign_to_its_job():
+    # Its parent ends at once, so that it is no child of this process; the pipe is open until it ends.
+    orphan = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BUSY_FOR_A_SECOND!r}])"
+    assert foreign_cpu_s(orphan) < 0.6

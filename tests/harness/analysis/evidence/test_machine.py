@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.analysis.evidence.machine import ran_at_usual_speed, summarise_machine, usual_speed_of
+from harness.analysis.evidence.machine import summarise_machine, usual_speed_of, was_undisturbed
 from harness.records.files import write_json
 from harness.records.machine import SpeedometerReading
 from harness.records.store import TRIAL_FILE, read_record
@@ -97,8 +97,7 @@ def test_a_job_that_was_measured_again_counts_and_is_said(run_at):
         pytest.approx(0.54, abs=0.001),
     )
     assert (
-        "Its job with seed 1 was measured again, as the machine ran at 54% of its usual speed the first time"
-        in amp.notes
+        "Its job with seed 1 was measured again: the first time the machine ran at 54% of its usual speed" in amp.notes
     )
     twice = run_at({("amp_bf16", 1): 0.6}, first={("amp_bf16", 1): 0.54})
     said = "The machine ran at 60% of its usual speed during its job with seed 1, also when it was measured again"
@@ -122,4 +121,4 @@ def test_a_run_without_a_speedometer_is_judged_as_before(make_run, analysed):
     assert analysis.machine is None
     assert summarise_machine([]) is None
     job = TrialRecord(contender="baseline", kind="job", seed=0, status="done")
-    assert ran_at_usual_speed(job, usual_speed_of([job]))
+    assert was_undisturbed(job, usual_speed_of([job]))
