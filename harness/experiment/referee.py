@@ -91,4 +91,5 @@ def replay_step(asked: Replay, setup: TrainSetup, windows: Windows, beside: Besi
         planned_updates_before=planned.updates_before,
         replay=replay(snapshot, planned.setup, planned.windows, lowers_precision=asked.lowers_precision),
         took_s=time.perf_counter() - start_s,
+        lengths=tuple(sorted(planned.windows.lengths[list(planned.numbers)].tolist())),
     )

@@ -156,6 +156,10 @@ class ReplayRecord:
     ratios: tuple[float, ...] = ()
     """Of the gradient and, after it, of each draw: its squared distance from the mean of the others, ÷ what that is on
     average for one more of them (`harness.statistics.perturbation.scatter_ratios`). Empty without draws."""
+    nearness: tuple[float, ...] = ()
+    """Of the gradient and, after it, of draws that have nothing but the first dropout in common with the replay: the
+    squared distance from the replay's gradient, as a share of the latter's squared norm. Empty without draws, and in
+    runs of an earlier version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +184,8 @@ class AuditRecord:
     replay: ReplayRecord
     took_s: float
     """Of the replay, by the referee's clock."""
+    lengths: tuple[int, ...] = ()
+    """Tokens of the planned windows, shortest first; empty in runs of an earlier version."""
 
 
 @dataclass(frozen=True, kw_only=True)
