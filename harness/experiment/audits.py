@@ -267,7 +267,7 @@ class Audits:
             block=(),
             repetitions=1,
             lowers_precision=lowers,
-            measured=lowers and where == "job",
+            measured=where == "job",
         )
 
     def close(self) -> None:
