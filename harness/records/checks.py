@@ -92,10 +92,8 @@ class TensorError:
 
 @dataclass(frozen=True, kw_only=True)
 class EquivalenceRecord:
-    """Some updates of the contender against the fp32 reference: the same batches, dropout off.
-
-    Made of those who claim the reference's mathematics, in full or in a lower precision, and of the baseline.
-    """
+    """Some updates of the contender against the fp32 reference, the same batches, dropout off: made of those who claim
+    the reference's mathematics, in full or in a lower precision, and of the baseline."""
 
     dtype: str
     """Of the contender's forward pass: "float32", "tf32", "bfloat16", "float16"."""
@@ -115,6 +113,9 @@ class EquivalenceRecord:
     dropout_scatter: float | None = None
     """Standard deviation of the loss of one window in training mode, dropout on; None: not measured."""
     dropout_scatter_reference: float | None = None
+    attention_scatter: float | None = None
+    """The same with dropout on attention's weights alone."""
+    attention_scatter_reference: float | None = None
     typical_gradient: float | None = None
     """The median of the matrices' gradient errors; None: no gradients were kept, or an older run did not look at it."""
     typical_update: float | None = None
@@ -128,10 +129,8 @@ AuditPlace = Literal["job", "segment"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayRecord:
-    """How far a contender's step is from the reference's, made from the same state on the planned windows.
-
-    Two questions: is its gradient the reference's, and is its update AdamW's of that gradient at the planned rate?
-    """
+    """How far a contender's step is from the reference's, made from the same state on the planned windows: its gradient
+    from the reference's, its update from AdamW's of that gradient at the planned rate."""
 
     dtype: str
     """Of the contender's forward pass, as in `EquivalenceRecord`."""
