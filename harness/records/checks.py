@@ -93,7 +93,8 @@ class TensorError:
 @dataclass(frozen=True, kw_only=True)
 class EquivalenceRecord:
     """Some updates of the contender against the fp32 reference, the same batches, dropout off: made of those who claim
-    the reference's mathematics, in full or in a lower precision, and of the baseline."""
+    the reference's mathematics, in full or in a lower precision, and of the baseline.
+    """
 
     dtype: str
     """Of the contender's forward pass: "float32", "tf32", "bfloat16", "float16"."""
@@ -119,7 +120,6 @@ class EquivalenceRecord:
     typical_gradient: float | None = None
     """The median of the matrices' gradient errors; None: no gradients were kept, or an older run did not look at it."""
     typical_update: float | None = None
-    """The same of their updates."""
     unmade: str | None = None
     """Why the numbers say nothing, in words: a gradient scaler that skipped updates, at whatever scale."""
 
@@ -130,7 +130,8 @@ AuditPlace = Literal["job", "segment"]
 @dataclass(frozen=True, kw_only=True)
 class ReplayRecord:
     """How far a contender's step is from the reference's, made from the same state on the planned windows: its gradient
-    from the reference's, its update from AdamW's of that gradient at the planned rate."""
+    from the reference's, its update from AdamW's of that gradient at the planned rate.
+    """
 
     dtype: str
     """Of the contender's forward pass, as in `EquivalenceRecord`."""
@@ -156,9 +157,8 @@ class ReplayRecord:
     """Of the gradient and, after it, of each draw: its squared distance from the mean of the others, ÷ what that is on
     average for one more of them (`harness.statistics.perturbation.scatter_ratios`). Empty without draws."""
     nearness: tuple[float, ...] = ()
-    """Of the gradient and, after it, of draws that have nothing but the first dropout in common with the replay: the
-    squared distance from the replay's gradient, as a share of the latter's squared norm. Empty without draws, and in
-    runs of an earlier version."""
+    """Of the gradient and, after it, of draws that share the first dropout alone with the replay: the squared distance
+    from the replay's gradient, as a share of its squared norm. Empty without draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,7 @@ class AuditRecord:
     took_s: float
     """Of the replay, by the referee's clock."""
     lengths: tuple[int, ...] = ()
-    """Tokens of the planned windows, shortest first; empty in runs of an earlier version."""
+    """Tokens of the planned windows, shortest first."""
 
 
 @dataclass(frozen=True, kw_only=True)
