@@ -33,6 +33,9 @@ GRADIENT_ROUNDINGS = 2.0
 DRAWS = 6
 """Gradients that the scatter of dropout is taken from, where a contender does not draw the reference's numbers."""
 
+NEAR_DRAWS = 3
+"""Gradients that the distance of other dropout from the reference's own is taken from, there."""
+
 WORST_TENSORS = 5
 
 
@@ -182,7 +185,7 @@ def draw_after_first(setup: TrainSetup, windows: Windows, snapshot: Snapshot) ->
     So does an honest contender whose first random operation is the reference's and whose second is not: attention's
     dropout by a fused kernel, after that of the embeddings.
     """
-    for number in range(DRAWS):
+    for number in range(NEAR_DRAWS):
         restore_random_state(snapshot)
         with _reseed_after_first_dropout(setup.model, DRAWS + number):
             gradients = make_gradients(setup, windows, snapshot.numbers).gradients

@@ -27,7 +27,7 @@ are below and 6e-8 above. Dropout left out gave 0.11 to 0.63, the batch of anoth
 SAME_DROPOUT = 0.25
 """Squared distance from the replay with the step's own random state, ÷ that of draws with nothing but the first dropout
 in common with it, below which a gradient drew the same dropout. One that is not within rounding of the replay then
-computed something else. Of 1,750 such draws on a small model none was below 0.35: no more than 1e-5 of those are that
+computed something else. Of 1,750 such draws on a small model none was below 0.35: no more than 2e-5 of those are that
 share the first dropout, and far fewer of those that share none. The padding mask ignored gave 0.01 to 0.32, bfloat16 in
 secret 1e-4 at most."""
 

@@ -14,7 +14,7 @@ DIRECTIONS = 32
 """In which gradients scatter here. The logarithm of one draw's squared distance from another has then a standard
 deviation of 0.25, as on the small model of the preset smoke; larger models scatter in more directions."""
 
-DRAWS = 6
+DRAWS, NEAR_DRAWS = 6, 3
 AUDITS = 12
 
 
@@ -30,7 +30,7 @@ def one_audit(rng, change, *, shared=0.0):
 
     given = change(replayed, sharing())
     draws = np.vstack([given, rng.normal(size=(DRAWS, DIRECTIONS))])
-    near = [float(((vector - replayed) ** 2).sum()) for vector in (given, *(sharing() for _ in range(DRAWS)))]
+    near = [float(((vector - replayed) ** 2).sum()) for vector in (given, *(sharing() for _ in range(NEAR_DRAWS)))]
     replay = ReplayRecord(
         dtype="float32",
         worst=(TensorError(name="w", gradient=0.5, update=0.0),),
@@ -65,7 +65,7 @@ def honest(_, other):
 def test_honest_contenders_are_accused_no_oftener_than_stated(shared):
     rng = np.random.default_rng(0)
     found = sum(accused(rng, honest, shared=shared) for _ in range(500))
-    # Stated: some 2e-4 by all steps together, 1e-5 by each alone; one of 500 has a chance of 15 %.
+    # Stated: some 2e-4 by all steps together, 2e-5 by each alone; two of 500 have a chance of 2 %.
     assert found <= 1
 
 
@@ -91,6 +91,6 @@ def test_a_deviation_within_the_reach_of_dropout_is_found_as_often_as_stated(squ
 
 def test_no_honest_draw_of_many_is_as_near_as_the_limit():
     rng = np.random.default_rng(2)
-    distances = rng.chisquare(DIRECTIONS, size=(200_000, DRAWS + 1))
+    distances = rng.chisquare(DIRECTIONS, size=(200_000, NEAR_DRAWS + 1))
     ratios = distances[:, 0] / distances[:, 1:].mean(axis=1)
-    assert (ratios < SAME_DROPOUT).mean() <= 1e-5 + 3 * np.sqrt(1e-5 / 200_000)
+    assert (ratios < SAME_DROPOUT).mean() <= 2e-5 + 3 * np.sqrt(2e-5 / 200_000)
