@@ -17,6 +17,7 @@ from harness.experiment.audits import AuditDesk, draw_blocks, draw_steps, is_aud
 from harness.experiment.commands import Replay, RunJob
 from harness.experiment.process import WorkerError
 from harness.experiment.referee import replay_step
+from harness.experiment.replay import DRAWS
 from harness.presets import preset
 from harness.records.checks import AuditsRecord
 from harness.records.serialise import override
@@ -265,6 +266,19 @@ def test_what_is_nearer_to_the_reference_than_other_dropout_gets_is_a_fault(audi
     near = replace(found, replay=replace(found.replay, nearness=(times_as_far * 0.1, *(0.05, 0.15) * 3)))
     trial = replace(trial, audits=replace(trial.audits, audits=(near,)))
     assert len(judge(trial).problems) == (times_as_far < 0.25)
+
+
+def test_draws_share_the_first_dropout_with_the_replay_and_nothing_else(audit):
+    def draw_as_the_first_draw(setup):
+        first = next(module for module in setup.model.modules() if isinstance(module, torch.nn.Dropout))
+        first.register_forward_hook(lambda *_: torch.manual_seed(DRAWS) and None)
+        return setup
+
+    trial, _ = audit(draw_as_the_first_draw)
+    given, *drawn = trial.audits.audits[0].replay.nearness
+    assert given == pytest.approx(drawn[0], rel=1e-3)
+    assert min(abs(distance / given - 1) for distance in drawn[1:]) > 0.01
+    assert judge(trial).problems == ()
 
 
 def freezes_a_table(whole, number, optimizer, scheduler, batch):
