@@ -125,7 +125,7 @@ def audit_steps(tmp_path) -> Callable[..., Any]:
     from harness.training.loop import make_trainer, train_epoch, warm_up
 
     def audit(setup: TrainSetup, reference: TrainSetup, windows: Windows, *, lowers_precision: bool) -> Any:
-        path, drawn = tmp_path / "step", (1, 3, 5)
+        path, drawn = tmp_path / "step", (1, 2, 3, 4, 5)
         found, done, problem = [], 0, None
 
         def ask(message):

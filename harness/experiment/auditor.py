@@ -88,12 +88,15 @@ class Auditor:
         return copies
 
     def _count_updates(self) -> Tensor | float:
-        """Return what the optimizer has counted, for a tensor a copy: 0 before its first update."""
-        for kept in self._optimizer.state.values():
-            if "step" in kept:
-                count = kept["step"]
-                return count.detach().clone() if isinstance(count, Tensor) else float(count)
-        return 0.0
+        """Return the most updates that the optimizer has counted for any tensor: 0 before its first one.
+
+        Not those of one tensor: it may be frozen, and then makes none however well the others are trained.
+        """
+        counts = [kept["step"] for kept in self._optimizer.state.values() if "step" in kept]
+        on_device = [count.detach() for count in counts if isinstance(count, Tensor)]
+        if on_device:
+            return torch.stack(on_device).amax()
+        return max(map(float, counts), default=0.0)
 
     def after(self, outcome: StepOutcome) -> None:
         """Ask whether the step that is over is to be audited; if so, write it where the parent says, and wait."""

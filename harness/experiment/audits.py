@@ -31,7 +31,7 @@ from harness.experiment.process import Worker, WorkerError
 from harness.records.checks import AuditCost, AuditPlace, AuditRecord, AuditsRecord
 from harness.records.perturbation import PerturbationRecord
 from harness.records.trial import BASELINE
-from harness.strategy import Effect
+from harness.strategy import Effect, Stage
 
 
 def is_audited(config: RunConfig, contender: str) -> bool:
@@ -259,6 +259,8 @@ class Audits:
         """Return what the referee is asked, but for step and block."""
         strategies = resolve_contender(self._config, trial.contender)
         lowers = any(strategy.effect is Effect.LOWER_PRECISION for strategy in strategies)
+        # A twin of what is compiled compiles anew, which may take minutes.
+        compiles = any(strategy.stage is Stage.COMPILE for strategy in strategies)
         return Replay(
             path=str(self._directory / f"{trial.contender}-step.safetensors"),
             where=where,
@@ -267,7 +269,7 @@ class Audits:
             block=(),
             repetitions=1,
             lowers_precision=lowers,
-            measured=lowers and where == "job",
+            measured=where == "job" and (lowers or not compiles),
         )
 
     def close(self) -> None:

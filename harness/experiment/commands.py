@@ -128,7 +128,8 @@ class Replay(Command[AuditRecord]):
     lowers_precision: bool
     """Whether the contender claims a lower precision; see `harness.records.tolerances.tolerance_of`."""
     measured: bool = False
-    """Measure too how its rounding compares with what scatters gradients anyway; see `EndReplays`."""
+    """Measure too how its rounding compares with what scatters gradients anyway, and keep it for a twin where it draws
+    other random numbers than the reference; see `EndReplays`."""
 
 
 @dataclass(frozen=True, kw_only=True)

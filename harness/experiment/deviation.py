@@ -28,7 +28,7 @@ Adam's first update is lr × sign(g) almost everywhere, so near 0 rounding decid
 
 WORST_TENSORS = 5
 
-FACTS = ("losses", "gradient_norms", "dtype", "windows", "dropout_losses", "skipped")
+FACTS = ("losses", "gradient_norms", "dtype", "windows", "dropout_losses", "attention_losses", "skipped")
 """Fields of `Updates` that are no tensors."""
 
 
@@ -46,6 +46,8 @@ class Updates:
     windows: int
     dropout_losses: list[float] = field(default_factory=list)
     """Of one window with dropout on, drawn again and again; see `harness.experiment.equivalence.draw_losses`."""
+    attention_losses: list[float] = field(default_factory=list)
+    """The same with dropout on attention's weights alone."""
     skipped: int = 0
     """Updates that a gradient scaler left out to the last."""
 
@@ -106,6 +108,8 @@ def compare_updates(reference: Updates, given: Updates, *, lowers_precision: boo
         missing=tuple(name for name in reference.updates if name not in given.updates),
         dropout_scatter=scatter(given.dropout_losses),
         dropout_scatter_reference=scatter(reference.dropout_losses),
+        attention_scatter=scatter(given.attention_losses),
+        attention_scatter_reference=scatter(reference.attention_losses),
         typical_gradient=_median(error.gradient for error in matrices),
         typical_update=_median(error.update for error in matrices),
         unmade=unmade if given.skipped else None,

@@ -7,7 +7,7 @@ import math
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -53,16 +53,16 @@ def make_checked_setup(
     inputs: Inputs,
     device: torch.device,
     *,
-    dropout: bool = False,
+    dropout: bool | Literal["attention"] = False,
 ) -> TrainSetup:
     """Return a setup on a fresh model with the strategies applied; none gives the fp32 reference.
 
-    Dropout is off unless asked for. The batch size is that of the checked batches: some loops (transformers.Trainer's)
-    make their batches themselves.
+    Dropout is off unless asked for, everywhere or on attention's weights alone. The batch size is that of the checked
+    batches: some loops (transformers.Trainer's) make their batches themselves.
     """
     model = load_model(config.model, head=inputs.head, seed=0, device=device)
-    if not dropout:
-        switch_dropout_off(model)
+    if dropout is not True:
+        switch_dropout_off(model, but_attention=dropout == "attention")
     setup = build_baseline(config, model=model, pad_id=inputs.tokenizer.pad_id, seed=0, device=device)
     batch_size = len(checked_batches(inputs.train_windows)[0])
     setup = replace(setup, training=replace(setup.training, batch_size=batch_size))
@@ -72,16 +72,21 @@ def make_checked_setup(
     return setup
 
 
-def switch_dropout_off(model: nn.Module) -> None:
-    """Set every dropout probability to 0, in the modules and in the configuration that attention functions read."""
-    for module in model.modules():
+def switch_dropout_off(model: nn.Module, *, but_attention: bool = False) -> None:
+    """Set every dropout probability to 0, in the modules and in the configuration that attention functions read.
+
+    `but_attention` leaves that of attention's weights, told by its name: BERT's attention has an output with another.
+    """
+    for path, module in model.named_modules():
+        if but_attention and "attention" in path and "output" not in path:
+            continue
         if isinstance(module, nn.Dropout):
             module.p = 0.0
         elif isinstance(getattr(module, "dropout_prob", None), float):
-            module.dropout_prob = 0.0  # type: ignore[assignment]
+            module.dropout_prob = 0.0
     config: Any = getattr(model, "config", None)
     for name, value in vars(config).items() if config is not None else ():
-        if "dropout" in name and isinstance(value, float):
+        if "dropout" in name and isinstance(value, float) and not (but_attention and "attention" in name):
             setattr(config, name, 0.0)
 
 

@@ -77,7 +77,10 @@ def replay_step(asked: Replay, setup: TrainSetup, windows: Windows, beside: Besi
         numbers=planned.numbers,
         learning_rate_after=planned.learning_rate,
     )
-    if asked.measured and beside is not None:
+    replayed = replay(snapshot, planned.setup, planned.windows, lowers_precision=asked.lowers_precision)
+    # In full precision a step with the reference's random numbers is the reference's own: nothing is left to measure.
+    open_to_doubt = asked.lowers_precision or not replayed.same_random_numbers
+    if asked.measured and open_to_doubt and beside is not None:
         beside.measure(snapshot, planned.setup, planned.windows, Path(asked.path))
     return AuditRecord(
         where=asked.where,
@@ -89,6 +92,7 @@ def replay_step(asked: Replay, setup: TrainSetup, windows: Windows, beside: Besi
         planned_learning_rate=snapshot.planned_learning_rate,
         updates_before=snapshot.updates_before,
         planned_updates_before=planned.updates_before,
-        replay=replay(snapshot, planned.setup, planned.windows, lowers_precision=asked.lowers_precision),
+        replay=replayed,
         took_s=time.perf_counter() - start_s,
+        lengths=tuple(sorted(planned.windows.lengths[list(planned.numbers)].tolist())),
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.data.windows import Windows
 from harness.experiment.snapshot import SETTINGS, Snapshot, adamw_direction, used_gradient
@@ -31,6 +32,9 @@ GRADIENT_ROUNDINGS = 2.0
 
 DRAWS = 6
 """Gradients that the scatter of dropout is taken from, where a contender does not draw the reference's numbers."""
+
+NEAR_DRAWS = 3
+"""Gradients that the distance of other dropout from the reference's own is taken from, there."""
 
 WORST_TENSORS = 5
 
@@ -52,7 +56,7 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
     # Whatever the contender's optimizer says of itself: with other settings its gradients and updates are others.
     snapshot = replace(snapshot, **planned_settings(setup))
     load_parameters(setup, snapshot.before)
-    given = used_gradient(snapshot)
+    given = {name: gradient for name, gradient in used_gradient(snapshot).items() if name not in left_out(snapshot)}
     restore_random_state(snapshot)
     made = make_gradients(setup, windows, snapshot.numbers)
     errors = compare_step(snapshot, given, made, setup, tolerance)
@@ -66,8 +70,10 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
         and loss_error <= tolerance.typical_gradient
     )
     draws: list[dict[str, Tensor]] = []
+    nearness: tuple[float, ...] = ()
     if not same and draws_random_numbers(setup, snapshot):
         draws = [_draw(setup, windows, snapshot, number) for number in range(DRAWS)]
+        nearness = measure_nearness(given, made.gradients, draw_after_first(setup, windows, snapshot))
     return ReplayRecord(
         dtype=snapshot.dtype,
         worst=tuple(sorted(errors, key=lambda error: _excess(error, tolerance), reverse=True)[:WORST_TENSORS]),
@@ -80,6 +86,7 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
         same_random_numbers=same,
         draws=len(draws),
         ratios=measure_ratios(given, draws) if draws else (),
+        nearness=nearness,
     )
 
 
@@ -158,6 +165,62 @@ def measure_ratios(given: Mapping[str, Tensor], draws: list[dict[str, Tensor]]) 
         stacked -= stacked.mean(dim=0)
         products += (stacked @ stacked.T).double().numpy()
     return tuple(float(f"{ratio:.4g}") for ratio in scatter_ratios(products))
+
+
+def measure_nearness(
+    given: Mapping[str, Tensor], same: Mapping[str, Tensor], draws: Iterable[Mapping[str, Tensor]]
+) -> tuple[float, ...]:
+    """Return the squared distances of a gradient and of draws from the replay's, as shares of its squared norm."""
+    square = max(sum(_norm(value) ** 2 for value in same.values()), 1e-300)
+    zero = torch.zeros(())
+    distances = (
+        sum(_norm(vector.get(name, zero) - value) ** 2 for name, value in same.items()) for vector in (given, *draws)
+    )
+    return tuple(float(f"{distance / square:.4g}") for distance in distances)
+
+
+def draw_after_first(setup: TrainSetup, windows: Windows, snapshot: Snapshot) -> Iterator[dict[str, Tensor]]:
+    """Yield gradients whose first dropout draws what it drew in the step, and all others something else.
+
+    So does an honest contender whose first random operation is the reference's and whose second is not: attention's
+    dropout by a fused kernel, after that of the embeddings.
+    """
+    for number in range(NEAR_DRAWS):
+        restore_random_state(snapshot)
+        with _reseed_after_first_dropout(setup.model, DRAWS + number):
+            gradients = make_gradients(setup, windows, snapshot.numbers).gradients
+        yield gradients
+
+
+@contextmanager
+def _reseed_after_first_dropout(model: nn.Module, seed: int) -> Iterator[None]:
+    """Seed the random generators anew once the first dropout has been applied."""
+    seeded = False
+
+    def reseed(*_: Any) -> None:
+        nonlocal seeded
+        if not seeded:
+            torch.manual_seed(seed)
+        seeded = True
+
+    dropouts = (module for module in model.modules() if "dropout" in type(module).__name__.lower())
+    hooks = [module.register_forward_hook(reseed) for module in dropouts]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def left_out(snapshot: Snapshot) -> set[str]:
+    """Return the tensors that the step made no update of: their first moments stood still, which those of a gradient
+    of 0 do not.
+    """
+    return {
+        name
+        for name, after in snapshot.exp_avg_after.items()
+        if name in snapshot.exp_avg and torch.equal(after, snapshot.exp_avg[name]) and bool(after.any())
+    }
 
 
 def _draw(setup: TrainSetup, windows: Windows, snapshot: Snapshot, number: int) -> dict[str, Tensor]:

@@ -186,8 +186,11 @@ class Session:
         inputs, config = self._prepared.inputs, self._spec.config
         strategies = [] if command.of_reference else resolve_contender(config, self._spec.contender)
         made = make_updates(make_checked_setup(config, strategies, inputs, self._device), inputs.train_windows)
-        noisy = make_checked_setup(config, strategies, inputs, self._device, dropout=True)
-        made = replace(made, dropout_losses=draw_losses(noisy, inputs.train_windows))
+        noisy, attention = (
+            draw_losses(make_checked_setup(config, strategies, inputs, self._device, dropout=on), inputs.train_windows)
+            for on in (True, "attention")
+        )
+        made = replace(made, dropout_losses=noisy, attention_losses=attention)
         save_updates(made, Path(command.path))
         set_process_flags(self._prepared.setup)
 

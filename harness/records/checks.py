@@ -92,9 +92,8 @@ class TensorError:
 
 @dataclass(frozen=True, kw_only=True)
 class EquivalenceRecord:
-    """Some updates of the contender against the fp32 reference: the same batches, dropout off.
-
-    Made of those who claim the reference's mathematics, in full or in a lower precision, and of the baseline.
+    """Some updates of the contender against the fp32 reference, the same batches, dropout off: made of those who claim
+    the reference's mathematics, in full or in a lower precision, and of the baseline.
     """
 
     dtype: str
@@ -115,10 +114,12 @@ class EquivalenceRecord:
     dropout_scatter: float | None = None
     """Standard deviation of the loss of one window in training mode, dropout on; None: not measured."""
     dropout_scatter_reference: float | None = None
+    attention_scatter: float | None = None
+    """The same with dropout on attention's weights alone."""
+    attention_scatter_reference: float | None = None
     typical_gradient: float | None = None
     """The median of the matrices' gradient errors; None: no gradients were kept, or an older run did not look at it."""
     typical_update: float | None = None
-    """The same of their updates."""
     unmade: str | None = None
     """Why the numbers say nothing, in words: a gradient scaler that skipped updates, at whatever scale."""
 
@@ -128,9 +129,8 @@ AuditPlace = Literal["job", "segment"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayRecord:
-    """How far a contender's step is from the reference's, made from the same state on the planned windows.
-
-    Two questions: is its gradient the reference's, and is its update AdamW's of that gradient at the planned rate?
+    """How far a contender's step is from the reference's, made from the same state on the planned windows: its gradient
+    from the reference's, its update from AdamW's of that gradient at the planned rate.
     """
 
     dtype: str
@@ -156,6 +156,9 @@ class ReplayRecord:
     ratios: tuple[float, ...] = ()
     """Of the gradient and, after it, of each draw: its squared distance from the mean of the others, ÷ what that is on
     average for one more of them (`harness.statistics.perturbation.scatter_ratios`). Empty without draws."""
+    nearness: tuple[float, ...] = ()
+    """Of the gradient and, after it, of draws that share the first dropout alone with the replay: the squared distance
+    from the replay's gradient, as a share of its squared norm. Empty without draws."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +183,8 @@ class AuditRecord:
     replay: ReplayRecord
     took_s: float
     """Of the replay, by the referee's clock."""
+    lengths: tuple[int, ...] = ()
+    """Tokens of the planned windows, shortest first."""
 
 
 @dataclass(frozen=True, kw_only=True)

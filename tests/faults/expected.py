@@ -139,6 +139,7 @@ CHEATS = (
     fault("computes_in_bfloat16", "REJECTED", reason="baseline's mathematics"),
     fault("updates_tied_weights_twice", "REJECTED", reason="baseline's mathematics"),
     fault("drops_dropout", "REJECTED", reason="its dropout is not the baseline's"),
+    fault("leaves_attention_dropout_out", "REJECTED", reason="its dropout on attention's weights is not"),
     fault("windows_see_each_other", "REJECTED", reason="baseline's mathematics in a lower precision"),
     fault("wrong_attention_scale", "REJECTED", reason="baseline's mathematics in a lower precision"),
     fault("timed_trains_on_half_of_each_batch", "REJECTED", rule=AUDIT),
@@ -212,7 +213,6 @@ LATE = (
     audited("accumulation_forgets_to_zero", from_ninth),
     audited("leftover_of_an_epoch", at_a_smaller_last),
     audited("schedule_one_step_late", at_any),
-    audited("leaves_attention_dropout_out", at_any),
     audited("shifts_labels_of_later_windows", at_any, share=0.3),
 )
 """What begins late, is rare, or happens in life, shown by jobs alone, and two that are honest, against whom nothing may

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -17,13 +19,23 @@ from harness.statistics.perturbation import pool_ratios
 FALSE_ALARM = 2e-4
 """Chance that a contender whose gradients are draws of the reference's, with other dropout, is called anything else."""
 
-FARTHEST, NEAREST = 4.0, 0.4
-"""Ratio of one gradient (`scatter_ratios`) beyond which it alone is no draw of the reference's. Draws of the bundled
-encoder's gradients had 0.73 to 1.73, their logarithms a standard deviation of 0.17; dropout left out gave 0.21 to 0.63,
-the batch of another step 2.1 to 9."""
+FARTHEST, NEAREST = 4.5, 0.25
+"""Ratio of one gradient (`scatter_ratios`) beyond which it alone is no draw of the reference's. The logarithms of 2,000
+draws' on a small model had a standard deviation of 0.29 (bundled encoder: 0.17), 0.37 to 2.3 at the ends; by it 1.3e-6
+are below and 6e-8 above. Dropout left out gave 0.11 to 0.63, the batch of another step 2.1 to 9."""
+
+SAME_DROPOUT = 0.25
+"""Squared distance from the replay with the step's own random state, ÷ that of draws with nothing but the first dropout
+in common with it, below which a gradient drew the same dropout. One that is not within rounding of the replay then
+computed something else. Of 1,750 such draws on a small model none was below 0.35: no more than 2e-5 of those are that
+share the first dropout, and far fewer of those that share none. The padding mask ignored gave 0.01 to 0.32, bfloat16 in
+secret 1e-4 at most."""
 
 SAME_LOSS = 1e-6
 """Relative difference of two losses of one batch that other dropout comes below some once in ten thousand times."""
+
+ROUNDED = 0.01
+"""The same ratio up to which a claimed lower precision is left to `perturbation.py`: a tenth of the distance."""
 
 SHARES = (0.02, 0.10, 0.50)
 """Of the steps that a fault may touch, for which the report says how surely it is found."""
@@ -111,12 +123,14 @@ def judge_audits(trials: Sequence[TrialRecord], *, lowers_precision: bool) -> Au
 def _unmade(records: Sequence[AuditsRecord], audits: Sequence[AuditRecord]) -> Iterator[str]:
     """Say why steps could not be audited, or why the audits leave a doubt.
 
-    That some steps drew the reference's random numbers and others did not is none: batches that are padded to their
-    longest window have the reference's shape now and then.
+    With other dropout a few steps can't tell: of n steps, no arrangement is rarer than 1 in (draws + 1)ⁿ.
     """
     suspects = [audit for audit in audits if _same_loss(audit)]
     if len(suspects) == 1:
         yield f"{_place(suspects[0])} has the reference's loss, so its dropout too, but not its gradient"
+    scattered = [audit.replay.draws + 1 for audit in audits if audit.replay.ratios]
+    if len(scattered) == len(audits) > 0 and math.prod(scattered) * FALSE_ALARM / 2 < 1:
+        yield f"only {len(audits)} were, all with other dropout than the reference, and so few can't tell"
     for record in records:
         if record.problem is not None:
             yield record.problem
@@ -130,7 +144,8 @@ def _find_problems(audits: Sequence[AuditRecord], *, lowers_precision: bool) -> 
     suspects = []
     for audit in audits:
         tolerance = tolerance_of(audit.replay.dtype, lowers_precision=lowers_precision)
-        looks = (_state_problems(audit), _update_problems(audit), _gradient_problems(audit, tolerance))
+        rounded = ROUNDED if lowers_precision else 0.0
+        looks = (_state_problems(audit), _update_problems(audit), _gradient_problems(audit, tolerance, rounded))
         problem = next(itertools.chain(*looks), None)
         if problem is not None:
             found.append((audit, f"the audit of {_place(audit)}: {problem}"))
@@ -138,8 +153,9 @@ def _find_problems(audits: Sequence[AuditRecord], *, lowers_precision: bool) -> 
             suspects.append((audit, f"the audit of {_place(audit)}: {_difference(audit, tolerance)}"))
     # One such loss may be chance.
     found += [(audit, f"{text}, though its loss is the same") for audit, text in suspects if len(suspects) > 1]
+    mixture = None if found else _mixture_problem(audits, lowers_precision=lowers_precision)
     scatter = _scatter_problem(audits)
-    return found + ([] if scatter is None else [(audits[-1], scatter)])
+    return found + [problem for problem in (mixture, scatter) if problem is not None]
 
 
 def _place(audit: AuditRecord) -> str:
@@ -199,8 +215,11 @@ def _difference(audit: AuditRecord, tolerance: Tolerance) -> str:
     return words
 
 
-def _gradient_problems(audit: AuditRecord, tolerance: Tolerance) -> Iterator[str]:
-    """Hold a gradient that is not the reference's own against the scatter of dropout."""
+def _gradient_problems(audit: AuditRecord, tolerance: Tolerance, rounded: float) -> Iterator[str]:
+    """Hold a gradient that is not the reference's own against the scatter of dropout.
+
+    An honest one is either the reference's, up to rounding, or as far from it as other dropout.
+    """
     replay = audit.replay
     if replay.same_random_numbers:
         return
@@ -212,16 +231,47 @@ def _gradient_problems(audit: AuditRecord, tolerance: Tolerance) -> Iterator[str
             f"{words}; other dropout does not explain it: it lies {replay.ratios[0]:.2g} times as far (squared) from "
             f"{replay.draws} draws of the reference as one more would (allowed {NEAREST:g} to {FARTHEST:g})"
         )
+    elif replay.nearness and rounded < (nearness := _nearness(audit)) < SAME_DROPOUT:
+        yield (
+            f"{words}; it drew the reference's dropout: it lies {nearness:.2g} times as far (squared) from it as other "
+            f"dropout would ({'rounding' if rounded == 0 else f'at most {rounded:g}'}, or {SAME_DROPOUT:g} at least)"
+        )
 
 
-def _scatter_problem(audits: Sequence[AuditRecord]) -> str | None:
+def _nearness(audit: AuditRecord) -> float:
+    """Return how far a gradient lies from the reference's with the same random state, in units of what draws do."""
+    distance, *drawn = audit.replay.nearness
+    return distance / max(fmean(drawn), 1e-300)
+
+
+def _mixture_problem(audits: Sequence[AuditRecord], *, lowers_precision: bool) -> tuple[AuditRecord, str] | None:
+    """Return a step that drew other dropout than the reference where another one, of windows no longer, drew its own.
+
+    Batches that are padded to their longest window, or packed, have the reference's shape only if their windows are
+    long enough; then so has each batch of as many windows that are all at least as long.
+    """
+    exact = [audit for audit in audits if audit.lengths and audit.replay.same_random_numbers]
+    for audit in audits:
+        if not audit.lengths or audit.replay.same_random_numbers:
+            continue
+        for like in exact:
+            if len(like.lengths) == len(audit.lengths) and all(map(operator.le, like.lengths, audit.lengths)):
+                tolerance = tolerance_of(audit.replay.dtype, lowers_precision=lowers_precision)
+                return audit, (
+                    f"the audit of {_place(audit)}: {_difference(audit, tolerance)}, though {_place(like)}, of windows "
+                    "no longer, is the reference's with the same dropout"
+                )
+    return None
+
+
+def _scatter_problem(audits: Sequence[AuditRecord]) -> tuple[AuditRecord, str] | None:
     """Hold all gradients that drew other dropout than the reference against its draws, together."""
     groups = [np.array(audit.replay.ratios) for audit in audits if audit.replay.ratios]
     scatter = pool_ratios(groups) if groups else None
     if scatter is None or min(scatter.p_more, scatter.p_less) >= FALSE_ALARM / 2:
         return None
     told = "further from" if scatter.p_more < scatter.p_less else "nearer to"
-    return (
+    return audits[-1], (
         f"over {scatter.groups} audited steps its gradients lie {told} the reference's than other dropout explains: "
         f"{scatter.ratio:.2g} times the squared distance that one more draw has"
     )

@@ -247,7 +247,12 @@ def _judge_perturbation(trials: Trials, reference: Reference) -> Perturbation | 
     audited = [job.audits.perturbation for job in trials.jobs if job.audits is not None]
     records = [record for record in audited if record is not None]
     steps = max((job.work.updates for job in trials.jobs if job.work is not None), default=0)
-    found = judge_perturbation(records, steps=steps, share=reference.run.config.audits.share)
+    found = judge_perturbation(
+        records,
+        steps=steps,
+        share=reference.run.config.audits.share,
+        lowers_precision=LOWER_PRECISION in trials.effects,
+    )
     if found is None or (reference.learning is not None and not reference.learning.vacuous):
         return found
     return replace(found, holds=False)

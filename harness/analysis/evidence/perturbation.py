@@ -26,9 +26,9 @@ LEAST_AUDITS = 5
 LEAST_MEAN = 3
 """Audited steps of one job from which what deviations have in common is estimated."""
 
-SAME_STEP = 0.02
-"""Relative difference of a step and its twin's that rounding alone may make: sums in another order. Repeated in fresh
-processes, steps of all strategies but split_batch were equal to the bit."""
+SAME_STEP, SAME_STEP_FP32 = 0.02, 1e-3
+"""Relative difference of a step and its twin's that rounding alone may make, in a lower precision and in fp32: sums in
+another order. Repeated in fresh processes, steps of all strategies but split_batch were equal to the bit."""
 
 DRIFT = 0.5
 """What the deviations have in common, summed up over all steps of the job, as a share of the random walk that scatter
@@ -72,10 +72,13 @@ class Perturbation:
     """Whether deviations are a twin's, dropout off."""
 
 
-def judge_perturbation(records: Sequence[PerturbationRecord], *, steps: int, share: float) -> Perturbation | None:
+def judge_perturbation(
+    records: Sequence[PerturbationRecord], *, steps: int, share: float, lowers_precision: bool = True
+) -> Perturbation | None:
     """Return what the audits of a contender's jobs say, all jobs together; None without any.
 
-    `steps`: updates of one job.
+    `steps`: updates of one job. In full precision, where only steps with other random numbers than the reference's are
+    measured, the rounding is no matter: what is asked is whether each is its twin's.
     """
     records = [record for record in records if record.steps]
     if not records:
@@ -86,7 +89,8 @@ def judge_perturbation(records: Sequence[PerturbationRecord], *, steps: int, sha
         measured = Rounding(problem="it draws other random numbers than the reference, and no twin of it was made")
     else:
         measured = _judge_rounding([table for table in tables if table is not None], steps=steps, share=share)
-    fault = find_other_step(records) if by_twin else None
+    same_step = SAME_STEP if lowers_precision else SAME_STEP_FP32
+    fault = find_other_step(records, same_step=same_step) if by_twin else None
     return Perturbation(
         holds=fault is None and measured.problem is None,
         fault=fault,
@@ -156,16 +160,16 @@ def _drift(means: Sequence[MeanDeviation], steps: int) -> float | None:
     return float(np.median(ends)) * math.sqrt(steps) if ends else None
 
 
-def find_other_step(records: Iterable[PerturbationRecord]) -> str | None:
+def find_other_step(records: Iterable[PerturbationRecord], *, same_step: float = SAME_STEP) -> str | None:
     """Return in words which step was not what the strategies do on a fresh model; None if none was, or if what they do
     can't be made again.
     """
     for record in records:
         twin = record.twin
-        if twin is None or twin.repeatability is None or not twin.repeatability <= SAME_STEP:
+        if twin is None or twin.repeatability is None or not twin.repeatability <= same_step:
             continue
         for step, value in zip(record.steps, twin.disagreements, strict=True):
-            if value is not None and not value <= SAME_STEP:
+            if value is not None and not value <= same_step:
                 return (
                     f"step {step} is not what its strategies do on a fresh model from the same state and random state: "
                     f"the gradient differs by {value:.2g} of its norm"

@@ -95,13 +95,22 @@ def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: floa
     if not norm_error <= tolerance.update:
         norms = f"{_list(record.gradient_norms)}, the reference's {_list(record.gradient_norms_reference)}"
         return f"its gradient norms are {norms}"
-    # Dropout is switched off for all else.
-    given, expected = record.dropout_scatter, record.dropout_scatter_reference
-    if given is None or expected is None or expected <= NO_SCATTER * abs(record.losses_reference[0]):
-        return None
-    if expected / DROPOUT_FACTOR <= given <= expected * DROPOUT_FACTOR:
-        return None
-    return f"its dropout is not the baseline's: the loss of one window scatters by {given:.2g}, there by {expected:.2g}"
+    return _dropout_problem(record)
+
+
+def _dropout_problem(record: EquivalenceRecord) -> str | None:
+    """Return what is wrong with dropout, which is off in all else, as a whole or on attention's weights alone."""
+    least = NO_SCATTER * abs(record.losses_reference[0])
+    for words, given, expected in (
+        ("dropout", record.dropout_scatter, record.dropout_scatter_reference),
+        ("dropout on attention's weights", record.attention_scatter, record.attention_scatter_reference),
+    ):
+        if given is None or expected is None or expected <= least:
+            continue
+        if not expected / DROPOUT_FACTOR <= given <= expected * DROPOUT_FACTOR:
+            differs = f"the loss of one window scatters by {given:.2g}, there by {expected:.2g}"
+            return f"its {words} is not the baseline's: {differs}"
+    return None
 
 
 def _list(values: Sequence[float]) -> str:

@@ -125,8 +125,9 @@ def _audited(case: Case, _: Claims) -> Said:
     for problem in problems[:TOLD_AUDITS]:
         yield Words(problem)
     if audits is not None and len(problems) > TOLD_AUDITS:
-        numbers = {"audits": audits.audits, "wrong": len(problems)}
-        yield Words(f"so it is with {len(problems)} of {audits.audits} audited steps", numbers)
+        wrong = len(audits.problems)
+        numbers = {"audits": audits.audits, "wrong": wrong}
+        yield Words(f"so it is with {wrong} of {audits.audits} audited steps", numbers)
 
 
 def _worse_quality(case: Case, claims: Claims) -> Said:

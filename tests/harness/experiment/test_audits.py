@@ -17,6 +17,7 @@ from harness.experiment.audits import AuditDesk, draw_blocks, draw_steps, is_aud
 from harness.experiment.commands import Replay, RunJob
 from harness.experiment.process import WorkerError
 from harness.experiment.referee import replay_step
+from harness.experiment.replay import DRAWS
 from harness.presets import preset
 from harness.records.checks import AuditsRecord
 from harness.records.serialise import override
@@ -177,11 +178,12 @@ def test_a_step_that_is_wrong_is_told_with_its_number(audit, fault, words):
     assert re.search(words, found.problems[0]), found.problems[0]
 
 
-def test_other_dropout_is_no_fault_and_no_dropout_is_one(audit):
-    def draws_first(whole, number, optimizer, scheduler, batch):
-        torch.rand(1)
-        return whole(batch)
+def draws_first(whole, number, optimizer, scheduler, batch):
+    torch.rand(1)
+    return whole(batch)
 
+
+def test_other_dropout_is_no_fault_and_no_dropout_is_one(audit):
     trial, _ = audit(lambda setup: wrap_step(setup, draws_first))
     assert trial.audits.audits[0].replay.draws > 0
     assert judge(trial).problems == ()
@@ -200,6 +202,45 @@ def test_other_dropout_is_no_fault_and_no_dropout_is_one(audit):
     assert "other dropout does not explain it" in judge(audit(switch_off)[0]).problems[0]
 
 
+def scales_one_gradient(whole, number, optimizer, scheduler, batch):
+    if number == STEP:
+        matrix = next(p for p in optimizer.param_groups[0]["params"] if p.dim() > 1)
+        hook = matrix.register_hook(lambda gradient: 1.02 * gradient)
+        outcome = whole(batch)
+        hook.remove()
+        return outcome
+    return whole(batch)
+
+
+def attends_to_padding(setup):
+    def step(whole, number, optimizer, scheduler, batch):
+        mask = batch.inputs["attention_mask"]
+        if number == STEP:
+            batch = replace(batch, inputs=batch.inputs | {"attention_mask": torch.maximum(mask, mask.roll(4, dims=1))})
+        return whole(batch)
+
+    return wrap_step(setup, step)
+
+
+def in_bfloat16(setup):
+    forward = setup.forward_loss
+
+    def rounded(model, batch):
+        with torch.autocast("cpu", torch.bfloat16):
+            return forward(model, batch)
+
+    return replace(setup, forward_loss=rounded)
+
+
+@pytest.mark.parametrize(
+    "fault", [attends_to_padding, in_bfloat16, lambda setup: wrap_step(setup, scales_one_gradient)]
+)
+def test_a_step_with_the_references_dropout_is_its_gradient_or_a_fault(audit, fault):
+    found = judge(audit(fault)[0])
+    assert len(found.problems) == 1
+    assert "it drew the reference's dropout" in found.problems[0]
+
+
 def test_one_gradient_that_is_wrong_behind_the_references_loss_leaves_quality_open(audit):
     found = judge(audit(lambda setup: wrap_step(setup, zeroes_nothing))[0])
     assert found.problems == ()
@@ -207,16 +248,94 @@ def test_one_gradient_that_is_wrong_behind_the_references_loss_leaves_quality_op
     assert f"step {STEP} (epoch 1) has the reference's loss" in found.unmade
 
 
-def test_batches_that_have_the_references_shape_now_and_then_are_no_fault(audit):
-    def draws_at_times(whole, number, optimizer, scheduler, batch):
-        if number == STEP:
-            torch.rand(1)
-        return whole(batch)
+def test_a_claimed_lower_precision_may_round_but_not_ignore_the_padding(audit):
+    def both(setup):
+        return attends_to_padding(in_bfloat16(setup))
 
-    same, other = audit()[0].audits, audit(lambda setup: wrap_step(setup, draws_at_times))[0].audits
-    both = replace(same, audits=(*same.audits, *other.audits), drawn=(STEP, STEP))
-    found = judge(TrialRecord(contender="c", kind="job", seed=0, status="done", audits=both))
+    assert judge(audit(in_bfloat16, effect_lowers=True)[0], lowers_precision=True).agree
+    assert (
+        "it drew the reference's dropout"
+        in judge(audit(both, effect_lowers=True)[0], lowers_precision=True).problems[0]
+    )
+
+
+@pytest.mark.parametrize("times_as_far", [0.24, 0.26])
+def test_what_is_nearer_to_the_reference_than_other_dropout_gets_is_a_fault(audit, times_as_far):
+    trial = audit(lambda setup: wrap_step(setup, draws_first))[0]
+    found = trial.audits.audits[0]
+    near = replace(found, replay=replace(found.replay, nearness=(times_as_far * 0.1, *(0.05, 0.15) * 3)))
+    trial = replace(trial, audits=replace(trial.audits, audits=(near,)))
+    assert len(judge(trial).problems) == (times_as_far < 0.25)
+
+
+def test_draws_share_the_first_dropout_with_the_replay_and_nothing_else(audit):
+    def draw_as_the_first_draw(setup):
+        first = next(module for module in setup.model.modules() if isinstance(module, torch.nn.Dropout))
+        first.register_forward_hook(lambda *_: torch.manual_seed(DRAWS) and None)
+        return setup
+
+    trial, _ = audit(draw_as_the_first_draw)
+    given, *drawn = trial.audits.audits[0].replay.nearness
+    assert given == pytest.approx(drawn[0], rel=1e-3)
+    assert min(abs(distance / given - 1) for distance in drawn[1:]) > 0.01
+    assert judge(trial).problems == ()
+
+
+def freezes_a_table(whole, number, optimizer, scheduler, batch):
+    if number == STEP:
+        next(iter(optimizer.param_groups[0]["params"])).requires_grad_(False)
+    return whole(batch)
+
+
+def leaves_a_gradient_out(whole, number, optimizer, scheduler, batch):
+    make_step, frozen = optimizer.step, next(iter(optimizer.param_groups[0]["params"]))
+    if number == STEP:
+
+        def step(*args, **kwargs):
+            frozen.grad = None
+            return make_step(*args, **kwargs)
+
+        optimizer.step = step
+    return whole(batch)
+
+
+@pytest.mark.parametrize("fault", [freezes_a_table, leaves_a_gradient_out])
+def test_a_frozen_tensor_is_told_though_the_optimizer_still_counts_its_old_updates(audit, fault):
+    found = judge(audit(lambda setup: wrap_step(setup, fault))[0])
+    assert "word_embeddings.weight was not trained" in found.problems[0]
+
+
+def mixed(audit, lengths):
+    """One step with the reference's dropout, and the same one with other dropout, of windows of other lengths."""
+    same, other = audit()[0].audits, audit(lambda setup: wrap_step(setup, draws_first))[0].audits
+    exact, drawn = same.audits[0], other.audits[0]
+    audits = (
+        exact,
+        replace(drawn, lengths=tuple(length + more for length, more in zip(exact.lengths, lengths, strict=True))),
+    )
+    return judge(replace_audits(audits))
+
+
+def replace_audits(audits):
+    record = AuditsRecord(audits=tuple(audits), drawn=(STEP,) * len(audits))
+    return TrialRecord(contender="c", kind="job", seed=0, status="done", audits=record)
+
+
+def test_batches_that_have_the_references_shape_now_and_then_are_no_fault(audit):
+    found = mixed(audit, (5, 5, 5, -1))
     assert (found.same_random_numbers, found.agree) == (1, True)
+
+
+def test_other_dropout_where_shorter_windows_drew_the_references_is_a_fault(audit):
+    found = mixed(audit, (0, 0, 3, 0))
+    assert len(found.problems) == 1
+    assert "of windows no longer, is the reference's" in found.problems[0]
+
+
+def test_few_steps_of_other_dropout_leave_quality_open(audit):
+    one = audit(lambda setup: wrap_step(setup, draws_first))[0].audits.audits[0]
+    assert "so few can't tell" in judge(replace_audits([one] * 4)).unmade
+    assert judge(replace_audits([one] * 5)).unmade is None
 
 
 def test_windows_of_the_plan_are_replayed_and_not_those_that_the_loader_gave(audit):

@@ -25,11 +25,13 @@ from harness.training.loop import make_trainer, train_epoch
 def replay_job(make_setup, windows, tmp_path):
     """Return a function that trains an epoch in bf16, replays its steps as they go by, and returns `Beside`."""
 
-    def run(*, same_numbers, steps=3, seed=0, gathered=None, end=True):
+    def run(*, same_numbers, steps=3, seed=0, gathered=None, end=True, lowers_precision=True):
         path = tmp_path / "c-step.safetensors"
         gathered = gathered or Beside()
         reference = make_setup(batch_size=4, epochs=2)
-        setup = replace(make_setup(batch_size=4, epochs=2, seed=seed), compute_dtype=torch.bfloat16)
+        setup = make_setup(batch_size=4, epochs=2, seed=seed)
+        if lowers_precision:
+            setup = replace(setup, compute_dtype=torch.bfloat16)
         if not same_numbers:
             forward_loss = setup.forward_loss
 
@@ -46,8 +48,8 @@ def replay_job(make_setup, windows, tmp_path):
                 done += 1
                 return str(path) if done <= steps else None
             asked = Replay(
-                path=str(path), where="job", seed=seed, step=done, block=(), repetitions=1, lowers_precision=True,
-                measured=True,
+                path=str(path), where="job", seed=seed, step=done, block=(), repetitions=1,
+                lowers_precision=lowers_precision, measured=True,
             )  # fmt: skip
             replay_step(asked, reference, windows, gathered)
             return None
@@ -74,6 +76,12 @@ def test_steps_are_kept_for_a_twin_where_dropout_differs(replay_job, tmp_path):
     kept = load_kept(measured.kept[1])
     assert set(used_gradient(kept)) == set(kept.before)
     assert not {path.name for path in tmp_path.iterdir()} - {Path(step.path).name for step in measured.kept}
+
+
+def test_in_full_precision_steps_are_kept_for_a_twin_where_dropout_differs_and_else_nothing_is_measured(replay_job):
+    found = replay_job(same_numbers=False, lowers_precision=False)
+    assert [step.step for step in found.kept] == [1, 2, 3]
+    assert replay_job(same_numbers=True, lowers_precision=False) == Perturbed(record=None, kept=())
 
 
 def test_what_a_failed_job_left_is_no_part_of_the_next(replay_job, tmp_path):

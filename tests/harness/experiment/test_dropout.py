@@ -19,12 +19,16 @@ from harness.presets import preset
 def checked(inputs, change, **model):
     """Updates without dropout and losses with it, as a worker makes them."""
     config = replace(preset("smoke"), model=replace(preset("smoke").model, **model))
-    quiet, noisy = (
+    quiet, noisy, attention = (
         change(make_checked_setup(config, [], inputs, torch.device("cpu"), dropout=dropout))
-        for dropout in (False, True)
+        for dropout in (False, True, "attention")
     )
     windows = inputs.train_windows
-    return replace(make_updates(quiet, windows), dropout_losses=draw_losses(noisy, windows))
+    return replace(
+        make_updates(quiet, windows),
+        dropout_losses=draw_losses(noisy, windows),
+        attention_losses=draw_losses(attention, windows),
+    )
 
 
 def as_it_is(setup):
@@ -58,7 +62,26 @@ def test_another_dropout_is_seen(probability, inputs, reference):
     assert "its dropout is not the baseline's" in judged.problem
 
 
-@pytest.mark.parametrize("name", ["sdpa", "unpadded", "dynamic_padding", "gradient_checkpointing", "compile"])
+@pytest.mark.parametrize("source", ["distilbert-base-uncased", "bert-base-uncased"])
+def test_dropout_that_attention_alone_lacks_is_seen(source, inputs):
+    def leave_out(setup):
+        for name, module in setup.model.named_modules():
+            if isinstance(module, nn.Dropout) and name.endswith(("attention.dropout", "attention.self.dropout")):
+                module.p = 0.0
+        return setup
+
+    bert = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = {"source": source} | ({"overrides": bert} if source.startswith("bert") else {})
+    record = compare_updates(checked(inputs, as_it_is, **model), checked(inputs, leave_out, **model))
+    judged = judge_equivalence(record)
+    assert "its dropout on attention's weights is not the baseline's" in judged.problem
+    # The whole scatter does not tell.
+    assert judge_equivalence(replace(record, attention_scatter=None)).holds
+
+
+@pytest.mark.parametrize(
+    "name", ["sdpa", "fused_blocks", "unpadded", "dynamic_padding", "gradient_checkpointing", "compile"]
+)
 def test_dropout_that_draws_other_numbers_holds(name, inputs, reference):
     judged = judge_equivalence(compare_updates(reference, checked(inputs, registry.get(name)().apply)))
     assert judged.holds, judged.problem

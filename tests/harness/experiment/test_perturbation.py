@@ -235,7 +235,7 @@ def test_a_gelu_that_is_5_percent_too_large_is_found_where_weights_have_learned(
 # Where dropout draws other numbers: the steps' scatter, and a twin.
 
 
-@pytest.mark.parametrize("stack", ["unpadded", "unpadded+amp_bf16", "unpadded+fused_adamw"])
+@pytest.mark.parametrize("stack", ["unpadded", "unpadded+amp_bf16", "unpadded+fused_adamw", "fused_blocks"])
 def test_a_twin_shows_that_who_draws_other_numbers_rounds_alone(stack, make_setup, windows):
     judged, record = judge(make_setup, windows, apply(stack), twin=apply(stack))
     assert judged.by_twin
@@ -274,6 +274,14 @@ def from_step(number, change):
     return late
 
 
+def in_secret_bf16(setup):
+    def loss(model, batch):
+        with torch.autocast("cpu", torch.bfloat16):
+            return setup.forward_loss(model, batch)
+
+    return replace(setup, forward_loss=loss)
+
+
 def one_row_only(setup):
     """Half of the windows of a packed batch."""
 
@@ -289,6 +297,14 @@ def test_a_cheat_that_begins_late_is_not_what_its_twin_does(make_setup, windows)
     )
     assert f"step {STEPS} is not what its strategies do" in judged.fault
     assert max(record.twin.disagreements[:-1]) < REPEATED
+
+
+def test_packed_rows_that_round_in_secret_from_some_step_on_are_not_what_their_twin_does(make_setup, windows):
+    _, record = judge(
+        make_setup, windows, lambda setup: from_step(STEPS, in_secret_bf16)(unpadded(setup)), twin=unpadded
+    )
+    found = judge_perturbation([record], steps=24, share=0.05, lowers_precision=False)
+    assert f"step {STEPS} is not what its strategies do" in found.fault
 
 
 def test_a_fault_of_every_step_shows_in_the_twin_without_dropout(make_setup, windows):
