@@ -7,14 +7,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from harness import registry
 from harness.experiment import commands
 from harness.experiment.auditor import Ask
-from harness.experiment.beside import Beside, load_kept, load_twin, save_twin
 from harness.experiment.commands import Answer, Command
 from harness.experiment.deviation import save_updates
 from harness.experiment.early import register_meta_kernels
@@ -23,27 +22,26 @@ from harness.experiment.footprint import take_footprint
 from harness.experiment.job import run_job
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, variables_of
-from harness.experiment.referee import replay_step
 from harness.experiment.segments import SegmentRunner
 from harness.experiment.trial import (
     Prepared,
     TrialClock,
     prepare_setup,
 )
-from harness.experiment.twin import compare_twin, make_twin
 from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
 from harness.measurement.samples import write_samples_csv
 from harness.measurement.speedometer import read_clock
-from harness.records.checks import AuditRecord
 from harness.records.files import write_json
-from harness.records.perturbation import TwinRecord
 from harness.records.store import TRIAL_FILE
 from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord, TrialSpec
 from harness.training.baseline import describe
 from harness.training.loop import describe_step, make_trainer, plan_training, set_process_flags, train_epoch, warm_up
+
+if TYPE_CHECKING:
+    from harness.experiment.replays import Replays
 
 
 class Session:
@@ -64,17 +62,16 @@ class Session:
                 torch.cuda.synchronize(device)
             torch.cuda.reset_peak_memory_stats(device)
         self._runner: SegmentRunner | None = None
-        self._beside = Beside()
         self._handlers: dict[type[Command[Any]], Callable[[Any], Any]] = {
             commands.Prepare: self._prepare,
             commands.RunJob: self._run_job,
             commands.Rest: lambda _: torch.cuda.empty_cache(),  # which does nothing without CUDA
             commands.LoadBlock: lambda block: self._segments().load_block(**vars(block)),
             commands.RunSegment: lambda command: self._segments().run(**vars(command)),
-            commands.Replay: self._replay,
-            commands.EndReplays: lambda _: self._beside.end(),
-            commands.MakeTwin: self._make_twin,
-            commands.CompareTwin: self._compare_twin,
+            commands.Replay: lambda command: self._replays.replay(command),
+            commands.EndReplays: lambda command: self._replays.end(command),
+            commands.MakeTwin: lambda command: self._replays.make_twin(command),
+            commands.CompareTwin: lambda command: self._replays.compare_twin(command),
             commands.SaveUpdates: self._save_updates,
             commands.TakeFootprint: lambda _: take_footprint(
                 self._segments(), variables=variables_of(spec.config, BASELINE, *spec.config.contenders)
@@ -162,25 +159,11 @@ class Session:
             )
         return self._runner
 
-    def _replay(self, command: commands.Replay) -> AuditRecord:
-        if self._prepared.strategies:
-            raise RuntimeError("the referee computes as the reference does, without any strategy")
-        return replay_step(command, self._prepared.setup, self._prepared.inputs.train_windows, self._beside)
+    @functools.cached_property
+    def _replays(self) -> Replays:
+        from harness.experiment.replays import Replays
 
-    def _make_twin(self, command: commands.MakeTwin) -> None:
-        snapshots = [load_kept(step) for step in command.steps]
-        prepared = self._prepared
-        save_twin(
-            make_twin(self._spec.config, prepared.strategies, prepared.inputs, self._device, snapshots),
-            Path(command.path),
-        )
-
-    def _compare_twin(self, command: commands.CompareTwin) -> TwinRecord:
-        inputs, snapshots = self._prepared.inputs, [load_kept(step) for step in command.steps]
-        plain = make_checked_setup(self._spec.config, [], inputs, self._device)
-        twin = load_twin(Path(command.path), len(snapshots))
-        # The scale of deviations is the job's own scatter, which the parent hands on.
-        return compare_twin(command.record, twin, snapshots, plain, inputs.train_windows)
+        return Replays(self._spec, self._prepared, self._device)
 
     def _save_updates(self, command: commands.SaveUpdates) -> None:
         inputs, config = self._prepared.inputs, self._spec.config

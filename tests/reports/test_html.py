@@ -111,7 +111,7 @@ def test_details_are_folded(analysis: Analysis) -> None:
 
 def test_ranges_do_not_break_inside(analysis: Analysis) -> None:
     html = page(analysis)
-    assert "1.214× (1.208\u00a0to\u00a01.221)" in html
+    assert "1.20× (1.18\u00a0to\u00a01.22)" in html
     assert "1.47\u00a0GiB" in html
 
 

@@ -259,7 +259,11 @@ def test_the_profiled_trial_is_prepared_as_the_job_is_and_records_nothing_in_its
     config = ProfileConfig(wait_steps=1, warmup_steps=1, active_steps=3)
     model = SimpleNamespace(source="tiny")
     spec = SimpleNamespace(
-        config=SimpleNamespace(profile=config, model=model, plugins=(), device="cpu"), seed=0, contender="graphs"
+        config=SimpleNamespace(
+            profile=config, model=model, plugins=(), device="cpu", audits=SimpleNamespace(enabled=False)
+        ),
+        seed=0,
+        contender="graphs",
     )
     worker = session.Session(spec, TrialClock(0.0), lambda *_: None)
     inputs = SimpleNamespace(train_windows=windows)

@@ -28,7 +28,7 @@ class Trials:
     done: Sequence[LoadedTrial]
     """Whole fine-tunings, by seed."""
     untimed: frozenset[int] = frozenset()
-    """Seeds of those whose times don't count, as the machine ran at another speed than in the rest of the run."""
+    """Seeds of those whose times don't count, as the machine was busy, or ran at another speed than else."""
 
     @property
     def is_baseline(self) -> bool:
@@ -87,7 +87,10 @@ def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
     # `trials/<contender>/<k>` is where a trial lies.
     found = {}
     usual = usual_speed_of([trial.record for trial in loaded.trials])
-    for name in dict.fromkeys([BASELINE, *(folder.split("/")[1] for folder in loaded.run.trials)]):
+    names = dict.fromkeys([BASELINE, *(folder.split("/")[1] for folder in loaded.run.trials)])
+    # A run that compares nothing tells where time goes, whatever else the machine did: a note says what that was.
+    compares = len(names) > 1
+    for name in names:
         trials = [trial for trial in loaded.trials if trial.record.contender == name]
         done = [trial for trial in trials if trial.record.kind == "job" and trial.record.status == "done"]
         found[name] = Trials(
@@ -95,7 +98,7 @@ def sort_out(loaded: LoadedRun) -> dict[str, Trials]:
             planned=[folder for folder in loaded.run.trials if folder.split("/")[1] == name],
             everything=trials,
             done=sorted(done, key=lambda trial: trial.record.seed),
-            untimed=frozenset(job.record.seed for job in done if not was_undisturbed(job.record, usual)),
+            untimed=frozenset(job.record.seed for job in done if compares and not was_undisturbed(job.record, usual)),
         )
     return found
 

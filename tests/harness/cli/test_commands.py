@@ -191,7 +191,19 @@ def test_profile_prints_ledger_findings_and_the_traces_place(tmp_path):
 @pytest.mark.timeout(600)
 def test_the_widened_encoder_of_smallest_sizes_runs_to_its_report(tmp_path):
     data = ("--data", "generator", "--train-size", "4", "--validation-size", "2", "--max-length", "64")
-    rest = ("--doc-stride", "16", "--batch-size", "4", "--epochs", "1", "--no-speed", "--no-profile", "--no-roof")
+    rest = (
+        "--doc-stride",
+        "16",
+        "--batch-size",
+        "4",
+        "--epochs",
+        "1",
+        "--no-speed",
+        "--no-profile",
+        "--no-roof",
+        "--quality-size",
+        "2",
+    )
     done = speedproof("run", "baseline", "--preset", "seed-offline", *data, *rest, "--name", "w", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     head = json.loads((tmp_path / "runs/w/run.json").read_text())

@@ -179,7 +179,7 @@ function legendSentence(analysis) {
     known(floor?.share)
       ? `Noise floor of a step: fresh processes of the baseline took ${decimal(floor.live, 3)} times as long as the live one, which ratios ` +
         `are corrected for; no step speedup within ` +
-        `±${percent(floor.share)} is claimed.`
+        `±${decimal(100 * floor.share, 1)} % is claimed.`
       : "The noise floor was not measured.",
     analysis.contenders.some((contender) => known(contender.energy_j)) ? "" : " Energy was not measured.",
   ];
