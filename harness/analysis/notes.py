@@ -34,7 +34,7 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     if trials.done and len(trials.done) < planned:
         notes.append(f"the numbers are of {len(trials.done)} of {planned} planned fine-tunings")
     usual = usual_speed_of([trial.record for trial in loaded.trials])
-    notes += [note for job in trials.jobs if (note := _on_speed(job, usual)) is not None]
+    notes += [note for job in trials.jobs if (note := _on_speed(job, usual, trials)) is not None]
     for trial in trials.everything:
         if trials.done and trial.record.kind == "profile" and trial.record.status != "done":
             notes.append(f"its profiled run did not end: {trial.record.reason}")
@@ -64,12 +64,13 @@ def contender_notes(trials: Trials, case: Case | None, unreadable: Sequence[str]
     return notes
 
 
-def _on_speed(job: TrialRecord, usual: UsualSpeed) -> str | None:
+def _on_speed(job: TrialRecord, usual: UsualSpeed, trials: Trials) -> str | None:
     """Return what to know of what disturbed a job; None if nothing did at once."""
     which, now = f"its job with seed {job.seed}", _disturbance(job, usual)
     if now:
         twice = "" if job.superseded is None else ", also when it was measured again"
-        return f"{now} during {which}{twice}: its scores count, its times don't"
+        so = "its scores count, its times don't" if job.seed in trials.untimed else "its times may be far off"
+        return f"{now} during {which}{twice}: {so}"
     if job.superseded is None:
         return None
     return f"{which} was measured again: the first time {_disturbance(job.superseded, usual) or 'it was disturbed'}"
