@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -16,7 +17,12 @@ pytestmark = pytest.mark.usefixtures("needs_bundled")
 
 
 def workers_of(process):
-    return [p for p in psutil.Process(process.pid).children() if "harness.experiment.worker" in p.cmdline()]
+    """Return its worker processes; one that warms the caches may end while it is looked at."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        with contextlib.suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            found += [child] if "harness.experiment.worker" in child.cmdline() else []
+    return found
 
 
 def test_a_terminated_run_leaves_no_worker(tmp_path):
