@@ -9,7 +9,7 @@ from harness.statistics.estimate import supported_digits
 from reports.document import Text, code, joined, spans
 from reports.formatting import count, points, speedup
 from reports.select import job_speedup_or_0
-from reports.verdicts import QUALITY_WORDS, verdict_words
+from reports.verdicts import quality_words, verdict_words
 
 if TYPE_CHECKING:
     from harness.analysis.model import Analysis, ContenderAnalysis
@@ -126,7 +126,7 @@ def _kept(analysis: Analysis, contender: ContenderAnalysis) -> str:
     """Say why quality is kept."""
     score, scoring = contender.scores.get(analysis.scoring.headline), analysis.scoring
     if contender.quality == "SAME":
-        return QUALITY_WORDS["SAME"]
+        return quality_words(contender)
     if score is None or score.difference is None:
         return f"{scoring.titles} within the margin"
     return f"{scoring.headline_title} {points(score.difference, score.low, score.high)} points"

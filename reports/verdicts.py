@@ -27,6 +27,9 @@ ROW_PLOT = "speedup-"
 QUALITY_WORDS = {"SAME": "same updates", "HOLDS": "holds", "WORSE": "worse", "OPEN": "open"}
 """In the table, by what is shown."""
 
+ROUNDED = "rounding within noise"
+"""The same in a lower precision: its updates are not the baseline's, but nearer than training's own noise."""
+
 SPEEDUP_MEANS = (
     "Speedup = baseline time ÷ contender time, so above 1 is faster. Job: everything the user waits for, from the "
     "start of the process to the last byte saved, with a cold compile. Step: training alone."
@@ -75,6 +78,8 @@ def quality_words(contender: ContenderAnalysis) -> str:
     """Say in a word or two what is shown of quality: a part of what the verdict rests on."""
     if contender.verdict == "REJECTED" and contender.quality is None:
         return "rejected"
+    if contender.quality == "SAME" and contender.evidence is not None and contender.evidence.lowers_precision:
+        return ROUNDED
     return NONE if contender.quality is None else QUALITY_WORDS[contender.quality]
 
 

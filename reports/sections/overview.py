@@ -118,9 +118,11 @@ def _reading_notes(analysis: Analysis) -> Iterator[str]:
         "baseline against itself, steps only."
     )
     yield (
-        "Quality: “same updates” and “holds” are shown, the first by holding losses, gradients and updates against the "
-        f"fp32 reference, the second by {analysis.scoring.titles} against the margin; “open” means that nothing is "
-        "shown either way."
+        "Quality: “same updates” is shown by holding losses, gradients and updates against the fp32 reference, "
+        "“rounding within noise” by audits of a lower precision, whose gradients stay nearer to the reference's than "
+        "dropout and the choice of the batch move them, "
+        f"“holds” by {analysis.scoring.titles} against the margin; “open” means that "
+        "nothing is shown either way."
     )
     yield VERDICTS_MEAN.format(worth=f"{100.0 * analysis.run.config.get('worth', 0.0):g} %")
     baseline = analysis.baseline_contender

@@ -97,3 +97,9 @@ def test_the_quality_table_says_what_a_check_in_a_lower_precision_found(measured
         "could not be made: its gradients overflowed",
         "not checked",
     ]
+
+
+def test_a_lower_precision_that_is_the_same_is_not_said_to_make_the_same_updates(measured: Analysis) -> None:
+    same = tuple(replace(contender, quality="SAME") for contender in measured.contenders)
+    words = {row["Strategy"]: row["Quality"] for row in verdict_rows(replace(measured, contenders=same))}
+    assert (words["amp_bf16"], words["fused_adamw+sdpa"]) == ("rounding within noise", "same updates")
