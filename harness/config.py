@@ -189,12 +189,12 @@ class SpeedConfig:
     restarts: int = setting(3, at_least=1)
     """Fresh processes of the baseline that are timed beside the live one (A/A): a start's memory lies where it lies."""
     least_blocks: int = 5
-    """Blocks (ABBA, four segments) that are always measured, of each contender in its first process."""
+    """Blocks (ABBA, four segments) of a contender's first process before which nothing is called clear."""
     most_blocks: int = 100
     precision: float = setting(0.01, above=0, below=1)
     """Measuring stops when the 95 % interval of the step speedup is this narrow: half its width, as a share."""
     budget_s: float = setting(600.0, "--budget", "Seconds of timed segments, for the whole run.", above=0)
-    """Each contender's `least_blocks` come first; see `harness.experiment.budget`."""
+    """Three blocks of each contender come first; see `harness.experiment.budget`."""
     repeats: int = setting(2, at_least=0)
     """Times that a contaminated block is measured again."""
     energy: bool = True

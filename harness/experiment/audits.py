@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.config import RunConfig, SpeedConfig
+from harness.config import RunConfig
 from harness.experiment.commands import (
     Answer,
     Command,
@@ -31,7 +31,11 @@ from harness.experiment.process import Worker, WorkerError
 from harness.records.checks import AuditCost, AuditPlace, AuditRecord, AuditsRecord
 from harness.records.perturbation import PerturbationRecord
 from harness.records.trial import BASELINE
+from harness.statistics.paired import LEAST_BLOCKS
 from harness.strategy import Effect, Stage
+
+HOPELESS = "its warm-up takes longer than the baseline's whole job"
+"""Why much is left out of a contender's evidence: however fast its steps are, this job is slower."""
 
 
 def is_audited(config: RunConfig, contender: str) -> bool:
@@ -53,18 +57,18 @@ def draw_steps(rng: np.random.Generator, *, steps_per_epoch: int, total: int, pe
     return tuple(drawn)
 
 
-def draw_blocks(rng: np.random.Generator, wanted: int, speed: SpeedConfig) -> tuple[int, ...]:
+def draw_blocks(rng: np.random.Generator, wanted: int, most_blocks: int) -> tuple[int, ...]:
     """Return the numbers of the blocks after which a segment is audited.
 
     So many as are wanted lie within the blocks that are always measured; one more follows whenever the number of blocks
     has doubled.
     """
-    least = speed.least_blocks
+    least = LEAST_BLOCKS
     if wanted == 0:
         return ()
     drawn = (1 + rng.choice(least, size=min(wanted, least), replace=False)).tolist()
-    while least < speed.most_blocks:
-        drawn.append(int(rng.integers(least, min(2 * least, speed.most_blocks))) + 1)
+    while least < most_blocks:
+        drawn.append(int(rng.integers(least, min(2 * least, most_blocks))) + 1)
         least *= 2
     return tuple(sorted(drawn))
 
@@ -104,7 +108,9 @@ class AuditDesk:
         asked: Replay,
         drawn: Sequence[int],
         start_twin: Callable[[], Worker] | None = None,
+        most_warm_up_s: float = math.inf,
     ) -> None:
+        self._most_warm_up_s = most_warm_up_s
         self._referee = referee
         self._asked = asked
         self._start_twin = start_twin
@@ -113,6 +119,11 @@ class AuditDesk:
         self.audits: list[AuditRecord] = []
         self.replays_s = 0.0
         self.problem: str | None = None
+
+    def warmed_up(self, warm_up_s: float) -> None:
+        """Leave all audits out where the job can't be faster any more."""
+        if warm_up_s > self._most_warm_up_s:
+            self._drawn, self.problem = (), f"none was drawn: {HOPELESS}"
 
     def step_over(self) -> str | None:
         """Return where the worker shall write the step that is over; None if it is none of those that were drawn."""
@@ -229,8 +240,11 @@ class Audits:
         self._start_twin = start_twin
         self._rng = np.random.default_rng()
 
-    def of_job(self, trial: PlannedTrial) -> AuditDesk | None:
-        """Return what answers the questions of a job; None if none of its steps is audited."""
+    def of_job(self, trial: PlannedTrial, *, most_warm_up_s: float) -> AuditDesk | None:
+        """Return what answers the questions of a job; None if none of its steps is audited.
+
+        None is drawn either if its warm-up takes longer than `most_warm_up_s`, the time of the baseline's whole job.
+        """
         if not is_audited(self._config, trial.contender):
             return None
         training = self._config.training
@@ -241,18 +255,24 @@ class Audits:
             total=min(steps * training.epochs, training.max_steps or sys.maxsize),
             per_epoch=self._config.audits.per_epoch,
         )
-        return AuditDesk(self._referee, self._ask(trial, "job"), drawn, lambda: self._start_twin(trial.contender))
+        return AuditDesk(
+            self._referee,
+            self._ask(trial, "job"),
+            drawn,
+            lambda: self._start_twin(trial.contender),
+            most_warm_up_s=most_warm_up_s,
+        )
 
     def of_segments(self, trial: PlannedTrial, worker: Worker) -> SegmentAudits | None:
         """Return what audits segments beside the timed ones of a contender; None if nothing of it is audited.
 
-        Its first process is looked at most: in further ones, started for their times alone, one segment is, and of the
-        baseline none.
+        Its first process is looked at most: in further ones, started for their times alone, one segment is. Of the
+        baseline none is: its job's audits check the audits themselves.
         """
-        if not is_audited(self._config, trial.contender) or (trial.process > 1 and trial.contender == BASELINE):
+        if not is_audited(self._config, trial.contender) or trial.contender == BASELINE:
             return None
         wanted = self._config.audits.in_segments if trial.process == 1 else min(1, self._config.audits.in_segments)
-        blocks = draw_blocks(self._rng, wanted, self._config.speed)
+        blocks = draw_blocks(self._rng, wanted, self._config.speed.most_blocks)
         return SegmentAudits(self._referee, worker, self._ask(trial, "segment"), blocks, self._rng)
 
     def _ask(self, trial: PlannedTrial, where: AuditPlace) -> Replay:

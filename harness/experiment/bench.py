@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,15 @@ from harness.config import RunConfig
 from harness.experiment.audits import Audits, SegmentAudits
 from harness.experiment.commands import Prepare, Readiness, Rest, RunJob, RunProfile, SaveUpdates, TakeFootprint
 from harness.experiment.deviation import compare_updates, load_updates
-from harness.experiment.goals import goal_of, is_checked, is_finished, is_looked_at, why_unprofiled
+from harness.experiment.goals import (
+    goal_of,
+    is_checked,
+    is_finished,
+    is_hopeless,
+    is_looked_at,
+    job_s,
+    why_unprofiled,
+)
 from harness.experiment.listener import Listener
 from harness.experiment.plan import PlannedSession, PlannedTrial, resolve_contender
 from harness.experiment.process import Worker, WorkerError
@@ -200,7 +209,7 @@ class Bench:
                     )
                 worker.ask(RunProfile(directory=str(directory)))
                 return read_record(directory / TRIAL_FILE, TrialRecord)
-            desk = self._audits.of_job(trial)
+            desk = self._audits.of_job(trial, most_warm_up_s=job_s(BASELINE, self._directory) or math.inf)
             answer = worker.ask(RunJob(directory=str(directory)), desk)
             elapsed_s = time.time() - worker.started_s
             conditions, contamination = self._watch.finish(allocator_retries=None)
@@ -244,8 +253,9 @@ class Bench:
         )
         if ready.refusal is not None:
             return replace(record, status="not_applicable", reason=ready.refusal)
-        equivalence = self._make_updates(worker, trial)
-        audits = self._audits.of_segments(trial, worker)
+        is_open = not is_hopeless(trial.contender, self._directory)
+        equivalence = self._make_updates(worker, trial) if is_open else None
+        audits = self._audits.of_segments(trial, worker) if is_open else None
         speed, problem = self._time(worker, ready, trial, audits)
         audited = None if audits is None else audits.record()
         record = replace(record, reason=problem, speed=speed, equivalence=equivalence, audits=audited)

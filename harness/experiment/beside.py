@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.data.windows import Windows
 from harness.experiment.commands import KeptStep, Perturbed
-from harness.experiment.perturbation import OTHER_BATCHES, StepBeside, measure_step, summarise_steps
+from harness.experiment.perturbation import OTHER_BATCHES, Gradients, StepBeside, measure_step, summarise_steps
 from harness.experiment.snapshot import Snapshot, keep_gradient, load_snapshot, save_snapshot
 from harness.experiment.twin import TwinGradients
 from harness.records.perturbation import SAME_NUMBERS
@@ -32,14 +32,22 @@ class Beside:
         self._kept: list[KeptStep] = []
         self._job: tuple[Path, int] | None = None
 
-    def measure(self, snapshot: Snapshot, setup: TrainSetup, windows: Windows, path: Path) -> None:
-        """Measure one step, if there are not enough yet, and keep what a twin needs of it beside `path`."""
-        if self._job != (path, setup.seed):
+    def has_room(self, path: Path, seed: int) -> bool:
+        """Whether a further step of a job is measured; steps are told apart from another job's by path and seed."""
+        if self._job != (path, seed):
             # What is left is of a job that failed.
-            self._begin((path, setup.seed))
-        if len(self._measured) >= MOST_MEASURED:
-            return
-        self._measured.append(measure_step(snapshot, setup, windows, others=other_batches(snapshot, setup, windows)))
+            self._begin((path, seed))
+        return len(self._measured) < MOST_MEASURED
+
+    def measure(
+        self, snapshot: Snapshot, setup: TrainSetup, windows: Windows, path: Path, *, expected: Gradients
+    ) -> None:
+        """Measure one step for which there is room, and keep what a twin needs of it beside `path`.
+
+        `expected`: the reference's gradient from the step's own random state.
+        """
+        others = other_batches(snapshot, setup, windows)
+        self._measured.append(measure_step(snapshot, setup, windows, expected=expected, others=others))
         kept = path.with_name(f"{path.stem}-{snapshot.step}.safetensors")
         save_snapshot(keep_gradient(snapshot), kept)
         self._kept.append(KeptStep(path=str(kept), epoch=snapshot.epoch, step=snapshot.step, numbers=snapshot.numbers))

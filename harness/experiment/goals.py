@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from harness.config import RunConfig
+from harness.experiment.audits import HOPELESS
 from harness.experiment.budget import allot_s, decide, log_ratios, read_timed
 from harness.experiment.plan import PlannedTrial, resolve_contender
 from harness.experiment.speed import USUAL_EVALUATION_SHARE, Goal
@@ -25,6 +25,7 @@ EVERYONE = "--profile-all profiles it"
 def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
     """Return how long a process is timed, and what ends it early."""
     share, one_does = evaluation_share(directory), is_looked_at(trial, config)
+    hopeless = is_hopeless(trial.contender, directory)
     timed = read_timed(directory, config)
     earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
 
@@ -35,12 +36,13 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
         return None if is_baseline else decide([*earlier, blocks], worth=config.worth, is_far=is_far)
 
     return Goal(
-        budget_s=allot_s(timed, trial.contender, config),
+        # Of who is hopeless the least blocks tell what longer jobs would gain.
+        budget_s=0.0 if hopeless else allot_s(timed, trial.contender, config),
         # Where there are other processes of the same program, their blocks know the noise too.
         least_blocks=LEAST_BLOCKS if is_baseline or earlier else config.speed.least_blocks,
         most_blocks=config.speed.most_blocks,
         evaluation_share=share,
-        times_evaluation=share >= EVALUATION_MATTERS or (one_does and not is_baseline),
+        times_evaluation=not hopeless and (share >= EVALUATION_MATTERS or (one_does and not is_baseline)),
         measures_energy=one_does,
         decide=look,
     )
@@ -57,6 +59,21 @@ def _phases_s(contender: str, directory: Path) -> dict[str, float]:
     """Return the phases of a contender's first job; empty where there is none."""
     folder = directory / PlannedTrial(contender=contender, kind="job", seed=0).folder
     return read_record(folder / TRIAL_FILE, TrialRecord).phases_s if trial_is_finished(folder) else {}
+
+
+def job_s(contender: str, directory: Path) -> float | None:
+    """Return the time of a contender's first job; None where there is none."""
+    return sum(_phases_s(contender, directory).values()) or None
+
+
+def is_hopeless(contender: str, directory: Path) -> bool:
+    """Whether a contender's first job had not begun its first step yet in the time of the baseline's whole job.
+
+    However fast its steps are, it is slower. So what takes minutes of it is left out: what would show that its updates
+    are the baseline's, which is no matter then, and its profile.
+    """
+    limit_s, warm_up_s = job_s(BASELINE, directory), _phases_s(contender, directory).get("warm_up", 0.0)
+    return limit_s is not None and warm_up_s > limit_s
 
 
 def is_finished(trial: PlannedTrial, config: RunConfig, directory: Path) -> bool:
@@ -85,9 +102,8 @@ def why_unprofiled(contender: str, config: RunConfig, directory: Path) -> str | 
     """
     if contender == BASELINE or config.profile.everyone:
         return None
-    before, own = (_phases_s(name, directory) for name in (BASELINE, contender))
-    if own.get("warm_up", 0.0) > before.get("warm_up", 0.0) + before.get("training", math.inf):
-        return f"not profiled: its warm-up takes longer than the baseline's whole training ({EVERYONE})"
+    if is_hopeless(contender, directory):
+        return f"not profiled: {HOPELESS} ({EVERYONE})"
     processes = read_timed(directory, config).get(contender, ())
     ratios = [log_ratios(blocks) for blocks in processes]
     decision = decide_early(ratios, worth=config.worth, process_deviation=0.0)

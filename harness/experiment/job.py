@@ -87,7 +87,10 @@ def run_job(
         settings=settings_of(setup, trainer.optimizer),
         compile_cache="warm" if prepared.cache_was_filled else "cold" if is_cold else None,
     )
-    auditor = None if ask is None else Auditor(trainer, ask)
+    auditor = None
+    if ask is not None:
+        ask({"event": "warmed_up", "seconds": clock.phases.phases_s["warm_up"]})
+        auditor = Auditor(trainer, ask)
     job = train_all_epochs(spec, directory, prepared, trainer, clock, report, auditor)
     with clock.phases.measure("saving"):
         write_predictions(directory, job.predictions)

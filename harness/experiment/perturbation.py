@@ -74,14 +74,15 @@ def measure_step(
     setup: TrainSetup,
     windows: Windows,
     *,
+    expected: Gradients,
     others: Sequence[np.ndarray],
 ) -> StepBeside:
-    """Return the gradient that a step used beside the reference's, whose setup is given.
+    """Return the gradient that a step used beside what is `expected`: that which the reference, whose setup is given,
+    makes of it from the same random state.
 
     `others`: some other batches of the plan, of full size, for the scatter; `OTHER_BATCHES` are enough.
     """
     given = used_gradient(replace(snapshot, **planned_settings(setup)))
-    expected = reference_gradient(setup, windows, snapshot, snapshot.numbers)
     sums = dict(expected)
     squares = {name: _square(value) for name, value in expected.items()}
     for number, batch in enumerate(others):

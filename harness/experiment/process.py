@@ -42,6 +42,9 @@ class WorkerError(Exception):
 class Desk(Protocol):
     """Answers a worker that asks about its steps while it does a command."""
 
+    def warmed_up(self, warm_up_s: float) -> None:
+        """Take note of how long it took until the first step could begin."""
+
     def step_over(self) -> str | None:
         """Return where the step that is over shall be written; None: nowhere."""
 
@@ -107,6 +110,10 @@ class Worker:
                     self.on_progress(phase, done, total)
                 case {"event": "pause"}:
                     self.on_pause()
+                    self._send(json.dumps(None))
+                case {"event": "warmed_up", "seconds": warm_up_s}:
+                    if desk is not None:
+                        desk.warmed_up(warm_up_s)
                     self._send(json.dumps(None))
                 case {"event": "step_over"}:
                     self._send(json.dumps(None if desk is None else desk.step_over()))

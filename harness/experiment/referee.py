@@ -77,11 +77,18 @@ def replay_step(asked: Replay, setup: TrainSetup, windows: Windows, beside: Besi
         numbers=planned.numbers,
         learning_rate_after=planned.learning_rate,
     )
-    replayed = replay(snapshot, planned.setup, planned.windows, lowers_precision=asked.lowers_precision)
+    is_measured = asked.measured and beside is not None and beside.has_room(Path(asked.path), asked.seed)
+    replayed, made = replay(
+        snapshot,
+        planned.setup,
+        planned.windows,
+        lowers_precision=asked.lowers_precision,
+        has_twin=is_measured and asked.lowers_precision,
+    )
     # In full precision a step with the reference's random numbers is the reference's own: nothing is left to measure.
     open_to_doubt = asked.lowers_precision or not replayed.same_random_numbers
-    if asked.measured and open_to_doubt and beside is not None:
-        beside.measure(snapshot, planned.setup, planned.windows, Path(asked.path))
+    if is_measured and open_to_doubt and beside is not None:
+        beside.measure(snapshot, planned.setup, planned.windows, Path(asked.path), expected=made.gradients)
     return AuditRecord(
         where=asked.where,
         seed=asked.seed,

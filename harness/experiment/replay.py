@@ -50,8 +50,13 @@ class Made:
     """Clipped, float32 on the host."""
 
 
-def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_precision: bool) -> ReplayRecord:
-    """Replay a step with the reference's setup, on the planned windows; the model's parameters are overwritten."""
+def replay(
+    snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_precision: bool, has_twin: bool = False
+) -> tuple[ReplayRecord, Made]:
+    """Replay a step with the reference's setup, on the planned windows; the model's parameters are overwritten.
+
+    `has_twin`: a twin tells whether a gradient that drew the reference's dropout is another's, and no draws need to.
+    """
     tolerance = tolerance_of(snapshot.dtype, lowers_precision=lowers_precision)
     # Whatever the contender's optimizer says of itself: with other settings its gradients and updates are others.
     snapshot = replace(snapshot, **planned_settings(setup))
@@ -73,8 +78,9 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
     nearness: tuple[float, ...] = ()
     if not same and draws_random_numbers(setup, snapshot):
         draws = [_draw(setup, windows, snapshot, number) for number in range(DRAWS)]
-        nearness = measure_nearness(given, made.gradients, draw_after_first(setup, windows, snapshot))
-    return ReplayRecord(
+        if not has_twin:
+            nearness = measure_nearness(given, made.gradients, draw_after_first(setup, windows, snapshot))
+    record = ReplayRecord(
         dtype=snapshot.dtype,
         worst=tuple(sorted(errors, key=lambda error: _excess(error, tolerance), reverse=True)[:WORST_TENSORS]),
         typical_gradient=typical,
@@ -88,6 +94,7 @@ def replay(snapshot: Snapshot, setup: TrainSetup, windows: Windows, *, lowers_pr
         ratios=measure_ratios(given, draws) if draws else (),
         nearness=nearness,
     )
+    return record, made
 
 
 def make_gradients(setup: TrainSetup, windows: Windows, numbers: Iterable[int]) -> Made:

@@ -24,7 +24,7 @@ from harness.experiment.process import Worker, WorkerError
 from harness.measurement.conditions import ConditionsWatch
 from harness.measurement.speedometer import Speedometer
 from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
-from harness.statistics.paired import is_tight, ratio_of_logs
+from harness.statistics.paired import LEAST_BLOCKS, is_tight, ratio_of_logs
 
 SETTLE_S = 0.01
 """Idle time before each segment: the other worker's threads stop spinning within milliseconds."""
@@ -58,9 +58,9 @@ class Goal:
     """What the segments of one process are to show, and how long they may take."""
 
     budget_s: float
-    """Seconds of segments; the least blocks come first."""
+    """Seconds of segments. Three blocks are measured in any case, of each kind: fewer tell of no scatter."""
     least_blocks: int
-    """That are measured in any case, of each kind."""
+    """Before which nothing is called clear or known well enough."""
     most_blocks: int
     """That may count, of each kind."""
     evaluation_share: float = USUAL_EVALUATION_SHARE
@@ -186,12 +186,11 @@ class Duel:
             self._audit(plan, done, numbers)
             good = [block for block in blocks if not block.cold and not block.contamination]
             on_progress(f"timing {kind}", len(good), self._goal.most_blocks)
-            if done >= self._goal.least_blocks:
-                reason = self._why_enough(kind, good, precision)
-                if reason is not None:
-                    return blocks, reason
-                if spent_s >= budget_s:
-                    return blocks, f"its share of the budget ({budget_s:.3g} s) was spent"
+            reason = self._why_enough(kind, good, precision) if done >= self._goal.least_blocks else None
+            if reason is not None:
+                return blocks, reason
+            if spent_s >= budget_s and done >= LEAST_BLOCKS:
+                return blocks, f"its share of the budget ({budget_s:.3g} s) was spent"
         return blocks, f"the most blocks ({self._goal.most_blocks}) were measured"
 
     def _warm_up(self, plan: SegmentPlan) -> list[BlockRecord]:

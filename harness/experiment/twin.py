@@ -62,12 +62,12 @@ def make_twin(
     """
     windows = inputs.train_windows if windows is None else windows
 
-    def make(dropout: bool, count: int) -> list[dict[str, Tensor] | None]:
+    def make(dropout: bool, steps: Sequence[Snapshot]) -> list[dict[str, Tensor] | None]:
         setup = make_checked_setup(config, strategies, inputs, device, dropout=dropout)
-        return twin_gradients(setup, windows, snapshots[:count])
+        return twin_gradients(setup, windows, steps)
 
-    count = len(snapshots)
-    return TwinGradients(with_dropout=make(True, count), again=make(True, 1)[0], without=make(False, count))
+    *with_dropout, again = make(True, [*snapshots, snapshots[0]])
+    return TwinGradients(with_dropout=with_dropout, again=again, without=make(False, snapshots))
 
 
 def twin_gradients(

@@ -30,7 +30,7 @@ from harness.experiment.auditor import Auditor
 from harness.experiment.audits import draw_steps
 from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.experiment.job import validate
-from harness.experiment.perturbation import OTHER_BATCHES, StepBeside, measure_step, summarise_steps
+from harness.experiment.perturbation import OTHER_BATCHES, StepBeside, measure_step, reference_gradient, summarise_steps
 from harness.experiment.snapshot import load_snapshot
 from harness.measurement.clocks import PhaseClock
 from harness.presets import preset
@@ -148,7 +148,15 @@ class Desk:
             )
             others = [self._plan[i] for i in self._rng.integers(len(self._plan), size=OTHER_BATCHES)]
             with torch.random.fork_rng():
-                self.measured.append(measure_step(snapshot, self._reference, self._windows, others=others))
+                self.measured.append(
+                    measure_step(
+                        snapshot,
+                        self._reference,
+                        self._windows,
+                        expected=reference_gradient(self._reference, self._windows, snapshot, snapshot.numbers),
+                        others=others,
+                    )
+                )
         return None
 
 

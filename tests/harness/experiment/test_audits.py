@@ -396,12 +396,11 @@ def test_every_step_is_drawn_equally_often():
 
 
 def test_segments_are_audited_early_and_again_whenever_their_number_has_doubled():
-    speed = override(preset("quick"), {"speed.least_blocks": 4, "speed.most_blocks": 40}).speed
     for seed in range(20):
-        drawn = draw_blocks(np.random.default_rng(seed), 3, speed)
-        ranges = [(0, 4), (4, 8), (8, 16), (16, 32), (32, 40)]
-        assert [sum(low < block <= high for block in drawn) for low, high in ranges] == [3, 1, 1, 1, 1]
-    assert draw_blocks(np.random.default_rng(0), 0, speed) == ()
+        drawn = draw_blocks(np.random.default_rng(seed), 2, 40)
+        ranges = [(0, 3), (3, 6), (6, 12), (12, 24), (24, 40)]
+        assert [sum(low < block <= high for block in drawn) for low, high in ranges] == [2, 1, 1, 1, 1]
+    assert draw_blocks(np.random.default_rng(0), 0, 40) == ()
 
 
 @pytest.mark.parametrize(
@@ -438,6 +437,19 @@ def test_a_referee_that_fails_leaves_no_file_and_speaks_against_nobody(tmp_path)
     found = judge(trial)
     assert (found.problems, found.agree) == ((), False)
     assert "step 2: the referee failed" in found.unmade
+
+
+@pytest.mark.parametrize(("warm_up_s", "drawn"), [(9.0, (2,)), (11.0, ())])
+def test_a_job_that_warms_up_longer_than_the_baselines_takes_is_not_audited_and_says_so(tmp_path, warm_up_s, drawn):
+    asked = Replay(
+        path=str(tmp_path / "s"), where="job", seed=0, step=0, block=(), repetitions=1, lowers_precision=False
+    )
+    desk = AuditDesk(BrokenReferee(), asked, (2,), most_warm_up_s=10.0)
+    desk.warmed_up(warm_up_s)
+    assert [desk.step_over() is not None for _ in range(3)] == [False, bool(drawn), False]
+    trial = TrialRecord(contender="c", kind="job", seed=0, status="done", audits=desk.record(None))
+    assert (trial.audits.drawn, judge(trial).agree) == (drawn, False)
+    assert ("longer than the baseline's whole job" in judge(trial).unmade) == (drawn == ())
 
 
 def test_rare_faults_are_found_rarely():

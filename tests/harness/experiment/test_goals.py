@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from harness.experiment.goals import evaluation_share, goal_of, is_finished, is_looked_at, why_unprofiled
+from harness.experiment.goals import (
+    evaluation_share,
+    goal_of,
+    is_finished,
+    is_hopeless,
+    is_looked_at,
+    why_unprofiled,
+)
 from harness.experiment.plan import PlannedTrial
 from harness.experiment.speed import USUAL_EVALUATION_SHARE
 from harness.presets import preset
@@ -111,12 +118,18 @@ def test_what_brings_nothing_is_not_profiled_unless_everyone_is(tmp_path, ratio,
     assert why_unprofiled("sdpa", override(CONFIG, {"profile.everyone": True}), tmp_path) is None
 
 
-def test_what_warms_up_longer_than_the_baseline_trains_is_not_profiled(tmp_path):
+def test_what_warms_up_longer_than_the_baselines_job_is_timed_as_little_as_possible_and_not_profiled(tmp_path):
+    assert not is_hopeless("sdpa", tmp_path), "nothing is known of it"
     write_job(tmp_path, warm_up=0.5, training=8.0)
-    write_job(tmp_path, "sdpa", warm_up=8.4, training=8.0)
+    write_job(tmp_path, "sdpa", warm_up=8.4, training=1.0)
+    assert not is_hopeless("sdpa", tmp_path)
+    assert not is_hopeless("baseline", tmp_path)
     assert why_unprofiled("sdpa", CONFIG, tmp_path) is None
-    write_job(tmp_path, "sdpa", warm_up=8.6, training=8.0)
+    write_job(tmp_path, "sdpa", warm_up=8.6, training=1.0)
+    assert is_hopeless("sdpa", tmp_path)
     assert "warm-up takes longer" in why_unprofiled("sdpa", CONFIG, tmp_path)
+    goal = goal_of(planned(), CONFIG, tmp_path)
+    assert (goal.budget_s, goal.times_evaluation) == (0.0, False)
 
 
 def test_a_profile_that_was_left_out_is_made_when_everyones_is_wanted(tmp_path):

@@ -14,7 +14,14 @@ from harness import registry
 from harness.analysis.evidence.audits import FALSE_ALARM
 from harness.analysis.evidence.perturbation import judge_perturbation
 from harness.data.packing import select_windows
-from harness.experiment.perturbation import measure_deviation, measure_step, relative_distance, sketch, summarise_steps
+from harness.experiment.perturbation import (
+    measure_deviation,
+    measure_step,
+    reference_gradient,
+    relative_distance,
+    sketch,
+    summarise_steps,
+)
 from harness.experiment.replay import replay
 from harness.experiment.snapshot import Snapshot, used_gradient
 from harness.experiment.twin import TwinGradients, compare_twin, make_twin, twin_gradients
@@ -98,7 +105,13 @@ def audit(snapshots, reference, windows):
     others = np.random.default_rng(0).integers(len(plan), size=(STEPS, 2))
     return summarise_steps(
         [
-            measure_step(snapshot, reference, windows, others=[plan[i] for i in picked])
+            measure_step(
+                snapshot,
+                reference,
+                windows,
+                expected=reference_gradient(reference, windows, snapshot, snapshot.numbers),
+                others=[plan[i] for i in picked],
+            )
             for snapshot, picked in zip(snapshots, others, strict=True)
         ]
     )
@@ -320,7 +333,7 @@ def test_a_fault_of_every_step_shows_in_the_twin_without_dropout(make_setup, win
 def scatter_of(make_setup, windows, change):
     """What the replays' draws say of a job of a changed setup."""
     snapshots = train(change(make_setup()), windows)
-    records = [replay(snapshot, make_setup(), windows, lowers_precision=False) for snapshot in snapshots]
+    records = [replay(snapshot, make_setup(), windows, lowers_precision=False)[0] for snapshot in snapshots]
     return pool_ratios([np.array(record.ratios) for record in records if record.ratios])
 
 
