@@ -29,10 +29,10 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
     earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
 
     # Whoever was clear and is timed again is to be known better than that.
-    is_far = decide(earlier, worth=config.worth) is not None
+    is_far = decide(earlier, timed, config) is not None
 
     def look(blocks: list[BlockRecord]) -> str | None:
-        return None if is_baseline else decide([*earlier, blocks], worth=config.worth, is_far=is_far)
+        return None if is_baseline else decide([*earlier, blocks], timed, config, is_far=is_far)
 
     return Goal(
         budget_s=allot_s(timed, trial.contender, config),
@@ -90,7 +90,7 @@ def why_unprofiled(contender: str, config: RunConfig, directory: Path) -> str | 
         return f"not profiled: its warm-up takes longer than the baseline's whole training ({EVERYONE})"
     processes = read_timed(directory, config).get(contender, ())
     ratios = [log_ratios(blocks) for blocks in processes]
-    decision = decide_early(ratios, worth=config.worth, process_deviation=0.0)
+    decision = decide_early(ratios, worth=config.worth)
     reasons = {"slower": "its steps are slower", "no gain": f"its steps gain less than {config.worth:.1%}"}
     return f"not profiled: {reasons[decision]} ({EVERYONE})" if decision in reasons else None
 
