@@ -11,7 +11,7 @@ from harness.analysis.evidence.speed import segment_difference
 from harness.analysis.evidence.work import clock_problem
 from harness.analysis.verdict.claims import BeyondNoise, Claims, is_late, settle_claims
 from harness.analysis.verdict.reason import Quality, Reason, Speed, Verdict, Words
-from harness.analysis.verdict.settle import settle_speed
+from harness.analysis.verdict.settle import settle_jobs, settle_speed
 from harness.analysis.verdict.unmeasured import why_not_measured
 from harness.analysis.verdict.words import (
     no_gain_words,
@@ -147,17 +147,19 @@ def _timed(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
     return lambda case, claims: [] if claims.noise is None else look(case, claims, claims.noise)
 
 
-def _contradiction(_: Case, __: Claims, noise: BeyondNoise) -> Said:
+def _contradiction(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
     """Tell that what was timed is not what the jobs did."""
     job, told = noise.job, "segments and jobs contradict each other"
     if job.contradictions:
         yield Words(f"{told}: {'; '.join(job.contradictions)}")
+        yield from settle_jobs(claims)
     elif job.as_run is not None:
         segments, as_run = job.ratio.estimate, job.as_run.estimate
         opposite = (as_run - 1.0) * (segments - 1.0) < 0
         if opposite and not 1 / JOBS_DISAGREE <= as_run / segments <= JOBS_DISAGREE:
             text = f"{told}: {segments:.2f}× by segments, {as_run:.2f}× as the jobs ran"
             yield Words(text, {"segments": segments, "as_run": as_run})
+            yield from settle_jobs(claims)
 
 
 def _accepted(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
@@ -185,7 +187,7 @@ def _slower(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
         )
 
 
-def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
+def _late_schedule(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
     time, title = case.evidence.time_to_score, case.reference.run.scoring.headline_title
     if is_late(case) and time is not None and time.contender_s is not None and time.baseline_s is not None:
         yield speed_words(noise)
@@ -194,6 +196,7 @@ def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
             f"{late} {time.baseline_s:.1f} s: of another schedule that is what counts, and it has no interval",
             {"contender_s": time.contender_s, "baseline_s": time.baseline_s},
         )
+        yield from settle_jobs(claims)
 
 
 def _among_many(_: Case, claims: Claims, noise: BeyondNoise) -> Said:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from harness.analysis.evidence.gather import Case
+from typing import TYPE_CHECKING
+
 from harness.analysis.evidence.speed import SpeedEvidence, summarise_restarts
 from harness.analysis.verdict.reason import Words
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.gather import Case
 
 GOES_ON = "the same command goes on where it stopped"
 
