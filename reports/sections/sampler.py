@@ -12,8 +12,8 @@ RATES = {"matmul_gflops": "a fixed matrix product ran at", "memory_gb_per_s": "a
          "sm_clock_mhz": "its clock was at"}  # fmt: skip
 UNITS = {"matmul_gflops": "GFLOP/s", "memory_gb_per_s": "GB/s", "sm_clock_mhz": "MHz"}
 SPEED_HOW = (
-    "A job during which the machine ran at another speed than in the rest of the run was measured again at the run's "
-    "end; if it stayed so, its times are left out and its scores count."
+    "A job during which the machine was busy with other work, or ran at another speed than in the rest of the run, was "
+    "measured again at the run's end; if it stayed so, its times are left out and its scores count."
 )
 OVERHEAD_HOW = (
     "Measured in the baseline's jobs, beside the largest share in any contender's. What is in the step should stay "

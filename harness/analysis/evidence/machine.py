@@ -1,6 +1,7 @@
-"""How fast the machine was through the run, by the speedometer; jobs at another speed are left out of times.
+"""How fast the machine was through the run, by the speedometer.
 
-Their scores count: what a model learns does not depend on how fast.
+Jobs at another speed, and those beside other work, are left out of times. Their scores count: what a model learns does
+not depend on how fast.
 """
 
 from __future__ import annotations

@@ -19,13 +19,12 @@ from harness.analysis.verdict.words import (
     quality_words,
     score_numbers,
     scores_of,
-    signed_words,
     speed_words,
     unclear_words,
 )
 from harness.records.strategy import NEW_SCHEDULE
 from harness.records.tolerances import FULL_PRECISION
-from harness.statistics.estimate import ratio_words
+from harness.statistics.estimate import ratio_words, signed_words
 
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""

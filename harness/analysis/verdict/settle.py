@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOST_SEEDS = 20
 """More are not advised: the run would be another one."""
 
+MORE_JOBS = 2
+"""So many more can outvote a disturbed one."""
+
 MOST_BUDGETS = (2, 3, 4, 6, 8, 12, 20)
 """How many times the budget may be advised."""
 
@@ -46,8 +49,8 @@ def dominant_words(job: JobSpeed) -> Words | None:
     share, error_s = term.log_standard_error**2 / variance, term.log_standard_error * job.contender_s
     of_what = "blocks" if term.settled_by == "budget" else "jobs"
     return Words(
-        f"{share:.0%} of this interval is {term.part}: ±{error_s:.2g} s (one standard error) in a job of "
-        f"{job.contender_s:.3g} s, known from {term.samples} {of_what}".replace("%", " %", 1),
+        f"{100.0 * share:.0f} % of this interval is {term.part}: ±{error_s:.2g} s (one standard error) in a job of "
+        f"{job.contender_s:.3g} s, known from {term.samples} {of_what}",
         {"share": share, "standard_error_s": error_s, "samples": term.samples},
     )
 
@@ -106,8 +109,8 @@ def _scaled(terms: Sequence[Term], *, seeds: float, budget: float) -> Iterator[t
 
 def settle_jobs(claims: Claims) -> list[Words]:
     """Say how to tell whether what the jobs did was chance: by more of them. Nothing where there are many."""
-    seeds = min(MOST_SEEDS, max(LEAST_SEEDS, 2 * claims.pace.seeds))
-    if seeds <= claims.pace.seeds:
+    seeds = claims.pace.seeds + MORE_JOBS
+    if seeds > MOST_SEEDS:
         return []
     time_s = claims.pace.of_more(seeds=seeds)
     text = f"to settle whether that is chance: `{claims.pace.extend(seeds=str(seeds))}`, {duration_words(time_s)}"

@@ -20,6 +20,9 @@ def why_not_measured(case: Case) -> list[Words]:
         return [Words("no job of it has a baseline job of the same seed, so its work could not be compared")]
     if not reference.run.config.speed.enabled:
         return [Words("not asked for: the run was made without timed segments (--no-speed)")]
+    for whose, trials in (("the baseline", reference.baseline), ("it", case.trials)):
+        if trials.done and not trials.timed_jobs:
+            return [Words(f"the machine was busy, or ran at another speed, in every job of {whose}; {GOES_ON}")]
     if evidence.speed is None:
         return [Words(f"its segments beside the live baseline have not been timed; {GOES_ON}")]
     if (spoilt := _spoilt(evidence.speed)) is not None:

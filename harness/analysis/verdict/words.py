@@ -9,7 +9,7 @@ from harness.analysis.evidence.audits import detection
 from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
 from harness.analysis.verdict.settle import settle_quality
-from harness.statistics.estimate import ratio_words
+from harness.statistics.estimate import ratio_words, signed_words
 
 if TYPE_CHECKING:
     from harness.analysis.evidence.audits import AuditEvidence
@@ -45,11 +45,6 @@ def no_gain_words(noise: BeyondNoise) -> Words:
 def percent_words(share: float) -> str:
     """Return a share with the digit that thresholds need."""
     return f"{100.0 * share:.1f}".removesuffix(".0") + " %"
-
-
-def signed_words(points: float) -> str:
-    """Return points with their sign, a true minus."""
-    return f"{points:+.1f}".replace("-", "−")
 
 
 def quality_words(case: Case) -> list[Words]:

@@ -56,7 +56,7 @@ def test_without_restarts_only_what_is_far_is_claimed_as_the_live_baseline_is_on
     assert claim([blocks(1.2)], []) == "faster"
 
 
-def test_restarts_that_are_slower_beside_the_live_baseline_make_a_contender_faster():
+def test_no_gain_beside_the_live_baseline_is_open_where_its_restarts_are_slower_than_it():
     slow = [blocks(0.96, seed=seed) for seed in range(3)]
     assert decide_early([blocks(1.0)], worth=WORTH) == "no gain"
     assert claim([blocks(1.0)], slow) is None
