@@ -89,11 +89,6 @@ def _parts_of(rule: Rule, claims: Claims) -> tuple[Speed | None, Quality | None]
     return ("UNCLEAR" if rule.verdict == "UNCLEAR" else claims.speed), claims.quality
 
 
-def _if(holds: Callable[[Case], bool], text: str) -> Look:
-    """Return the look that says a text where a condition holds."""
-    return lambda case, _: [Words(text)] if holds(case) else []
-
-
 def _each(find: Callable[[Case], Iterable[str | None]], before: str = "") -> Look:
     """Return the look that says every problem that is found."""
     return lambda case, _: [Words(before + problem) for problem in find(case) if problem is not None]
@@ -206,11 +201,6 @@ def _among_many(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
         yield from settle_speed(noise, claims)
 
 
-def _unclear(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
-    yield unclear_words(noise)
-    yield from settle_speed(noise, claims)
-
-
 RULES = (
     Rule(
         "unequal_work",
@@ -239,11 +229,10 @@ RULES = (
     Rule(
         "inert",
         "INERT",
-        _if(
-            lambda case: (
-                case.evidence.footprint is not None and case.evidence.footprint.inert and not case.evidence.phases
-            ),
-            "it changed nothing that runs: the same operators, dtypes, weights' layout, host code and settings",
+        lambda case, _: (
+            [Words("it changed nothing that runs: the same operators, dtypes, weights' layout, host code and settings")]
+            if case.evidence.footprint is not None and case.evidence.footprint.inert and not case.evidence.phases
+            else []
         ),
     ),
     Rule("not_measured", "NOT_MEASURED", lambda case, _: why_not_measured(case)),
@@ -258,7 +247,7 @@ RULES = (
     ),
     Rule("late_schedule", "UNCLEAR", _timed(_late_schedule)),
     Rule("clear_among_many", "UNCLEAR", _timed(_among_many)),
-    Rule("unclear", "UNCLEAR", _timed(_unclear)),
+    Rule("unclear", "UNCLEAR", _timed(lambda _, claims, noise: [unclear_words(noise), *settle_speed(noise, claims)])),
 )
 """In the order of judgement: what disqualifies comes first, then whether it does anything, then how well that is known.
 A new rule is a function and a line here; it may look at the evidence and at the records themselves."""
