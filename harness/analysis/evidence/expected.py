@@ -51,10 +51,7 @@ def expect_jobs(
         # A term is a share of the measured job; training's seconds grow.
         shorter, grows = job.contender_s / contender_s, {"training": longer}
         parts = [
-            (
-                term.log_standard_error * job.contender_s * grows.get(term.part, 1.0) / contender_s,
-                term.degrees_of_freedom,
-            )
+            (term.log_standard_error * shorter * grows.get(term.part, 1.0), term.degrees_of_freedom)
             for term in job.terms
             if term.part != "evaluation"
         ]
