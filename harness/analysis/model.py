@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from harness.analysis.advice.findings import Diagnosis, Roofline
+from harness.analysis.evidence.gather import Evidence
+from harness.analysis.evidence.machine import MachineSpeed
+from harness.analysis.evidence.overhead import Overhead
+from harness.analysis.evidence.quality import Difference, Learning
+from harness.analysis.evidence.speed import NoiseFloor
+from harness.analysis.evidence.trials import State
+from harness.analysis.evidence.work import Work
+from harness.analysis.trace.kernels import ProfileSummary
+from harness.analysis.trace.model import Ledger, Waterfall
+from harness.analysis.verdict.reason import Quality, Reason, Speed, Verdict
 from harness.records.serialise import plain
-from harness.records.trial import BASELINE
-
-if TYPE_CHECKING:
-    from harness.analysis.advice.findings import Diagnosis, Roofline
-    from harness.analysis.evidence.gather import Evidence
-    from harness.analysis.evidence.machine import MachineSpeed
-    from harness.analysis.evidence.overhead import Overhead
-    from harness.analysis.evidence.quality import Difference, Learning
-    from harness.analysis.evidence.speed import NoiseFloor
-    from harness.analysis.evidence.trials import State
-    from harness.analysis.evidence.work import Work
-    from harness.analysis.trace.kernels import ProfileSummary
-    from harness.analysis.trace.model import Ledger, Waterfall
-    from harness.analysis.verdict.reason import Quality, Reason, Speed, Verdict
-    from harness.records.strategy import StrategyRecord
-    from harness.records.trial import ScoringRecord, Settings
-    from harness.statistics.estimate import Estimate
+from harness.records.strategy import StrategyRecord
+from harness.records.trial import BASELINE, ScoringRecord, Settings
+from harness.statistics.estimate import Estimate
 
 ANALYSIS_SCHEMA_VERSION = 4
 """Raised when a key of `analysis.json` changes its meaning."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis
 from reports.answer import result_text
 from reports.document import (
     Block,
@@ -32,6 +32,9 @@ from reports.verdicts import (
     verdict_rows,
     verdict_words,
 )
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 VERDICTS_MEAN = (
     "ACCEPTED: shown to be faster, and its quality the same or holding. FASTER: shown to be faster, quality open. "

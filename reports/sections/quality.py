@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from harness.analysis.evidence.sameness import Equivalence
-from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
 from harness.statistics.estimate import Estimate, signed_words
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, duration, one_line, percent, points
 from reports.sections.audits import audits
 from reports.verdicts import sampled_over
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.sameness import Equivalence
+    from harness.analysis.model import Analysis
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off; with it on, the loss of one window must "

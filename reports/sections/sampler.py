@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis
+from typing import TYPE_CHECKING
+
 from harness.measurement.metrics import METRICS, in_display_order
 from reports.document import Block, Picture, Section, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, milliseconds, one_line, percent, significant
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 NAMES = {"nvml": "NVML", "psutil": "psutil"}
 RATES = {"matmul_gflops": "a fixed matrix product ran at", "memory_gb_per_s": "a fixed copy at",
