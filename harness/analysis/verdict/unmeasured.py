@@ -22,7 +22,8 @@ def why_not_measured(case: Case) -> list[Words]:
         return [Words("not asked for: the run was made without timed segments (--no-speed)")]
     for whose, trials in (("the baseline", reference.baseline), ("it", case.trials)):
         if trials.done and not trials.timed_jobs:
-            return [Words(f"the machine was busy, or ran at another speed, in every job of {whose}; {GOES_ON}")]
+            told = f"the machine was busy, or ran at another speed, in every job of {whose}"
+            return [Words(f"{told}: it takes another run, on an idle machine")]
     if evidence.speed is None:
         return [Words(f"its segments beside the live baseline have not been timed; {GOES_ON}")]
     if (spoilt := _spoilt(evidence.speed)) is not None:
