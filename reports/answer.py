@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness.statistics.estimate import supported_digits
-from reports.document import Text, code, joined, spans
+from reports.document import Text, code, joined, listed, spans
 from reports.formatting import count, points, speedup
 from reports.select import job_speedup_or_0
 from reports.verdicts import quality_words, verdict_words
@@ -62,27 +62,27 @@ def _accepted(analysis: Analysis, contenders: Sequence[ContenderAnalysis]) -> It
     facts = [f"job {speedup(best.job_speedup)}", _step(best), _kept(analysis, best)]
     yield ("Switch on ", code(best.name), f": {', '.join(fact for fact in facts if fact)}{_expected(best)}.")
     if others:
-        yield ("Accepted too: ", _listed([(code(one.name), f" ({_both(one)})") for one in others]), ".")
+        yield ("Accepted too: ", listed([(code(one.name), f" ({_both(one)})") for one in others]), ".")
 
 
 def _others(analysis: Analysis, contenders: Sequence[ContenderAnalysis]) -> Iterator[Text]:
     faster, unclear = _by_verdict(contenders, "FASTER"), _by_verdict(contenders, "UNCLEAR")
     if faster:
         yield (
-            _listed([(code(one.name), f" ({_both(one)})") for one in faster]),
+            listed([(code(one.name), f" ({_both(one)})") for one in faster]),
             f" {_is(faster)} faster, quality open.",
         )
     if unclear:
-        yield (_listed([(code(one.name), f" (job {_ends(one)})") for one in unclear]), f" {_is(unclear)} unclear.")
+        yield (listed([(code(one.name), f" (job {_ends(one)})") for one in unclear]), f" {_is(unclear)} unclear.")
     if small := _by_verdict(contenders, "NO_GAIN"):
         gains = "gains" if len(small) == 1 else "gain"
         worth = f"{100.0 * analysis.run.config.get('worth', 0.0):g} %"
-        yield (_listed([code(one.name) for one in small]), f" {gains} less than {worth}.")
+        yield (listed([code(one.name) for one in small]), f" {gains} less than {worth}.")
     for one in _by_verdict(contenders, "SLOWER"):
         yield (code(one.name), f" {_slower(one)} (job {speedup(one.job_speedup, ranges=False)}).")
     for verdict, words in TALLY.items():
         if found := _by_verdict(contenders, verdict):
-            yield (f"{words}: ", _listed([code(one.name) for one in found]), ".")
+            yield (f"{words}: ", listed([code(one.name) for one in found]), ".")
 
 
 def _peers(contenders: Sequence[ContenderAnalysis]) -> Iterator[Text]:
@@ -142,8 +142,3 @@ def _expected(contender: ContenderAnalysis) -> str:
 
 def _is(contenders: Sequence[ContenderAnalysis]) -> str:
     return "is" if len(contenders) == 1 else "are"
-
-
-def _listed(parts: Sequence[Text]) -> Text:
-    *first, last = parts
-    return (joined(first), " and ", last) if first else last

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness.analysis.compare import Change, Comparison
-from reports.formatting import NOT_MEASURED, decimal, seconds, signed
+from harness.statistics.estimate import signed_words
+from reports.formatting import NOT_MEASURED, decimal, seconds
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -49,7 +50,7 @@ def _slowdown(change: Change | None) -> str:
 def _points(change: Change | None) -> str:
     if change is None:
         return NOT_MEASURED
-    text = f"{decimal(change.b)} ({signed(change.change)}"
+    text = f"{decimal(change.b)} ({signed_words(change.change)}"
     if change.low is not None and change.high is not None:
-        text += f"; {signed(change.low)} to {signed(change.high)}"
+        text += f"; {signed_words(change.low)} to {signed_words(change.high)}"
     return f"{text})"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich import box
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from harness.analysis.model import Analysis
 from reports.answer import result_sentence
 from reports.formatting import NONE, NOT_MEASURED, full_stop
 from reports.verdicts import noise_words, reasons_words, sampled_over, verdict_rows
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 STYLES = {
     "ACCEPTED": "green",

@@ -6,7 +6,7 @@ everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
@@ -77,6 +77,12 @@ def joined(parts: Iterable[Text], separator: str = ", ") -> Text:
     for part in parts:
         pieces += [separator, part] if pieces else [part]
     return tuple(pieces)
+
+
+def listed(parts: Sequence[Text]) -> Text:
+    """Return the parts as a sentence lists them: a, b and c."""
+    *first, last = parts
+    return (joined(first), " and ", last) if first else last
 
 
 def contender_name(name: str) -> Text:

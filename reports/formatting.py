@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.analysis.evidence.quality import Difference
-from harness.statistics.estimate import Estimate, ratio_words, supported_digits
+from harness.statistics.estimate import Estimate, ratio_words, signed_words, supported_digits
 
 NOT_MEASURED = "not measured"
 NONE = "–"
@@ -11,14 +11,6 @@ NONE = "–"
 
 LONGEST_CELL = 300
 """Characters; longer texts (an error, say) are cut, and the log has the rest."""
-
-
-def signed(value: float, digits: int = 1) -> str:
-    """Return the number with its sign, a true minus; without a sign if it rounds to 0."""
-    rounded = round(value, digits)
-    if rounded == 0:
-        return f"{0:.{digits}f}"
-    return f"{'+' if rounded > 0 else '−'}{abs(rounded):.{digits}f}"
 
 
 def decimal(value: float, digits: int = 1) -> str:
@@ -60,7 +52,7 @@ def milliseconds(value_ms: float | None, *, sign: bool = False) -> str:
     if value_ms is None:
         return NOT_MEASURED
     digits = _decimals(value_ms)
-    return signed(value_ms, digits) if sign else decimal(value_ms, digits)
+    return signed_words(value_ms, digits) if sign else decimal(value_ms, digits)
 
 
 def count(value: float) -> str:
@@ -89,9 +81,11 @@ def points(difference: float, low: float | None, high: float | None, between: st
     Never without a decimal: margins are stated in tenths of a point, and an end near 0 must keep its sign.
     """
     if low is None or high is None:
-        return signed(difference)
+        return signed_words(difference)
     digits = supported_digits(low, high, least=1)
-    return signed(difference, digits) + between.format(f"{signed(low, digits)} to {signed(high, digits)}")
+    return signed_words(difference, digits) + between.format(
+        f"{signed_words(low, digits)} to {signed_words(high, digits)}"
+    )
 
 
 def quality(difference: Difference | None, *, alone: bool = False, ranges: bool = True) -> str:

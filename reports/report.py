@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis
 from reports.document import Document, Picture, Section
 from reports.sections import bottleneck, epochs, expected, quality, roof, sampler, setup, speed, where_time_goes, work
 from reports.sections.overview import overview
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 SECTIONS: tuple[Callable[[Analysis], Section], ...] = (
     expected.section,

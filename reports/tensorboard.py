@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.records.store import LoadedRun, LoadedTrial
-from harness.statistics.estimate import Estimate
 from reports.answer import result_text
 from reports.document import Block, Bullets, Paragraph
 from reports.events import EventWriter
@@ -23,6 +21,11 @@ from reports.sections.overview import reason_lines, verdict_table
 from reports.sections.setup import setting_table
 from reports.sections.where_time_goes import phase_table
 from reports.sections.work import work_table
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
+    from harness.records.store import LoadedRun, LoadedTrial
+    from harness.statistics.estimate import Estimate
 
 
 def write_tensorboard(folder: Path, analysis: Analysis, loaded: LoadedRun, images: Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The table of verdicts and the one sentence above it, for every report and the console alike."""
+"""The table of verdicts and what they rest on in words, for every report and the console alike."""
 
 from __future__ import annotations
 

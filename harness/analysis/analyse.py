@@ -51,7 +51,7 @@ def analyse(loaded: LoadedRun) -> Analysis:
     samplings = {name: case.evidence.sampling for name, case in cases.items()}
     missing = None if baseline.done else "there is no whole baseline job, so there are no speedups and no differences"
     if baseline.done and not baseline.at_usual_speed:
-        missing = "the machine ran at another speed in every baseline job, so no job is held against it"
+        missing = "the machine was busy, or ran at another speed, in every baseline job, so no job is held against it"
     learned = None if reference.learning is None else reference.learning.reason
     warnings = (missing, notes_about.load_warning(samplings, environment), learned)
     return Analysis(

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, variance
 from typing import Any
 
-from harness.analysis.evidence.parts import last_score
+from harness.analysis.evidence.parts import last_score, quality_set_score
 from harness.analysis.evidence.quality import paired_differences
 from harness.analysis.evidence.trials import Trials, find_state, sort_out
 from harness.errors import ConfigError
 from harness.records.store import LoadedRun
 from harness.records.trial import BASELINE
-from harness.statistics.estimate import mean_or_none
+from harness.statistics.estimate import mean_or_none, signed_words
 from harness.statistics.noninferiority import assess
 from harness.statistics.paired import CONFIDENCE, combine
 
@@ -170,14 +170,18 @@ def _compare_contender(a: Trials, b: Trials, limits: Limits) -> ComparedContende
     )
     names = dict.fromkeys(name for job in a.jobs for epoch in job.epochs for name in epoch.scores)
     same_seeds = {job.seed for job in a.jobs} == {job.seed for job in b.jobs}
+    # By what the runs' own reports judge: the quality set, where every job of both answered the same one.
+    sizes = {len(trial.quality_set) for trial in (*a.done, *b.done)}
+    on_quality_set = len(sizes) == 1 and 0 not in sizes
+    score = quality_set_score if on_quality_set else last_score
     scores = {}
     for name in names:
-        before, after = (mean_or_none(last_score(job, name) for job in trials.jobs) for trials in (a, b))
+        before, after = (mean_or_none(score(job, name) for job in trials.jobs) for trials in (a, b))
         if before is None or after is None:
             continue
         scores[name] = Change(a=before, b=after, change=after - before, low=None, high=None)
         # The interval over seeds and questions, where both answered the same ones.
-        differences = paired_differences(name, a.done, b.done)
+        differences = paired_differences(name, a.done, b.done, on_quality_set=on_quality_set)
         if differences is not None and differences.shape[1] >= 2 and same_seeds:
             result = assess(differences, margin=1.0, alpha=1.0 - CONFIDENCE)
             scores[name] = Change(a=before, b=after, change=result.difference, low=result.low, high=result.high)
@@ -236,7 +240,7 @@ def _hold(job: Change | None, f1: Change | None, limits: Limits) -> Iterator[tup
         if f1 is None:
             yield False, "its F1 was not measured in both runs"
         elif f1.low is None or f1.high is None:
-            yield False, f"F1 {f1.change:+.1f} points, {allowed}; {NO_INTERVAL}"
+            yield False, f"F1 {signed_words(f1.change)} points, {allowed}; {NO_INTERVAL}"
         elif -f1.low > limits.max_f1_loss:
-            interval = f"F1 {f1.change:+.1f} points ({f1.low:+.1f} to {f1.high:+.1f})"
+            interval = f"F1 {signed_words(f1.change)} points ({signed_words(f1.low)} to {signed_words(f1.high)})"
             yield -f1.high > limits.max_f1_loss, f"{interval}, {allowed}"

@@ -16,7 +16,9 @@ from harness.experiment.plan import PlannedTrial, order_contenders
 from harness.records.checks import BlockRecord
 from harness.records.store import TRIAL_FILE, read_record
 from harness.records.trial import BASELINE, TrialRecord
-from harness.statistics.sequential import LEAST_GAIN, Decision, decide_early
+from harness.statistics.multiple import alpha_of_look, claim_level
+from harness.statistics.paired import LEAST_GAIN
+from harness.statistics.sequential import Decision, claim_early
 
 FAR_GAIN = 0.1
 """Steps that are faster or slower by clearly more than this are not what leaves the verdict on a job open."""
@@ -60,13 +62,18 @@ def log_ratios(blocks: Process) -> list[float]:
     ]
 
 
-def decide(processes: Iterable[Process], *, worth: float, is_far: bool = False) -> Decision | None:
-    """Return what is clear of a contender's steps; None while it is open.
+def decide(own: Iterable[Process], timed: Timed, config: RunConfig, *, is_far: bool = False) -> Decision | None:
+    """Return what is clear of a contender's steps from its `own` processes; None while it is open.
 
     `is_far`: only what is far from 1 counts as faster or slower.
     """
-    least_gain = FAR_GAIN if is_far else LEAST_GAIN
-    return decide_early([log_ratios(blocks) for blocks in processes], worth=worth, least_gain=least_gain)
+    return claim_early(
+        [log_ratios(blocks) for blocks in own],
+        [log_ratios(blocks) for blocks in timed.get(BASELINE, ())],
+        worth=config.worth,
+        level=claim_level(alpha_of_look(config.quality.alpha, 1), max(1, len(config.contenders))),
+        least_gain=FAR_GAIN if is_far else LEAST_GAIN,
+    )
 
 
 def left_s(timed: Timed, config: RunConfig) -> float:
@@ -104,7 +111,7 @@ def _names(config: RunConfig) -> list[str]:
 def find_open(timed: Timed, config: RunConfig, *, is_far: bool = False) -> list[str]:
     """Return the contenders whose steps are not clear yet, or not so far from 1 that it is clear of any job."""
     names = [name for name in timed if name != BASELINE]
-    return [name for name in names if decide(timed[name], worth=config.worth, is_far=is_far) is None]
+    return [name for name in names if decide(timed[name], timed, config, is_far=is_far) is None]
 
 
 def find_next(timed: Timed, config: RunConfig, *, requests: int) -> str | None:

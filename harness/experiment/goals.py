@@ -30,10 +30,10 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
     earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
 
     # Whoever was clear and is timed again is to be known better than that.
-    is_far = decide(earlier, worth=config.worth) is not None
+    is_far = decide(earlier, timed, config) is not None
 
     def look(blocks: list[BlockRecord]) -> str | None:
-        return None if is_baseline else decide([*earlier, blocks], worth=config.worth, is_far=is_far)
+        return None if is_baseline else decide([*earlier, blocks], timed, config, is_far=is_far)
 
     return Goal(
         # Of who is hopeless the least blocks tell what longer jobs would gain.
@@ -106,7 +106,7 @@ def why_unprofiled(contender: str, config: RunConfig, directory: Path) -> str | 
         return f"not profiled: {HOPELESS} ({EVERYONE})"
     processes = read_timed(directory, config).get(contender, ())
     ratios = [log_ratios(blocks) for blocks in processes]
-    decision = decide_early(ratios, worth=config.worth, process_deviation=0.0)
+    decision = decide_early(ratios, worth=config.worth)
     reasons = {"slower": "its steps are slower", "no gain": f"its steps gain less than {config.worth:.1%}"}
     return f"not profiled: {reasons[decision]} ({EVERYONE})" if decision in reasons else None
 

@@ -61,6 +61,14 @@ def supported_digits(low: float, high: float, least: int = 0) -> int:
     return min(MOST_DIGITS, max(least, digits))
 
 
+def signed_words(value: float, digits: int = 1) -> str:
+    """Return the number with its sign, a true minus; without a sign if it rounds to 0."""
+    rounded = round(value, digits)
+    if rounded == 0:
+        return f"{0:.{digits}f}"
+    return f"{'+' if rounded > 0 else '−'}{abs(rounded):.{digits}f}"
+
+
 def times_words(value: float) -> str:
     """Return a speedup: 1.42×."""
     return f"{value:.2f}×" if value < 9.995 else f"{value:.1f}×"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from harness.statistics.paired import CONFIDENCE
+
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Return Holm's adjusted p-values, keys in their order.
@@ -34,3 +36,11 @@ def alpha_of_look(alpha: float, look: int) -> float:
     bound over the looks, which needs nothing of how they depend on each other.
     """
     return alpha * 6.0 / (math.pi * look) ** 2
+
+
+def claim_level(alpha: float, contenders: int) -> float:
+    """Return the one-sided p-value below which a speedup is claimed whatever other contenders show.
+
+    Holm's first step, and the whole 95 % interval must lie beyond, so that no word contradicts it.
+    """
+    return min((1.0 - CONFIDENCE) / 2.0, alpha / contenders)

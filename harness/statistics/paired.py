@@ -14,6 +14,10 @@ from harness.statistics.estimate import Estimate
 
 CONFIDENCE = 0.95
 
+LEAST_GAIN = 0.01
+"""Nearer to 1 than this no speedup is claimed and no slowdown, however well it is known: a job's one-time phases are
+measured once in a process, and a cold page cache in any of them is no property of the contender."""
+
 LEAST_BLOCKS = 3
 """Fewer say nothing about their own spread."""
 

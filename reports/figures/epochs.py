@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from harness.analysis.model import Analysis
 from reports import reference
 from reports.figures.canvas import COLOURS, MARKERS, MUTED, SMALL, label, new_figure
 from reports.phases import training_start_s
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 
 def draw(analysis: Analysis) -> Figure | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from harness.analysis.evidence.sampling import TrialSamples
-from harness.analysis.model import Analysis
 from reports.figures import epochs, ledger, machine_speed, phases, roofline, speedups
 from reports.figures.canvas import STYLE
 from reports.figures.samples import draw_samples
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.sampling import TrialSamples
+    from harness.analysis.model import Analysis
 
 
 def draw_figures(analysis: Analysis, samples: TrialSamples) -> dict[str, Figure]:

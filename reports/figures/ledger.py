@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from harness.analysis.model import Analysis
 from harness.analysis.trace.model import CATEGORY_WORDS, Category
 from reports.figures.canvas import INK, MUTED, SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import milliseconds
 from reports.select import best_explained, changed_bars, scaled_steps
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 CATEGORY_COLOURS: dict[Category, str] = {
     "matmul": "#0072B2", "attention": "#56B4E9", "elementwise": "#009E73", "loss": "#F0E442", "optimizer": "#E69F00",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 
-from harness.analysis.model import Analysis
 from reports.figures.canvas import COLOURS, GRID, MUTED, SMALL, new_figure
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 LINES = {"matmul_gflops": "matrix product", "memory_gb_per_s": "copy", "sm_clock_mhz": "clock of the GPU"}
 

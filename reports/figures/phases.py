@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 
-from harness.analysis.model import Analysis
 from reports.figures.canvas import SMALL, name_rows, new_figure, stack_bars, write_beside
 from reports.formatting import seconds
 from reports.phases import PHASE_GROUPS, SPANS, group_phases
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 COLOURS = ("#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#F0E442", "#999999")
 GROUP_COLOURS = dict(zip((*PHASE_GROUPS, "other"), COLOURS, strict=True))

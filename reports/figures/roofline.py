@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 
-from harness.analysis.model import Analysis
 from reports.figures.canvas import COLOURS, GRID, SMALL, name_rows, new_figure, write_beside
 from reports.formatting import percent, significant
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 
 def draw(analysis: Analysis) -> Figure | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 
-from harness.analysis.evidence.sampling import TrialSamples
 from harness.measurement.metrics import arrange_panels
 from harness.measurement.samples import known_values, measured_metrics
 from reports.figures.canvas import COLOURS, SMALL, new_figure
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.sampling import TrialSamples
 
 
 def draw_samples(samples: TrialSamples) -> Figure | None:

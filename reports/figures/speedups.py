@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.analysis.model import Analysis, ContenderAnalysis
-from harness.statistics.estimate import Estimate
 from reports.figures.canvas import COLOURS, GRID, INK, MUTED, STYLE, name_rows, new_figure, write_beside
 from reports.formatting import speedup
 from reports.verdicts import ROW_PLOT
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
+    from harness.statistics.estimate import Estimate
 
 VERDICT_COLOURS = {"ACCEPTED": "#009E73", "FASTER": "#56B4E9", "SLOWER": "#D55E00", "REJECTED": "#D55E00"}
 """Of the small plots; every other verdict is grey."""

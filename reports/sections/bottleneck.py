@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from harness.analysis.advice.findings import Finding
-from harness.analysis.model import Analysis
 from harness.statistics.estimate import ratio_words, times_words
 from reports.document import (
     Block,
@@ -20,6 +19,10 @@ from reports.document import (
     table,
 )
 from reports.formatting import NONE, NOT_MEASURED, full_stop, percent
+
+if TYPE_CHECKING:
+    from harness.analysis.advice.findings import Finding
+    from harness.analysis.model import Analysis
 
 MISSING = "There is no diagnosis: it needs a whole job of the baseline and its profiled steps."
 NO_FINDING = "No rule of the diagnosis found anything that stands out in the baseline."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis
+from typing import TYPE_CHECKING
+
 from reports import reference
 from reports.document import Block, Picture, Section, Table, Text, contender_name, emphasis, paragraph, strong, table
 from reports.formatting import NONE, NOT_MEASURED, decimal, duration, seconds
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 PUBLISHED = {"train_time_s": "{:g} s", "train_loss": "{:.2f}", "em": "{:.1f}", "f1": "{:.2f}"}
 """How many digits were published."""

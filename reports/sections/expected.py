@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis
+from typing import TYPE_CHECKING
+
 from reports.document import Section, Table, contender_name, paragraph, table
 from reports.formatting import count, seconds, speedup
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 HOW = (
     "Expected speedup of a job of so many steps (of the baseline), with its 95 % interval and its time: start-up, "

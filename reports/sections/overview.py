@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis
 from reports.answer import result_text
 from reports.document import (
     Block,
@@ -15,6 +15,7 @@ from reports.document import (
     bullets,
     code,
     contender_name,
+    listed,
     marked_text,
     paragraph,
     picture,
@@ -31,6 +32,9 @@ from reports.verdicts import (
     verdict_rows,
     verdict_words,
 )
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 VERDICTS_MEAN = (
     "ACCEPTED: shown to be faster, and its quality the same or holding. FASTER: shown to be faster, quality open. "
@@ -105,7 +109,7 @@ def reason_lines(analysis: Analysis) -> Iterator[Text]:
             yield code(contender.name), " ", strong(verdict_words(contender)), ": ", marked, log
 
 
-def _reading_notes(analysis: Analysis) -> Iterator[str]:
+def _reading_notes(analysis: Analysis) -> Iterator[Text]:
     yield SPEEDUP_MEANS
     yield noise_words(analysis)
     yield (
@@ -138,8 +142,11 @@ def _reading_notes(analysis: Analysis) -> Iterator[str]:
         started = [f"{m.title} {decimal(before[m.name])}" for m in metrics]
         ended = [f"{m.title} {decimal(after[m.name])}" for m in metrics]
         yield (
-            f"Before training the model scored {_listed(started)}; the baseline ended at {_listed(ended)}. That "
-            "first evaluation is ours, and no part of the job's time."
+            "Before training the model scored ",
+            listed(started),
+            "; the baseline ended at ",
+            listed(ended),
+            ". That first evaluation is ours, and no part of the job's time.",
         )
 
 
@@ -155,8 +162,3 @@ def _energy_note(analysis: Analysis) -> str:
         return "Energy: the whole GPU's, from the first step to the last evaluation."
     reason = f" ({one_line(watched[0].source_reason)})" if watched[0].source_reason else ""
     return f"Energy was {NOT_MEASURED}: it needs NVML{reason}."
-
-
-def _listed(parts: list[str]) -> str:
-    *first, last = parts
-    return f"{', '.join(first)} and {last}" if first else last

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from harness.analysis.evidence.sameness import Equivalence
-from harness.analysis.model import Analysis
 from harness.records.tolerances import FULL_PRECISION
-from harness.statistics.estimate import Estimate
+from harness.statistics.estimate import Estimate, signed_words
 from reports.document import Block, Section, Table, Text, bullets, code, contender_name, paragraph, strong, table
-from reports.formatting import NONE, NOT_MEASURED, duration, one_line, percent, points, signed
+from reports.formatting import NONE, NOT_MEASURED, duration, one_line, percent, points
 from reports.sections.audits import audits
 from reports.verdicts import sampled_over
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.sameness import Equivalence
+    from harness.analysis.model import Analysis
 
 INTERVALS = (
     "Equivalence: some updates against the fp32 reference, dropout off; with it on, the loss of one window must "
@@ -32,11 +35,11 @@ def section(analysis: Analysis) -> Section:
     learned: Text = "Whether the baseline learned was not measured: the untrained model was not scored."
     if learning is not None:
         last = learning.last_epoch_gain
-        trend = "" if last is None else f"; the last epoch changed it by {signed(last)}"
+        trend = "" if last is None else f"; the last epoch changed it by {signed_words(last)}"
         gate: Text = (strong("vacuous"), f": {scoring.titles} can say nothing") if learning.vacuous else "meaningful"
         learned = (
-            f"The baseline gained {signed(learning.gain)} points of {scoring.headline_title} over the untrained model "
-            f"(at least {signed(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
+            f"The baseline gained {signed_words(learning.gain)} points of {scoring.headline_title} over the untrained "
+            f"model (at least {signed_words(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
             gate,
             ".",
         )
@@ -96,7 +99,7 @@ def quality_table(analysis: Analysis) -> tuple[Table, ...]:
         scores = (
             NOT_MEASURED
             if value is None
-            else f"{points(value.difference, value.low, value.high)}, at worst {signed(value.bound)} "
+            else f"{points(value.difference, value.low, value.high)}, at worst {signed_words(value.bound)} "
             f"(margin {value.margin:g})"
             for value in values
         )
@@ -130,8 +133,8 @@ def _expected_words(analysis: Analysis, expected: dict[str, Estimate]) -> str:
 def _fine(value: Estimate) -> str:
     """Return a difference in points that may be far below a tenth."""
     if value.low is None or value.high is None:
-        return signed(value.estimate, 2)
-    return f"{signed(value.estimate, 2)} ({signed(value.low, 2)} to {signed(value.high, 2)})"
+        return signed_words(value.estimate, 2)
+    return f"{signed_words(value.estimate, 2)} ({signed_words(value.low, 2)} to {signed_words(value.high, 2)})"
 
 
 def _equivalence(check: Equivalence | None) -> Text:

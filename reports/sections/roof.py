@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from harness.analysis.advice.findings import Roofline
-from harness.analysis.model import Analysis
+from typing import TYPE_CHECKING
+
 from reports.document import Picture, Section, Table, code, contender_name, joined, paragraph, strong, table
 from reports.formatting import NONE, amount, count, duration, full_stop, milliseconds, one_line, percent, significant
+
+if TYPE_CHECKING:
+    from harness.analysis.advice.findings import Roofline
+    from harness.analysis.model import Analysis
 
 MISSING = "The machine's roof (its best rate of matrix products) was not measured in this run."
 MFU_HOW = (

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis
+from typing import TYPE_CHECKING
+
 from harness.measurement.metrics import METRICS, in_display_order
 from reports.document import Block, Picture, Section, Text, bullets, code, contender_name, paragraph, strong, table
 from reports.formatting import NONE, milliseconds, one_line, percent, significant
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 NAMES = {"nvml": "NVML", "psutil": "psutil"}
 RATES = {"matmul_gflops": "a fixed matrix product ran at", "memory_gb_per_s": "a fixed copy at",
          "sm_clock_mhz": "its clock was at"}  # fmt: skip
 UNITS = {"matmul_gflops": "GFLOP/s", "memory_gb_per_s": "GB/s", "sm_clock_mhz": "MHz"}
 SPEED_HOW = (
-    "A job during which the machine ran at another speed than in the rest of the run was measured again at the run's "
-    "end; if it stayed so, its times are left out and its scores count."
+    "A job during which the machine was busy with other work, or ran at another speed than in the rest of the run, was "
+    "measured again at the run's end; if it stayed so, its times are left out and its scores count."
 )
 OVERHEAD_HOW = (
     "Measured in the baseline's jobs, beside the largest share in any contender's. What is in the step should stay "

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.analysis.model import Analysis
 from reports.document import Block, Listing, Section, Table, Text, bullets, code, joined, paragraph, table
 from reports.formatting import full_stop, one_line, percent, significant
 from reports.toml import to_toml
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 NOT_RECORDED = "not recorded"
 NOTHING_ODD = "Nothing was missing, damaged or out of the ordinary."

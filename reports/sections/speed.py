@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis, ContenderAnalysis
+from typing import TYPE_CHECKING
+
 from harness.statistics.estimate import ratio_words, times_words
 from reports.document import Block, Picture, Section, Table, Text, code, contender_name, paragraph, table
 from reports.formatting import (
@@ -16,6 +17,9 @@ from reports.formatting import (
     speedup,
     token_energy,
 )
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis, ContenderAnalysis
 
 HOW = (
     "Segments of training and of evaluation over the same samples, alternated between each contender and a baseline "

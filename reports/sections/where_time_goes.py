@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from harness.analysis.model import Analysis
 from harness.analysis.trace.model import CATEGORY_WORDS, Ledger
 from reports.document import (
     Block,
@@ -25,6 +25,9 @@ from reports.phases import group_phases, phase_words
 from reports.reference import TRAINING_SHARE, published_epochs
 from reports.sections.profile import profile_blocks
 from reports.select import best_accepted, best_explained, changed_bars, scaled_steps
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 NO_LEDGER = "There is no ledger of the step: no profiled steps with a readable trace are there."
 NO_WATERFALL = "There is no waterfall: it needs the ledgers of the baseline and of a contender."

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from harness.analysis.model import Analysis
+from typing import TYPE_CHECKING
+
 from reports.document import Section, Table, Text, contender_name, paragraph, strong, table
 from reports.formatting import NONE, count, one_line
+
+if TYPE_CHECKING:
+    from harness.analysis.model import Analysis
 
 HOW = (
     "A contender that did less is not faster. An update counts as applied if it changed the answer head's weights and "

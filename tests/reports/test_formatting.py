@@ -19,9 +19,9 @@ def difference(**changes: float | None) -> Difference:
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        (formatting.signed(0.04), "0.0"),
-        (formatting.signed(-0.26), "−0.3"),
-        (formatting.signed(1.0), "+1.0"),
+        (estimate.signed_words(0.04), "0.0"),
+        (estimate.signed_words(-0.26), "−0.3"),
+        (estimate.signed_words(1.0), "+1.0"),
         (formatting.significant(0), "0"),
         (formatting.significant(1234.5), "1234"),
         (formatting.significant(0.0123456), "0.0123"),

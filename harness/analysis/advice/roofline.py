@@ -61,7 +61,7 @@ def place_point(case: Case, baseline: Jobs, roof: RoofRecord, per_token: float, 
     """Return where a contender stands, or in words why that can't be said: its operations are counted from tokens."""
     jobs, job = case.trials.timed_jobs, case.evidence.job
     if not jobs:
-        return "the machine ran at another speed in its jobs"
+        return "the machine was busy, or ran at another speed, in its jobs"
     works = [record.work for record in jobs if record.work is not None]
     usual = {record.work.trained_parameters for record in baseline if record.work is not None}
     dtype = jobs[0].settings.forward_dtype

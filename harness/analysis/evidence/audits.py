@@ -153,9 +153,11 @@ def _find_problems(audits: Sequence[AuditRecord], *, lowers_precision: bool) -> 
             suspects.append((audit, f"the audit of {_place(audit)}: {_difference(audit, tolerance)}"))
     # One such loss may be chance.
     found += [(audit, f"{text}, though its loss is the same") for audit, text in suspects if len(suspects) > 1]
-    mixture = None if found else _mixture_problem(audits, lowers_precision=lowers_precision)
-    scatter = _scatter_problem(audits)
-    return found + [problem for problem in (mixture, scatter) if problem is not None]
+    if found:
+        # One for each step.
+        return found
+    together = (_mixture_problem(audits, lowers_precision=lowers_precision), _scatter_problem(audits))
+    return [problem for problem in together if problem is not None]
 
 
 def _place(audit: AuditRecord) -> str:

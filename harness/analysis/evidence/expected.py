@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness.analysis.evidence.job import JobSpeed, Term, scale_job
+from harness.analysis.evidence.job import JobSpeed, scale_job
 from harness.analysis.evidence.parts import Jobs
 from harness.analysis.evidence.speed import SpeedEvidence
 from harness.statistics.estimate import Estimate
@@ -48,8 +48,10 @@ def expect_jobs(
         contender_s = own_once_s + scaled.training_s * longer
         if baseline_s <= 0 or contender_s <= 0:
             return ()
+        # A term is a share of the measured job; training's seconds grow.
+        shorter, grows = job.contender_s / contender_s, {"training": longer}
         parts = [
-            (_error_s(term, job, longer) / contender_s, term.degrees_of_freedom)
+            (term.log_standard_error * shorter * grows.get(term.part, 1.0), term.degrees_of_freedom)
             for term in job.terms
             if term.part != "evaluation"
         ]
@@ -57,9 +59,3 @@ def expect_jobs(
         estimate = Estimate(estimate=baseline_s / contender_s) if ratio is None else ratio.interval
         found.append(ExpectedJob(steps=steps, baseline_s=baseline_s, contender_s=contender_s, speedup=estimate))
     return tuple(found)
-
-
-def _error_s(term: Term, job: JobSpeed, longer: float) -> float:
-    """Return the standard error in seconds that a term has in a job that trains so many times as long."""
-    error_s = term.log_standard_error * job.contender_s
-    return error_s * longer if term.part == "training" else error_s

@@ -196,6 +196,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
     baseline, jobs, check = reference.baseline, trials.jobs, trials.equivalence
     sampling, unreadable = summarise_sampling(trials.done)
     job = warm_up = time = footprint = quality = None
+    before_s, own_s = baseline.timed_jobs, trials.timed_jobs
     if trials.is_baseline:
         speed = summarise_restarts(trials.timed, reference.restarts)
     else:
@@ -205,7 +206,6 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         speed = summarise_speed(trials.timed, reference.restarts, same_evaluation=alike)
         headline = reference.run.scoring.headline
         margin = reference.run.config.quality.margin_of(headline)
-        before_s, own_s = baseline.timed_jobs, trials.timed_jobs
         job = compose_job(before_s, own_s, speed, reference.floor, everyone)
         steps = measure_throughput([step for trial in baseline.at_usual_speed for step in trial.steps])
         step_s = None if steps is None else steps.median_step_time_ms / 1000.0
@@ -221,7 +221,7 @@ def _open(trials: Trials, reference: Reference, everyone: Jobs) -> Case:
         job=job,
         warm_up=warm_up,
         time_to_score=time,
-        expected=expect_jobs(baseline.jobs, jobs, speed, job),
+        expected=expect_jobs(before_s, own_s, speed, job),
         equivalence=None
         if check is None
         else judge_equivalence(check, lowers_precision=LOWER_PRECISION in trials.effects),

@@ -18,10 +18,10 @@ from harness.analysis.evidence.parts import (
     last_score,
     pair_by_seed,
 )
-from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.startup import SCATTER_DEGREES, StartUp, compare_starts
 from harness.statistics.estimate import Estimate, range_of_ratios
-from harness.statistics.paired import Ratio, combine
+from harness.statistics.paired import LEAST_GAIN, Ratio, combine
 
 CONTRADICTION = 1.5
 """A contender whose jobs take this many times what its segments promise is not what was timed. Less may be drift."""
@@ -61,7 +61,7 @@ class JobSpeed:
 
     ratio: Ratio
     floor: float
-    """Beyond which the whole interval must lie for a difference to be claimed: `LEAST_FLOOR`. How far A/A may be from 1
+    """Beyond which the whole interval must lie for a difference to be claimed: `LEAST_GAIN`. How far A/A may be from 1
     is in the interval already and not counted twice."""
     terms: tuple[Term, ...] = ()
     """What the interval is made of, largest first."""
@@ -155,7 +155,7 @@ def compose_job(
             [(term.log_standard_error, term.degrees_of_freedom) for term in terms],
             blocks=speed.training.blocks,
         ),
-        floor=LEAST_FLOOR,
+        floor=LEAST_GAIN,
         terms=terms,
         baseline_s=base.job_s,
         contender_s=job_s,

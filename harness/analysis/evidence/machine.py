@@ -1,13 +1,13 @@
-"""How fast the machine was through the run, by the speedometer; jobs at another speed are left out of times.
+"""How fast the machine was through the run, by the speedometer.
 
-Their scores count: what a model learns does not depend on how fast.
+Jobs at another speed, and those beside other work, are left out of times. Their scores count: what a model learns does
+not depend on how fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from harness.measurement.usual_speed import (
     UsualSpeed,
@@ -18,9 +18,6 @@ from harness.measurement.usual_speed import (
     unusual_speed,
 )
 from harness.records.trial import TrialRecord
-
-if TYPE_CHECKING:
-    from harness.records.machine import SpeedometerReading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +83,10 @@ def summarise_machine(records: Sequence[TrialRecord]) -> MachineSpeed | None:
     return MachineSpeed(
         usual={name: rate.median for name, rate in usual.items()},
         threshold={name: rate.least_share for name, rate in usual.items()},
-        points=tuple(_point(reading, who, start_s, usual) for reading, who in whose),
+        points=tuple(
+            SpeedPoint(at_s=reading.when_s - start_s, during=who, shares=shares_of_usual([reading], usual))
+            for reading, who in whose
+        ),
         jobs=tuple(
             JobReading(
                 contender=job.contender,
@@ -99,7 +99,3 @@ def summarise_machine(records: Sequence[TrialRecord]) -> MachineSpeed | None:
         ),
         took_s=sum(reading.took_s for reading in readings),
     )
-
-
-def _point(reading: SpeedometerReading, contender: str, start_s: float, usual: UsualSpeed) -> SpeedPoint:
-    return SpeedPoint(at_s=reading.when_s - start_s, during=contender, shares=shares_of_usual([reading], usual))

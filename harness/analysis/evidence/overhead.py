@@ -8,9 +8,6 @@ from statistics import fmean
 
 from harness.records.trial import BASELINE, TrialRecord
 
-LIMIT = 0.01
-"""Share of the step that a part inside it should not exceed."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Overhead:

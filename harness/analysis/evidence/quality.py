@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis.evidence.parts import Jobs, last_score, pair_by_seed, quality_set_score
-from harness.statistics.estimate import Estimate, mean_or_none, value_range
+from harness.statistics.estimate import Estimate, mean_or_none, signed_words, value_range
 from harness.statistics.noninferiority import NonInferiority, assess, mean_interval
 
 if TYPE_CHECKING:
@@ -167,10 +167,10 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     trend = mean_or_none(scores[-1] - scores[-2] for scores in epochs if len(scores) > 1)
     reason, title = None, run.scoring.headline_title
     if vacuous:
+        least = f"at least {signed_words(gain.bound)} with 95 % confidence, {LEARNED_POINTS:g} are asked for"
         reason = (
-            f"the baseline has hardly learned: its {title} is {gain.difference:+.1f} points from the untrained "
-            f"model's (at least {gain.bound:+.1f} with 95 % confidence, {LEARNED_POINTS:g} are asked for), so "
-            f"{run.scoring.titles} say nothing about what a contender may have spoilt"
+            f"the baseline has hardly learned: its {title} is {signed_words(gain.difference)} points from the "
+            f"untrained model's ({least}), so {run.scoring.titles} say nothing about what a contender may have spoilt"
         )
     elif trend is not None and trend > RISING_POINTS:
         reason = (

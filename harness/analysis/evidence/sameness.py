@@ -102,14 +102,14 @@ def _dropout_problem(record: EquivalenceRecord) -> str | None:
     """Return what is wrong with dropout, which is off in all else, as a whole or on attention's weights alone."""
     least = NO_SCATTER * abs(record.losses_reference[0])
     for words, given, expected in (
-        ("dropout", record.dropout_scatter, record.dropout_scatter_reference),
-        ("dropout on attention's weights", record.attention_scatter, record.attention_scatter_reference),
+        ("its dropout", record.dropout_scatter, record.dropout_scatter_reference),
+        ("its dropout on attention's weights", record.attention_scatter, record.attention_scatter_reference),
     ):
         if given is None or expected is None or expected <= least:
             continue
         if not expected / DROPOUT_FACTOR <= given <= expected * DROPOUT_FACTOR:
             differs = f"the loss of one window scatters by {given:.2g}, there by {expected:.2g}"
-            return f"its {words} is not the baseline's: {differs}"
+            return f"{words} is not the baseline's: {differs}"
     return None
 
 

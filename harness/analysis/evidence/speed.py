@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.statistics.paired import Ratio, exactly_one, ratio_of_logs
+from harness.statistics.paired import LEAST_GAIN, Ratio, exactly_one, ratio_of_logs
 from harness.statistics.processes import Between, against_restarts, between_processes, pool, restarts_alone
 
 if TYPE_CHECKING:
     from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
     from harness.records.trial import StepRecord
-
-LEAST_FLOOR = 0.01
-"""No speedup is claimed unless its whole interval lies beyond 1 %, however quiet A/A was: a job's one-time phases are
-measured once in a process, and a cold page cache in any of them is no property of the contender."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +202,7 @@ def segment_difference(record: SpeedRecord) -> str | None:
 def find_noise_floor(restarts: Restarts) -> NoiseFloor | None:
     """Return the floor; None without A/A.
 
-    How far A/A may still lie from 1 when it is centred on 1: the end of its own interval, and at least `LEAST_FLOOR`.
+    How far A/A may still lie from 1 when it is centred on 1: the end of its own interval, and at least `LEAST_GAIN`.
     """
     ratio = _centred(restarts.training, restarts.between_training)
     beside_live = _against(restarts.training, {}, restarts.between_training)
@@ -214,7 +210,7 @@ def find_noise_floor(restarts: Restarts) -> NoiseFloor | None:
         return None
     return NoiseFloor(
         ratio=ratio,
-        share=max(LEAST_FLOOR, ratio.high - 1.0),
+        share=max(LEAST_GAIN, ratio.high - 1.0),
         live=1.0 / beside_live.estimate,
         between=math.sqrt(restarts.between_training.variance),
         processes=sum(map(len, restarts.training.values())),

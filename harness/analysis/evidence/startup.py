@@ -10,8 +10,9 @@ from typing import NamedTuple
 from scipy import stats
 
 from harness.analysis.evidence.parts import Jobs, Parts, job_parts, warm_up_s
-from harness.analysis.evidence.speed import LEAST_FLOOR, SpeedEvidence
+from harness.analysis.evidence.speed import SpeedEvidence
 from harness.statistics.estimate import mean_or_none
+from harness.statistics.paired import CONFIDENCE, LEAST_GAIN
 
 WARM_UP_SCATTER = 0.1
 """Share by which a one-time cost is taken to differ from process to process (standard deviation) before more is known.
@@ -29,8 +30,6 @@ MAD_EFFICIENCY = 0.37
 
 MAD_TO_DEVIATION = 1.4826
 """Normal standard deviation ÷ median absolute deviation."""
-
-CONFIDENCE = 0.95
 
 
 class Scatter(NamedTuple):
@@ -76,7 +75,7 @@ class StartUp:
     difference_s: float
     """0 if it is not longer by more than `hidden_s`, nor shorter beyond chance."""
     hidden_s: float
-    """By so much it may be longer and not be noticed: at most `LEAST_FLOOR` of the job, which no claim rests on."""
+    """By so much it may be longer and not be noticed: at most `LEAST_GAIN` of the job, which no claim rests on."""
     scatter_error_s: float
     """Standard error of the difference from the scatter of starts; 0 where none is counted."""
     once_error_s: float
@@ -121,7 +120,7 @@ def compare_starts(baseline: Jobs, contender: Jobs, parts: tuple[Parts, Parts], 
 
     What is compiled, or built in the first epoch, counts as it was measured. Another start is the same code but for
     what the strategy builds, so it counts as the baseline's unless it differs by more than chance. If chance is wide
-    that is no excuse: a start that is longer by `LEAST_FLOOR` of the job counts in any case, with its error. A shorter
+    that is no excuse: a start that is longer by `LEAST_GAIN` of the job counts in any case, with its error. A shorter
     one has to show it, and not only beside a baseline that found cold caches but beside the median of all.
     """
     base, own = parts
@@ -132,7 +131,7 @@ def compare_starts(baseline: Jobs, contender: Jobs, parts: tuple[Parts, Parts], 
         sum(1.0 / part.warm_ups for part, is_compiled in zip(parts, compiles, strict=True) if not is_compiled)
     )
     chance_s = float(stats.t.ppf(0.5 + CONFIDENCE / 2.0, scatter.degrees)) * error_s
-    hidden_s = min(chance_s, LEAST_FLOOR * base.job_s)
+    hidden_s = min(chance_s, LEAST_GAIN * base.job_s)
     difference_s = own.warm_up_s - base.warm_up_s
     if not any(compiles):
         plain_s = [warm_up_s(job) for job in [*contender, *everyone] if job.compile_cache is None]

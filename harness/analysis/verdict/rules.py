@@ -11,7 +11,7 @@ from harness.analysis.evidence.speed import segment_difference
 from harness.analysis.evidence.work import clock_problem
 from harness.analysis.verdict.claims import BeyondNoise, Claims, is_late, settle_claims
 from harness.analysis.verdict.reason import Quality, Reason, Speed, Verdict, Words
-from harness.analysis.verdict.settle import settle_speed
+from harness.analysis.verdict.settle import settle_jobs, settle_speed
 from harness.analysis.verdict.unmeasured import why_not_measured
 from harness.analysis.verdict.words import (
     no_gain_words,
@@ -19,13 +19,12 @@ from harness.analysis.verdict.words import (
     quality_words,
     score_numbers,
     scores_of,
-    signed_words,
     speed_words,
     unclear_words,
 )
 from harness.records.strategy import NEW_SCHEDULE
 from harness.records.tolerances import FULL_PRECISION
-from harness.statistics.estimate import ratio_words
+from harness.statistics.estimate import ratio_words, signed_words
 
 JOBS_DISAGREE = 1.25
 """Factor between the jobs as they ran and the speedup put together from segments beyond which the two contradict."""
@@ -90,11 +89,6 @@ def _parts_of(rule: Rule, claims: Claims) -> tuple[Speed | None, Quality | None]
     return ("UNCLEAR" if rule.verdict == "UNCLEAR" else claims.speed), claims.quality
 
 
-def _if(holds: Callable[[Case], bool], text: str) -> Look:
-    """Return the look that says a text where a condition holds."""
-    return lambda case, _: [Words(text)] if holds(case) else []
-
-
 def _each(find: Callable[[Case], Iterable[str | None]], before: str = "") -> Look:
     """Return the look that says every problem that is found."""
     return lambda case, _: [Words(before + problem) for problem in find(case) if problem is not None]
@@ -147,17 +141,19 @@ def _timed(look: Callable[[Case, Claims, BeyondNoise], Said]) -> Look:
     return lambda case, claims: [] if claims.noise is None else look(case, claims, claims.noise)
 
 
-def _contradiction(_: Case, __: Claims, noise: BeyondNoise) -> Said:
+def _contradiction(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
     """Tell that what was timed is not what the jobs did."""
     job, told = noise.job, "segments and jobs contradict each other"
     if job.contradictions:
         yield Words(f"{told}: {'; '.join(job.contradictions)}")
+        yield from settle_jobs(claims)
     elif job.as_run is not None:
         segments, as_run = job.ratio.estimate, job.as_run.estimate
         opposite = (as_run - 1.0) * (segments - 1.0) < 0
         if opposite and not 1 / JOBS_DISAGREE <= as_run / segments <= JOBS_DISAGREE:
             text = f"{told}: {segments:.2f}× by segments, {as_run:.2f}× as the jobs ran"
             yield Words(text, {"segments": segments, "as_run": as_run})
+            yield from settle_jobs(claims)
 
 
 def _accepted(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
@@ -185,7 +181,7 @@ def _slower(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
         )
 
 
-def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
+def _late_schedule(case: Case, claims: Claims, noise: BeyondNoise) -> Said:
     time, title = case.evidence.time_to_score, case.reference.run.scoring.headline_title
     if is_late(case) and time is not None and time.contender_s is not None and time.baseline_s is not None:
         yield speed_words(noise)
@@ -194,6 +190,7 @@ def _late_schedule(case: Case, _: Claims, noise: BeyondNoise) -> Said:
             f"{late} {time.baseline_s:.1f} s: of another schedule that is what counts, and it has no interval",
             {"contender_s": time.contender_s, "baseline_s": time.baseline_s},
         )
+        yield from settle_jobs(claims)
 
 
 def _among_many(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
@@ -202,11 +199,6 @@ def _among_many(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
         yield speed_words(noise)
         yield Words(f"not yet clear among {claims.contenders} contenders, which are corrected for together")
         yield from settle_speed(noise, claims)
-
-
-def _unclear(_: Case, claims: Claims, noise: BeyondNoise) -> Said:
-    yield unclear_words(noise)
-    yield from settle_speed(noise, claims)
 
 
 RULES = (
@@ -237,11 +229,10 @@ RULES = (
     Rule(
         "inert",
         "INERT",
-        _if(
-            lambda case: (
-                case.evidence.footprint is not None and case.evidence.footprint.inert and not case.evidence.phases
-            ),
-            "it changed nothing that runs: the same operators, dtypes, weights' layout, host code and settings",
+        lambda case, _: (
+            [Words("it changed nothing that runs: the same operators, dtypes, weights' layout, host code and settings")]
+            if case.evidence.footprint is not None and case.evidence.footprint.inert and not case.evidence.phases
+            else []
         ),
     ),
     Rule("not_measured", "NOT_MEASURED", lambda case, _: why_not_measured(case)),
@@ -256,7 +247,7 @@ RULES = (
     ),
     Rule("late_schedule", "UNCLEAR", _timed(_late_schedule)),
     Rule("clear_among_many", "UNCLEAR", _timed(_among_many)),
-    Rule("unclear", "UNCLEAR", _timed(_unclear)),
+    Rule("unclear", "UNCLEAR", _timed(lambda _, claims, noise: [unclear_words(noise), *settle_speed(noise, claims)])),
 )
 """In the order of judgement: what disqualifies comes first, then whether it does anything, then how well that is known.
 A new rule is a function and a line here; it may look at the evidence and at the records themselves."""

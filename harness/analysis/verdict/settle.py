@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scipy import stats
 
-from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.job import JobSpeed, Term
 from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.analysis.verdict.claims import BeyondNoise, Claims
 from harness.analysis.verdict.pace import duration_words
 from harness.analysis.verdict.reason import Words
 from harness.config import HUB_DATASET, SQUAD_VALIDATION
-from harness.records.trial import RunRecord
-from harness.statistics.noninferiority import POWER, NonInferiority
-from harness.statistics.paired import CONFIDENCE, combine
+from harness.statistics.multiple import claim_level
+from harness.statistics.noninferiority import POWER
+from harness.statistics.paired import combine
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.gather import Case
+    from harness.analysis.evidence.job import JobSpeed, Term
+    from harness.records.trial import RunRecord
+    from harness.statistics.noninferiority import NonInferiority
 
 MOST_SEEDS = 20
 """More are not advised: the run would be another one."""
+
+MORE_JOBS = 2
+"""So many more can outvote a disturbed one."""
 
 MOST_BUDGETS = (2, 3, 4, 6, 8, 12, 20)
 """How many times the budget may be advised."""
@@ -42,8 +49,8 @@ def dominant_words(job: JobSpeed) -> Words | None:
     share, error_s = term.log_standard_error**2 / variance, term.log_standard_error * job.contender_s
     of_what = "blocks" if term.settled_by == "budget" else "jobs"
     return Words(
-        f"{share:.0%} of this interval is {term.part}: ±{error_s:.2g} s (one standard error) in a job of "
-        f"{job.contender_s:.3g} s, known from {term.samples} {of_what}".replace("%", " %", 1),
+        f"{100.0 * share:.0f} % of this interval is {term.part}: ±{error_s:.2g} s (one standard error) in a job of "
+        f"{job.contender_s:.3g} s, known from {term.samples} {of_what}",
         {"share": share, "standard_error_s": error_s, "samples": term.samples},
     )
 
@@ -89,7 +96,7 @@ def find_way(noise: BeyondNoise, claims: Claims) -> Way | None:
 def _decides(noise: BeyondNoise, claims: Claims, way: Way) -> bool:
     parts = list(_scaled(noise.job.terms, seeds=way.seeds / claims.pace.seeds, budget=way.times_budget))
     ratio = combine(0.0, parts, blocks=0)
-    level = max(0.5 + CONFIDENCE / 2.0, 1.0 - claims.next_alpha / claims.contenders)
+    level = 1.0 - claim_level(claims.next_alpha, claims.contenders)
     t = stats.t(ratio.degrees_of_freedom)
     return bool(ratio.log_standard_error * float(t.ppf(level) + t.ppf(POWER)) <= noise.distance)
 
@@ -98,6 +105,16 @@ def _scaled(terms: Sequence[Term], *, seeds: float, budget: float) -> Iterator[t
     for term in terms:
         times = {"seeds": seeds, "budget": budget, None: 1.0}[term.settled_by]
         yield term.log_standard_error / times**0.5, term.degrees_of_freedom * times
+
+
+def settle_jobs(claims: Claims) -> list[Words]:
+    """Say how to tell whether what the jobs did was chance: by more of them. Nothing where there are many."""
+    seeds = claims.pace.seeds + MORE_JOBS
+    if seeds > MOST_SEEDS:
+        return []
+    time_s = claims.pace.of_more(seeds=seeds)
+    text = f"to settle whether that is chance: `{claims.pace.extend(seeds=str(seeds))}`, {duration_words(time_s)}"
+    return [Words(text, {"seeds": seeds, "time_s": time_s})]
 
 
 def settle_quality(case: Case, claims: Claims, worst: NonInferiority) -> list[Words]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from harness.analysis.evidence.gather import Case
+from typing import TYPE_CHECKING
+
 from harness.analysis.evidence.speed import SpeedEvidence, summarise_restarts
 from harness.analysis.verdict.reason import Words
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.gather import Case
 
 GOES_ON = "the same command goes on where it stopped"
 
@@ -16,6 +20,10 @@ def why_not_measured(case: Case) -> list[Words]:
         return [Words("no job of it has a baseline job of the same seed, so its work could not be compared")]
     if not reference.run.config.speed.enabled:
         return [Words("not asked for: the run was made without timed segments (--no-speed)")]
+    for whose, trials in (("the baseline", reference.baseline), ("it", case.trials)):
+        if trials.done and not trials.timed_jobs:
+            told = f"the machine was busy, or ran at another speed, in every job of {whose}"
+            return [Words(f"{told}: it takes another run, on an idle machine")]
     if evidence.speed is None:
         return [Words(f"its segments beside the live baseline have not been timed; {GOES_ON}")]
     if (spoilt := _spoilt(evidence.speed)) is not None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from harness.analysis.evidence.audits import AuditEvidence, detection
-from harness.analysis.evidence.gather import Case
-from harness.analysis.evidence.perturbation import Perturbation
+from harness.analysis.evidence.audits import detection
 from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
 from harness.analysis.verdict.settle import settle_quality
-from harness.records.trial import MetricRecord
-from harness.statistics.estimate import ratio_words
-from harness.statistics.noninferiority import NonInferiority
+from harness.statistics.estimate import ratio_words, signed_words
+
+if TYPE_CHECKING:
+    from harness.analysis.evidence.audits import AuditEvidence
+    from harness.analysis.evidence.gather import Case
+    from harness.analysis.evidence.perturbation import Perturbation
+    from harness.records.trial import MetricRecord
+    from harness.statistics.noninferiority import NonInferiority
 
 
 def speed_words(noise: BeyondNoise, before: str = "") -> Words:
@@ -41,11 +45,6 @@ def no_gain_words(noise: BeyondNoise) -> Words:
 def percent_words(share: float) -> str:
     """Return a share with the digit that thresholds need."""
     return f"{100.0 * share:.1f}".removesuffix(".0") + " %"
-
-
-def signed_words(points: float) -> str:
-    """Return points with their sign, a true minus."""
-    return f"{points:+.1f}".replace("-", "−")
 
 
 def quality_words(case: Case) -> list[Words]:

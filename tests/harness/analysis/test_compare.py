@@ -16,6 +16,7 @@ from harness.errors import ConfigError
 from harness.records.files import write_json
 from harness.records.serialise import override
 from harness.records.store import RUN_FILE, RunRecord, load_run, read_record
+from harness.records.trial import QualitySetRecord
 
 STRICT = Limits(max_slowdown=1.0, max_f1_loss=0.0)
 
@@ -49,7 +50,7 @@ def test_what_the_intervals_leave_open_is_undecided_and_no_failure(make_run: Any
     comparison = compare_runs(run, run, STRICT)
     assert comparison.failures == ()
     assert comparison.undecided[0].startswith("baseline: 1.000 times the job time (0.9")
-    assert comparison.undecided[1].startswith("baseline: F1 +0.0 points (-")
+    assert comparison.undecided[1].startswith("baseline: F1 0.0 points (−")
     (contender, *_) = comparison.contenders
     assert len(contender.undecided) == 2
 
@@ -86,7 +87,7 @@ def test_worse_answers_fail_the_gate_beyond_noise(make_run: Any) -> None:
         answers["3"] = [row | {"scores": {"em": 0.0, "f1": 0.0}} for row in answers["3"]]
         path.write_text(json.dumps(answers), encoding="utf-8")
     comparison = compare_runs(load_run(a), load_run(b), Limits(max_f1_loss=1.0))
-    assert "baseline: F1 -" in comparison.failures[0]
+    assert "baseline: F1 −" in comparison.failures[0]
     json.dumps(asdict(comparison), allow_nan=False)
 
 
@@ -192,3 +193,18 @@ def test_a_run_without_a_baseline_is_refused(make_run: Any) -> None:
 def test_limits_that_make_no_sense_are_refused(limits: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Limits(**limits)
+
+
+def test_where_every_job_answered_a_quality_set_its_scores_are_compared(make_run: Any) -> None:
+    runs = [load_run(make_run(name)) for name in ("a", "b")]
+    for run in runs:
+        for trial in run.trials:
+            if trial.predictions:
+                answers = [
+                    replace(row, scores={"em": 1.0, "f1": 1.0}) for row in trial.predictions[max(trial.predictions)]
+                ]
+                found = QualitySetRecord(examples=len(answers), windows=9, scores={"em": 77.0, "f1": 78.0}, time_s=1.0)
+                object.__setattr__(trial, "quality_set", answers)
+                object.__setattr__(trial, "record", replace(trial.record, quality_set=found))
+    f1 = compare_runs(*runs, Limits()).contenders[0].scores["f1"]
+    assert (f1.a, f1.b, f1.change) == (78.0, 78.0, 0.0)

@@ -78,7 +78,13 @@ def test_a_first_process_gets_the_least_blocks_that_are_asked_for_and_others_wha
     assert goal_of(planned(process=2), CONFIG, tmp_path).least_blocks == 3
 
 
+def write_restarts(directory):
+    for process in (1, 2, 3):
+        write(directory, planned("baseline", process=process), speed=timed(1.0))
+
+
 def test_earlier_processes_count_in_what_is_clear_and_the_baseline_is_never_clear(tmp_path):
+    write_restarts(tmp_path)
     blocks = list(timed(1.035).blocks)
     assert goal_of(planned(), CONFIG, tmp_path).decide(blocks) is None
     write(tmp_path, planned(), speed=timed(1.035))
@@ -87,10 +93,12 @@ def test_earlier_processes_count_in_what_is_clear_and_the_baseline_is_never_clea
 
 
 def test_who_was_clear_and_is_timed_again_goes_on_until_it_is_known_better(tmp_path):
+    write_restarts(tmp_path)
     blocks = list(timed(1.08).blocks)
     assert goal_of(planned(), CONFIG, tmp_path).decide(blocks) == "faster"
     write(tmp_path, planned(), speed=timed(1.08))
     assert goal_of(planned(process=2), CONFIG, tmp_path).decide(blocks) is None
+    write(tmp_path, planned(), speed=timed(1.5))
     assert goal_of(planned(process=2), CONFIG, tmp_path).decide(list(timed(1.5).blocks)) == "faster"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.statistics.multiple import alpha_of_look, holm, intersection_union
+from harness.statistics.multiple import alpha_of_look, claim_level, holm, intersection_union
 
 
 def test_holm_by_hand():
@@ -51,3 +51,9 @@ def test_a_run_that_is_extended_and_judged_again_claims_no_more_often_than_state
     assert spent / runs <= 0.05 + 3 * (0.05 * 0.95 / runs) ** 0.5
     if looks > 1:
         assert unspent / runs > 0.1
+
+
+def test_a_claim_needs_the_whole_interval_and_among_many_more_than_that():
+    assert claim_level(0.05, 1) == pytest.approx(0.025)
+    assert claim_level(0.05, 10) == pytest.approx(0.005)
+    assert claim_level(0.01, 1) == pytest.approx(0.01)

@@ -57,6 +57,14 @@ def accused(rng, change, *, shared=0.0, audits=AUDITS):
     return bool(judge_audits([trial], lowers_precision=False).problems)
 
 
+def test_each_step_that_is_wrong_is_told_once():
+    rng = np.random.default_rng(3)
+    made = tuple(one_audit(rng, lambda replayed, _: 9.0 * replayed) for _ in range(AUDITS))
+    record = AuditsRecord(audits=made, drawn=tuple(range(AUDITS)))
+    trial = TrialRecord(contender="c", kind="job", seed=0, status="done", audits=record)
+    assert len(judge_audits([trial], lowers_precision=False).problems) == AUDITS
+
+
 def honest(_, other):
     return other
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.job import compose_job
-from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.startup import break_even, summarise_warm_up
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import EpochRecord, TrialRecord, WorkRecord
-from harness.statistics.paired import exactly_one, ratio_of_logs
+from harness.statistics.paired import LEAST_GAIN, exactly_one, ratio_of_logs
 
 NOISE = 0.004 * np.array([1.0, -1.0, -1.0, 1.0, 1.0, -1.0])
 
@@ -75,8 +75,8 @@ def test_the_baseline_against_itself_is_one():
 
 
 def test_the_error_of_a_against_a_is_not_counted_twice_and_nothing_below_one_percent_is_claimed():
-    assert compose(make_job(), evidence(), floor=0.10).floor == LEAST_FLOOR
-    assert compose(make_job(), evidence(), floor=0.01).floor == LEAST_FLOOR
+    assert compose(make_job(), evidence(), floor=0.10).floor == LEAST_GAIN
+    assert compose(make_job(), evidence(), floor=0.01).floor == LEAST_GAIN
 
 
 def test_only_the_part_that_is_trained_gets_faster():

@@ -36,17 +36,28 @@ def set_speed(directory, name, seed, speed, *, first=None):
 
 @pytest.fixture
 def run_at(make_run, analysed):
-    """Return a function that analyses a run with these speeds of the machine by contender and seed; 1 else."""
+    """Return a function that analyses a run with these speeds of the machine by contender and seed; 1 else.
 
-    def analyse(speeds, *, first=None):
+    `stretched`: the job whose times are three times what they were.
+    """
+
+    def analyse(speeds, *, first=None, stretched=None):
         directory = make_run()
         for name in ("baseline", "amp_bf16", "fused_adamw+sdpa"):
             for seed in (0, 1):
                 key = (name, seed)
                 set_speed(directory, name, seed, speeds.get(key, 1.0), first=(first or {}).get(key))
+        if stretched is not None:
+            stretch(directory.joinpath("trials", *map(str, stretched), TRIAL_FILE))
         return analysed(directory)
 
     return analyse
+
+
+def stretch(file):
+    record = read_record(file, TrialRecord)
+    phases_s = {name: 3.0 * time_s for name, time_s in record.phases_s.items()}
+    write_json(file, replace(record, phases_s=phases_s, job_time_s=3.0 * record.job_time_s))
 
 
 def contender(analysis, name):
@@ -69,12 +80,22 @@ def test_a_job_on_a_slow_machine_is_left_out_of_times_but_not_of_scores(run_at):
     assert not [note for note in before.notes if "usual speed" in note]
 
 
+def test_no_speedup_rests_on_the_times_of_a_job_that_is_left_out(run_at):
+    left_out = ("baseline", 1)
+    plain, long = (contender(run_at({left_out: 0.54}, stretched=one), "amp_bf16") for one in (None, left_out))
+    assert plain.evidence.expected
+    assert long.evidence.expected == plain.evidence.expected
+    assert long.evidence.job == plain.evidence.job
+
+
 def test_no_time_is_printed_of_a_contender_whose_every_job_ran_on_a_slow_machine(run_at):
     analysis = run_at({("amp_bf16", 0): 0.5, ("amp_bf16", 1): 0.5})
     amp = contender(analysis, "amp_bf16")
     assert amp.job_time_s is None
     assert amp.train_time_s is None
     assert amp.evidence.job is None
+    assert amp.verdict == "NOT_MEASURED"
+    assert amp.reasons[0].text.startswith("the machine was busy, or ran at another speed, in every job of it")
     assert amp.evidence.throughput is None
     assert amp.phases_s == {}
     assert amp.evidence.quality is not None
@@ -83,7 +104,10 @@ def test_no_time_is_printed_of_a_contender_whose_every_job_ran_on_a_slow_machine
 
 def test_without_a_baseline_job_at_the_usual_speed_the_headline_says_so(run_at):
     analysis = run_at({("baseline", 0): 0.5, ("baseline", 1): 0.5})
-    assert "The machine ran at another speed in every baseline job, so no job is held against it" in analysis.warnings
+    assert (
+        "The machine was busy, or ran at another speed, in every baseline job, so no job is held against it"
+        in analysis.warnings
+    )
     assert all(one.evidence.job is None for one in analysis.contenders if one.evidence is not None)
 
 

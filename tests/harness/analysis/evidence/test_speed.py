@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.speed import (
-    LEAST_FLOOR,
     find_noise_floor,
     find_restarts,
     measure_throughput,
@@ -18,6 +17,7 @@ from harness.analysis.evidence.speed import (
 )
 from harness.records.checks import BlockRecord, SpeedRecord
 from harness.records.trial import StepRecord
+from harness.statistics.paired import LEAST_GAIN
 
 COLD = 1.6
 """The first block of a process takes this many times as long, on its side."""
@@ -133,7 +133,7 @@ def test_the_floor_is_how_far_centred_a_against_a_may_lie_from_one_and_never_bel
     assert (many.ratio.estimate, many.processes) == (1.0, 3)
     assert few.share > many.share
     quiet = find_noise_floor(find_restarts([restarts_of(rng, 40, noise=QUIET)]))
-    assert quiet.share == LEAST_FLOOR
+    assert quiet.share == LEAST_GAIN
 
 
 def test_nothing_timed_says_nothing():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.parts import job_parts
-from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.evidence.startup import compare_starts, start_scatter
 from harness.records.trial import EpochRecord, TrialRecord, WorkRecord
+from harness.statistics.paired import LEAST_GAIN
 
 JOB_S = 20.0
 WORK = WorkRecord(updates=16, updates_applied=16, windows=64, useful_tokens=1, computed_tokens=1, token_id_sum=1,
@@ -55,7 +55,7 @@ def test_however_wild_the_starts_nothing_longer_than_one_percent_of_the_job_is_h
     wild = [start(f"other {k}", warm_up_s) for k, warm_up_s in enumerate((0.1, 3.0, 0.2, 4.0, 9.0))]
     baseline = [start("baseline", 0.44)]
     hidden_s = compare(baseline, [start("x", 0.44)], *wild).hidden_s
-    assert hidden_s == pytest.approx(LEAST_FLOOR * (JOB_S + 0.44))
+    assert hidden_s == pytest.approx(LEAST_GAIN * (JOB_S + 0.44))
     assert compare(baseline, [start("x", 0.43 + hidden_s)], *wild).difference_s == 0.0
     beyond = compare(baseline, [start("x", 0.45 + hidden_s)], *wild)
     assert beyond.difference_s == pytest.approx(0.01 + hidden_s)

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.verdict.claims import BeyondNoise, beyond_noise
 from harness.statistics.multiple import holm
-from harness.statistics.paired import Ratio, p_not_beyond, ratio_of_logs
+from harness.statistics.paired import LEAST_GAIN, Ratio, p_not_beyond, ratio_of_logs
 from harness.statistics.processes import against_restarts, between_processes
 
 ALPHA = 0.05
@@ -56,7 +55,7 @@ def share_with_a_claim(recorded, *, with_restarts: bool) -> float:
         if with_restarts:
             between = between_processes([(a, b, c)])
             others = [against_restarts([ratio], (a, b, c), between) for ratio in others]
-        found += claims(dict(enumerate(others)), LEAST_FLOOR if with_restarts else 0.0) > 0
+        found += claims(dict(enumerate(others)), LEAST_GAIN if with_restarts else 0.0) > 0
     return found / RUNS
 
 
@@ -94,7 +93,7 @@ def test_who_gains_what_is_worth_it_is_called_no_gain_in_no_more_runs_than_state
 def test_by_their_estimates_they_would_be(recorded):
     rng = np.random.default_rng(1)
     below = [
-        any(noise.job.ratio.estimate < 1.0 + WORTH for noise in gains_of(recorded, rng, WORTH, LEAST_FLOOR).values())
+        any(noise.job.ratio.estimate < 1.0 + WORTH for noise in gains_of(recorded, rng, WORTH, LEAST_GAIN).values())
         for _ in range(50)
     ]
     assert np.mean(below) > ALPHA + THREE_ERRORS
@@ -102,5 +101,5 @@ def test_by_their_estimates_they_would_be(recorded):
 
 def test_no_gain_is_found_where_there_is_none_and_the_noise_allows_it(recorded):
     rng = np.random.default_rng(1)
-    found = [called_no_gain(gains_of(recorded, rng, -0.1, LEAST_FLOOR)) for _ in range(50)]
+    found = [called_no_gain(gains_of(recorded, rng, -0.1, LEAST_GAIN)) for _ in range(50)]
     assert np.mean(found) > 4.0

@@ -469,6 +469,22 @@ def test_segments_and_jobs_that_contradict_each_other_are_unclear() -> None:
     assert "contradict" in judgement.reasons[0]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"job": job(1.2, as_run=0.7)}, {"effects": ("NEW_SCHEDULE",)}],
+    ids=["contradiction", "late schedule"],
+)
+@pytest.mark.parametrize(("seeds", "asked"), [(1, 3), (3, 5), (19, None)])
+def test_what_the_jobs_did_by_chance_is_settled_by_more_of_them(
+    changes: dict[str, Any], seeds: int, asked: int | None
+) -> None:
+    run = replace(STARTED, config=override(STARTED.config, {"seeds": seeds}))
+    judgement = judge(case(time_to_score=reached(0.9), run=run, **changes))
+    assert judgement.verdict == "UNCLEAR"
+    told = re.findall("to settle whether that is chance: `speedproof run .*--seeds ([0-9]+)`", judgement.reasons[-1])
+    assert told == ([] if asked is None else [str(asked)])
+
+
 def test_many_contenders_raise_the_bar_for_each() -> None:
     weak = case(1.03, speed=speed(1.03, 0.02), job=job(1.03, 0.02))
     alone = judge(weak).verdict
