@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.experiment.bench import COMPILE_CACHES, Bench
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.measurement.usual_speed import find_usual_speed, readings_of, unusual_speed
 from harness.records.files import write_json
-from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
+from harness.records.store import COMPILE_CACHES, TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import TrialRecord
+
+if TYPE_CHECKING:
+    from harness.experiment.bench import Bench
 
 
 def repeat_unusual_jobs(bench: Bench, folders: Sequence[str], directory: Path) -> None:

@@ -19,15 +19,9 @@ from harness.experiment.validation import metric_of, validate
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.records.checks import AuditsRecord
+from harness.records.spec import TrialSpec
 from harness.records.store import write_predictions, write_steps
-from harness.records.trial import (
-    BASELINE,
-    EpochRecord,
-    ExamplePrediction,
-    StepRecord,
-    TrialRecord,
-    TrialSpec,
-)
+from harness.records.trial import BASELINE, EpochRecord, ExamplePrediction, StepRecord, TrialRecord
 from harness.strategy import Logits
 from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation

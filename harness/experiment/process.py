@@ -23,8 +23,8 @@ from harness.experiment.commands import Answer, Command
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of, variables_of
 from harness.records.files import write_json
+from harness.records.spec import TrialSpec
 from harness.records.store import LOG_FILE, SPEC_FILE
-from harness.records.trial import TrialSpec
 from harness.training.model import known_sizes
 
 SIGNALS = {number.value: number.name for number in signal.Signals}

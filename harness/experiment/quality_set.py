@@ -12,8 +12,9 @@ from harness.experiment.trial import Prepared
 from harness.experiment.validation import validate
 from harness.measurement.clocks import PhaseClock
 from harness.records.checks import EvaluationCheckRecord
+from harness.records.spec import TrialSpec
 from harness.records.store import write_predictions, write_quality
-from harness.records.trial import BASELINE, ExamplePrediction, QualitySetRecord, TrialRecord, TrialSpec
+from harness.records.trial import BASELINE, ExamplePrediction, QualitySetRecord, TrialRecord
 from harness.strategy import Logits
 from harness.training.evaluation_check import check_evaluation
 

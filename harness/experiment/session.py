@@ -35,8 +35,9 @@ from harness.measurement.sampler import Sampler, open_source
 from harness.measurement.samples import write_samples_csv
 from harness.measurement.speedometer import read_clock
 from harness.records.files import write_json
+from harness.records.spec import TrialSpec
 from harness.records.store import TRIAL_FILE
-from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord, TrialSpec
+from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord
 from harness.training.baseline import describe
 from harness.training.loop import describe_step, make_trainer, plan_training, set_process_flags, train_epoch, warm_up
 

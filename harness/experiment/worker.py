@@ -20,8 +20,8 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.experiment.commands import decode
 from harness.experiment.early import defer_meta_kernels, retain_primary_context, without_collector
+from harness.records.spec import TrialSpec
 from harness.records.store import SPEC_FILE, read_record
-from harness.records.trial import TrialSpec
 
 
 def main(arguments: list[str]) -> int:

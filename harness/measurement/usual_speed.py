@@ -9,9 +9,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from harness.records.machine import SpeedometerReading
-from harness.records.trial import TrialRecord
+
+if TYPE_CHECKING:
+    from harness.records.trial import TrialRecord
 
 RATES = ("matmul_gflops", "memory_gb_per_s", "sm_clock_mhz")
 """What a reading holds; each is held against its own median."""
