@@ -57,7 +57,8 @@ def build_config(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}", remedy="correct that place") from None
     changes = from_file | given
-    named = preset_name or str(changes.pop("preset", ""))
+    in_file = str(changes.pop("preset", ""))
+    named = preset_name or in_file
     own_input = any(name.startswith(("model.source", "data.")) for name in changes)
     name = named or (OWN_INPUT_PRESET if own_input else DEFAULT_PRESET)
     config = begun if begun is not None and not named else preset(name)

@@ -58,6 +58,13 @@ def test_seed_offline_asks_for_files():
     assert build(preset_name="seed-offline", data__source="generator").data.source == "generator"
 
 
+def test_a_preset_that_is_named_takes_the_label_of_the_files_too(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('preset = "seed"\nseeds = 3\n')
+    config = build(file=file, preset_name="smoke")
+    assert (config.preset, config.seeds) == ("smoke", 3)
+
+
 def test_naming_a_model_lets_go_of_the_sizes_of_the_preset():
     config = build(preset_name="smoke", model__source="bert-base-uncased")
     assert config.model.overrides == {}
