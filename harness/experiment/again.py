@@ -41,5 +41,5 @@ def find_unusual_jobs(folders: Sequence[str], directory: Path) -> list[TrialReco
     finished = (directory / folder for folder in folders if trial_is_finished(directory / folder))
     records = [read_record(folder / TRIAL_FILE, TrialRecord) for folder in finished]
     usual = find_usual_speed(readings_of(records))
-    jobs = [record for record in records if record.kind == "job" and record.superseded is None]
+    jobs = [one for one in records if one.kind == "job" and one.status == "done" and one.superseded is None]
     return [job for job in jobs if job.contamination or unusual_speed(job.speedometer, usual) is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -61,12 +62,14 @@ def judge_trained_model(
 
 
 def worse_check(first: EvaluationCheckRecord | None, second: EvaluationCheckRecord) -> EvaluationCheckRecord:
-    """Return the one of two checks that found more: both must hold."""
-    if first is None or first.error is None:
-        return second if first is None else first
-    if second.error is None or not second.error <= first.error:
+    """Return the one of two checks that found more: both must hold. What could not be told is worst."""
+    if first is None:
         return second
-    return first
+    return max(first, second, key=_error_of)
+
+
+def _error_of(check: EvaluationCheckRecord) -> float:
+    return math.inf if check.error is None or math.isnan(check.error) else check.error
 
 
 def _with_covariates(
