@@ -13,6 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.training.loop import spread_elements
+
 TABLES = ("before", "after", "exp_avg", "exp_avg_sq", "exp_avg_after")
 """Fields of `Snapshot` that hold a tensor for each parameter."""
 
@@ -20,6 +22,9 @@ RANDOM_STATES = ("random_state", "cuda_random_state")
 
 FACTS = ("updates_before", "dtype", "betas", "eps", "weight_decay", "loss", "gradient_norm")
 """Fields that are plain values and the contender's to tell; what was planned is not."""
+
+SETTINGS = ("updates_before", "betas", "eps", "weight_decay")
+"""Those of them that AdamW's update depends on beside gradients and learning rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +120,6 @@ def load_snapshot(
     )
 
 
-SAMPLED_ELEMENTS = 4096
-"""Of a tensor, that the learning rate is found from."""
-
-SETTINGS = ("updates_before", "betas", "eps", "weight_decay")
-"""What AdamW's update depends on beside gradients and learning rate."""
-
-
 def used_gradient(snapshot: Snapshot) -> dict[str, Tensor]:
     """Return the gradients that the optimizer really used, whatever became of `.grad`: clipped, and all that was added.
 
@@ -185,7 +183,7 @@ def find_learning_rate(
     for name in tables["after"]:
         if name not in tables["exp_avg_after"]:
             continue
-        sample = {table: _sample(values[name]) for table, values in tables.items() if name in values}
+        sample = {table: spread_elements(values[name]) for table, values in tables.items() if name in values}
         direction = adamw_direction(
             sample["before"],
             sample.get("exp_avg"),
@@ -199,9 +197,3 @@ def find_learning_rate(
         product += float(torch.dot(sample["before"] - sample["after"], direction))
         square += float(torch.dot(direction, direction))
     return product / square if square else 0.0
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    """Return at most `SAMPLED_ELEMENTS` of its elements, evenly spread."""
-    flat = tensor.flatten()
-    return flat[:: max(1, -(-flat.numel() // SAMPLED_ELEMENTS))].contiguous()
