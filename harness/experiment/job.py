@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -68,13 +68,14 @@ def run_job(job: Job, record: TrialRecord, ask: Ask | None = None) -> tuple[Tria
 
     `ask`: asks the parent about every step whether it is to be audited; without it none is.
     """
-    clock, setup = job.clock, job.prepared.setup
+    clock, setup, was_filled = job.clock, job.prepared.setup, job.prepared.cache_was_filled
     trainer = make_warm_trainer(job)
     record = replace(
         record,
         knobs=describe(setup, trainer.optimizer) | describe_step(trainer),
         settings=settings_of(setup, trainer.optimizer),
-        compile_cache=cache_state(job),
+        # A cache that was and stays empty means that nothing was compiled.
+        compile_cache="warm" if was_filled else "cold" if is_filled(compile_cache_directory(job.spec)) else None,
     )
     auditor = None if ask is None else Auditor(trainer, ask)
     done = train_all_epochs(job, trainer, auditor)
@@ -112,14 +113,6 @@ def make_warm_trainer(job: Job) -> Trainer:
         trainer = make_trainer(prepared.setup, prepared.inputs.train_windows)
         warm_up(trainer)
     return trainer
-
-
-def cache_state(job: Job) -> Literal["cold", "warm"] | None:
-    """Return the state that the compiler caches had, once the job is warm; None if nothing was compiled."""
-    if job.prepared.cache_was_filled:
-        return "warm"
-    # A cache that was and stays empty means that nothing was compiled.
-    return "cold" if is_filled(compile_cache_directory(job.spec)) else None
 
 
 def add_checks(job: Job, record: TrialRecord, done: JobResults) -> TrialRecord:

@@ -65,11 +65,10 @@ def worse_check(first: EvaluationCheckRecord | None, second: EvaluationCheckReco
     """Return the one of two checks that found more: both must hold. What could not be told is worst."""
     if first is None:
         return second
-    return max(first, second, key=_error_of)
-
-
-def _error_of(check: EvaluationCheckRecord) -> float:
-    return math.inf if check.error is None or math.isnan(check.error) else check.error
+    found, found_then = (
+        math.inf if one.error is None or math.isnan(one.error) else one.error for one in (first, second)
+    )
+    return first if found >= found_then else second
 
 
 def _with_covariates(
