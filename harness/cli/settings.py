@@ -86,6 +86,10 @@ def _implied(config: RunConfig, changes: dict[str, Any]) -> dict[str, Any]:
         implied |= MODEL_RECIPES.get(source, {})
     if config.model.overrides and changes.get("model.weights") == "pretrained":
         implied["model.overrides"] = {}
+    validation, quality = changes.get("data.validation_size"), config.data.quality_size
+    if validation is not None and quality is not None and validation > quality:
+        # The preset's quality set is no larger any more than what is answered anyway.
+        implied["data.quality_size"] = None
     return implied
 
 

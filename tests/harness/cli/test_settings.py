@@ -58,6 +58,14 @@ def test_seed_offline_asks_for_files():
     assert build(preset_name="seed-offline", data__source="generator").data.source == "generator"
 
 
+def test_more_validation_questions_than_the_presets_quality_set_has_are_that_set():
+    assert build(preset_name="quick", data__validation_size=500).data.quality_size is None
+    assert build(preset_name="quick", data__validation_size=100).data.quality_size == 384
+    assert build(preset_name="quick", data__validation_size=500, data__quality_size=600).data.quality_size == 600
+    with pytest.raises(ConfigError, match="quality_size is 400"):
+        build(preset_name="quick", data__validation_size=500, data__quality_size=400)
+
+
 def test_a_preset_that_is_named_takes_the_label_of_the_files_too(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('preset = "seed"\nseeds = 3\n')
