@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harness.analysis.model import ContenderAnalysis
+from harness.analysis.model import ContenderAnalysis
 
 SPANS = "span search and scoring"
 

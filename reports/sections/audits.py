@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from harness.analysis.evidence.audits import SHARES, AuditEvidence, detection
+from harness.analysis.evidence.gather import Evidence
+from harness.analysis.model import Analysis
 from harness.records.tolerances import AUDITED_UPDATE
 from reports.document import Section, Text, contender_name, paragraph, table
 from reports.formatting import NONE, duration, memory, one_line, percent
-
-if TYPE_CHECKING:
-    from harness.analysis.evidence.gather import Evidence
-    from harness.analysis.model import Analysis
 
 HOW = (
     "Steps drawn at random; a contender's process is told of one when it is over. From the state before it the fp32 "

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
+from harness.analysis.model import Analysis
 from harness.analysis.trace.kernels import ProfileSummary
 from reports.document import Block, Section, Text, bullets, code, link, paragraph, table
 from reports.formatting import milliseconds, one_line, percent, significant
-
-if TYPE_CHECKING:
-    from harness.analysis.model import Analysis
 
 
 def profile_blocks(analysis: Analysis) -> Iterator[Block]:

@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from harness.analysis.evidence.parts import (
-    LEAST_FLOOR,
     Jobs,
     Pair,
     Parts,
@@ -19,7 +18,7 @@ from harness.analysis.evidence.parts import (
     last_score,
     pair_by_seed,
 )
-from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.startup import SCATTER_DEGREES, StartUp, compare_starts
 from harness.statistics.estimate import Estimate, range_of_ratios
 from harness.statistics.paired import Ratio, combine

@@ -6,22 +6,16 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from harness.records.strategy import HARNESS_PHASES
+from harness.records.trial import TrialRecord
 
-if TYPE_CHECKING:
-    from harness.records.trial import TrialRecord
-
-Jobs: TypeAlias = "Sequence[TrialRecord]"
+Jobs = Sequence[TrialRecord]
 """Whole fine-tunings of one contender, or of all."""
 
-Pair: TypeAlias = "tuple[TrialRecord, TrialRecord]"
+Pair = tuple[TrialRecord, TrialRecord]
 """The baseline's job and the contender's of one seed: they drew the same head, order and dropout."""
-
-LEAST_FLOOR = 0.01
-"""No speedup is claimed unless its whole interval lies beyond 1 %, however quiet A/A was: a job's one-time phases are
-measured once in a process, and a cold page cache in any of them is no property of the contender."""
 
 WARM_UP_PHASES = ("apply_strategies", "warm_up")
 """Phases of a job that a strategy makes longer once: what it builds, compiles, captures."""

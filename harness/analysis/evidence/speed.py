@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.analysis.evidence.parts import LEAST_FLOOR
 from harness.statistics.paired import Ratio, exactly_one, ratio_of_logs
 from harness.statistics.processes import Between, against_restarts, between_processes, pool, restarts_alone
 
 if TYPE_CHECKING:
     from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
     from harness.records.trial import StepRecord
+
+LEAST_FLOOR = 0.01
+"""No speedup is claimed unless its whole interval lies beyond 1 %, however quiet A/A was: a job's one-time phases are
+measured once in a process, and a cold page cache in any of them is no property of the contender."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from statistics import fmean, median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from scipy import stats
 
-from harness.analysis.evidence.parts import LEAST_FLOOR, Jobs, Parts, job_parts, warm_up_s
+from harness.analysis.evidence.parts import Jobs, Parts, job_parts, warm_up_s
+from harness.analysis.evidence.speed import LEAST_FLOOR, SpeedEvidence
 from harness.statistics.estimate import mean_or_none
-
-if TYPE_CHECKING:
-    from harness.analysis.evidence.speed import SpeedEvidence
 
 WARM_UP_SCATTER = 0.1
 """Share by which a one-time cost is taken to differ from process to process (standard deviation) before more is known.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import JobSpeed
 from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.analysis.verdict.pace import Pace, measure_pace
@@ -14,9 +14,6 @@ from harness.analysis.verdict.reason import Quality, Speed
 from harness.records.strategy import NEW_SCHEDULE
 from harness.statistics.multiple import alpha_of_look, holm, intersection_union
 from harness.statistics.paired import p_not_beyond
-
-if TYPE_CHECKING:
-    from harness.analysis.evidence.gather import Case
 
 COLLAPSE_SHARE = 0.5
 """Share of the baseline's gain over the untrained model whose loss even one seed shows."""

@@ -7,12 +7,10 @@ import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from harness.analysis.evidence.gather import Case
-    from harness.analysis.evidence.trials import Trials
-    from harness.records.trial import RunRecord, TrialRecord
+from harness.analysis.evidence.gather import Case
+from harness.analysis.evidence.trials import Trials
+from harness.records.trial import RunRecord, TrialRecord
 
 PROGRAM = ("speedproof", "run")
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from scipy import stats
 
+from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.job import JobSpeed, Term
 from harness.analysis.evidence.quality import LEAST_SEEDS
 from harness.analysis.verdict.claims import BeyondNoise, Claims
 from harness.analysis.verdict.pace import duration_words
 from harness.analysis.verdict.reason import Words
 from harness.config import HUB_DATASET, SQUAD_VALIDATION
+from harness.records.trial import RunRecord
 from harness.statistics.noninferiority import POWER, NonInferiority
 from harness.statistics.paired import CONFIDENCE, combine
-
-if TYPE_CHECKING:
-    from harness.analysis.evidence.gather import Case
-    from harness.records.trial import RunRecord
 
 MOST_SEEDS = 20
 """More are not advised: the run would be another one."""

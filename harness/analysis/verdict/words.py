@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from harness.analysis.evidence.audits import AuditEvidence, detection
+from harness.analysis.evidence.gather import Case
 from harness.analysis.evidence.perturbation import Perturbation
 from harness.analysis.verdict.claims import BeyondNoise, Claims, misses_score, unchecked
 from harness.analysis.verdict.reason import Words
 from harness.analysis.verdict.settle import settle_quality
+from harness.records.trial import MetricRecord
 from harness.statistics.estimate import ratio_words
 from harness.statistics.noninferiority import NonInferiority
-
-if TYPE_CHECKING:
-    from harness.analysis.evidence.gather import Case
-    from harness.records.trial import MetricRecord
 
 
 def speed_words(noise: BeyondNoise, before: str = "") -> Words:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.job import compose_job
-from harness.analysis.evidence.parts import LEAST_FLOOR
-from harness.analysis.evidence.speed import NoiseFloor, SpeedEvidence
+from harness.analysis.evidence.speed import LEAST_FLOOR, NoiseFloor, SpeedEvidence
 from harness.analysis.evidence.startup import break_even, summarise_warm_up
 from harness.records.strategy import StrategyRecord
 from harness.records.trial import EpochRecord, TrialRecord, WorkRecord

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.parts import LEAST_FLOOR
 from harness.analysis.evidence.speed import (
+    LEAST_FLOOR,
     find_noise_floor,
     find_restarts,
     measure_throughput,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.evidence.parts import LEAST_FLOOR, job_parts
+from harness.analysis.evidence.parts import job_parts
+from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.evidence.startup import compare_starts, start_scatter
 from harness.records.trial import EpochRecord, TrialRecord, WorkRecord
 

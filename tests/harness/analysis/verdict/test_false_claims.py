@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from harness.analysis.evidence.job import JobSpeed
-from harness.analysis.evidence.parts import LEAST_FLOOR
+from harness.analysis.evidence.speed import LEAST_FLOOR
 from harness.analysis.verdict.claims import BeyondNoise, beyond_noise
 from harness.statistics.multiple import holm
 from harness.statistics.paired import Ratio, p_not_beyond, ratio_of_logs
