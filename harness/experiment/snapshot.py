@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.experiment.tensor_file import load_tensors, named_rows, rows_of, save_tensors
 from harness.training.loop import spread_elements
 
 TABLES = ("before", "after", "exp_avg", "exp_avg_sq", "exp_avg_after")
@@ -69,16 +67,12 @@ class Snapshot:
 def save_tables(
     path: Path, tables: Mapping[str, Mapping[str, Tensor]], random_states: Mapping[str, Tensor], facts: dict[str, Any]
 ) -> None:
-    """Write what a contender tells of a step as one safetensors file, whole or not at all."""
-    tensors = {
-        f"{table}:{name}": value.detach().to("cpu", torch.float32).contiguous()
-        for table, values in tables.items()
-        for name, value in values.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    save_file(tensors | dict(random_states), unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(path)
+    """Write what a contender tells of a step as one file, whole or not at all."""
+    tensors = dict(random_states)
+    for table, values in tables.items():
+        on_host = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in values.items()}
+        tensors |= named_rows(table, on_host)
+    save_tensors(path, tensors, facts)
 
 
 def save_snapshot(snapshot: Snapshot, path: Path) -> None:
@@ -99,13 +93,8 @@ def load_snapshot(
 
     `learning_rate_after` gives the planned learning rate of the update after so many.
     """
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    tables: dict[str, Any] = {
-        table: {key.split(":", 1)[1]: value for key, value in tensors.items() if key.startswith(f"{table}:")}
-        for table in TABLES
-    }
+    tensors, facts = load_tensors(path)
+    tables: dict[str, Any] = {table: rows_of(table, tensors) for table in TABLES}
     facts["betas"] = tuple(facts["betas"])
     return Snapshot(
         epoch=epoch,
