@@ -51,6 +51,11 @@ UsualSpeed = dict[str, UsualRate]
 """By the name of the rate; empty where too little was read to tell."""
 
 
+def known_rates(readings: Iterable[SpeedometerReading], name: str) -> list[float]:
+    """Return one of the rates of all readings that hold it."""
+    return [rate for reading in readings if (rate := getattr(reading, name)) is not None and rate > 0]
+
+
 def find_usual_speed(readings: Sequence[SpeedometerReading]) -> UsualSpeed:
     """Return the medians, and how far a rate may be from them: by its own scatter, and no less than `SLOWER_BY`.
 
@@ -59,7 +64,7 @@ def find_usual_speed(readings: Sequence[SpeedometerReading]) -> UsualSpeed:
     """
     usual = {}
     for name in RATES:
-        rates = [rate for reading in readings if (rate := getattr(reading, name)) is not None and rate > 0]
+        rates = known_rates(readings, name)
         if len(rates) < LEAST_READINGS:
             continue
         middle = median(rates)
@@ -83,7 +88,7 @@ def shares_of_usual(readings: Sequence[SpeedometerReading], usual: UsualSpeed) -
     """Return each rate as a share of its usual one: the geometric mean over these readings."""
     shares = {}
     for name, rate in usual.items():
-        logs = [math.log(value / rate.median) for reading in readings if (value := getattr(reading, name))]
+        logs = [math.log(value / rate.median) for value in known_rates(readings, name)]
         if logs:
             shares[name] = math.exp(fmean(logs))
     return shares

@@ -109,7 +109,7 @@ class WorkRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryRecord:
-    """Peaks over the whole trial."""
+    """Peaks over the whole trial, with the buffers of audits (`AuditCost.memory_gib`)."""
 
     allocated_gib: float | None
     """Device memory in tensors (CUDA only)."""
