@@ -56,8 +56,10 @@ def register(strategy: S) -> S:
             remedy="set the class attributes of the contract in harness/strategy.py",
         )
     name = strategy.name
-    if not name.isidentifier() or name == BASELINE:
-        raise StrategyError(f"strategy name {name!r} can't be used", remedy="use a lower-case identifier")
+    if not name.isidentifier() or name == BASELINE or name in _stacks:
+        raise StrategyError(
+            f"strategy name {name!r} can't be used", remedy="use a lower-case identifier that no stack has"
+        )
     for what, attribute, known_ones in DECLARATIONS:
         unknown = sorted(set(getattr(strategy, attribute)) - set(known_ones))
         if unknown:
@@ -74,8 +76,9 @@ def register(strategy: S) -> S:
 
 
 def register_stack(stack: NamedStack) -> None:
-    """Make a stack known under its name; StrategyError if there is a strategy of that name."""
-    if stack.name in _strategies or stack.name == BASELINE or not stack.name.isidentifier():
+    """Make a stack known under its name; StrategyError if that is a strategy's or another stack's, or no name."""
+    is_taken = stack.name in (BASELINE, *_strategies) or _stacks.get(stack.name, stack) != stack
+    if is_taken or not stack.name.isidentifier():
         raise StrategyError(f"stack name {stack.name!r} is taken or no name", remedy="use another identifier")
     _stacks[stack.name] = stack
 

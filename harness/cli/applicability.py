@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness import registry
+from harness.errors import StrategyError
 from harness.experiment.applicability import make_asking
 from harness.measurement.environment import choose_device
 
@@ -33,17 +35,6 @@ def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
     registry.load_all(plugins)
     device = choose_device("auto")
     ask = make_asking(device)
-    stacks = [
-        Applicability(
-            name=stack.name,
-            summary=f"{stack.summary}: {registry.spell_out(stack.name, device.type, lambda part: ask(part) is None)}",
-            effect="that of its parts",
-            stage="",
-            reason=None,
-            is_peer=False,
-        )
-        for stack in registry.named_stacks()
-    ]
     return [
         Applicability(
             name=strategy.name,
@@ -54,4 +45,15 @@ def check_applicability(plugins: tuple[str, ...] = ()) -> list[Applicability]:
             is_peer=strategy.is_peer,
         )
         for strategy in map(registry.get, registry.names())
-    ] + stacks
+    ] + [_row_of(stack, device.type, lambda part: ask(part) is None) for stack in registry.named_stacks()]
+
+
+def _row_of(stack: registry.NamedStack, device: str, applies: Callable[[str], bool]) -> Applicability:
+    summary, reason = stack.summary, None
+    try:
+        summary += f": {registry.spell_out(stack.name, device, applies)}"
+    except StrategyError as error:
+        reason = error.message
+    return Applicability(
+        name=stack.name, summary=summary, effect="that of its parts", stage="", reason=reason, is_peer=False
+    )

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,9 @@ from harness.cli.options import RunsDirectory, option_of, with_settings
 from harness.cli.settings import build_config
 from harness.errors import ConfigError, HarnessError
 from harness.version import __version__
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
 
 Preset = Annotated[str | None, typer.Option(help="seed, seed-offline, quick or smoke.")]
 ConfigFile = Annotated[Path | None, typer.Option(help="TOML file with settings.")]
@@ -63,27 +66,15 @@ def run(
     """Run the baseline against strategies and stacks; write a run, print the table, name the report."""
     if as_json and not report:
         raise ConfigError("--json with --no-report", remedy="leave one of them out: analysis.json is a report")
-    from harness.records.store import RUN_FILE, TRIAL_FILE, read_record
-    from harness.records.trial import RunRecord, TrialRecord
-
-    head = runs_dir / name / RUN_FILE if name else None
-    begun = read_record(head, RunRecord).config if head is not None and head.exists() else None
+    begun = None if name is None else _configuration_of(runs_dir / name)
     configuration = build_config(preset_name=preset, file=config, options=settings, contenders=contenders, begun=begun)
-    from harness.cli.progress import make_listener
-    from harness.experiment.runner import execute_run, new_run_directory
+    from harness.experiment.runner import new_run_directory
+    from harness.records.store import TRIAL_FILE, read_record
+    from harness.records.trial import TrialRecord
 
     directory = runs_dir / name if name else new_run_directory(runs_dir, configuration.preset)
     show = not quiet and not as_json
-    try:
-        with terminations_as_interrupts(), make_listener(Console(stderr=True), show=show) as listener:
-            is_more = execute_run(
-                configuration, directory, cache_directory=cache_dir, command=_command(), listener=listener
-            )
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; the same command with --name {directory.name} goes on from here", err=True)
-        raise typer.Exit(130) from None
-    if not is_more:
-        typer.echo(f"nothing was measured: all that is asked for is in {directory} already", err=True)
+    _execute(configuration, directory, cache_dir, show=show)
     if report:
         _report(directory, show=show, as_json=as_json)
     else:
@@ -235,6 +226,32 @@ def _find_run(run: Path, runs_dir: Path) -> Path:
 
 def _command() -> str:
     return shlex.join(["speedproof", *sys.argv[1:]])
+
+
+def _configuration_of(directory: Path) -> RunConfig | None:
+    """Return the configuration of the run that is to go on; None if there is none yet."""
+    from harness.records.store import RUN_FILE, read_record
+    from harness.records.trial import RunRecord
+
+    head = directory / RUN_FILE
+    return read_record(head, RunRecord).config if head.exists() else None
+
+
+def _execute(config: RunConfig, directory: Path, cache_directory: Path | None, *, show: bool) -> None:
+    """Run what is not done yet; an interruption ends the program with the shell's status for it."""
+    from harness.cli.progress import make_listener
+    from harness.experiment.runner import execute_run
+
+    try:
+        with terminations_as_interrupts(), make_listener(Console(stderr=True), show=show) as listener:
+            is_more = execute_run(
+                config, directory, cache_directory=cache_directory, command=_command(), listener=listener
+            )
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; the same command with --name {directory.name} goes on from here", err=True)
+        raise typer.Exit(130) from None
+    if not is_more:
+        typer.echo(f"nothing was measured: all that is asked for is in {directory} already", err=True)
 
 
 def _print_rows(rows: Sequence[Any], headers: tuple[str, ...], *, title: str, as_json: bool) -> None:

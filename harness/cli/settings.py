@@ -57,7 +57,8 @@ def build_config(
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML: {error}", remedy="correct that place") from None
     changes = from_file | given
-    named = preset_name or str(changes.pop("preset", ""))
+    in_file = str(changes.pop("preset", ""))
+    named = preset_name or in_file
     own_input = any(name.startswith(("model.source", "data.")) for name in changes)
     name = named or (OWN_INPUT_PRESET if own_input else DEFAULT_PRESET)
     config = begun if begun is not None and not named else preset(name)
@@ -85,6 +86,10 @@ def _implied(config: RunConfig, changes: dict[str, Any]) -> dict[str, Any]:
         implied |= MODEL_RECIPES.get(source, {})
     if config.model.overrides and changes.get("model.weights") == "pretrained":
         implied["model.overrides"] = {}
+    validation, quality = changes.get("data.validation_size"), config.data.quality_size
+    if validation is not None and quality is not None and validation > quality:
+        # The preset's quality set is no larger any more than what is answered anyway.
+        implied["data.quality_size"] = None
     return implied
 
 

@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from harness.experiment.bench import COMPILE_CACHES, Bench
 from harness.experiment.plan import PlannedSession, PlannedTrial
 from harness.measurement.usual_speed import find_usual_speed, readings_of, unusual_speed
 from harness.records.files import write_json
-from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
+from harness.records.store import COMPILE_CACHES, TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import TrialRecord
+
+if TYPE_CHECKING:
+    from harness.experiment.bench import Bench
 
 
 def repeat_unusual_jobs(bench: Bench, folders: Sequence[str], directory: Path) -> None:
@@ -38,5 +41,5 @@ def find_unusual_jobs(folders: Sequence[str], directory: Path) -> list[TrialReco
     finished = (directory / folder for folder in folders if trial_is_finished(directory / folder))
     records = [read_record(folder / TRIAL_FILE, TrialRecord) for folder in finished]
     usual = find_usual_speed(readings_of(records))
-    jobs = [record for record in records if record.kind == "job" and record.superseded is None]
+    jobs = [one for one in records if one.kind == "job" and one.status == "done" and one.superseded is None]
     return [job for job in jobs if job.contamination or unusual_speed(job.speedometer, usual) is not None]

@@ -32,16 +32,10 @@ from harness.measurement.speedometer import Speedometer
 from harness.records.checks import EquivalenceRecord, SpeedRecord
 from harness.records.files import write_json
 from harness.records.machine import SpeedometerReading
-from harness.records.store import TRIAL_FILE, read_record
-from harness.records.trial import BASELINE, TokenizerFacts, TrialRecord, TrialSpec
+from harness.records.spec import TokenizerFacts, TrialSpec
+from harness.records.store import CHECKS, COMPILE_CACHES, TRIAL_FILE, read_record
+from harness.records.trial import BASELINE, TrialRecord
 from harness.strategy import Effect
-
-COMPILE_CACHES = "compile-cache"
-"""Folder for compilers' caches of this run, so that the first compile of a run is a cold one; removed at its end."""
-
-CHECKS = "checks"
-"""Folder for tensors of the equivalence checks; removed at the run's end."""
-
 
 BASELINE_ATTEMPTS = 2
 """Live baselines that a contender may be timed beside: the first may have been ended by something else."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -10,10 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from harness.experiment.tensor_file import load_tensors, named_rows, rows_of, save_tensors
 from harness.records.checks import EquivalenceRecord, TensorError
 from harness.records.tolerances import UPDATE_SHARE, Tolerance, tolerance_of
 
@@ -53,26 +51,15 @@ class Updates:
 
 
 def save_updates(made: Updates, path: Path) -> None:
-    """Write them as one safetensors file, whole or not at all: the process may be ended meanwhile."""
-    tensors = {f"gradient:{name}": value for name, value in made.gradients.items()}
-    tensors |= {f"update:{name}": value for name, value in made.updates.items()}
-    facts = {name: getattr(made, name) for name in FACTS}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    save_file(tensors, unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(path)
+    """Write them as one file, whole or not at all."""
+    tensors = named_rows("gradient", made.gradients) | named_rows("update", made.updates)
+    save_tensors(path, tensors, {name: getattr(made, name) for name in FACTS})
 
 
 def load_updates(path: Path) -> Updates:
     """Read what `save_updates` wrote."""
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    return Updates(
-        gradients={key.removeprefix("gradient:"): t for key, t in tensors.items() if key.startswith("gradient:")},
-        updates={key.removeprefix("update:"): t for key, t in tensors.items() if key.startswith("update:")},
-        **facts,
-    )
+    tensors, facts = load_tensors(path)
+    return Updates(gradients=rows_of("gradient", tensors), updates=rows_of("update", tensors), **facts)
 
 
 def compare_updates(reference: Updates, given: Updates, *, lowers_precision: bool = False) -> EquivalenceRecord:

@@ -14,7 +14,7 @@ from harness.config import ModelConfig, RunConfig
 from harness.data.tokens import hash_tokenizer, hash_values
 from harness.data.windows import FORMAT_VERSION, Windows, cached_windows
 from harness.errors import DataError
-from harness.records.trial import TokenizerFacts
+from harness.records.spec import TokenizerFacts
 from harness.tasks import get_task
 from harness.tasks.task import Head
 from harness.training.model import known_sizes, load_tokenizer

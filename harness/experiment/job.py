@@ -19,15 +19,9 @@ from harness.experiment.validation import metric_of, validate
 from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.records.checks import AuditsRecord
+from harness.records.spec import TrialSpec
 from harness.records.store import write_predictions, write_steps
-from harness.records.trial import (
-    BASELINE,
-    EpochRecord,
-    ExamplePrediction,
-    StepRecord,
-    TrialRecord,
-    TrialSpec,
-)
+from harness.records.trial import BASELINE, EpochRecord, ExamplePrediction, StepRecord, TrialRecord
 from harness.strategy import Logits
 from harness.training.baseline import build_baseline, describe, settings_of
 from harness.training.evaluation_check import check_evaluation
@@ -41,6 +35,18 @@ from harness.training.loop import (
 )
 from harness.training.model import load_model, load_tokenizer
 from harness.training.recorder import EpochResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One fine-tuning: what it is of, and whom it tells."""
+
+    spec: TrialSpec
+    directory: Path
+    """Where its files go."""
+    prepared: Prepared
+    clock: TrialClock
+    report: Report
 
 
 @dataclass(kw_only=True)
@@ -57,135 +63,106 @@ class JobResults:
     end_s: float = 0.0
 
 
-def run_job(
-    spec: TrialSpec,
-    directory: Path,
-    prepared: Prepared,
-    record: TrialRecord,
-    clock: TrialClock,
-    report: Report,
-    ask: Ask | None = None,
-) -> tuple[TrialRecord, JobResults]:
-    """Fine-tune and evaluate; return the record and the raw results. Files go to `directory`.
+def run_job(job: Job, record: TrialRecord, ask: Ask | None = None) -> tuple[TrialRecord, JobResults]:
+    """Fine-tune and evaluate; return the record and the raw results.
 
     `ask`: asks the parent about every step whether it is to be audited; without it none is.
     """
-    setup = prepared.setup
-    with clock.phases.measure("imports"):
-        # The metric may need `evaluate`, which takes seconds to import; other commands go without.
-        metric_of(setup.task, prepared.start_up)
-    with clock.phases.measure("warm_up"):
-        report("warm-up", 0, 1)
-        torch.manual_seed(spec.seed)
-        trainer = make_trainer(setup, prepared.inputs.train_windows)
-        warm_up(trainer)
-    # A cache that was and stays empty means that nothing was compiled.
-    is_cold = not prepared.cache_was_filled and is_filled(compile_cache_directory(spec))
+    clock, setup, was_filled = job.clock, job.prepared.setup, job.prepared.cache_was_filled
+    trainer = make_warm_trainer(job)
     record = replace(
         record,
         knobs=describe(setup, trainer.optimizer) | describe_step(trainer),
         settings=settings_of(setup, trainer.optimizer),
-        compile_cache="warm" if prepared.cache_was_filled else "cold" if is_cold else None,
+        # A cache that was and stays empty means that nothing was compiled.
+        compile_cache="warm" if was_filled else "cold" if is_filled(compile_cache_directory(job.spec)) else None,
     )
     auditor = None
     if ask is not None:
         ask({"event": "warmed_up", "seconds": clock.phases.phases_s["warm_up"]})
         auditor = Auditor(trainer, ask)
-    job = train_all_epochs(spec, directory, prepared, trainer, clock, report, auditor)
+    done = train_all_epochs(job, trainer, auditor)
     with clock.phases.measure("saving"):
-        write_predictions(directory, job.predictions)
-        if spec.config.save_model:
+        write_predictions(job.directory, done.predictions)
+        if job.spec.config.save_model:
             # As transformers does, safetensors only.
             model: Any = setup.model
-            model.save_pretrained(directory / "model")
-            load_tokenizer(spec.config.model).save_pretrained(directory / "model")
+            model.save_pretrained(job.directory / "model")
+            load_tokenizer(job.spec.config.model).save_pretrained(job.directory / "model")
     job_time_s, phases_s = clock.finish()
-    done = replace(
+    record = replace(
         record,
         phases_s=phases_s,
         job_time_s=job_time_s,
         excluded_s=clock.excluded_s,
-        recording_s=sum(result.noting_s for result in job.results),
-        epochs=tuple(job.epochs),
-        work=account_work(trainer, job.results),
+        recording_s=sum(result.noting_s for result in done.results),
+        epochs=tuple(done.epochs),
+        work=account_work(trainer, done.results),
         memory=read_peaks(setup.device),
         audits=None if auditor is None else AuditsRecord(audits=(), drawn=(), cost=auditor.cost()),
     )
-    report("quality set and checks", 0, 1)
-    return add_checks(spec, directory, prepared, done, job), job
+    return add_checks(job, record, done), done
 
 
-def add_checks(
-    spec: TrialSpec, directory: Path, prepared: Prepared, record: TrialRecord, job: JobResults
-) -> TrialRecord:
+def make_warm_trainer(job: Job) -> Trainer:
+    """Return what trains, warmed up; what else is imported late and takes seconds is imported too."""
+    phases, prepared = job.clock.phases, job.prepared
+    with phases.measure("imports"):
+        # The metric may need `evaluate`, which takes seconds to import; other commands go without.
+        metric_of(prepared.setup.task, prepared.start_up)
+    with phases.measure("warm_up"):
+        job.report("warm-up", 0, 1)
+        torch.manual_seed(job.spec.seed)
+        trainer = make_trainer(prepared.setup, prepared.inputs.train_windows)
+        warm_up(trainer)
+    return trainer
+
+
+def add_checks(job: Job, record: TrialRecord, done: JobResults) -> TrialRecord:
     """Return the record with what is found out after the job: are its scores the model's, how good is it on the
     quality set, how good was it untrained.
 
     The untrained model's answers become epoch 0 of the predictions.
     """
     start_s = time.perf_counter()
+    job.report("quality set and checks", 0, 1)
+    spec, prepared = job.spec, job.prepared
     config, inputs, device = spec.config, prepared.inputs, prepared.setup.device
     pad_id = inputs.tokenizer.pad_id
-    if spec.contender != BASELINE and job.logits is not None:
-        check = check_evaluation(prepared.setup, config, inputs.validation_windows, job.logits, pad_id=pad_id)
+    if spec.contender != BASELINE and done.logits is not None:
+        check = check_evaluation(prepared.setup, config, inputs.validation_windows, done.logits, pad_id=pad_id)
         record = replace(record, evaluation_check=check)
-    record = judge_trained_model(spec, directory, prepared, record, job.predictions, job.logits)
+    record = judge_trained_model(spec, job.directory, prepared, record, done.predictions, done.logits)
     if spec.contender == BASELINE and spec.seed == 0:
         # After the job, on a model made anew: before it, it would warm the process up and spare the baseline time. The
         # setup is plain: what the configuration's baseline has changed in its model is not in this one.
         model = load_model(config.model, head=inputs.head, seed=spec.seed, device=device)
         plain = build_baseline(config, model=model, pad_id=pad_id, seed=spec.seed, device=device)
         untrained = validate(plain, inputs, config.data, PhaseClock(), prepared.start_up)
-        job.predictions[0] = untrained.answers
-        write_predictions(directory, job.predictions)
+        done.predictions[0] = untrained.answers
+        write_predictions(job.directory, done.predictions)
         record = replace(record, untrained=untrained.scores)
     return replace(record, excluded_s=record.excluded_s + time.perf_counter() - start_s)
 
 
-def train_all_epochs(
-    spec: TrialSpec,
-    directory: Path,
-    prepared: Prepared,
-    trainer: Trainer,
-    clock: TrialClock,
-    report: Report,
-    auditor: Auditor | None,
-) -> JobResults:
-    """Train and evaluate epoch by epoch; steps are saved after each epoch, so that nothing measured is lost.
-
-    Between epochs the job pauses for a moment, outside its time.
-    """
-    phases = clock.phases
-    job = JobResults(epochs=[], results=[], predictions={}, start_s=time.time())
+def train_all_epochs(job: Job, trainer: Trainer, auditor: Auditor | None) -> JobResults:
+    """Train and evaluate epoch by epoch; between epochs the job pauses for a moment, outside its time."""
+    done = JobResults(epochs=[], results=[], predictions={}, start_s=time.time())
     steps: list[StepRecord] = []
-    epochs, total = trainer.setup.training.epochs, trainer.total_steps
+    epochs = trainer.setup.training.epochs
     for epoch in range(1, epochs + 1):
-        if len(steps) >= total:
+        if len(steps) >= trainer.total_steps:
             break
-        if job.epochs:
-            clock.pause()
-        with phases.measure("training"):
-            result = train_epoch(
-                trainer,
-                epoch=epoch,
-                first_step=len(steps) + 1,
-                on_step=lambda number: report("training", number, total),
-                audit=auditor,
-            )
-        phases.add("training", -result.paused_s)
-        clock.excluded_s += result.paused_s
-        job.results.append(result)
-        steps += result.steps
-        with phases.measure("saving"):
-            write_steps(directory, steps)
-        first = next((step for step in result.steps if not math.isfinite(step.loss)), None)
-        if first is not None:
-            reason = f"the loss is {first.loss} at step {first.step} (epoch {first.epoch})"
-            raise HarnessError(reason, remedy="see steps.jsonl for what came before")
-        report("evaluation", epoch, epochs)
-        scored = validate(prepared.setup, prepared.inputs, spec.config.data, phases, prepared.start_up)
-        job.predictions[epoch], job.logits = scored.answers, scored.logits
-        job.epochs.append(
+        if done.epochs:
+            job.clock.pause()
+        result = train_one_epoch(job, trainer, epoch, auditor, steps)
+        job.report("evaluation", epoch, epochs)
+        scored = validate(
+            job.prepared.setup, job.prepared.inputs, job.spec.config.data, job.clock.phases, job.prepared.start_up
+        )
+        done.results.append(result)
+        done.predictions[epoch], done.logits = scored.answers, scored.logits
+        done.epochs.append(
             EpochRecord(
                 epoch=epoch,
                 train_time_s=result.time_s,
@@ -194,5 +171,33 @@ def train_all_epochs(
                 scores=scored.scores,
             )
         )
-    job.end_s = time.time()
-    return job
+    done.end_s = time.time()
+    return done
+
+
+def train_one_epoch(
+    job: Job, trainer: Trainer, epoch: int, auditor: Auditor | None, steps: list[StepRecord]
+) -> EpochResult:
+    """Train an epoch, add its steps to those before and save all, so that nothing measured is lost.
+
+    HarnessError if a loss is not finite.
+    """
+    phases = job.clock.phases
+    with phases.measure("training"):
+        result = train_epoch(
+            trainer,
+            epoch=epoch,
+            first_step=len(steps) + 1,
+            on_step=lambda number: job.report("training", number, trainer.total_steps),
+            audit=auditor,
+        )
+    phases.add("training", -result.paused_s)
+    job.clock.excluded_s += result.paused_s
+    steps += result.steps
+    with phases.measure("saving"):
+        write_steps(job.directory, steps)
+    first = next((step for step in result.steps if not math.isfinite(step.loss)), None)
+    if first is not None:
+        reason = f"the loss is {first.loss} at step {first.step} (epoch {first.epoch})"
+        raise HarnessError(reason, remedy="see steps.jsonl for what came before")
+    return result

@@ -30,7 +30,8 @@ from harness.measurement.profiling import check_schedule
 from harness.measurement.roof import RoofSpec
 from harness.records.machine import RoofRecord
 from harness.records.serialise import build
-from harness.records.trial import RunRecord, TokenizerFacts
+from harness.records.spec import TokenizerFacts
+from harness.records.trial import RunRecord
 from harness.tasks import get_task
 from harness.training.model import check_length, known_sizes, load_model_config, quieten_transformers
 from harness.training.model_files import check_model_files

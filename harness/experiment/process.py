@@ -23,8 +23,8 @@ from harness.experiment.commands import Answer, Command
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of, variables_of
 from harness.records.files import write_json
+from harness.records.spec import TrialSpec
 from harness.records.store import LOG_FILE, SPEC_FILE
-from harness.records.trial import TrialSpec
 from harness.training.model import known_sizes
 
 SIGNALS = {number.value: number.name for number in signal.Signals}
@@ -136,7 +136,7 @@ class Worker:
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-        except OSError:
+        except (OSError, ValueError):  # it has ended, or was closed
             raise WorkerError(self._describe_end(), self) from None
 
     def close(self) -> None:
@@ -146,6 +146,10 @@ class Worker:
                 # With all that it started.
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # of what it did not read any more
+                self._process.stdin.close()
+        # The other pipe is closed by the thread that reads it: when whatever the process started is gone too.
         self._log.close()
 
     def __enter__(self) -> Worker:
@@ -158,8 +162,9 @@ class Worker:
 
     def _listen(self) -> None:
         """Hand lines on from a thread of its own, so that waiting for one can end after a time."""
-        for line in self._process.stdout or ():
-            self._messages.put(line)
+        with self._process.stdout or contextlib.nullcontext(()) as output:
+            for line in output:
+                self._messages.put(line)
         self._messages.put(None)
 
     def _describe_end(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from harness.experiment.trial import Prepared
 from harness.experiment.validation import validate
 from harness.measurement.clocks import PhaseClock
 from harness.records.checks import EvaluationCheckRecord
+from harness.records.spec import TrialSpec
 from harness.records.store import write_predictions, write_quality
-from harness.records.trial import BASELINE, ExamplePrediction, QualitySetRecord, TrialRecord, TrialSpec
+from harness.records.trial import BASELINE, ExamplePrediction, QualitySetRecord, TrialRecord
 from harness.strategy import Logits
 from harness.training.evaluation_check import check_evaluation
 
@@ -60,12 +62,13 @@ def judge_trained_model(
 
 
 def worse_check(first: EvaluationCheckRecord | None, second: EvaluationCheckRecord) -> EvaluationCheckRecord:
-    """Return the one of two checks that found more: both must hold."""
-    if first is None or first.error is None:
-        return second if first is None else first
-    if second.error is None or not second.error <= first.error:
+    """Return the one of two checks that found more: both must hold. What could not be told is worst."""
+    if first is None:
         return second
-    return first
+    found, found_then = (
+        math.inf if one.error is None or math.isnan(one.error) else one.error for one in (first, second)
+    )
+    return first if found >= found_then else second
 
 
 def _with_covariates(

@@ -14,7 +14,7 @@ from harness.experiment.trial import Prepared
 from harness.experiment.twin import compare_twin, make_twin
 from harness.records.checks import AuditRecord
 from harness.records.perturbation import TwinRecord
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 
 
 class Replays:

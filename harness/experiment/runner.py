@@ -15,7 +15,7 @@ from harness.config import RunConfig
 from harness.errors import ConfigError
 from harness.experiment.again import find_unusual_jobs, repeat_unusual_jobs
 from harness.experiment.applicability import spell_out_stacks
-from harness.experiment.bench import CHECKS, COMPILE_CACHES, Bench
+from harness.experiment.bench import Bench
 from harness.experiment.budget import find_next, read_timed
 from harness.experiment.goals import is_finished
 from harness.experiment.listener import Listener
@@ -29,8 +29,9 @@ from harness.experiment.plan import (
 from harness.experiment.prepare import measure_roof_of, prepare
 from harness.records.files import default_cache_directory, write_json
 from harness.records.serialise import override
-from harness.records.store import ANALYSIS_FILE, RUN_FILE, TRIAL_FILE, read_record
-from harness.records.trial import RunRecord, TokenizerFacts, TrialRecord
+from harness.records.spec import TokenizerFacts
+from harness.records.store import ANALYSIS_FILE, CHECKS, COMPILE_CACHES, RUN_FILE, TRIAL_FILE, read_record
+from harness.records.trial import RunRecord, TrialRecord
 from harness.setting import all_settings
 
 CIRCUMSTANCES: dict[str, Callable[[RunRecord], Any]] = {

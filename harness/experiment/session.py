@@ -19,15 +19,11 @@ from harness.experiment.deviation import save_updates
 from harness.experiment.early import register_meta_kernels
 from harness.experiment.equivalence import draw_losses, make_checked_setup, make_updates
 from harness.experiment.footprint import take_footprint
-from harness.experiment.job import run_job
+from harness.experiment.job import Job, run_job
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, variables_of
 from harness.experiment.segments import SegmentRunner
-from harness.experiment.trial import (
-    Prepared,
-    TrialClock,
-    prepare_setup,
-)
+from harness.experiment.trial import Prepared, TrialClock, prepare_setup
 from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.profiling import profile_session, save_profile
@@ -35,8 +31,9 @@ from harness.measurement.sampler import Sampler, open_source
 from harness.measurement.samples import write_samples_csv
 from harness.measurement.speedometer import read_clock
 from harness.records.files import write_json
+from harness.records.spec import TrialSpec
 from harness.records.store import TRIAL_FILE
-from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord, TrialSpec
+from harness.records.trial import BASELINE, SamplingRecord, TrialKind, TrialRecord
 from harness.training.baseline import describe
 from harness.training.loop import describe_step, make_trainer, plan_training, set_process_flags, train_epoch, warm_up
 
@@ -128,11 +125,13 @@ class Session:
         )
         with Sampler(open_watched, interval_s=self._spec.config.sampler_interval_s) as sampler:
             prepared = self._prepared
-            record = self._record("job", prepared)
-            job = None
+            record, done = self._record("job", prepared), None
             if record.status == "done":
-                record, job = run_job(self._spec, directory, prepared, record, self._clock, self._report, self._ask)
-        if job is not None:
+                job = Job(
+                    spec=self._spec, directory=directory, prepared=prepared, clock=self._clock, report=self._report
+                )
+                record, done = run_job(job, record, self._ask)
+        if done is not None:
             source = sampler.source
             file = "gpu.csv" if source.kind == "nvml" else "host.csv"
             write_samples_csv(directory / file, sampler.samples)
@@ -144,10 +143,12 @@ class Session:
                 errors=sampler.errors,
                 overhead_share=sampler.overhead_share,
                 power_source=None if source.gpu is None else source.gpu.power_source,
-                training_start_s=job.start_s,
-                training_end_s=job.end_s,
+                training_start_s=done.start_s,
+                training_end_s=done.end_s,
             )
-            record = replace(record, sampling=sampling, speedometer=read_clock(sampler.samples, job.start_s, job.end_s))
+            record = replace(
+                record, sampling=sampling, speedometer=read_clock(sampler.samples, done.start_s, done.end_s)
+            )
         write_json(directory / TRIAL_FILE, record)
         return commands.JobEnd(elapsed_s=self._clock.elapsed_s())
 

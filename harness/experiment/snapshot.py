@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from harness.experiment.tensor_file import load_tensors, named_rows, rows_of, save_tensors
+from harness.training.loop import spread_elements
 
 TABLES = ("before", "after", "exp_avg", "exp_avg_sq", "exp_avg_after")
 """Fields of `Snapshot` that hold a tensor for each parameter."""
@@ -20,6 +20,9 @@ RANDOM_STATES = ("random_state", "cuda_random_state")
 
 FACTS = ("updates_before", "dtype", "betas", "eps", "weight_decay", "loss", "gradient_norm")
 """Fields that are plain values and the contender's to tell; what was planned is not."""
+
+SETTINGS = ("updates_before", "betas", "eps", "weight_decay")
+"""Those of them that AdamW's update depends on beside gradients and learning rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +67,12 @@ class Snapshot:
 def save_tables(
     path: Path, tables: Mapping[str, Mapping[str, Tensor]], random_states: Mapping[str, Tensor], facts: dict[str, Any]
 ) -> None:
-    """Write what a contender tells of a step as one safetensors file, whole or not at all."""
-    tensors = {
-        f"{table}:{name}": value.detach().to("cpu", torch.float32).contiguous()
-        for table, values in tables.items()
-        for name, value in values.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    save_file(tensors | dict(random_states), unfinished, metadata={"facts": json.dumps(facts)})
-    unfinished.replace(path)
+    """Write what a contender tells of a step as one file, whole or not at all."""
+    tensors = dict(random_states)
+    for table, values in tables.items():
+        on_host = {name: value.detach().to("cpu", torch.float32).contiguous() for name, value in values.items()}
+        tensors |= named_rows(table, on_host)
+    save_tensors(path, tensors, facts)
 
 
 def save_snapshot(snapshot: Snapshot, path: Path) -> None:
@@ -94,13 +93,8 @@ def load_snapshot(
 
     `learning_rate_after` gives the planned learning rate of the update after so many.
     """
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-    tables: dict[str, Any] = {
-        table: {key.split(":", 1)[1]: value for key, value in tensors.items() if key.startswith(f"{table}:")}
-        for table in TABLES
-    }
+    tensors, facts = load_tensors(path)
+    tables: dict[str, Any] = {table: rows_of(table, tensors) for table in TABLES}
     facts["betas"] = tuple(facts["betas"])
     return Snapshot(
         epoch=epoch,
@@ -113,13 +107,6 @@ def load_snapshot(
         **tables,
         **facts,
     )
-
-
-SAMPLED_ELEMENTS = 4096
-"""Of a tensor, that the learning rate is found from."""
-
-SETTINGS = ("updates_before", "betas", "eps", "weight_decay")
-"""What AdamW's update depends on beside gradients and learning rate."""
 
 
 def used_gradient(snapshot: Snapshot) -> dict[str, Tensor]:
@@ -185,7 +172,7 @@ def find_learning_rate(
     for name in tables["after"]:
         if name not in tables["exp_avg_after"]:
             continue
-        sample = {table: _sample(values[name]) for table, values in tables.items() if name in values}
+        sample = {table: spread_elements(values[name]) for table, values in tables.items() if name in values}
         direction = adamw_direction(
             sample["before"],
             sample.get("exp_avg"),
@@ -199,9 +186,3 @@ def find_learning_rate(
         product += float(torch.dot(sample["before"] - sample["after"], direction))
         square += float(torch.dot(direction, direction))
     return product / square if square else 0.0
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    """Return at most `SAMPLED_ELEMENTS` of its elements, evenly spread."""
-    flat = tensor.flatten()
-    return flat[:: max(1, -(-flat.numel() // SAMPLED_ELEMENTS))].contiguous()

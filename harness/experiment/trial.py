@@ -18,7 +18,7 @@ from harness.experiment.inputs import Inputs, load_inputs, load_tokenised
 from harness.experiment.listener import Report
 from harness.experiment.plan import resolve_contender, start_up_of
 from harness.measurement.clocks import PhaseClock
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 from harness.strategy import StartUp, Strategy, TrainSetup
 from harness.tasks import get_task
 from harness.training.baseline import build_baseline

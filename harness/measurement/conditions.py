@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from harness.measurement.host import split_cpu_times, usable_cpus
-from harness.measurement.metrics import GIB, NOT_THROTTLING, REASON_NAMES
+from harness.measurement.metrics import GIB, decode_throttle_reasons
 from harness.measurement.readings import read_during
 from harness.measurement.usual_speed import describe_unusual, speed_share, unusual_speed
 from harness.records.checks import Conditions
@@ -172,7 +172,7 @@ class ConditionsWatch:
 
 def _names_of(reasons: int) -> tuple[str, ...]:
     """Return the names of those bits that count as throttling."""
-    return tuple(name for bit, name in REASON_NAMES.items() if reasons & bit and name not in NOT_THROTTLING)
+    return tuple(name for name, throttles in decode_throttle_reasons(reasons).items() if throttles)
 
 
 def find_contamination(

@@ -71,7 +71,7 @@ def read_new_memory() -> tuple[int, float]:
     """Return how many pages the system has handed to this process, and its processor time in the system.
 
     A page that is new to a process is cleared when it is first touched, and on a virtual machine the host may have to
-    find it first: 1.5 to 6 µs each. Temporary tensors of more than 32 MiB are new memory each time (glibc gives such
+    find it first: 1.3 to 11 µs each. Temporary tensors of more than 32 MiB are new memory each time (glibc gives such
     blocks back at once), smaller ones while a process is young.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)

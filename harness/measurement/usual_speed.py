@@ -9,9 +9,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from harness.records.machine import SpeedometerReading
-from harness.records.trial import TrialRecord
+
+if TYPE_CHECKING:
+    from harness.records.trial import TrialRecord
 
 RATES = ("matmul_gflops", "memory_gb_per_s", "sm_clock_mhz")
 """What a reading holds; each is held against its own median."""
@@ -48,6 +51,11 @@ UsualSpeed = dict[str, UsualRate]
 """By the name of the rate; empty where too little was read to tell."""
 
 
+def known_rates(readings: Iterable[SpeedometerReading], name: str) -> list[float]:
+    """Return one of the rates of all readings that hold it."""
+    return [rate for reading in readings if (rate := getattr(reading, name)) is not None and rate > 0]
+
+
 def find_usual_speed(readings: Sequence[SpeedometerReading]) -> UsualSpeed:
     """Return the medians, and how far a rate may be from them: by its own scatter, and no less than `SLOWER_BY`.
 
@@ -56,7 +64,7 @@ def find_usual_speed(readings: Sequence[SpeedometerReading]) -> UsualSpeed:
     """
     usual = {}
     for name in RATES:
-        rates = [rate for reading in readings if (rate := getattr(reading, name)) is not None and rate > 0]
+        rates = known_rates(readings, name)
         if len(rates) < LEAST_READINGS:
             continue
         middle = median(rates)
@@ -80,7 +88,7 @@ def shares_of_usual(readings: Sequence[SpeedometerReading], usual: UsualSpeed) -
     """Return each rate as a share of its usual one: the geometric mean over these readings."""
     shares = {}
     for name, rate in usual.items():
-        logs = [math.log(value / rate.median) for reading in readings if (value := getattr(reading, name))]
+        logs = [math.log(value / rate.median) for value in known_rates(readings, name)]
         if logs:
             shares[name] = math.exp(fmean(logs))
     return shares

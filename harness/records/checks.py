@@ -120,6 +120,7 @@ class EquivalenceRecord:
     typical_gradient: float | None = None
     """The median of the matrices' gradient errors; None: no gradients were kept, or an older run did not look at it."""
     typical_update: float | None = None
+    """The same of their updates."""
     unmade: str | None = None
     """Why the numbers say nothing, in words: a gradient scaler that skipped updates, at whatever scale."""
 
@@ -129,9 +130,7 @@ AuditPlace = Literal["job", "segment"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayRecord:
-    """How far a contender's step is from the reference's, made from the same state on the planned windows: its gradient
-    from the reference's, its update from AdamW's of that gradient at the planned rate.
-    """
+    """How far a contender's step is from the reference's, made from the same state on the planned windows."""
 
     dtype: str
     """Of the contender's forward pass, as in `EquivalenceRecord`."""

@@ -18,7 +18,7 @@ class SpeedometerReading:
     sm_clock_mhz: float | None = None
     """Median clock of the multiprocessors while they worked."""
     took_s: float = 0.0
-    """What the reading took."""
+    """What the reading took; 0 where the clock had been read anyway."""
 
 
 @dataclass(frozen=True, kw_only=True)

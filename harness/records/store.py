@@ -28,6 +28,12 @@ QUALITY_FILE = "quality.json"
 LOG_FILE = "log.txt"
 ANALYSIS_FILE = "analysis.json"
 
+COMPILE_CACHES = "compile-cache"
+"""Folder for compilers' caches of this run, so that the first compile of a run is a cold one; removed at its end."""
+
+CHECKS = "checks"
+"""Folder for what the checks need meanwhile: tensors, and the workers that make them; removed at the run's end."""
+
 
 def read_record(path: Path, cls: type[T]) -> T:
     """Read one record; RecordError names the file and what is wrong with it."""

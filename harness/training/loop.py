@@ -72,8 +72,8 @@ def make_trainer(setup: TrainSetup, windows: Windows, *, total_steps: int | None
         scheduler=scheduler,
         step=setup.make_step(setup, optimizer, scheduler),
         clock=make_step_clock(setup.device),
-        probes=[_spread_elements(matrix) for matrix in reversed(matrices)],
-        initial_sample={name: _spread_elements(p).clone() for name, p in setup.model.named_parameters()},
+        probes=[spread_elements(matrix) for matrix in reversed(matrices)],
+        initial_sample={name: spread_elements(p).clone() for name, p in setup.model.named_parameters()},
         total_steps=total_steps,
     )
 
@@ -183,7 +183,7 @@ def account_work(trainer: Trainer, results: list[EpochResult]) -> WorkRecord:
     untrained = [
         name
         for name, parameter in parameters.items()
-        if name not in before or torch.equal(_spread_elements(parameter), before[name])
+        if name not in before or torch.equal(spread_elements(parameter), before[name])
     ]
     sizes = {name: parameter.numel() for name, parameter in parameters.items()}
     return WorkRecord(
@@ -201,8 +201,8 @@ def account_work(trainer: Trainer, results: list[EpochResult]) -> WorkRecord:
     )
 
 
-def _spread_elements(parameter: Tensor) -> Tensor:
-    """Return a flat view on at most `SAMPLED_ELEMENTS` evenly spread elements; it follows the parameter's changes."""
-    flat = parameter.detach()
+def spread_elements(tensor: Tensor) -> Tensor:
+    """Return a flat view on at most `SAMPLED_ELEMENTS` evenly spread elements; it follows the tensor's changes."""
+    flat = tensor.detach()
     flat = flat.view(-1) if flat.is_contiguous() else flat.reshape(-1)
     return flat[:: max(1, -(-flat.numel() // SAMPLED_ELEMENTS))]

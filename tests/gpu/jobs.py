@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     from harness import registry
     from harness.cli.settings import build_config
     from harness.data.tokens import hash_tokenizer
-    from harness.records.trial import TokenizerFacts
+    from harness.records.spec import TokenizerFacts
     from harness.training.model import load_tokenizer
 
     registry.load_all()
@@ -72,7 +72,7 @@ def run_job(config, stack: str, folder: Path, name: str, tokenizer) -> str:
     """Run one job in a process of its own, as a run does; return in words how it ended."""
     from harness.experiment.commands import RunJob
     from harness.experiment.process import Worker, WorkerError
-    from harness.records.trial import TrialSpec
+    from harness.records.spec import TrialSpec
 
     spec = TrialSpec(
         contender=stack,

@@ -55,7 +55,7 @@ def test_a_taken_name_is_refused():
         registry.register(other)
 
 
-@pytest.mark.parametrize("name", ["baseline", "a+b", "with space"])
+@pytest.mark.parametrize("name", ["baseline", "a+b", "with space", "best"])
 def test_names_that_would_break_stacks_are_refused(name):
     with pytest.raises(StrategyError, match="can't be used"):
         registry.register(make_strategy(name))

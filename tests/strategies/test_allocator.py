@@ -16,7 +16,7 @@ from harness.experiment.process import worker_environment
 from harness.measurement.environment import describe_environment
 from harness.presets import preset
 from harness.records.serialise import override
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 from optimizations.allocator import is_glibc
 
 ON_GLIBC = pytest.mark.skipif(not is_glibc(), reason="these are settings of glibc")

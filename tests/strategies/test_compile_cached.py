@@ -12,7 +12,7 @@ import torch
 from harness import registry
 from harness.experiment.job import compile_cache_directory
 from harness.presets import preset
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 from optimizations.compile_cached import CACHE_VARIABLE
 
 

@@ -21,9 +21,10 @@ from harness.experiment.trial import TrialClock, prepare_setup, start_reading
 from harness.presets import preset
 from harness.records.files import write_json
 from harness.records.serialise import override
+from harness.records.spec import TrialSpec
 from harness.records.store import SPEC_FILE, TRIAL_FILE, read_record
 from harness.records.strategy import HARNESS_PHASES
-from harness.records.trial import TrialRecord, TrialSpec
+from harness.records.trial import TrialRecord
 from harness.strategy import StartUp
 from harness.tasks.question_answering.metrics import score_directly
 from harness.tasks.question_answering.squad_metric import evaluate_answers
@@ -114,7 +115,7 @@ from harness.experiment.commands import RunJob
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.records.store import SPEC_FILE, read_record
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 registry.load_all()
 folder = Path(sys.argv[1])
 session = Session(read_record(folder / SPEC_FILE, TrialSpec), TrialClock(0.0), lambda *_: None)

@@ -58,6 +58,21 @@ def test_seed_offline_asks_for_files():
     assert build(preset_name="seed-offline", data__source="generator").data.source == "generator"
 
 
+def test_more_validation_questions_than_the_presets_quality_set_has_are_that_set():
+    assert build(preset_name="quick", data__validation_size=500).data.quality_size is None
+    assert build(preset_name="quick", data__validation_size=100).data.quality_size == 384
+    assert build(preset_name="quick", data__validation_size=500, data__quality_size=600).data.quality_size == 600
+    with pytest.raises(ConfigError, match="quality_size is 400"):
+        build(preset_name="quick", data__validation_size=500, data__quality_size=400)
+
+
+def test_a_preset_that_is_named_takes_the_label_of_the_files_too(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('preset = "seed"\nseeds = 3\n')
+    config = build(file=file, preset_name="smoke")
+    assert (config.preset, config.seeds) == ("smoke", 3)
+
+
 def test_naming_a_model_lets_go_of_the_sizes_of_the_preset():
     config = build(preset_name="smoke", model__source="bert-base-uncased")
     assert config.model.overrides == {}

@@ -16,7 +16,7 @@ from harness.errors import DataError
 from harness.experiment.process import worker_environment
 from harness.presets import preset
 from harness.records.serialise import override
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 
 
 @pytest.fixture(autouse=True)

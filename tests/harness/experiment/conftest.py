@@ -12,8 +12,8 @@ from harness.experiment.inputs import Inputs
 from harness.experiment.listener import Listener
 from harness.presets import preset
 from harness.records.serialise import override
+from harness.records.spec import TokenizerFacts
 from harness.records.store import load_run
-from harness.records.trial import TokenizerFacts
 from harness.tasks.question_answering.task import TASK
 
 

@@ -109,6 +109,14 @@ def test_a_job_beside_other_work_is_measured_again_too(calm_base, smoke_run):
     assert [job.contender for job in find_unusual_jobs(smoke_run.run.trials, directory)] == ["fused_adamw"]
 
 
+def test_a_contender_that_does_not_apply_is_not_asked_again_because_the_machine_was_busy(calm_base, smoke_run):
+    directory = calm_base / "runs/r"
+    file = directory / "trials/fused_adamw/0" / TRIAL_FILE
+    busy, record = ("other processes used 0.72 of 2 cores",), read_record(file, TrialRecord)
+    write_json(file, replace(record, status="not_applicable", reason="no", contamination=busy))
+    assert find_unusual_jobs(smoke_run.run.trials, directory) == []
+
+
 def test_a_job_on_a_slow_machine_is_measured_again_at_the_runs_end_and_its_first_record_kept(calm_base, execute_again):
     directory = calm_base / "runs/r"
     slow_down(directory, "fused_adamw/0", 0.54)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness import registry
+from harness.cli.applicability import check_applicability
 from harness.errors import StrategyError
 from harness.experiment.applicability import spell_out_stacks
 from harness.presets import preset
@@ -53,3 +54,18 @@ def test_every_named_stack_is_one_that_can_be_built(device):
 def test_a_stack_may_not_take_the_name_of_a_strategy():
     with pytest.raises(StrategyError, match="taken"):
         registry.register_stack(registry.NamedStack(name="sdpa", summary="", parts={}))
+
+
+def test_a_stack_may_not_take_the_name_of_another_stack_but_be_imported_twice(monkeypatch):
+    monkeypatch.setattr(registry, "_stacks", dict(registry._stacks))
+    (best,) = (stack for stack in registry.named_stacks() if stack.name == "best")
+    registry.register_stack(replace(best))
+    with pytest.raises(StrategyError, match="taken"):
+        registry.register_stack(replace(best, parts={}))
+
+
+def test_the_list_says_of_a_stack_that_nothing_of_it_applies_here(monkeypatch):
+    monkeypatch.setattr(registry, "_stacks", dict(registry._stacks))
+    registry.register_stack(registry.NamedStack(name="elsewhere", summary="for others", parts={"tpu": ("sdpa",)}))
+    (row,) = (row for row in check_applicability() if row.name == "elsewhere")
+    assert "nothing of the stack 'elsewhere' can be applied" in row.reason

@@ -9,11 +9,10 @@ import pytest
 
 from harness.analysis.analyse import analyse
 from harness.experiment import runner
-from harness.experiment.bench import CHECKS
 from harness.experiment.listener import Listener
 from harness.presets import preset
 from harness.records.serialise import override
-from harness.records.store import load_run
+from harness.records.store import CHECKS, load_run
 from reports.markdown import to_markdown
 from reports.report import compose_report
 

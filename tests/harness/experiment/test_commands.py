@@ -15,7 +15,7 @@ from harness.experiment.commands import Command, LoadBlock, Rest, RunSegment, Se
 from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.presets import preset
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 
 BLOCK = LoadBlock(kind="training", numbers=(3, 1, 2), rehearse=True, repetitions=2)
 

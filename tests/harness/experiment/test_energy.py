@@ -16,7 +16,7 @@ from harness.experiment.trial import TrialClock
 from harness.measurement.nvml import EnergyReading
 from harness.presets import preset
 from harness.records.checks import BlockRecord, EnergyUse
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 
 
 def block(baseline_s: float, contender_s: float, windows: int = 32) -> BlockRecord:

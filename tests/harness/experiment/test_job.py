@@ -15,8 +15,9 @@ from harness.experiment.session import Session
 from harness.experiment.trial import TrialClock
 from harness.presets import preset
 from harness.records.serialise import override
+from harness.records.spec import TrialSpec
 from harness.records.store import QUALITY_FILE, TRIAL_FILE, read_predictions, read_quality, read_record
-from harness.records.trial import TrialRecord, TrialSpec
+from harness.records.trial import TrialRecord
 
 FAULTS = str(Path(__file__).with_name("plugin_faults.py"))
 

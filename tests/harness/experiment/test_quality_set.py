@@ -61,4 +61,4 @@ def test_of_two_checks_the_one_that_found_more_counts():
     assert worse_check(good, bad) is worse_check(bad, good) is bad
     assert worse_check(good, unmade) is worse_check(unmade, good) is unmade
     not_a_number = EvaluationCheckRecord(windows=1, error=float("nan"), dtype="float32")
-    assert worse_check(good, not_a_number) is not_a_number
+    assert worse_check(good, not_a_number) is worse_check(not_a_number, good) is not_a_number

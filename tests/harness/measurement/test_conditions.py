@@ -112,7 +112,9 @@ def test_clocks_and_reasons_are_those_of_running_segments():
     assert "clock in the contender's segments was 0.90 times" in " ".join(contamination)
 
 
-@pytest.mark.parametrize(("bits", "names"), [(0x001, ()), (0x004 | 0x001, ("sw_power_cap",))])
+@pytest.mark.parametrize(
+    ("bits", "names"), [(0x001, ()), (0x004 | 0x001, ("sw_power_cap",)), (0x10000, ("unknown_0x10000",))]
+)
 def test_throttle_bits_become_names_and_idle_is_none_of_them(bits, names):
     gpu = SimpleNamespace(sm_clock_mhz=lambda: 1980.0, throttle_reasons=lambda: bits, count_others=lambda: 0)
     watch = ConditionsWatch([], gpu)

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import RecordError
 from harness.presets import preset
 from harness.records.files import write_json, write_text_atomic
+from harness.records.spec import TrialSpec
 from harness.records.store import (
     QUALITY_FILE,
     load_run,
@@ -21,7 +22,7 @@ from harness.records.store import (
     write_quality,
     write_steps,
 )
-from harness.records.trial import ExamplePrediction, QualitySetRecord, RunRecord, StepRecord, TrialRecord, TrialSpec
+from harness.records.trial import ExamplePrediction, QualitySetRecord, RunRecord, StepRecord, TrialRecord
 from harness.tasks.question_answering.task import TASK
 
 STEP = StepRecord(

@@ -13,7 +13,7 @@ from harness.experiment.inputs import Inputs
 from harness.experiment.prepare import summarise_inputs
 from harness.presets import preset
 from harness.records.serialise import override
-from harness.records.trial import TokenizerFacts
+from harness.records.spec import TokenizerFacts
 from harness.tasks.question_answering.task import TASK
 from harness.training import model as models
 from harness.training.attention_mask import additive_mask

@@ -18,7 +18,7 @@ from harness.errors import ModelError
 from harness.experiment import process
 from harness.presets import preset
 from harness.records.serialise import override
-from harness.records.trial import TrialSpec
+from harness.records.spec import TrialSpec
 from harness.tasks.question_answering.task import TASK
 from harness.training import model_files, widened_files
 from harness.training.model import load_model, load_model_config, load_tokenizer

@@ -21,7 +21,7 @@ from harness.errors import DataError
 from harness.experiment import inputs
 from harness.presets import preset
 from harness.records.serialise import override
-from harness.records.trial import TokenizerFacts
+from harness.records.spec import TokenizerFacts
 from harness.tasks.question_answering.examples import Answer, Example
 from harness.tasks.question_answering.sources import read_squad_file
 from harness.tasks.question_answering.windows import make_windows
