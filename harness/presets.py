@@ -32,7 +32,7 @@ PRESETS: dict[str, RunConfig] = {
         # Short passages: a baseline learns from them in a quarter of a minute on two cores (F1 17 → about 37).
         data=DataConfig(
             source="generator",
-            train_size=96,
+            train_size=78,
             validation_size=64,
             quality_size=256,
             generator_mean_tokens=40,
@@ -41,8 +41,8 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(wait_steps=0, active_steps=2),
-        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=75.0),
-        audits=AuditConfig(in_segments=2),
+        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=60.0),
+        audits=AuditConfig(in_segments=1),
     ),
     "smoke": RunConfig(
         preset="smoke",

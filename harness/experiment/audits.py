@@ -74,11 +74,16 @@ def draw_blocks(rng: np.random.Generator, wanted: int, most_blocks: int) -> tupl
 
 
 class Referee:
-    """A worker that computes as the reference does: started at the first replay, and idle between two of them."""
+    """A worker that computes as the reference does: there or started at the first replay, idle between two of them."""
 
     def __init__(self, start: Callable[[], Worker]) -> None:
         self._start = start
         self._worker: Worker | None = None
+
+    def keep(self, worker: Worker) -> None:
+        """Take a worker that has been started by `start` already."""
+        self.close()
+        self._worker = worker
 
     def ask(self, command: Command[Answer]) -> Answer:
         """Return its answer; WorkerError if it failed, which says nothing of the contender."""
@@ -291,6 +296,13 @@ class Audits:
             lowers_precision=lowers,
             measured=where == "job" and (lowers or not compiles),
         )
+
+    def keep_referee(self, worker: Worker) -> None:
+        """Have a worker of the pinned baseline that is there replay steps; without audits it is ended."""
+        if self._config.audits.enabled:
+            self._referee.keep(worker)
+        else:
+            worker.close()
 
     def close(self) -> None:
         """End the referee's process."""

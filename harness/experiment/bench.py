@@ -99,16 +99,20 @@ class Bench:
             self._live = None
 
     def warm_caches(self) -> None:
-        """Start a process of the pinned baseline, let it load all that a job loads, and end it.
+        """Start a process of the pinned baseline and let it load all that a job loads; it stays as the referee.
 
         Program, model and windows then come from memory in every process that is measured; read from the disk, they
         made the first start a second longer than the others.
         """
         self._listener.caches_warmed()
-        plain = replace(self._config, baseline=BASELINE)
-        directory = self._directory / CHECKS / "first"
-        with suppress(WorkerError), self._start_worker(BASELINE, 0, directory, plain) as worker:
-            worker.ask(Prepare())
+        with suppress(WorkerError):
+            worker = self._start_referee()
+            try:
+                worker.ask(Prepare())
+            except WorkerError:
+                worker.close()
+                raise
+            self._audits.keep_referee(worker)
 
     def _announce(self, trial: PlannedTrial) -> None:
         if trial not in self._trials:

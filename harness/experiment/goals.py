@@ -36,7 +36,7 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
         return None if is_baseline else decide([*earlier, blocks], timed, config, is_far=is_far)
 
     return Goal(
-        # Of who is hopeless the least blocks tell what longer jobs would gain.
+        # The least tells what longer jobs would gain of who is hopeless in this one.
         budget_s=0.0 if hopeless else allot_s(timed, trial.contender, config),
         # Where there are other processes of the same program, their blocks know the noise too.
         least_blocks=LEAST_BLOCKS if is_baseline or earlier else config.speed.least_blocks,

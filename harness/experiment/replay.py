@@ -55,7 +55,8 @@ def replay(
 ) -> tuple[ReplayRecord, Made]:
     """Replay a step with the reference's setup, on the planned windows; the model's parameters are overwritten.
 
-    `has_twin`: a twin tells whether a gradient that drew the reference's dropout is another's, and no draws need to.
+    `has_twin`: a twin will tell whether a step with other dropout is what the contender's strategies make of it, and
+    whether that is the reference's without dropout; so no draws need to.
     """
     tolerance = tolerance_of(snapshot.dtype, lowers_precision=lowers_precision)
     # Whatever the contender's optimizer says of itself: with other settings its gradients and updates are others.
@@ -76,10 +77,10 @@ def replay(
     )
     draws: list[dict[str, Tensor]] = []
     nearness: tuple[float, ...] = ()
-    if not same and draws_random_numbers(setup, snapshot):
+    drew_others = not same and draws_random_numbers(setup, snapshot)
+    if drew_others and not has_twin:
         draws = [_draw(setup, windows, snapshot, number) for number in range(DRAWS)]
-        if not has_twin:
-            nearness = measure_nearness(given, made.gradients, draw_after_first(setup, windows, snapshot))
+        nearness = measure_nearness(given, made.gradients, draw_after_first(setup, windows, snapshot))
     record = ReplayRecord(
         dtype=snapshot.dtype,
         worst=tuple(sorted(errors, key=lambda error: _excess(error, tolerance), reverse=True)[:WORST_TENSORS]),
@@ -90,6 +91,7 @@ def replay(
         gradient_norm=snapshot.gradient_norm,
         gradient_norm_reference=made.gradient_norm,
         same_random_numbers=same,
+        left_to_twin=drew_others and has_twin,
         draws=len(draws),
         ratios=measure_ratios(given, draws) if draws else (),
         nearness=nearness,

@@ -37,6 +37,9 @@ EVALUATION_SEGMENT_FACTOR = 0.5
 
 MOST_COLD_BLOCKS = 3
 
+GIVE_UP_BLOCKS = 3 * LEAST_BLOCKS
+"""Where so many are measured, the budget is spent and still too few are good, the machine is busy."""
+
 COLD_FALL = 0.05
 """A worker that goes through the same samples this much faster the second time within a block was not steady yet."""
 
@@ -58,7 +61,7 @@ class Goal:
     """What the segments of one process are to show, and how long they may take."""
 
     budget_s: float
-    """Seconds of segments. Three blocks are measured in any case, of each kind: fewer tell of no scatter."""
+    """Seconds of segments. Three good blocks of each kind are measured in any case: fewer tell of no scatter."""
     least_blocks: int
     """Before which nothing is called clear or known well enough."""
     most_blocks: int
@@ -189,7 +192,7 @@ class Duel:
             reason = self._why_enough(kind, good, precision) if done >= self._goal.least_blocks else None
             if reason is not None:
                 return blocks, reason
-            if spent_s >= budget_s and done >= LEAST_BLOCKS:
+            if spent_s >= budget_s and (len(good) >= LEAST_BLOCKS or done >= GIVE_UP_BLOCKS):
                 return blocks, f"its share of the budget ({budget_s:.3g} s) was spent"
         return blocks, f"the most blocks ({self._goal.most_blocks}) were measured"
 

@@ -133,7 +133,7 @@ class ConditionsWatch:
         found = find_contamination(
             conditions, cores=total_s / wall_s, idle_cores=idle_cores, foreign_share=self._foreign_share
         )
-        unusual = None if self._reading is None else unusual_speed([self._reading], self._usual)
+        unusual = None if self._reading is None else unusual_speed([self._reading], self._usual, in_all=True)
         return conditions, found if unusual is None else (*found, describe_unusual(unusual))
 
     def _count(self) -> dict[str, float]:

@@ -99,10 +99,16 @@ def speed_share(readings: Sequence[SpeedometerReading], usual: UsualSpeed) -> fl
     return max(shares_of_usual(readings, usual).values(), key=lambda share: abs(math.log(share)), default=None)
 
 
-def unusual_speed(readings: Sequence[SpeedometerReading], usual: UsualSpeed) -> float | None:
-    """Return the share of its usual speed that the machine had, if that was another speed; None if it was as usual."""
+def unusual_speed(readings: Sequence[SpeedometerReading], usual: UsualSpeed, *, in_all: bool = False) -> float | None:
+    """Return the share of its usual speed that the machine had, if that was another speed; None if it was as usual.
+
+    `in_all`: only if it was in every rate. So it is asked of pairs, which survive other speeds; others' traffic moves
+    the memory's rate by half on a machine that is otherwise as usual.
+    """
     shares = shares_of_usual(readings, usual)
     unusual = [share for name, share in shares.items() if abs(math.log(share)) > usual[name].most_deviation]
+    if in_all and len(unusual) < len(shares):
+        return None
     return max(unusual, key=lambda share: abs(math.log(share)), default=None)
 
 

@@ -150,6 +150,8 @@ class ReplayRecord:
     same_random_numbers: bool
     """Whether gradient and loss are the reference's up to rounding when it draws dropout from the same random state.
     False: the contender draws other numbers or computes something else; which of them, the scatter tells."""
+    left_to_twin: bool = False
+    """Whether it drew other numbers and a twin tells what else it did, so that no draws were made."""
     draws: int = 0
     """Gradients of the same step that the reference drew with other random numbers; 0 where it was not needed."""
     ratios: tuple[float, ...] = ()

@@ -11,6 +11,7 @@ from statistics import fmean
 
 import numpy as np
 
+from harness.analysis.evidence.perturbation import draws_the_same
 from harness.records.checks import AuditRecord, AuditsRecord, TensorError
 from harness.records.tolerances import AUDITED_UPDATE, FLOAT16, FULL_PRECISION, Tolerance, tolerance_of
 from harness.records.trial import TrialRecord
@@ -132,10 +133,18 @@ def _unmade(records: Sequence[AuditsRecord], audits: Sequence[AuditRecord]) -> I
     if len(scattered) == len(audits) > 0 and math.prod(scattered) * FALSE_ALARM / 2 < 1:
         yield f"only {len(audits)} were, all with other dropout than the reference, and so few can't tell"
     for record in records:
+        if any(audit.replay.left_to_twin for audit in record.audits) and not _has_twin(record):
+            yield "they drew other dropout than the reference, and no twin could be made that tells what else they did"
         if record.problem is not None:
             yield record.problem
         elif len(record.audits) < len(record.drawn):
             yield f"only {len(record.audits)} of {len(record.drawn)} steps that were drawn came to be audited"
+
+
+def _has_twin(record: AuditsRecord) -> bool:
+    """Return whether there is a twin; none is made where the steps' deviations are rounding after all."""
+    beside = record.perturbation
+    return beside is not None and (beside.twin is not None or draws_the_same(beside))
 
 
 def _find_problems(audits: Sequence[AuditRecord], *, lowers_precision: bool) -> list[tuple[AuditRecord, str]]:
@@ -223,7 +232,7 @@ def _gradient_problems(audit: AuditRecord, tolerance: Tolerance, rounded: float)
     An honest one is either the reference's, up to rounding, or as far from it as other dropout.
     """
     replay = audit.replay
-    if replay.same_random_numbers:
+    if replay.same_random_numbers or replay.left_to_twin:
         return
     words = _difference(audit, tolerance)
     if not replay.ratios:

@@ -83,7 +83,7 @@ def judge_perturbation(
     records = [record for record in records if record.steps]
     if not records:
         return None
-    by_twin = not all(_draws_the_same(record) for record in records)
+    by_twin = not all(draws_the_same(record) for record in records)
     tables = [_table_of(record, by_twin=by_twin) for record in records]
     if any(table is None for table in tables):
         measured = Rounding(problem="it draws other random numbers than the reference, and no twin of it was made")
@@ -188,7 +188,7 @@ def loss_beyond_chance(scores: Mapping[str, NonInferiority], *, alpha: float = A
     return None
 
 
-def _draws_the_same(record: PerturbationRecord) -> bool:
+def draws_the_same(record: PerturbationRecord) -> bool:
     """Return whether every step is the reference's from the same random state; a twin must explain one that is not."""
     whole = math.sqrt(sum(norm**2 for norm in record.reference))
     shares = [math.sqrt(sum((value or 0.0) ** 2 for value in row)) / max(whole, 1e-300) for row in record.deviations]

@@ -330,6 +330,19 @@ def test_a_fault_of_every_step_shows_in_the_twin_without_dropout(make_setup, win
     assert "allowed" in judged.rounding.problem
 
 
+def test_no_draws_are_made_of_a_step_that_a_twin_explains_and_those_of_others_still_are(make_setup, windows):
+    snapshot = train(unpadded(make_setup()), windows)[0]
+    left, drawn = (
+        replay(snapshot, make_setup(), windows, lowers_precision=True, has_twin=has_twin)[0]
+        for has_twin in (True, False)
+    )
+    assert (left.left_to_twin, left.draws, left.ratios, left.nearness) == (True, 0, (), ())
+    assert (drawn.left_to_twin, drawn.draws) == (False, 6)
+    assert left.worst == drawn.worst
+    same = replay(train(make_setup(), windows)[0], make_setup(), windows, lowers_precision=True, has_twin=True)[0]
+    assert (same.same_random_numbers, same.left_to_twin) == (True, False)
+
+
 def scatter_of(make_setup, windows, change):
     """What the replays' draws say of a job of a changed setup."""
     snapshots = train(change(make_setup()), windows)

@@ -187,10 +187,15 @@ def test_repeats_come_to_an_end(monkeypatch):
     assert "the most blocks" in record.stopped
 
 
-def test_a_spent_budget_ends_it_after_three_blocks():
-    running, _ = duel([], least_blocks=4, precision=1e-9, goal=Goal(budget_s=1e-9, least_blocks=4, most_blocks=40))
+@pytest.mark.parametrize(("spoilt", "blocks"), [((), 3), ((0,), 4), ((1, 2), 5), (range(20), 9)])
+def test_a_spent_budget_ends_it_after_three_good_blocks_or_when_the_machine_stays_busy(monkeypatch, spoilt, blocks):
+    # After the cold block, nothing is measured again: there is no time left.
+    answers = iter([(), *(("busy",) if number in spoilt else () for number in range(20)), *[()] * 20])
+    monkeypatch.setattr(speed.ConditionsWatch, "finish", lambda self, allocator_retries: (Conditions(), next(answers)))
+    goal = Goal(budget_s=1e-9, least_blocks=4, most_blocks=40, times_evaluation=False)
+    running, _ = duel([], precision=1e-9, goal=goal)
     record = running.measure(quiet)
-    assert len(evidence(record)) == 3
+    assert len(evidence(record)) == blocks
     assert "budget" in record.stopped
 
 

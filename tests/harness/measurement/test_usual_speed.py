@@ -39,9 +39,12 @@ def test_a_job_at_half_of_the_usual_speed_is_told_with_its_share():
     assert describe_unusual(0.54) == "the machine ran at 54% of its usual speed"
 
 
-def test_a_slow_memory_alone_is_another_speed():
+def test_a_slow_memory_alone_is_another_speed_but_not_where_all_rates_are_asked_for():
     usual = find_usual_speed([reading()] * 20)
     assert unusual_speed([reading(1.0, 0.6)] * 3, usual) == pytest.approx(0.6)
+    assert unusual_speed([reading(1.0, 0.6)], usual, in_all=True) is None
+    assert unusual_speed([reading(0.5, 0.6)], usual, in_all=True) == pytest.approx(0.5)
+    assert unusual_speed([reading(0.5, 0.6)], {}, in_all=True) is None
 
 
 def test_a_machine_that_was_slow_until_the_job_is_called_faster_in_it():

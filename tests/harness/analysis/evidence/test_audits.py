@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from harness.analysis.evidence.audits import SAME_DROPOUT, judge_audits
 from harness.records.checks import AuditRecord, AuditsRecord, ReplayRecord, TensorError
+from harness.records.perturbation import PerturbationRecord, TwinRecord
 from harness.records.trial import TrialRecord
 from harness.statistics.perturbation import scatter_ratios
 
 DIRECTIONS = 32
 """In which gradients scatter here. The logarithm of one draw's squared distance from another has then a standard
 deviation of 0.25, as on the small model of the preset smoke; larger models scatter in more directions."""
+
+PERTURBATION = PerturbationRecord(
+    tensors=("w",), steps=(1,), reference=(1.0,), scatter=(0.5,), scatter_degrees=2, deviations=((0.5,),),
+    products=((1.0,),),
+    twin=TwinRecord(deviations=((0.01,),), products=((0.0,),), disagreements=(0.0,), repeatability=0.0),
+)  # fmt: skip
+"""Of a step that drew other dropout than the reference, explained by a twin."""
 
 DRAWS, NEAR_DRAWS = 6, 3
 AUDITS = 12
@@ -102,3 +112,23 @@ def test_no_honest_draw_of_many_is_as_near_as_the_limit():
     distances = rng.chisquare(DIRECTIONS, size=(200_000, NEAR_DRAWS + 1))
     ratios = distances[:, 0] / distances[:, 1:].mean(axis=1)
     assert (ratios < SAME_DROPOUT).mean() <= 2e-5 + 3 * np.sqrt(2e-5 / 200_000)
+
+
+@pytest.mark.parametrize(
+    ("perturbation", "agrees"),
+    [
+        (None, False),
+        (replace(PERTURBATION, twin=None), False),
+        (PERTURBATION, True),
+        # Rounding after all, as far as it goes: nothing is left for a twin to explain.
+        (replace(PERTURBATION, twin=None, deviations=((0.1,),)), True),
+    ],
+)
+def test_steps_that_were_left_to_a_twin_leave_a_doubt_without_it(perturbation, agrees):
+    audit = one_audit(np.random.default_rng(0), honest)
+    left = replace(audit, replay=replace(audit.replay, left_to_twin=True, draws=0, ratios=(), nearness=()))
+    record = AuditsRecord(audits=(left,), drawn=(1,), perturbation=perturbation)
+    trial = TrialRecord(contender="c", kind="job", seed=0, status="done", audits=record)
+    found = judge_audits([trial], lowers_precision=True)
+    assert (found.problems, found.agree) == ((), agrees)
+    assert ("no twin could be made" in (found.unmade or "")) == (not agrees)
