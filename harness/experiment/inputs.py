@@ -48,11 +48,14 @@ def load_inputs(config: RunConfig) -> tuple[list[Any], list[Any]]:
     return train, validation
 
 
-def with_quality_set(config: RunConfig) -> RunConfig | None:
-    """Return the configuration with the quality set for its validation set; None if they are one."""
+def with_quality_set(config: RunConfig, *, most: int | None = None) -> RunConfig | None:
+    """Return the configuration with the quality set, or with the first `most` of it, for its validation set; None if
+    they are one.
+    """
     size = config.data.quality_size
     if size is None:
         return None
+    size = size if most is None else min(size, most)
     return replace(config, data=replace(config.data, validation_size=size, quality_size=None))
 
 

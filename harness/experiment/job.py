@@ -13,17 +13,16 @@ import torch
 from harness.errors import HarnessError
 from harness.experiment.auditor import Ask, Auditor
 from harness.experiment.listener import Report
-from harness.experiment.quality_set import judge_trained_model
+from harness.experiment.quality_set import answer_untrained, judge_trained_model
 from harness.experiment.trial import Prepared, TrialClock, compile_cache_directory, is_filled
 from harness.experiment.validation import metric_of, validate
-from harness.measurement.clocks import PhaseClock
 from harness.measurement.memory import read_peaks
 from harness.records.checks import AuditsRecord
 from harness.records.spec import TrialSpec
 from harness.records.store import write_predictions, write_steps
 from harness.records.trial import BASELINE, EpochRecord, ExamplePrediction, StepRecord, TrialRecord
 from harness.strategy import Logits
-from harness.training.baseline import build_baseline, describe, settings_of
+from harness.training.baseline import describe, settings_of
 from harness.training.evaluation_check import check_evaluation
 from harness.training.loop import (
     Trainer,
@@ -33,7 +32,7 @@ from harness.training.loop import (
     train_epoch,
     warm_up,
 )
-from harness.training.model import load_model, load_tokenizer
+from harness.training.model import load_tokenizer
 from harness.training.recorder import EpochResult
 
 
@@ -127,21 +126,18 @@ def add_checks(job: Job, record: TrialRecord, done: JobResults) -> TrialRecord:
     start_s = time.perf_counter()
     job.report("quality set and checks", 0, 1)
     spec, prepared = job.spec, job.prepared
-    config, inputs, device = spec.config, prepared.inputs, prepared.setup.device
-    pad_id = inputs.tokenizer.pad_id
+    inputs = prepared.inputs
     if spec.contender != BASELINE and done.logits is not None:
-        check = check_evaluation(prepared.setup, config, inputs.validation_windows, done.logits, pad_id=pad_id)
+        check = check_evaluation(
+            prepared.setup, spec.config, inputs.validation_windows, done.logits, pad_id=inputs.tokenizer.pad_id
+        )
         record = replace(record, evaluation_check=check)
     record = judge_trained_model(spec, job.directory, prepared, record, done.predictions, done.logits)
     if spec.contender == BASELINE and spec.seed == 0:
-        # After the job, on a model made anew: before it, it would warm the process up and spare the baseline time. The
-        # setup is plain: what the configuration's baseline has changed in its model is not in this one.
-        model = load_model(config.model, head=inputs.head, seed=spec.seed, device=device)
-        plain = build_baseline(config, model=model, pad_id=pad_id, seed=spec.seed, device=device)
-        untrained = validate(plain, inputs, config.data, PhaseClock(), prepared.start_up)
-        done.predictions[0] = untrained.answers
+        # After the job: before it, it would warm the process up and spare the baseline time.
+        scores, done.predictions[0] = answer_untrained(spec, prepared)
         write_predictions(job.directory, done.predictions)
-        record = replace(record, untrained=untrained.scores)
+        record = replace(record, untrained=scores)
     return replace(record, excluded_s=record.excluded_s + time.perf_counter() - start_s)
 
 

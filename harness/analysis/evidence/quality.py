@@ -155,8 +155,8 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     metric = run.scoring.headline
     ids = [row.id for row in untrained]
     before = np.array([[100.0 * row.scores[metric] for row in untrained]] * len(trained))
-    scores = [_scores(metric, _last(trial)) for trial in trained]
-    if len(ids) < 2 or any(set(ids) != set(row) for row in scores):
+    scores = [_scores(metric, _last(trial)) | _scores(metric, trial.quality_set) for trial in trained]
+    if len(ids) < 2 or any(not set(ids) <= set(row) for row in scores):
         return None
     after = np.array([[100.0 * row[key] for key in ids] for row in scores])
     # Of these seeds' models, which the contenders are held against: only the examples are a sample.

@@ -188,7 +188,7 @@ class SlowingMachine:
     """A speedometer whose machine is as usual until it is told to slow down."""
 
     def __init__(self):
-        self.speed = 1.0
+        self.speed = self.memory_speed = 1.0
         self._read = [self._reading() for _ in range(6)]
 
     @property
@@ -196,7 +196,9 @@ class SlowingMachine:
         return find_usual_speed(self._read)
 
     def _reading(self):
-        return SpeedometerReading(when_s=0.0, matmul_gflops=100.0 * self.speed, memory_gb_per_s=20.0)
+        return SpeedometerReading(
+            when_s=0.0, matmul_gflops=100.0 * self.speed, memory_gb_per_s=20.0 * self.memory_speed
+        )
 
     def read(self):
         self._read.append(self._reading())
@@ -208,6 +210,9 @@ def test_a_block_on_a_machine_at_half_its_usual_speed_is_spoilt_in_words():
     conditions, found = ConditionsWatch([], None, machine).finish(allocator_retries=None)
     assert conditions.machine_speed == pytest.approx(1.0)
     assert not [words for words in found if "usual speed" in words]
+    machine.memory_speed = 0.6
+    _, found = ConditionsWatch([], None, machine).finish(allocator_retries=None)
+    assert not [words for words in found if "usual speed" in words], "others' traffic alone is no reason"
     machine.speed = 0.54
     watch = ConditionsWatch([], None, machine)
     conditions, found = watch.finish(allocator_retries=None)
