@@ -78,7 +78,7 @@ def answer_untrained(spec: TrialSpec, prepared: Prepared) -> tuple[dict[str, flo
     plain = build_baseline(config, model=model, pad_id=inputs.tokenizer.pad_id, seed=spec.seed, device=device)
     scored = validate(plain, inputs, config.data, PhaseClock(), prepared.start_up)
     larger = with_quality_set(config, most=LEARNING_EXAMPLES)
-    if larger is None or larger.data.validation_size <= len(scored.answers):
+    if larger is None or (larger.data.validation_size or 0) <= len(scored.answers):
         return scored.scores, scored.answers
     inputs = load_tokenised(larger, *load_inputs(larger), Path(spec.cache_directory), known=inputs.tokenizer)
     return scored.scores, validate(plain, inputs, larger.data, PhaseClock(), prepared.start_up).answers

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.evidence.sameness import evaluation_problem
+from harness.experiment import quality_set
 from harness.experiment import session as worker
 from harness.experiment.commands import LoadBlock, RunJob, RunProfile
 from harness.experiment.session import Session
@@ -58,6 +59,18 @@ def test_a_filled_cache_that_a_strategy_chooses_is_warm(run_job, tmp_path, monke
     assert run_job("chooses_a_cache")[0].compile_cache is None
     (tmp_path / "kept/code").write_text("compiled before")
     assert run_job("chooses_a_cache")[0].compile_cache == "warm"
+
+
+@pytest.mark.parametrize(("most", "answered"), [(250, 16), (12, 12), (5, 8)])
+def test_the_untrained_model_answers_as_much_of_the_quality_set_as_tells_whether_the_trained_one_learned(
+    run_job, monkeypatch, most, answered
+):
+    monkeypatch.setattr(quality_set, "LEARNING_EXAMPLES", most)
+    record, directory = run_job("baseline")
+    untrained, trained = read_predictions(directory)[0], read_predictions(directory)[1]
+    assert [row.id for row in untrained] == [row.id for row in read_quality(directory)][:answered]
+    of_validation = [row.scores["f1"] for row in untrained[: len(trained)]]
+    assert record.untrained["f1"] == pytest.approx(100.0 * sum(of_validation) / len(trained))
 
 
 def test_the_untrained_score_does_not_depend_on_the_baseline(run_job):

@@ -123,10 +123,22 @@ def test_runs_of_earlier_versions_have_no_expected_scores(right: np.ndarray) -> 
 
 
 def test_more_seeds_do_not_make_a_baseline_that_has_learned_doubtful(right: np.ndarray) -> None:
-    """Whether these models have learned is asked of these models, on the validation set that was scored untrained."""
+    """Whether these models have learned is asked of these models, on the examples that were scored untrained."""
     trained = [job(0, right[0]), job(1, right[1] | right[2])]
     first = replace(trained[0], predictions={0: rows(np.zeros(SMALL)), **trained[0].predictions})
     one, two = assess_learning(RUN, [first]), assess_learning(RUN, [first, trained[1]])
     assert not one.vacuous
     assert not two.vacuous
     assert two.gain_low > one.gain_low
+
+
+def test_learning_is_told_by_as_many_examples_as_the_untrained_model_answered(right: np.ndarray) -> None:
+    trained = job(0, right[0])
+    small, large = (
+        assess_learning(RUN, [replace(trained, predictions={0: rows(np.zeros(size)), **trained.predictions})])
+        for size in (SMALL, LARGE)
+    )
+    assert large.gain == pytest.approx(100.0 * right[0].mean())
+    assert large.gain - large.gain_low < small.gain - small.gain_low
+    unanswered = replace(trained, predictions={0: rows(np.zeros(LARGE)), **trained.predictions}, quality_set=[])
+    assert assess_learning(RUN, [unanswered]) is None
