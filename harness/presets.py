@@ -41,7 +41,7 @@ PRESETS: dict[str, RunConfig] = {
         ),
         training=TrainingConfig(epochs=2, batch_size=8, eval_batch_size=16, learning_rate=3e-4, lr_warmup_ratio=0.1),
         profile=ProfileConfig(wait_steps=0, active_steps=2),
-        speed=SpeedConfig(segment_s=0.1, least_blocks=4, budget_s=75.0),
+        speed=SpeedConfig(segment_s=0.05, least_blocks=4, budget_s=75.0),
         audits=AuditConfig(in_segments=1),
         # Not sdpa: with passages as short it is too near to 1 on a processor for minutes to tell.
         contenders=("amp_bf16", "fused_adamw", "best", "channels_last", "compile", "larger_batches"),

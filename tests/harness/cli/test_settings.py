@@ -60,7 +60,7 @@ def test_seed_offline_asks_for_files():
 
 def test_more_validation_questions_than_the_presets_quality_set_has_are_that_set():
     assert build(preset_name="quick", data__validation_size=500).data.quality_size is None
-    assert build(preset_name="quick", data__validation_size=100).data.quality_size == 384
+    assert build(preset_name="quick", data__validation_size=100).data.quality_size == 256
     assert build(preset_name="quick", data__validation_size=500, data__quality_size=600).data.quality_size == 600
     with pytest.raises(ConfigError, match="quality_size is 400"):
         build(preset_name="quick", data__validation_size=500, data__quality_size=400)
