@@ -214,7 +214,7 @@ class AuditsRecord:
     cost: AuditCost | None = None
     """None where no step was looked at."""
     replays_s: float = 0.0
-    """By the parent's clock, the referee's start included."""
+    """By the parent's clock; the referee's start too, where it was not there already."""
     problem: str | None = None
     """Why steps that were drawn could not be audited, in words."""
     perturbation: PerturbationRecord | None = None
