@@ -39,7 +39,8 @@ def section(analysis: Analysis) -> Section:
         gate: Text = (strong("vacuous"), f": {scoring.titles} can say nothing") if learning.vacuous else "meaningful"
         learned = (
             f"The baseline gained {signed_words(learning.gain)} points of {scoring.headline_title} over the untrained "
-            f"model (at least {signed_words(learning.gain_low)} with 95 % confidence){trend}. The gate of quality is ",
+            f"model (at least {signed_words(learning.gain_low)} with 95 % confidence) on {learning.examples} "
+            f"{scoring.examples}{trend}. The gate of quality is ",
             gate,
             ".",
         )

@@ -58,6 +58,8 @@ class Learning:
     """Of the headline score over the untrained model, in points, mean over seeds and examples."""
     gain_low: float
     """Lower 95 % bound of it (one-sided), over the examples."""
+    examples: int = 0
+    """That were answered untrained and trained; 0 in an analysis of an earlier version."""
     last_epoch_gain: float | None
     """In the last epoch over the one before; None with one epoch."""
     vacuous: bool
@@ -180,6 +182,7 @@ def assess_learning(run: RunRecord, baseline: Sequence[LoadedTrial]) -> Learning
     return Learning(
         gain=gain.difference,
         gain_low=gain.bound,
+        examples=len(ids),
         last_epoch_gain=trend,
         vacuous=vacuous,
         reason=reason,
