@@ -238,7 +238,8 @@ class Bench:
         """Make the checked updates, time, then look at what runs: that needs the profiler; nothing is timed after it.
 
         Every timed worker has made its updates first, as the live baseline has: what a process has allocated and freed
-        before decides how fast it gets memory (glibc's thresholds grow), which made processes without it 3.9 % slower.
+        before decides how fast it gets memory (see `harness.experiment.heap`), which made processes without it 3.9 %
+        slower.
         """
         try:
             # The reference is made while a worker that has just started still imports. If that fails, `_time` sees.

@@ -12,6 +12,7 @@ from harness.config import TrainingConfig
 from harness.data.windows import Windows
 from harness.experiment.auditor import Ask, Auditor
 from harness.experiment.commands import SegmentWork
+from harness.experiment.heap import settle_heap
 from harness.experiment.inputs import Inputs
 from harness.measurement.memory import read_allocator_retries
 from harness.records.checks import BlockKind
@@ -43,6 +44,7 @@ class SegmentRunner:
         self._kind: BlockKind = "training"
         self._one_shape: dict[BlockKind, bool] = {}
         self._run_sizes: dict[BlockKind, set[int]] = {"training": set(), "evaluation": set()}
+        self._heap_kept = settle_heap() if setup.device.type == "cpu" else []
 
     def numbers(self, kind: BlockKind) -> list[int]:
         """Return the numbers of all windows that blocks of this kind may take."""
