@@ -149,11 +149,12 @@ CHEATS = (
     fault("leaks_state", *NOTHING_GAINED),
     fault("same_again", "NO_GAIN", "UNCLEAR"),
     fault("synchronises_each_step", *NOTHING_GAINED),
-    fault("sleeps_in_collate", "SLOWER", "UNCLEAR"),
+    fault("sleeps_in_collate", "SLOWER", "NO_GAIN", "UNCLEAR"),
     fault("crashes", "FAILED", reason="SIGABRT"),
 )
-"""Against the plain baseline, with all evidence that there is. Some may be unclear: this tiny model's steps are too
-short to time well. What cheats in timed segments alone is audited there."""
+"""Against the plain baseline, with all evidence that there is. Some may be unclear, or slower by less than the noise
+floor, which leaves "no gain": this tiny model's steps are too short to time well. What cheats in timed segments alone
+is audited there."""
 
 IN_JOBS = (
     fault("skips_every_second_update", "REJECTED", reason="updates changed the parameters"),

@@ -87,17 +87,17 @@ GROUPS = (
     Group(name="jobs", faults=IN_JOBS, changes=JOBS_ALONE, beside=QUICK_START),
     Group(name="late", faults=LATE, changes=JOBS_ALONE, beside=QUICK_START),
     Group(name="no_dropout", faults=NO_DROPOUT, changes=JOBS_ALONE | WITHOUT_DROPOUT, beside=QUICK_START),
-    # One window a step, so that most of the job is training.
+    # One window a step and many epochs, so that most of the job is training.
     Group(
         name="paced",
         faults=PACED,
         changes={
             "baseline": "paced",
             "training.batch_size": 1,
-            "training.epochs": 16,
+            "training.epochs": 32,
             "trial_timeout_s": 7200.0,
             "speed.segment_s": 0.15,
-            "speed.budget_s": 120.0,
+            "speed.budget_s": 200.0,
             "speed.precision": 0.004,
         },
     ),

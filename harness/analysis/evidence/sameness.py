@@ -95,19 +95,23 @@ def _find_problem(record: EquivalenceRecord, loss_error: float, norm_error: floa
     if not norm_error <= tolerance.update:
         norms = f"{_list(record.gradient_norms)}, the reference's {_list(record.gradient_norms_reference)}"
         return f"its gradient norms are {norms}"
-    return _dropout_problem(record)
+    return _dropout_problem(record, tolerance.round_off)
 
 
-def _dropout_problem(record: EquivalenceRecord) -> str | None:
-    """Return what is wrong with dropout, which is off in all else, as a whole or on attention's weights alone."""
-    least = NO_SCATTER * abs(record.losses_reference[0])
+def _dropout_problem(record: EquivalenceRecord, round_off: float) -> str | None:
+    """Return what is wrong with dropout, which is off in all else, as a whole or on attention's weights alone.
+
+    Rounding scatters losses too: on a tiny model in bfloat16 four times as much as dropout on attention's weights does,
+    which then can't be seen. So a scatter is too large only if it is more than either explains.
+    """
+    loss = abs(record.losses_reference[0])
     for words, given, expected in (
         ("its dropout", record.dropout_scatter, record.dropout_scatter_reference),
         ("its dropout on attention's weights", record.attention_scatter, record.attention_scatter_reference),
     ):
-        if given is None or expected is None or expected <= least:
+        if given is None or expected is None or expected <= NO_SCATTER * loss:
             continue
-        if not expected / DROPOUT_FACTOR <= given <= expected * DROPOUT_FACTOR:
+        if not expected / DROPOUT_FACTOR <= given <= DROPOUT_FACTOR * max(expected, round_off * loss):
             differs = f"the loss of one window scatters by {given:.2g}, there by {expected:.2g}"
             return f"{words} is not the baseline's: {differs}"
     return None

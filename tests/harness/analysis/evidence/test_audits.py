@@ -107,6 +107,25 @@ def test_a_deviation_within_the_reach_of_dropout_is_found_as_often_as_stated(squ
     assert found >= least - 3 * np.sqrt(least * (1 - least) / trials)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "is_honest"),
+    [
+        # One of the draws is most of the scatter: the others, and an honest gradient, are near beside it.
+        ((0.2, 0.18, 0.22, 0.19, 0.21, 0.2, 5.8), True),
+        ((0.03, 0.18, 0.22, 0.19, 0.21, 0.2, 5.8), False),
+        ((0.2, 0.9, 1.1, 0.8, 1.2, 1.0, 1.3), False),
+        ((5.0, 0.3, 0.4, 0.3, 0.4, 0.3, 0.3), False),
+    ],
+)
+def test_nearer_than_other_dropout_is_nearer_than_most_draws(ratios, is_honest):
+    audit = one_audit(np.random.default_rng(0), honest)
+    made = replace(audit, replay=replace(audit.replay, ratios=ratios))
+    trial = TrialRecord(
+        contender="c", kind="job", seed=0, status="done", audits=AuditsRecord(audits=(made,), drawn=(1,))
+    )
+    assert (judge_audits([trial], lowers_precision=False).problems == ()) == is_honest
+
+
 def test_no_honest_draw_of_many_is_as_near_as_the_limit():
     rng = np.random.default_rng(2)
     distances = rng.chisquare(DIRECTIONS, size=(200_000, NEAR_DRAWS + 1))
