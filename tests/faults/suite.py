@@ -87,7 +87,7 @@ GROUPS = (
     Group(name="jobs", faults=IN_JOBS, changes=JOBS_ALONE, beside=QUICK_START),
     Group(name="late", faults=LATE, changes=JOBS_ALONE, beside=QUICK_START),
     Group(name="no_dropout", faults=NO_DROPOUT, changes=JOBS_ALONE | WITHOUT_DROPOUT, beside=QUICK_START),
-    # One window a step and many epochs, so that most of the job is training.
+    # One window a step and many epochs, so that most of the job is training; restarts tell most of small differences.
     Group(
         name="paced",
         faults=PACED,
@@ -98,6 +98,7 @@ GROUPS = (
             "trial_timeout_s": 7200.0,
             "speed.segment_s": 0.15,
             "speed.budget_s": 200.0,
+            "speed.restarts": 6,
             "speed.precision": 0.004,
         },
     ),
