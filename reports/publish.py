@@ -6,9 +6,9 @@ HTML, event files and traces are built when asked for: `speedproof report report
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -52,10 +52,11 @@ def published_runs(folder: Path = PUBLISHED) -> list[Path]:
 
 
 if __name__ == "__main__":
-    given = [Path(argument) for argument in sys.argv[1:]]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="directory of a run to publish")
+    given = parser.parse_args().runs
     for run in given:
         print(publish(run))
     if not given:
         for published in published_runs():
             rebuild(published)
-            print(published)

@@ -47,6 +47,17 @@ UPDATE_SHARE = 1e-3
 """A matrix's update is looked at where its gradient has this share of the whole one's norm: below, Adam makes full
 steps of what may be rounding alone. A vector's from its own share on."""
 
+TEN_BITS = Tolerance(
+    gradient=5e-2,
+    update=2e-1,
+    typical_gradient=1e-2,
+    typical_update=3e-2,
+    matrix_share=1e-5,
+    vector_share=3e-2,
+    round_off=5e-4,
+)
+"""TF32 and float16 have the same significand."""
+
 TOLERANCES: Mapping[str, Tolerance] = {
     FULL_PRECISION: Tolerance(
         gradient=1e-4,
@@ -57,24 +68,8 @@ TOLERANCES: Mapping[str, Tolerance] = {
         vector_share=1e-3,
         round_off=6e-8,
     ),
-    TF32: Tolerance(
-        gradient=5e-2,
-        update=2e-1,
-        typical_gradient=1e-2,
-        typical_update=3e-2,
-        matrix_share=1e-5,
-        vector_share=3e-2,
-        round_off=5e-4,
-    ),
-    FLOAT16: Tolerance(
-        gradient=5e-2,
-        update=2e-1,
-        typical_gradient=1e-2,
-        typical_update=3e-2,
-        matrix_share=1e-5,
-        vector_share=3e-2,
-        round_off=5e-4,
-    ),
+    TF32: TEN_BITS,
+    FLOAT16: TEN_BITS,
     BFLOAT16: Tolerance(
         gradient=2e-1,
         update=5e-1,

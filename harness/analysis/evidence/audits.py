@@ -238,12 +238,13 @@ def _gradient_problems(audit: AuditRecord, tolerance: Tolerance, rounded: float)
     if replay.same_random_numbers or replay.left_to_twin:
         return
     words = _difference(audit, tolerance)
+    nearest = NEAREST * min(1.0, median(replay.ratios[1:])) if replay.ratios else NEAREST
     if not replay.ratios:
         yield words
-    elif not NEAREST * min(1.0, median(replay.ratios[1:])) <= replay.ratios[0] <= FARTHEST:
+    elif not nearest <= replay.ratios[0] <= FARTHEST:
         yield (
             f"{words}; other dropout does not explain it: it lies {replay.ratios[0]:.2g} times as far (squared) from "
-            f"{replay.draws} draws of the reference as one more would (allowed {NEAREST:g} to {FARTHEST:g})"
+            f"{replay.draws} draws of the reference as one more would (allowed {nearest:.2g} to {FARTHEST:g})"
         )
     elif replay.nearness and rounded < (nearness := _nearness(audit)) < SAME_DROPOUT:
         yield (
