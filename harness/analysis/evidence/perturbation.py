@@ -34,6 +34,9 @@ DRIFT = 0.5
 """What the deviations have in common, summed up over all steps of the job, as a share of the random walk that scatter
 makes of them: b·N against s·√N."""
 
+BEYOND_WORDS = 100.0
+"""Deviation ÷ scatter from which on the number says nothing: the scatter is about zero."""
+
 ALPHA = 0.05
 """Of the interval of what deviations have in common, and of a loss beyond chance over all scores."""
 
@@ -116,7 +119,8 @@ def _table_of(record: PerturbationRecord, *, by_twin: bool) -> _Table | None:
     source = record.twin if by_twin else record
     if source is None:
         return None
-    scales = np.maximum(part_scales(np.array(record.scatter)), 1e-300)
+    # A gradient is 32-bit, so what scatters less does not at all; squares of ratios to it are far from overflow.
+    scales = np.maximum(part_scales(np.array(record.scatter)), np.finfo(np.float32).smallest_subnormal)
     sizes = np.array([[math.inf if value is None else value for value in row] for row in source.deviations])
     return _Table(ratios=sizes / scales, products=source.products, tensors=record.tensors, steps=record.steps)
 
@@ -133,7 +137,8 @@ def _judge_rounding(tables: Sequence[_Table], *, steps: int, share: float) -> Ro
     audits = sum(len(table.steps) for table in tables)
     problem = None
     if not worst <= share:
-        told = "is missing" if math.isinf(worst) else f"deviates by {worst:.1%} of its scatter"
+        size = "many times" if worst >= BEYOND_WORDS else f"{worst:.1%} of"
+        told = "is missing" if math.isinf(worst) else f"deviates by {size} its scatter"
         problem = f"the gradient of {tensor} {told} (allowed: {share:.0%}), most at step {step} of those audited"
     elif audits < LEAST_AUDITS or drift is None:
         problem = f"only {audits} of its steps were audited"

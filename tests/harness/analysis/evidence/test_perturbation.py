@@ -80,6 +80,12 @@ def test_one_tensor_beyond_the_share_breaks_it_and_is_named(record):
     assert judge_perturbation([replace(record, deviations=tuple(map(tuple, rows)))], steps=24, share=0.06).holds
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_gradient_that_does_not_scatter_at_all_deviates_by_many_times_its_scatter(record):
+    problem = judge_perturbation([replace(record, scatter=(0.0,) * 21)], steps=24).rounding.problem
+    assert "deviates by many times its scatter" in problem
+
+
 @pytest.mark.parametrize("value", [float("nan"), None])
 def test_what_is_missing_or_no_number_does_not_hold(record, value):
     rows = (*record.deviations[:-1], (value, *record.deviations[-1][1:]))
