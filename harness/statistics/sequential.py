@@ -11,6 +11,9 @@ from harness.statistics.processes import against_restarts, between_processes, po
 INTERIM_P = 0.001
 """A look before the end decides only below this (Haybittle 1971, Peto et al. 1976)."""
 
+LIKELY_P = 0.5
+"""Below it a program is more likely slower than not. Then "no gain", which is shown sooner, doesn't end its timing."""
+
 Decision = Literal["faster", "slower", "no gain"]
 
 Logs = Sequence[Sequence[float]]
@@ -31,10 +34,11 @@ def decide_early(processes: Logs, *, worth: float, least_gain: float = LEAST_GAI
     blocks = pool([ratio for ratio in map(ratio_of_logs, processes) if ratio is not None])
     if blocks is None:
         return None
-    if p_not_beyond(blocks, 1.0 / (1.0 + least_gain), "below") < INTERIM_P:
+    p_slower = p_not_beyond(blocks, 1.0 / (1.0 + least_gain), "below")
+    if p_slower < INTERIM_P:
         return "slower"
     if p_not_beyond(blocks, 1.0 + worth, "below") < INTERIM_P:
-        return "no gain"
+        return "no gain" if p_slower > LIKELY_P else None
     return "faster" if p_not_beyond(blocks, 1.0 + least_gain, "above") < INTERIM_P else None
 
 

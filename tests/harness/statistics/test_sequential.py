@@ -9,7 +9,7 @@ import pytest
 
 from harness.statistics.paired import LEAST_GAIN, p_not_beyond, ratio_of_logs
 from harness.statistics.processes import against_restarts, between_processes
-from harness.statistics.sequential import claim_early, decide_early
+from harness.statistics.sequential import INTERIM_P, claim_early, decide_early
 
 WORTH = 0.02
 
@@ -60,6 +60,14 @@ def test_no_gain_beside_the_live_baseline_is_open_where_its_restarts_are_slower_
     slow = [blocks(0.96, seed=seed) for seed in range(3)]
     assert decide_early([blocks(1.0)], worth=WORTH) == "no gain"
     assert claim([blocks(1.0)], slow) is None
+
+
+def test_what_looks_slower_is_timed_until_that_is_shown_and_not_only_that_nothing_is_gained():
+    slower = [blocks(0.972, seed=seed) for seed in range(6)]
+    few = [blocks(0.972, count=8, deviation=0.013)]
+    assert p_not_beyond(ratio_of_logs(few[0]), 1.0 + WORTH, "below") < INTERIM_P, "that nothing is gained is clear"
+    assert decide_early(few, worth=WORTH) is None
+    assert claim(slower, RESTARTS) == "slower"
 
 
 @pytest.mark.parametrize("processes", [[], [[]], [[0.3, 0.3]]])
