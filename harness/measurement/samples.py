@@ -22,6 +22,9 @@ from harness.records.files import write_text_atomic
 
 TIME_COLUMN = "timestamp_s"
 
+DECIMALS = 4
+"""Kept of a reading; further ones are known of no metric, and were two thirds of a packed file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -42,10 +45,10 @@ def take_sample(source: str, reader: Any, refusals: tuple[type[Exception], ...])
     for metric in METRICS[source]:
         try:
             value = metric.read(reader)
-            values[metric.name] = None if value is None else metric.number(value)
+            values[metric.name] = None if value is None else round(metric.number(value), DECIMALS)
         except refusals:
             values[metric.name] = None
-    return Sample(timestamp_s=time.time(), values=values)
+    return Sample(timestamp_s=round(time.time(), DECIMALS), values=values)
 
 
 def known_values(samples: Sequence[Sample], name: str) -> list[float]:

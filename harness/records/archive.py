@@ -1,15 +1,13 @@
 """A run's records as files small enough to lie beside the source: `run.json` and `records/<contender>.tar.xz`.
 
-What no report reads is left out: logs, a worker's orders, and arguments of a trace's events that only fill it. Traces
-lie in the archives as plain JSON, which `xz` makes smaller than what `gzip` has pressed already. The same records give
-the same bytes.
+What no report reads is left out: logs and a worker's orders. Traces lie in the archives in a form that `xz` packs
+well, `trace_packing`. The same records give the same bytes.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import json
 import lzma
 import shutil
 import tarfile
@@ -18,15 +16,15 @@ from pathlib import Path, PurePosixPath
 
 from harness.errors import RecordError
 from harness.records.store import LOG_FILE, RUN_FILE, SPEC_FILE
+from harness.records.trace_packing import pack_trace, unpack_trace
 
 ARCHIVE_FOLDER = "records"
 ARCHIVE_SUFFIX = ".tar.xz"
 TRIALS_FOLDER = "trials"
-ZIPPED = ".gz"
-TRACE_SUFFIX = ".trace.json"
-
-UNREAD_ARGUMENTS = {"Input Strides", "Concrete Inputs", "Ev Idx", "Record function id", "Fwd thread id"}
-"""Half of a trace on a CPU; ledger, kernels and the Perfetto UI do without them."""
+TRACE_SUFFIX = ".trace.json.gz"
+PACKED_TRACE_SUFFIX = ".trace.packed.json"
+PLAIN_TRACE_SUFFIX = ".trace.json"
+"""Of traces in archives from before `trace_packing`."""
 
 
 def pack_run(run: Path, target: Path) -> None:
@@ -44,19 +42,12 @@ def pack_run(run: Path, target: Path) -> None:
             for file in sorted(contender.rglob("*")):
                 if file.is_file() and file.name not in (LOG_FILE, SPEC_FILE) and not file.name.startswith("."):
                     name, data = file.relative_to(run).as_posix(), file.read_bytes()
-                    if name.endswith(TRACE_SUFFIX + ZIPPED):
-                        name, data = name.removesuffix(ZIPPED), _without_unread(gzip.decompress(data))
+                    if name.endswith(TRACE_SUFFIX):
+                        name = name.removesuffix(TRACE_SUFFIX) + PACKED_TRACE_SUFFIX
+                        data = pack_trace(gzip.decompress(data))
                     member = tarfile.TarInfo(name)
                     member.size = len(data)
                     tar.addfile(member, io.BytesIO(data))
-
-
-def _without_unread(trace: bytes) -> bytes:
-    data = json.loads(trace, strict=False)
-    for event in data["traceEvents"]:
-        if "args" in event:
-            event["args"] = {key: value for key, value in event["args"].items() if key not in UNREAD_ARGUMENTS}
-    return json.dumps(data, separators=(",", ":")).encode()
 
 
 def is_packed(directory: Path) -> bool:
@@ -75,10 +66,11 @@ def unpack_run(packed: Path, run: Path) -> None:
         for name, data in archived_files(archive):
             path = run / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            if name.name.endswith(TRACE_SUFFIX):
-                path.with_name(path.name + ZIPPED).write_bytes(gzip.compress(data, compresslevel=1, mtime=0))
-            else:
-                path.write_bytes(data)
+            for suffix, plain in ((PACKED_TRACE_SUFFIX, unpack_trace), (PLAIN_TRACE_SUFFIX, bytes)):
+                if name.name.endswith(suffix):
+                    path = path.with_name(name.name.removesuffix(suffix) + TRACE_SUFFIX)
+                    data = gzip.compress(plain(data), compresslevel=1, mtime=0)
+            path.write_bytes(data)
 
 
 def archived_files(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:

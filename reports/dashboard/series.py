@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -15,9 +14,7 @@ from harness.records.store import TRIAL_FILE, read_record, read_steps
 from harness.records.trial import StepRecord, TrialRecord
 from reports.dashboard.runs import file_inside, find_jobs
 from reports.phases import training_start_s
-
-MOST_POINTS = 1000
-"""Points of a line; more than a chart has pixels help nobody."""
+from reports.thinning import bucket_size, thin
 
 
 def curves(run: Path) -> dict[str, Any]:
@@ -90,18 +87,3 @@ def samples(run: Path, contender: str, number: str) -> dict[str, Any]:
         "series": {name: thin([row[name] for row in rows]) for panel in panels for name in panel.lines},
         "throttle_reasons": throttle_reason_shares(rows),
     }
-
-
-def bucket_size(count: int, most: int = MOST_POINTS) -> int:
-    """Return how many of `count` values become one point."""
-    return max(1, math.ceil(count / most))
-
-
-def thin(values: Sequence[float | None], most: int = MOST_POINTS) -> list[float | None]:
-    """Return at most `most` values: means over neighbours, without those that are None or not finite."""
-    size = bucket_size(len(values), most)
-    points: list[float | None] = []
-    for start in range(0, len(values), size):
-        known = [value for value in values[start : start + size] if value is not None and math.isfinite(value)]
-        points.append(sum(known) / len(known) if known else None)
-    return points

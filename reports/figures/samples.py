@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from harness.measurement.metrics import arrange_panels
 from harness.measurement.samples import known_values, measured_metrics
 from reports.figures.canvas import COLOURS, SMALL, new_figure
+from reports.thinning import bucket_size, thin
 
 if TYPE_CHECKING:
     from harness.analysis.evidence.sampling import TrialSamples
@@ -20,11 +22,12 @@ def draw_samples(samples: TrialSamples) -> Figure | None:
     if not panels:
         return None
     start_s = samples.everything[0].timestamp_s
+    times_s = np.array(thin([sample.timestamp_s - start_s for sample in samples.everything]), dtype=float)
+    together = bucket_size(len(samples.everything))
     figure, axes = new_figure(0.7 + 1.15 * len(panels), rows=len(panels))
     for axis, panel in zip(axes, panels, strict=True):
         for number, (name, words) in enumerate(panel.lines.items()):
-            times_s = [sample.timestamp_s - start_s for sample in samples.everything if sample[name] is not None]
-            values = known_values(samples.everything, name)
+            values = np.array(thin([sample[name] for sample in samples.everything]), dtype=float)
             axis.plot(times_s, values, color=COLOURS[number], label=words, linewidth=1.1)
         axis.set_ylabel(panel.title, fontsize=SMALL)
         highest = max(value for name in panel.lines for value in known_values(samples.everything, name))
@@ -36,6 +39,7 @@ def draw_samples(samples: TrialSamples) -> Figure | None:
             axis.axvspan(samples.training[0].timestamp_s - start_s, samples.training[-1].timestamp_s - start_s,
                          color=COLOURS[0], alpha=0.08, linewidth=0)  # fmt: skip
         axis.label_outer()
-    axes[-1].set_xlabel("seconds since the first sample (shaded: training and evaluation)")
+    means = f"; each point the mean of {together} samples" if together > 1 else ""
+    axes[-1].set_xlabel(f"seconds since the first sample (shaded: training and evaluation{means})")
     figure.align_ylabels()
     return figure

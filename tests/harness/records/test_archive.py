@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from harness.analysis.trace.read import read_trace
 from harness.errors import RecordError
 from harness.records.archive import ARCHIVE_FOLDER, archived_files, is_packed, pack_run, unpack_run
+from harness.records.trace_packing import pack_trace, unpack_trace
 
 EVENT = {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "pid": 1, "tid": 1, "ts": 4927960060569.53, "dur": 2.994}
 ARGUMENTS = {"External id": 7, "Sequence number": 3, "Ev Idx": 3, "Input Dims": [[8, 64]], "Input Strides": [[64, 1]]}
@@ -61,6 +63,28 @@ def test_the_ledger_reads_the_same_trace(run, tmp_path):
     assert {name: str(column) for name, column in before.items()} == {name: str(after[name]) for name in before}
     [event] = json.loads(gzip.decompress((tmp_path / "again" / TRACE).read_bytes()))["traceEvents"]
     assert set(event["args"]) == {"External id", "Sequence number", "Input Dims"}
+
+
+def test_a_trace_comes_back_number_for_number():
+    flow = {"ph": "s", "id": 9, "cat": "ac2g", "name": "ac2g", "pid": 1, "tid": 1, "ts": 4927960060570.001}
+    earlier = EVENT | {"ts": 4927960060560.0, "args": {"External id": 2, "correlation": 0}}
+    odd = {"ph": "M", "name": "process_name", "ts": 0.0, "id": "0x7", "args": {"External id": None, "labels": "CPU"}}
+    events = [EVENT | {"args": {"External id": 7}}, flow, earlier, odd, EVENT]
+    trace = {"schemaVersion": 1, "traceEvents": events, "traceName": "a.json"}
+    packed = pack_trace(json.dumps(trace).encode())
+    assert json.loads(packed)["traceEvents"][1]["ts"] == 471
+    assert json.loads(unpack_trace(packed)) == trace
+
+
+def test_archives_with_plain_traces_are_read_too(run, tmp_path):
+    pack_run(run, tmp_path / "packed")
+    plain = gzip.decompress((run / TRACE).read_bytes())
+    with tarfile.open(tmp_path / "packed/records/baseline.tar.xz", "w:xz") as tar:
+        member = tarfile.TarInfo(TRACE.removesuffix(".gz"))
+        member.size = len(plain)
+        tar.addfile(member, io.BytesIO(plain))
+    unpack_run(tmp_path / "packed", tmp_path / "again")
+    assert gzip.decompress((tmp_path / "again" / TRACE).read_bytes()) == plain
 
 
 def test_the_same_records_give_the_same_bytes(run, tmp_path):

@@ -16,7 +16,7 @@ from harness.records.store import ANALYSIS_FILE, RUN_FILE
 from reports.answer import result_sentence
 from reports.dashboard.data import overview
 from reports.dashboard.runs import find_runs
-from reports.dashboard.series import curves, samples, thin
+from reports.dashboard.series import curves, samples
 
 
 def test_a_run_is_found_from_its_tensorboard_folder_itself_and_the_folder_above(tmp_path: Path) -> None:
@@ -123,9 +123,3 @@ def test_samples_are_read_from_inside_of_the_trial_only(run: Path, recorded: Any
     recorded.edit_trial(run, "baseline/0", lambda data: data["sampling"].update(file="../../../elsewhere.csv"))
     with pytest.raises(RecordError, match="missing"):
         samples(run, "baseline", "0")
-
-
-def test_thinning_takes_means_of_what_was_measured() -> None:
-    assert thin([1.0, 3.0, None, 5.0, None, None], most=3) == [2.0, 5.0, None]
-    assert thin([1.0, float("nan")], most=2) == [1.0, None]
-    assert thin([], most=3) == []
