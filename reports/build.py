@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.analysis.analyse import analyse
-from harness.analysis.evidence.sampling import TrialSamples, read_trial_samples
+from harness.analysis.evidence.sampling import NO_SAMPLES, TrialSamples, read_trial_samples
 from harness.analysis.model import Analysis, to_json
 from harness.errors import RecordError
 from harness.records.files import write_json, write_text_atomic
@@ -55,4 +55,4 @@ def baseline_samples(loaded: LoadedRun, analysis: Analysis) -> TrialSamples:
                 return read_trial_samples(trial)
             except RecordError:
                 break
-    return TrialSamples(everything=[], training=[])
+    return NO_SAMPLES

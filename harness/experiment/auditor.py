@@ -54,6 +54,8 @@ class Auditor:
         self._before: StepBefore | None = None
         self._steps = 0
         self._seconds = dict.fromkeys(("snapshots_s", "questions_s", "saving_s"), 0.0)
+        self.pauses_s: list[tuple[float, float]] = []
+        """Epoch times between which the training waited for an audit."""
 
     def before(self) -> None:
         """Copy parameters, moments and random state; on a GPU in its stream, without waiting for it."""
@@ -107,13 +109,14 @@ class Auditor:
         self._seconds["questions_s"] += asked_s - start_s
         if path is None:
             return
-        problem = None
+        pause_s, problem = time.time(), None
         try:
             self._save(Path(path), outcome)
         except NotAuditableError as error:
             problem = str(error)
         self._ask({"event": "step_kept", "problem": problem})
         self._seconds["saving_s"] += time.perf_counter() - asked_s
+        self.pauses_s.append((pause_s, time.time()))
 
     def _save(self, path: Path, outcome: StepOutcome) -> None:
         before, state, parameters = self._before, self._optimizer.state, self._parameters()

@@ -60,6 +60,8 @@ class JobResults:
     start_s: float = 0.0
     """When training began, seconds since the epoch."""
     end_s: float = 0.0
+    pauses_s: tuple[tuple[float, float], ...] = ()
+    """Epoch times, [begin, end], between which it waited for an audit."""
 
 
 def run_job(job: Job, record: TrialRecord, ask: Ask | None = None) -> tuple[TrialRecord, JobResults]:
@@ -81,6 +83,8 @@ def run_job(job: Job, record: TrialRecord, ask: Ask | None = None) -> tuple[Tria
         ask({"event": "warmed_up", "seconds": clock.phases.phases_s["warm_up"]})
         auditor = Auditor(trainer, ask)
     done = train_all_epochs(job, trainer, auditor)
+    if auditor is not None:
+        done.pauses_s = tuple(auditor.pauses_s)
     with clock.phases.measure("saving"):
         write_predictions(job.directory, done.predictions)
         if job.spec.config.save_model:

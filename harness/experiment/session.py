@@ -28,7 +28,7 @@ from harness.experiment.validation import metric_of
 from harness.measurement.environment import choose_device, describe_environment, gpu_uuid
 from harness.measurement.profiling import profile_session, save_profile
 from harness.measurement.sampler import Sampler, open_source
-from harness.measurement.samples import write_samples_csv
+from harness.measurement.samples import cut_samples, stretches_between, write_samples_csv
 from harness.measurement.speedometer import read_clock
 from harness.records.files import write_json
 from harness.records.spec import TrialSpec
@@ -145,10 +145,11 @@ class Session:
                 power_source=None if source.gpu is None else source.gpu.power_source,
                 training_start_s=done.start_s,
                 training_end_s=done.end_s,
+                pauses_s=done.pauses_s,
             )
-            record = replace(
-                record, sampling=sampling, speedometer=read_clock(sampler.samples, done.start_s, done.end_s)
-            )
+            stretches_s = stretches_between(done.start_s, done.end_s, done.pauses_s)
+            trained = [sample for stretch in cut_samples(sampler.samples, stretches_s) for sample in stretch]
+            record = replace(record, sampling=sampling, speedometer=read_clock(trained))
         write_json(directory / TRIAL_FILE, record)
         return commands.JobEnd(elapsed_s=self._clock.elapsed_s())
 

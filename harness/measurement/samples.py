@@ -11,7 +11,7 @@ import io
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,20 @@ def throttle_reason_shares(samples: Sequence[Sample]) -> dict[str, float] | None
     reasons = [decode_throttle_reasons(int(bits)) for bits in readings]
     counts = Counter(name for each in reasons for name, counted in each.items() if counted)
     return {name: count / len(readings) for name, count in counts.most_common()} if readings else None
+
+
+def stretches_between(
+    begin_s: float, end_s: float, pauses_s: Iterable[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Return the stretches, [begin, end], that pauses leave of a time."""
+    ends_s = [begin_s, *(at_s for pause_s in sorted(pauses_s) for at_s in pause_s), end_s]
+    return list(zip(ends_s[::2], ends_s[1::2], strict=True))
+
+
+def cut_samples(samples: Sequence[Sample], stretches_s: Iterable[tuple[float, float]]) -> list[list[Sample]]:
+    """Return the samples of each stretch, [begin, end]; one without any is left out."""
+    cut = [[sample for sample in samples if begin_s <= sample.timestamp_s <= end_s] for begin_s, end_s in stretches_s]
+    return list(filter(None, cut))
 
 
 def write_samples_csv(path: Path, samples: Sequence[Sample]) -> None:

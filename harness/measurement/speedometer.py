@@ -97,17 +97,17 @@ def copied_bytes() -> int:
     return min(MOST_COPIED_BYTES, max(LEAST_COPIED_BYTES, 2 * cache))
 
 
-def read_clock(samples: Sequence[Sample], begin_s: float, end_s: float) -> tuple[SpeedometerReading, ...]:
-    """Return a job's reading on a GPU: the median clock while it trained, by the sampler; none where there is none.
+def read_clock(trained: Sequence[Sample]) -> tuple[SpeedometerReading, ...]:
+    """Return a job's reading on a GPU: the median clock of the samples while it trained; none where there is none.
 
     Nor where the GPU held its clock down to stay within its power limit: that clock follows the job's own draw.
     """
-    inside = [sample for sample in samples if begin_s <= sample.timestamp_s <= end_s]
-    clocks_mhz = known_values(inside, "sm_clock_mhz")
-    reasons = known_values(inside, "throttle_reasons")
+    clocks_mhz = known_values(trained, "sm_clock_mhz")
+    reasons = known_values(trained, "throttle_reasons")
     if not clocks_mhz or any(POWER_CAP in decode_throttle_reasons(int(bits)) for bits in reasons):
         return ()
-    return (SpeedometerReading(when_s=(begin_s + end_s) / 2.0, sm_clock_mhz=median(clocks_mhz)),)
+    middle_s = (trained[0].timestamp_s + trained[-1].timestamp_s) / 2.0
+    return (SpeedometerReading(when_s=middle_s, sm_clock_mhz=median(clocks_mhz)),)
 
 
 def _shortest_s(work: Callable[[], object]) -> float:

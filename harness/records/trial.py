@@ -137,6 +137,8 @@ class SamplingRecord:
     training_start_s: float
     """Epoch time at which training began, to cut the samples."""
     training_end_s: float
+    pauses_s: tuple[tuple[float, float], ...] = ()
+    """Epoch times, [begin, end], between which the job waited for an audit, outside its time; older records lack it."""
 
 
 @dataclass(frozen=True, kw_only=True)

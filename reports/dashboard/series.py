@@ -9,7 +9,12 @@ from typing import Any
 
 from harness.errors import RecordError
 from harness.measurement.metrics import arrange_panels
-from harness.measurement.samples import measured_metrics, read_samples_csv, throttle_reason_shares
+from harness.measurement.samples import (
+    measured_metrics,
+    read_samples_csv,
+    stretches_between,
+    throttle_reason_shares,
+)
 from harness.records.store import TRIAL_FILE, read_record, read_steps
 from harness.records.trial import StepRecord, TrialRecord
 from reports.dashboard.runs import file_inside, find_jobs
@@ -76,13 +81,14 @@ def samples(run: Path, contender: str, number: str) -> dict[str, Any]:
         raise RecordError(f"the samples of {contender}/{number} are missing", remedy="run the trial again")
     rows = read_samples_csv(path)
     panels = arrange_panels(measured_metrics(rows))
+    stretches_s = stretches_between(sampling.training_start_s, sampling.training_end_s, sampling.pauses_s)
     start_s = rows[0].timestamp_s if rows else sampling.training_start_s
     return {
         "source": sampling.source,
         "source_reason": sampling.source_reason,
         "times_s": thin([row.timestamp_s - start_s for row in rows]),
         "samples_per_point": bucket_size(len(rows)),
-        "training_s": [sampling.training_start_s - start_s, sampling.training_end_s - start_s],
+        "training_s": [[begin_s - start_s, end_s - start_s] for begin_s, end_s in stretches_s],
         "panels": [{"title": panel.title[:1].upper() + panel.title[1:], "lines": panel.lines} for panel in panels],
         "series": {name: thin([row[name] for row in rows]) for panel in panels for name in panel.lines},
         "throttle_reasons": throttle_reason_shares(rows),

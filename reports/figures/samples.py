@@ -35,11 +35,12 @@ def draw_samples(samples: TrialSamples) -> Figure | None:
         axis.set_xlim(0.0, samples.everything[-1].timestamp_s - start_s or 1.0)
         if len(panel.lines) > 1:
             axis.legend(loc="upper left", fontsize=SMALL, frameon=False, ncols=2)
-        if samples.training:
-            axis.axvspan(samples.training[0].timestamp_s - start_s, samples.training[-1].timestamp_s - start_s,
-                         color=COLOURS[0], alpha=0.08, linewidth=0)  # fmt: skip
+        for stretch in samples.training:
+            axis.axvspan(stretch[0].timestamp_s - start_s, stretch[-1].timestamp_s - start_s, color=COLOURS[0],
+                         alpha=0.08, linewidth=0)  # fmt: skip
         axis.label_outer()
+    audits = ", white between: audits" if len(samples.training) > 1 else ""
     means = f"; each point the mean of {together} samples" if together > 1 else ""
-    axes[-1].set_xlabel(f"seconds since the first sample (shaded: training and evaluation{means})")
+    axes[-1].set_xlabel(f"seconds since the first sample (shaded: training and evaluation{audits}{means})")
     figure.align_ylabels()
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.evidence.sampling import TrialSamples
+from harness.analysis.evidence.sampling import NO_SAMPLES
 from harness.analysis.model import Analysis
 from reports.document import Table, plain_text
 from reports.figures.gallery import draw_figures
@@ -81,7 +81,7 @@ def test_a_waterfall_that_would_mislead_is_not_drawn_and_the_reason_is_printed(a
     assert "No waterfall is drawn of:" in text
     assert text.count(f"`amp_bf16`: {why}.") == 2, "beside the ledger, and where the waterfall would be"
     assert "No waterfall is drawn of:" not in render(analysis)
-    drawn = draw_figures(withheld, TrialSamples(everything=[], training=[]))
+    drawn = draw_figures(withheld, NO_SAMPLES)
     assert "ledger" in drawn
     assert "waterfall" not in drawn
 
@@ -124,9 +124,9 @@ def test_what_was_not_explained_is_said_in_a_sentence(
 
 
 def test_figures_are_drawn_where_there_is_something(analysis: Analysis, explained: ModuleType) -> None:
-    from harness.analysis.evidence.sampling import TrialSamples
+    from harness.analysis.evidence.sampling import NO_SAMPLES
 
-    nothing = TrialSamples(everything=[], training=[])
+    nothing = NO_SAMPLES
     assert {"ledger", "waterfall", "roofline"} <= set(draw_figures(analysis, nothing))
     assert not {"ledger", "waterfall", "roofline"} & set(draw_figures(explained.unexplain(analysis), nothing))
 

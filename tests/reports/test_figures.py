@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from harness.analysis.analyse import analyse
-from harness.analysis.evidence.sampling import TrialSamples
+from harness.analysis.evidence.sampling import NO_SAMPLES
 from harness.records.store import load_run
 from harness.records.trial import MetricRecord, ScoringRecord
 from reports.build import baseline_samples
@@ -71,7 +71,7 @@ def test_the_published_reference_stands_beside_the_same_metrics_only(built_run: 
     other = ScoringRecord(metrics=(MetricRecord(name="accuracy", title="accuracy"),
                                    MetricRecord(name="f1", title="F1")), headline="f1")  # fmt: skip
     for scoring, published in ((analysis.scoring, 1), (other, 0)):
-        figure = draw_figures(replace(analysis, scoring=scoring), TrialSamples(everything=[], training=[]))["epochs"]
+        figure = draw_figures(replace(analysis, scoring=scoring), NO_SAMPLES)["epochs"]
         for axis in figure.axes:
             assert sum(line.get_label() == "published reference" for line in axis.lines) == published
 

@@ -18,7 +18,7 @@ def test_thinning_takes_means_of_what_was_measured() -> None:
 def test_a_figure_of_a_long_job_is_no_larger_than_its_pixels_need_and_says_what_a_point_is() -> None:
     def figure_of(count: int) -> tuple[str, str]:
         samples = [Sample(timestamp_s=0.1 * at, values={"rss_gib": at % 7 / 10}) for at in range(count)]
-        figure = draw_samples(TrialSamples(everything=samples, training=samples))
+        figure = draw_samples(TrialSamples(everything=samples, training=[samples], trained_s=1.0))
         assert figure is not None
         return figure.axes[-1].get_xlabel(), to_svg(figure)
 

@@ -154,3 +154,16 @@ def test_a_job_that_a_repeated_one_makes_unusual_is_measured_again_too(calm_base
     repeat_unusual_jobs(Bench(), smoke_run.run.trials, directory)
     assert repeated == ["fused_adamw", "baseline"]
     assert find_unusual_jobs(smoke_run.run.trials, directory) == []
+
+
+def test_the_samples_know_when_the_job_waited_for_an_audit(smoke_run):
+    audited = [job for job in jobs_of(smoke_run) if job.audits is not None and job.audits.audits]
+    assert audited
+    for job in audited:
+        sampling = job.sampling
+        assert len(sampling.pauses_s) == len(job.audits.audits)
+        ends_s = [sampling.training_start_s, *(at_s for pause_s in sampling.pauses_s for at_s in pause_s)]
+        assert ends_s == sorted(ends_s)
+        assert ends_s[-1] <= sampling.training_end_s
+        waited_s = sum(end_s - begin_s for begin_s, end_s in sampling.pauses_s)
+        assert waited_s == pytest.approx(job.audits.cost.saving_s, rel=0.01, abs=0.01)

@@ -12,8 +12,10 @@ from harness.errors import RecordError
 from harness.measurement.metrics import METRICS
 from harness.measurement.samples import (
     Sample,
+    cut_samples,
     measured_metrics,
     read_samples_csv,
+    stretches_between,
     throttle_reason_shares,
     write_samples_csv,
 )
@@ -143,3 +145,12 @@ def test_throttling_is_shown_as_a_share_of_the_samples_that_know() -> None:
     assert throttle_reason_shares(samples) == {"sw_power_cap": 0.5, "sw_thermal_slowdown": 0.25}
     assert throttle_reason_shares(samples[2:4]) == {}
     assert throttle_reason_shares(samples[4:]) is None
+
+
+def test_samples_in_pauses_are_no_part_of_the_training() -> None:
+    samples = [Sample(timestamp_s=float(t), values={}) for t in range(10)]
+    stretches_s = stretches_between(1.0, 8.5, [(5.5, 5.8), (2.5, 4.5)])
+    assert stretches_s == [(1.0, 2.5), (4.5, 5.5), (5.8, 8.5)]
+    assert [[s.timestamp_s for s in part] for part in cut_samples(samples, stretches_s)] == [[1, 2], [5], [6, 7, 8]]
+    assert stretches_between(1.0, 8.5, ()) == [(1.0, 8.5)]
+    assert cut_samples(samples, [(0.2, 0.8)]) == []

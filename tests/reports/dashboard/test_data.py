@@ -93,7 +93,7 @@ def test_a_damaged_trial_is_named_and_left_out(run: Path) -> None:
 def test_samples_without_a_gpu_are_the_hosts(run: Path) -> None:
     seen = samples(run, "baseline", "0")
     assert seen["source"] == "psutil"
-    assert seen["training_s"] == [10.0, 30.0]
+    assert seen["training_s"] == [[10.0, 30.0]]
     assert seen["times_s"][:3] == [0.0, 1.0, 2.0]
     assert set(seen["series"]) == {
         "process_cpu_percent", "rss_gib", "load_average_1min", "system_cpu_percent", "swap_used_gib",

@@ -11,7 +11,7 @@ const TOP = 10;
 
 /**
  * Return what to draw into a figure. `series` are {text, series, points: [[x, y]], marked, faint}; a y that is null breaks the
- * line; `shade` is [from, to] on the x axis; the y axis begins at 0.
+ * line; `shade` is a list of [from, to] on the x axis; the y axis begins at 0.
  */
 export function lines({ series, axis, shade, range, height = 220 }) {
   const all = series.flatMap((line) => line.points).filter(([, y]) => known(y));
@@ -22,12 +22,12 @@ export function lines({ series, axis, shade, range, height = 220 }) {
     const right = width - RIGHT;
     const x = linear([from, to], [LEFT, right], Math.max(2, Math.floor(width / 110)));
     const y = linear([0, highest * 1.08 || 1], [bottom, TOP], Math.max(2, Math.floor(height / 45)));
-    const band = shade ? shadedBand(shade, x, bottom) : null;
+    const bands = (shade ?? []).map((band) => shadedBand(band, x, bottom));
     const axes = [
       axisLeft(y, { left: LEFT, right }),
       axisBelow(x, { top: TOP, bottom, left: LEFT, right, name: axis }),
     ];
-    return { height, content: [band, axes, series.map((line) => drawLine(line, x, y))] };
+    return { height, content: [bands, axes, series.map((line) => drawLine(line, x, y))] };
   };
 }
 

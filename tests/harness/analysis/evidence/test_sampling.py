@@ -24,18 +24,18 @@ def make_energy_samples(*, counter_w: float, power_w: float, seconds: int) -> li
 
 
 def test_energies_that_agree_need_no_note_and_the_counter_counts() -> None:
-    assert trusted_energy(make_energy_samples(counter_w=100.0, power_w=110.0, seconds=4)) == (400.0, None)
+    assert trusted_energy([make_energy_samples(counter_w=100.0, power_w=110.0, seconds=4)], 4.2) == (400.0, None)
 
 
 def test_energies_that_disagree_are_said_to() -> None:
-    assert trusted_energy(make_energy_samples(counter_w=187.0, power_w=327.0, seconds=4)) == (
+    assert trusted_energy([make_energy_samples(counter_w=187.0, power_w=327.0, seconds=4)], 4.2) == (
         None,
         "the energy counter (748 J) and integrated power (1308 J) disagree by 43% of the larger",
     )
 
 
 def test_a_window_too_short_for_the_energy_counter_is_said_to_be() -> None:
-    energy_j, note = trusted_energy(make_energy_samples(counter_w=187.0, power_w=327.0, seconds=1))
+    energy_j, note = trusted_energy([make_energy_samples(counter_w=187.0, power_w=327.0, seconds=1)], 1.2)
     assert energy_j is None
     assert note is not None
     assert note.startswith("too short: 1 s")
@@ -44,11 +44,23 @@ def test_a_window_too_short_for_the_energy_counter_is_said_to_be() -> None:
 def test_power_is_integrated_by_trapezoids_over_uneven_and_missing_readings() -> None:
     readings = [(0.0, 100.0), (1.0, 200.0), (2.0, None), (4.0, 100.0)]
     assert integrate_w(readings) == 150.0 + 450.0
-    assert trusted_energy([sample(t, power_w=power_w) for t, power_w in readings]) == (600.0, None)
+    assert trusted_energy([[sample(t, power_w=power_w) for t, power_w in readings]], 4.0) == (600.0, None)
 
 
 def test_an_energy_counter_that_was_set_back_gives_no_energy() -> None:
-    assert trusted_energy([sample(0.0, energy_j=900.0), sample(5.0, energy_j=10.0)]) == (None, None)
+    assert trusted_energy([[sample(0.0, energy_j=900.0), sample(5.0, energy_j=10.0)]], 5.0) == (None, None)
+
+
+def test_energy_between_audits_is_scaled_to_the_time_trained_and_what_audits_took_is_not_in_it() -> None:
+    def stretch(begin_s: float, end_s: float, counter_j: float) -> list[Sample]:
+        end_j = counter_j + 100.0 * (end_s - begin_s)
+        return [sample(begin_s, power_w=100.0, energy_j=counter_j), sample(end_s, power_w=100.0, energy_j=end_j)]
+
+    audited = [stretch(0.1, 4.0, 0.0), stretch(9.0, 13.0, 3000.0), [sample(20.0, power_w=100.0, energy_j=9000.0)]]
+    energy_j, note = trusted_energy(audited, 8.5)
+    assert (energy_j, note) == (pytest.approx(850.0), None)
+    hardly_seen = trusted_energy(audited, 20.0)
+    assert hardly_seen == (None, "of 20 s of training the sampler saw 7.9 s between audits")
 
 
 def test_idle_and_chosen_clocks_are_not_throttling() -> None:
@@ -85,7 +97,7 @@ def test_a_summary_of_nothing_is_none_and_never_zero(source: str, samples: list[
     values = summarise_metrics(METRICS[source], [samples])
     assert len(values) > 5
     assert set(values.values()) == {None}
-    assert trusted_energy(samples) == (None, None)
+    assert trusted_energy([samples], 1.0) == (None, None)
 
 
 def test_host_summary_ignores_what_was_not_measured() -> None:
