@@ -57,9 +57,7 @@ def spent_s(processes: Iterable[Process]) -> float:
 
 def log_ratios(blocks: Process) -> list[float]:
     """Return what counts of a process's training."""
-    return [
-        block.log_ratio for block in blocks if block.kind == "training" and not block.cold and not block.contamination
-    ]
+    return [block.log_ratio for block in blocks if block.kind == "training" and block.is_evidence]
 
 
 def decide(own: Iterable[Process], timed: Timed, config: RunConfig, *, is_far: bool = False) -> Decision | None:

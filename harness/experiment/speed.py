@@ -187,7 +187,7 @@ class Duel:
                 if not blocks[-1].contamination or spent_s > budget_s:
                     break
             self._audit(plan, done, numbers)
-            good = [block for block in blocks if not block.cold and not block.contamination]
+            good = [block for block in blocks if block.is_evidence]
             on_progress(f"timing {kind}", len(good), self._goal.most_blocks)
             reason = self._why_enough(kind, good, precision) if done >= self._goal.least_blocks else None
             if reason is not None:

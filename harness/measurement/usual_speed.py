@@ -12,6 +12,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from harness.records.machine import SpeedometerReading
+from harness.statistics.estimate import MAD_TO_DEVIATION
 
 if TYPE_CHECKING:
     from harness.records.trial import TrialRecord
@@ -28,9 +29,6 @@ idle virtual machine they scatter by some percent; what spoilt jobs was a machin
 
 SCATTERS = 4.0
 """Standard deviations of the readings by which a machine must differ: by chance one normal reading of 16,000 does."""
-
-MAD_TO_DEVIATION = 1.4826
-"""Standard deviation of a normal distribution ÷ its median absolute deviation."""
 
 
 @dataclass(frozen=True, kw_only=True)

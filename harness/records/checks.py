@@ -73,6 +73,11 @@ class BlockRecord:
         return fmean(baseline) - fmean(contender)
 
     @property
+    def is_evidence(self) -> bool:
+        """Whether it counts: nothing else went on, and both processes were steady."""
+        return not self.contamination and not self.cold
+
+    @property
     def segments_s(self) -> float:
         """Seconds of its four segments."""
         return sum(self.baseline_s) + sum(self.contender_s)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+MAD_TO_DEVIATION = 1.4826
+"""Standard deviation of a normal distribution ÷ its median absolute deviation."""
+
 MOST_DIGITS = 3
 """Decimals of a number whose interval would support more: nobody reads them."""
 

@@ -13,7 +13,7 @@ from harness.statistics.paired import LEAST_GAIN, Ratio, exactly_one, ratio_of_l
 from harness.statistics.processes import Between, against_restarts, between_processes, pool, restarts_alone
 
 if TYPE_CHECKING:
-    from harness.records.checks import BlockKind, BlockRecord, SpeedRecord
+    from harness.records.checks import BlockKind, SpeedRecord
     from harness.records.trial import StepRecord
 
 
@@ -92,16 +92,11 @@ class Throughput:
     """Tokens with padding."""
 
 
-def is_evidence(block: BlockRecord) -> bool:
-    """Whether a block counts: nothing else went on, and both processes were steady."""
-    return not block.contamination and not block.cold
-
-
 def process_ratios(records: Sequence[SpeedRecord], kind: BlockKind) -> ByLive:
     """Return the ratio to its live baseline of each process that has enough blocks."""
     found: dict[float | None, list[Ratio]] = {}
     for record in records:
-        blocks = [block.log_ratio for block in record.blocks if block.kind == kind and is_evidence(block)]
+        blocks = [block.log_ratio for block in record.blocks if block.kind == kind and block.is_evidence]
         ratio = ratio_of_logs(blocks)
         if ratio is not None:
             found.setdefault(record.live_started_s, []).append(ratio)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from harness.analysis.evidence.parts import Jobs, Parts, job_parts, warm_up_s
 from harness.analysis.evidence.speed import SpeedEvidence
-from harness.statistics.estimate import mean_or_none
+from harness.statistics.estimate import MAD_TO_DEVIATION, mean_or_none
 from harness.statistics.paired import CONFIDENCE, LEAST_GAIN
 
 WARM_UP_SCATTER = 0.1
@@ -27,9 +27,6 @@ PRIOR_DEGREES = 3.0
 
 MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation as an estimate of normal spread (Huber 1981, "Robust Statistics", 5.1)."""
-
-MAD_TO_DEVIATION = 1.4826
-"""Normal standard deviation ÷ median absolute deviation."""
 
 
 class Scatter(NamedTuple):
