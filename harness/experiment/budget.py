@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.config import RunConfig
 from harness.experiment.plan import PlannedTrial, order_contenders
 from harness.records.checks import BlockRecord
-from harness.records.store import TRIAL_FILE, read_record
+from harness.records.store import TRIAL_FILE, read_record, trial_is_finished
 from harness.records.trial import BASELINE, TrialRecord
 from harness.statistics.multiple import alpha_of_look, claim_level
 from harness.statistics.paired import LEAST_GAIN
@@ -26,18 +27,37 @@ FAR_GAIN = 0.1
 Process = Sequence[BlockRecord]
 """The blocks of one process."""
 
-Timed = Mapping[str, Sequence[Process]]
-"""By contender (the baseline's are A/A), in the plan's order; who failed or could not be applied is not in it."""
+
+@dataclass(frozen=True, kw_only=True)
+class Timed:
+    """What a run has timed so far."""
+
+    processes: Mapping[str, Sequence[Process]]
+    """By contender (the baseline's are A/A), in the plan's order; who failed or could not be applied is not in it."""
+    training_share: float = 1.0
+    """Of the baseline's job: so much of what steps gain or lose, in logs, a job does. 1 where there is no job."""
+
+    def of(self, contender: str) -> Sequence[Process]:
+        """Return the processes of a contender; none if it has not been timed."""
+        return self.processes.get(contender, ())
 
 
-def read_timed(directory: Path, config: RunConfig) -> dict[str, list[Process]]:
+def read_timed(directory: Path, config: RunConfig) -> Timed:
     """Return what has been timed in a run directory."""
     timed: dict[str, list[Process]] = {}
     for name in order_contenders(config.contenders):
         records = list(_speed_records(directory, name))
         if records and all(record.status == "done" for record in records):
             timed[name] = [() if record.speed is None else record.speed.blocks for record in records]
-    return timed
+    phases_s = job_phases_s(BASELINE, directory)
+    share = phases_s["training"] / sum(phases_s.values()) if phases_s.get("training") else 1.0
+    return Timed(processes=timed, training_share=share)
+
+
+def job_phases_s(contender: str, directory: Path) -> dict[str, float]:
+    """Return the phases of a contender's first job; empty where there is none."""
+    folder = directory / PlannedTrial(contender=contender, kind="job", seed=0).folder
+    return read_record(folder / TRIAL_FILE, TrialRecord).phases_s if trial_is_finished(folder) else {}
 
 
 def _speed_records(directory: Path, contender: str) -> Iterable[TrialRecord]:
@@ -63,20 +83,22 @@ def log_ratios(blocks: Process) -> list[float]:
 def decide(own: Iterable[Process], timed: Timed, config: RunConfig, *, is_far: bool = False) -> Decision | None:
     """Return what is clear of a contender's steps from its `own` processes; None while it is open.
 
-    `is_far`: only what is far from 1 counts as faster or slower.
+    The verdict is on the job, whose other parts dilute what steps gain or lose. So what counts is what a job gains of
+    which nothing else is changed. `is_far`: only steps that are far from 1 count as faster or slower.
     """
+    least_gain, worth = (math.expm1(math.log1p(gain) / timed.training_share) for gain in (LEAST_GAIN, config.worth))
     return claim_early(
         [log_ratios(blocks) for blocks in own],
-        [log_ratios(blocks) for blocks in timed.get(BASELINE, ())],
-        worth=config.worth,
+        [log_ratios(blocks) for blocks in timed.of(BASELINE)],
+        worth=worth,
         level=claim_level(alpha_of_look(config.quality.alpha, 1), max(1, len(config.contenders))),
-        least_gain=FAR_GAIN if is_far else LEAST_GAIN,
+        least_gain=max(FAR_GAIN, least_gain) if is_far else least_gain,
     )
 
 
 def left_s(timed: Timed, config: RunConfig) -> float:
     """Return the seconds of the budget that nobody has spent."""
-    return max(0.0, config.speed.budget_s - sum(map(spent_s, timed.values())))
+    return max(0.0, config.speed.budget_s - sum(map(spent_s, timed.processes.values())))
 
 
 def allot_s(timed: Timed, contender: str, config: RunConfig) -> float:
@@ -88,7 +110,7 @@ def allot_s(timed: Timed, contender: str, config: RunConfig) -> float:
     is left with all that are open and have been timed in as few; further restarts come before them, with their share of
     what is left.
     """
-    own, speed = timed.get(contender, ()), config.speed
+    own, speed = timed.of(contender), config.speed
     if contender == BASELINE:
         is_first = len(own) < speed.restarts
         rivals = max(1, len(_names(config) if is_first else find_open(timed, config)))
@@ -98,7 +120,7 @@ def allot_s(timed: Timed, contender: str, config: RunConfig) -> float:
         rivals = len(_names(config))
         return speed.budget_s / (rivals + math.sqrt(rivals))
     is_open = contender in find_open(timed, config)
-    rivals = sum(len(timed[name]) == len(own) for name in find_open(timed, config, is_far=not is_open))
+    rivals = sum(len(timed.of(name)) == len(own) for name in find_open(timed, config, is_far=not is_open))
     return left_s(timed, config) / max(1, rivals)
 
 
@@ -108,8 +130,8 @@ def _names(config: RunConfig) -> list[str]:
 
 def find_open(timed: Timed, config: RunConfig, *, is_far: bool = False) -> list[str]:
     """Return the contenders whose steps are not clear yet, or not so far from 1 that it is clear of any job."""
-    names = [name for name in timed if name != BASELINE]
-    return [name for name in names if decide(timed[name], timed, config, is_far=is_far) is None]
+    names = [name for name in timed.processes if name != BASELINE]
+    return [name for name in names if decide(timed.of(name), timed, config, is_far=is_far) is None]
 
 
 def find_next(timed: Timed, config: RunConfig, *, requests: int) -> str | None:
@@ -123,9 +145,9 @@ def find_next(timed: Timed, config: RunConfig, *, requests: int) -> str | None:
     """
     most, are_open = config.speed.restarts * requests, find_open(timed, config)
     names = (BASELINE, *(are_open if requests == 1 else find_open(timed, config, is_far=True)))
-    waiting = [name for name in names if len(timed.get(name, ())) < most]
-    for name in sorted(waiting, key=lambda name: (name != BASELINE, name not in are_open, len(timed.get(name, ())))):
-        blocks = [block for process in timed.get(name, ()) for block in process]
+    waiting = [name for name in names if len(timed.of(name)) < most]
+    for name in sorted(waiting, key=lambda name: (name != BASELINE, name not in are_open, len(timed.of(name)))):
+        blocks = [block for process in timed.of(name) for block in process]
         least_s = config.speed.least_blocks * spent_s([blocks]) / max(1, len(blocks))
         if 0.0 < least_s <= left_s(timed, config):
             return name

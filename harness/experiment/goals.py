@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.config import RunConfig
 from harness.experiment.audits import HOPELESS
-from harness.experiment.budget import allot_s, decide, log_ratios, read_timed
+from harness.experiment.budget import allot_s, decide, job_phases_s, log_ratios, read_timed
 from harness.experiment.plan import PlannedTrial, resolve_contender
 from harness.experiment.speed import USUAL_EVALUATION_SHARE, Goal
 from harness.records.checks import BlockRecord
@@ -27,7 +27,7 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
     share, one_does = evaluation_share(directory), is_looked_at(trial, config)
     hopeless = is_hopeless(trial.contender, directory)
     timed = read_timed(directory, config)
-    earlier, is_baseline = timed.get(trial.contender, ()), trial.contender == BASELINE
+    earlier, is_baseline = timed.of(trial.contender), trial.contender == BASELINE
 
     # Whoever was clear and is timed again is to be known better than that.
     is_far = decide(earlier, timed, config) is not None
@@ -50,20 +50,14 @@ def goal_of(trial: PlannedTrial, config: RunConfig, directory: Path) -> Goal:
 
 def evaluation_share(directory: Path) -> float:
     """Return evaluation's share of the baseline's job in training and evaluation."""
-    phases_s = _phases_s(BASELINE, directory)
+    phases_s = job_phases_s(BASELINE, directory)
     both_s = phases_s.get("training", 0.0) + phases_s.get("evaluation", 0.0)
     return phases_s["evaluation"] / both_s if both_s > 0 and "evaluation" in phases_s else USUAL_EVALUATION_SHARE
 
 
-def _phases_s(contender: str, directory: Path) -> dict[str, float]:
-    """Return the phases of a contender's first job; empty where there is none."""
-    folder = directory / PlannedTrial(contender=contender, kind="job", seed=0).folder
-    return read_record(folder / TRIAL_FILE, TrialRecord).phases_s if trial_is_finished(folder) else {}
-
-
 def job_s(contender: str, directory: Path) -> float | None:
     """Return the time of a contender's first job; None where there is none."""
-    return sum(_phases_s(contender, directory).values()) or None
+    return sum(job_phases_s(contender, directory).values()) or None
 
 
 def is_hopeless(contender: str, directory: Path) -> bool:
@@ -72,7 +66,7 @@ def is_hopeless(contender: str, directory: Path) -> bool:
     However fast its steps are, it is slower. So what takes minutes of it is left out: what would show that its updates
     are the baseline's, which is no matter then, and its profile.
     """
-    limit_s, warm_up_s = job_s(BASELINE, directory), _phases_s(contender, directory).get("warm_up", 0.0)
+    limit_s, warm_up_s = job_s(BASELINE, directory), job_phases_s(contender, directory).get("warm_up", 0.0)
     return limit_s is not None and warm_up_s > limit_s
 
 
@@ -104,7 +98,7 @@ def why_unprofiled(contender: str, config: RunConfig, directory: Path) -> str | 
         return None
     if is_hopeless(contender, directory):
         return f"not profiled: {HOPELESS} ({EVERYONE})"
-    processes = read_timed(directory, config).get(contender, ())
+    processes = read_timed(directory, config).of(contender)
     ratios = [log_ratios(blocks) for blocks in processes]
     decision = decide_early(ratios, worth=config.worth)
     reasons = {"slower": "its steps are slower", "no gain": f"its steps gain less than {config.worth:.1%}"}

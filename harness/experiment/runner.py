@@ -134,7 +134,7 @@ def plan_further(head: RunRecord, directory: Path) -> PlannedSession | None:
         return None
     timed = read_timed(directory, head.config)
     name = find_next(timed, head.config, requests=1 + len(head.earlier_commands))
-    return None if name is None else plan_process(name, len(timed[name]) + 1)
+    return None if name is None else plan_process(name, len(timed.of(name)) + 1)
 
 
 def plan_again(begun: RunRecord, directory: Path) -> list[PlannedSession]:

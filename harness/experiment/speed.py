@@ -218,7 +218,7 @@ class Duel:
         """Return why no more blocks are needed; None: they are."""
         decision = self._goal.decide(good) if kind == "training" else None
         if decision is not None:
-            return f"its steps are clear: {decision}"
+            return f"what its steps make of the job is clear: {decision}"
         ratio = ratio_of_logs([block.log_ratio for block in good])
         is_enough = len(good) >= self._goal.least_blocks and ratio is not None and is_tight(ratio, precision)
         return f"the interval was narrower than ±{precision:.1%}" if is_enough else None

@@ -243,7 +243,7 @@ def test_what_is_clear_of_the_steps_ends_their_blocks_after_the_least_ones():
     )
     record = running.measure(quiet)
     assert (len(evidence(record)), seen) == (5, [4, 5])
-    assert record.stopped == "its steps are clear: faster"
+    assert record.stopped == "what its steps make of the job is clear: faster"
     assert len(evidence(record, "evaluation")) == 40, "evaluation has its own precision"
 
 
